@@ -1,0 +1,1 @@
+//! RaBitQ codes, kernels and vector indexes.

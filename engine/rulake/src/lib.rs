@@ -1,0 +1,1 @@
+//! A witness-sealed cache over vectors wherever they live.

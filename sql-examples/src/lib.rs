@@ -1,0 +1,1 @@
+//! SQL lessons that are tests.

@@ -17,6 +17,7 @@
 //! Everything here blocks: embedding is CPU work. Call it from a blocking thread, not from an async task that must
 //! stay responsive. The network is touched in one place only, `hub`, and only when no folder holds the model.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 /// What went wrong: a small kind to act on, a message to read.
 mod error;

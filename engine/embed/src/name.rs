@@ -99,7 +99,14 @@ const KNOWN_MODELS: &[KnownModel] = &[
         pooling: config::Pooling::Mean,
         revision: Some("1110a243fdf4706b3f48f1d95db1a4f5529b4d41"),
         pins: &[
-            ("model.onnx", &["6fd5d72fe4589f189f8ebc006442dbb529bb7ce38f8082112682524616046452"]),
+            (
+                "model.onnx",
+                &[
+                    "6fd5d72fe4589f189f8ebc006442dbb529bb7ce38f8082112682524616046452",
+                    // What `models/build_minilm.py` writes, so that a mirror may serve it.
+                    "c89a509ee4f33b691f601d5c9dcd2a3b2a1af4d58ad31f74369f3e25a49920e3",
+                ],
+            ),
             ("tokenizer.json", &["be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"]),
         ],
     },

@@ -30,7 +30,8 @@ pub(super) fn read(path: &Path) -> Result<Loaded> {
     read().map_err(|error| error.with("path", path.display()))
 }
 
-fn read_index(input: impl Read, file_len: u64) -> Result<Loaded> {
+/// Reads an index from the `file_len` bytes of `input`.
+pub(super) fn read_index(input: impl Read, file_len: u64) -> Result<Loaded> {
     let mut reader = SectionReader { input, position: 0 };
     let header = reader.header()?;
     if header.file_len != file_len {

@@ -56,26 +56,33 @@ fn bytes_of_a_file_never_change() {
 fn every_truncation_is_corrupt() {
     for kind in IndexKind::ALL {
         let bytes = small_file(kind);
-        let file = TestFile::new();
         for len in 0..bytes.len() {
-            file.assert_corrupt(&bytes[..len], &format!("{kind} cut at {len}"));
+            assert_corrupt(&bytes[..len], &format!("{kind} cut at {len}"));
         }
         let mut longer = bytes.clone();
         longer.push(0);
-        file.assert_corrupt(&longer, &format!("{kind} with a byte more"));
+        assert_corrupt(&longer, &format!("{kind} with a byte more"));
     }
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    let file = TestFile::new();
+    std::fs::write(&file.path, b"rbpx").unwrap();
+    let error = load_any(&file.path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(error.to_string(), format!("index file is truncated: path {}", file.path.display()));
 }
 
 #[test]
 fn every_flipped_byte_is_corrupt() {
     for kind in IndexKind::ALL {
         let bytes = small_file(kind);
-        let file = TestFile::new();
         for i in 0..bytes.len() {
             for flip in [0x01, 0x80, 0xFF] {
                 let mut flipped = bytes.clone();
                 flipped[i] ^= flip;
-                file.assert_corrupt(&flipped, &format!("{kind} byte {i} flipped by {flip:#x}"));
+                assert_corrupt(&flipped, &format!("{kind} byte {i} flipped by {flip:#x}"));
             }
         }
     }
@@ -85,7 +92,6 @@ fn every_flipped_byte_is_corrupt() {
 #[test]
 fn a_lying_header_is_corrupt_and_takes_no_memory() {
     let bytes = small_file(IndexKind::RabitqPlus);
-    let file = TestFile::new();
     type Lie = fn(&mut Header);
     let lies: [(&str, Lie); 9] = [
         ("dim 0", |header| header.dim = 0),
@@ -104,7 +110,7 @@ fn a_lying_header_is_corrupt_and_takes_no_memory() {
         lie(&mut header);
         let mut forged = header.to_bytes();
         forged.extend(&bytes[header_len..]);
-        file.assert_corrupt(&forged, name);
+        assert_corrupt(&forged, name);
     }
 }
 
@@ -199,12 +205,11 @@ impl TestFile {
         let path = folder.path().join("index.rbpx");
         Self { folder, path }
     }
+}
 
-    fn assert_corrupt(&self, bytes: &[u8], what: &str) {
-        std::fs::write(&self.path, bytes).unwrap();
-        match load_any(&self.path) {
-            Ok(_) => panic!("{what}: loaded"),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}"),
-        }
+fn assert_corrupt(bytes: &[u8], what: &str) {
+    match reader::read_index(bytes, bytes.len() as u64) {
+        Ok(_) => panic!("{what}: loaded"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}"),
     }
 }

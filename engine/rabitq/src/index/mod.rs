@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::vector::Dim;
 
+mod candidates;
 mod flat;
 mod ids;
 mod originals;

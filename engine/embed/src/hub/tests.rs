@@ -143,6 +143,26 @@ fn a_blob_that_changed_on_disk_is_corrupt_and_fetched_anew() {
 }
 
 #[test]
+fn a_cached_snapshot_of_another_version_is_passed_over() {
+    let name = ModelName::parse(DEFAULT_MODEL).unwrap();
+    let hub = Hub::start(REPO, Behaviour::default());
+    let repo = hub.cache.path().join(name.cache_folder());
+    let snapshot = repo.join("snapshots").join(COMMIT);
+    fs::create_dir_all(repo.join("blobs")).unwrap();
+    fs::create_dir_all(repo.join("refs")).unwrap();
+    fs::create_dir_all(snapshot.join("onnx")).unwrap();
+    fs::write(repo.join("refs/main"), COMMIT).unwrap();
+    fs::write(snapshot.join("tokenizer.json"), "{}").unwrap();
+    let blob = repo.join("blobs").join(sha256(b"another"));
+    fs::write(&blob, "another").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&blob, snapshot.join("onnx/model.onnx")).unwrap();
+    let settings = HubSettings::new(&hub.options(), |_| None);
+    assert!(super::cached(&name, &settings, &mut Vec::new()).is_none());
+    assert!(blob.exists());
+}
+
+#[test]
 fn a_commit_that_is_a_path_is_refused() {
     let hub = Hub::start(REPO, Behaviour { commit: Some("../../../../tmp"), ..Default::default() });
     assert_eq!(hub.resolve().unwrap_err().kind(), ErrorKind::Unavailable);

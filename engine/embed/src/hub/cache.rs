@@ -78,11 +78,15 @@ pub(super) fn check_digests(file: &Path, name: &str, announced: Option<&Digest>,
     }
     let got = sha256.map_or_else(|| sha256_file(file), Ok)?;
     if !pins.contains(&got.as_str()) {
-        return Err(Error::corrupt(format!("{name} is not the published file of this model"))
-            .with("expected sha256", pins.join(" or "))
-            .with("got", got));
+        return Err(not_published(name, pins, &got));
     }
     Ok(())
+}
+
+pub(super) fn not_published(name: &str, pins: &[&str], got: &str) -> Error {
+    Error::corrupt(format!("{name} is not the published file of this model"))
+        .with("expected sha256", pins.join(" or "))
+        .with("got", got)
 }
 
 /// One model's part of the cache folder.

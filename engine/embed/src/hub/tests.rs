@@ -103,7 +103,7 @@ fn an_unknown_model_is_not_found_and_the_error_says_where_it_was_looked_for() {
     let text = error.to_string();
     let cache = hub.cache.path().join("models--acme--tiny");
     let models = hub.models.path().join(REPO);
-    for place in [cache.to_str().unwrap(), models.to_str().unwrap(), hub.endpoint.as_str(), "make model"] {
+    for place in [cache.to_str().unwrap(), models.to_str().unwrap(), hub.endpoint.as_str(), "RUVECTOR_MODELS_DIR"] {
         assert!(text.contains(place), "{place} in {text}");
     }
 }
@@ -113,9 +113,11 @@ fn a_hub_that_does_not_answer_is_unavailable() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut hub = Hub::start(REPO, Behaviour::default());
     hub.endpoint = format!("http://127.0.0.1:{port}");
-    let error = hub.resolve().unwrap_err();
+    let error = locate::resolve(&ModelName::parse(DEFAULT_MODEL).unwrap(), &hub.options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("make model"), "{error}");
+    hub.endpoint = "nonsense".to_owned();
+    assert_eq!(hub.resolve().unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]

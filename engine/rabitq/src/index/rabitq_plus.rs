@@ -1,8 +1,12 @@
+use std::fmt;
+
 use super::candidates::{Candidate, SmallestBounds, any, candidate, candidates_within};
 use super::ids::SlotSet;
 use super::originals::hits;
 use super::top_k::TopK;
-use super::{Attributes, BuildParams, Hit, IndexKind, IndexParts, Originals, Progress, SearchParams, VectorIndex};
+use super::{
+    Attributes, BuildParams, Hit, IndexKind, IndexParts, Originals, Progress, SearchParams, VectorIndex, debug_index,
+};
 use crate::code::{CodeBlocks, Quantizer, QueryCode};
 use crate::error::Result;
 use crate::kernel::BLOCK_LEN;
@@ -19,7 +23,6 @@ use crate::vector::{Dim, VectorBatch, check_query};
 /// ```
 /// Only the error bound can miss an answer: with [`DEFAULT_EPSILON`](super::DEFAULT_EPSILON) about one in a thousand of
 /// those that are as far as the last answer.
-#[derive(Debug)]
 pub struct RabitqPlusIndex {
     params: BuildParams,
     originals: Originals,
@@ -112,6 +115,12 @@ impl RabitqPlusIndex {
         if distance <= top.threshold() {
             top.push(distance, self.originals.ids().id(slot));
         }
+    }
+}
+
+impl fmt::Debug for RabitqPlusIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_index(self, f)
     }
 }
 

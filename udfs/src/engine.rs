@@ -372,3 +372,10 @@ impl Answer {
         }
     }
 }
+
+impl Session {
+    /// The DataFusion session under this one, for programs that add functions, tables or rules of their own.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+}

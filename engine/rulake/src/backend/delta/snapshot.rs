@@ -8,7 +8,7 @@ use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, project_schema};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
@@ -20,6 +20,7 @@ use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column};
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use deltalake::DeltaTable;
@@ -162,6 +163,9 @@ impl DeltaSnapshot {
             let (ordinal, selection) = file?;
             partitioned.push(self.partitioned_file(ordinal, &in_path, selection)?);
         }
+        if partitioned.is_empty() {
+            return self.empty(request);
+        }
         let groups = FileGroup::new(partitioned).split_files(context.session_config().target_partitions().max(1));
 
         let mut parquet = context.session_config().options().execution.parquet.clone();
@@ -190,6 +194,17 @@ impl DeltaSnapshot {
             .build();
         let scan = DataSourceExec::from_data_source(config);
         if request.with_address { with_address(scan, wanted.len()) } else { Ok(scan) }
+    }
+
+    /// A plan of no rows: a scan of no files would have no partitions, which no parent expects.
+    fn empty(&self, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = if request.as_stored { &self.stored } else { &self.schema };
+        let schema = project_schema(schema, request.projection.as_ref()).map_err(from_datafusion)?;
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        if request.with_address {
+            fields.push(Arc::new(Field::new(ADDRESS_COLUMN, DataType::UInt64, true)));
+        }
+        Ok(Arc::new(EmptyExec::new(Arc::new(Schema::new(fields)))))
     }
 
     fn partitioned_file(

@@ -39,7 +39,6 @@ async fn delete_deletes_what_the_predicate_says() {
         ("WHERE NOT EXISTS (SELECT 1 FROM keys WHERE k = 99) AND id = 1", vec![2, 3, 4, 5]),
         ("WHERE id > (SELECT max(k) FROM keys)", vec![1, 2, 3, 4]),
         ("WHERE id > (SELECT k FROM keys WHERE k = 99)", vec![1, 2, 3, 4, 5]),
-        ("AS a WHERE a.id = 5", vec![1, 2, 3, 4]),
         ("WHERE vec IS NULL", vec![1, 2, 3, 5]),
         ("WHERE l2_distance(vec, [2.0, 0.0]) < 1.5", vec![4, 5]),
     ] {

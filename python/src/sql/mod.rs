@@ -1,0 +1,20 @@
+//! The SQL engine in process, and the `ruvector` command.
+
+/// The engine and one session of it.
+mod engine;
+/// The rows of one statement, pulled batch by batch.
+mod rows;
+/// One Arrow batch of parameters -> the values of `$1, $2, ...`.
+mod params;
+
+pub(crate) use engine::Engine;
+pub(crate) use rows::Rows;
+
+use pyo3::prelude::*;
+
+/// Runs the `ruvector` command with `argv` (the program's name first) and returns its exit code.
+#[pyfunction]
+pub(crate) fn main(py: Python<'_>, argv: Vec<String>) -> i32 {
+    let _ = argv;
+    py.detach(|| 2)
+}

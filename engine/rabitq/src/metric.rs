@@ -1,0 +1,174 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+use crate::kernel::{self, Kernels};
+
+/// How far apart two vectors are. In every metric nearer is smaller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Squared Euclidean distance: the sum of squared differences.
+    #[default]
+    L2,
+    /// The negated inner product.
+    InnerProduct,
+    /// One minus the cosine of the angle, in `0.0..=2.0`. A zero vector has no angle: its distance to anything,
+    /// another zero vector too, is 1.
+    Cosine,
+}
+
+impl Metric {
+    /// Every metric.
+    pub const ALL: [Self; 3] = [Self::L2, Self::InnerProduct, Self::Cosine];
+
+    /// The name in SQL, in files and in [`FromStr`]: `l2`, `inner_product` or `cosine`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::L2 => "l2",
+            Self::InnerProduct => "inner_product",
+            Self::Cosine => "cosine",
+        }
+    }
+
+    /// Whether distance `a` is nearer than distance `b`.
+    pub fn nearer(self, a: f32, b: f32) -> bool {
+        a < b
+    }
+
+    /// Returns the exact distance of two vectors of finite numbers, bit-identical on every machine; never NaN.
+    /// It is infinite only if the true value exceeds `f32::MAX`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn distance(self, a: &[f32], b: &[f32]) -> f32 {
+        let squared_norm = if self == Self::Cosine { squared_norm(b) } else { 0.0 };
+        ExactQuery::new(self, a).distance(b, squared_norm)
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Metric {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name).ok_or_else(|| {
+            Error::invalid_input("unknown metric")
+                .with("expected", "l2, inner_product or cosine")
+                .with("got", format_args!("'{name}'"))
+        })
+    }
+}
+
+/// The sum of squares, as [`ExactQuery::distance`] wants it.
+pub(crate) fn squared_norm(vector: &[f32]) -> f32 {
+    (kernel::best().dot)(vector, vector)
+}
+
+/// A query with everything that does not depend on the row done once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExactQuery<'a> {
+    metric: Metric,
+    query: &'a [f32],
+    squared_norm: f32,
+    kernels: &'static Kernels,
+}
+
+impl<'a> ExactQuery<'a> {
+    pub(crate) fn new(metric: Metric, query: &'a [f32]) -> Self {
+        let kernels = kernel::best();
+        let squared_norm = if metric == Metric::Cosine { (kernels.dot)(query, query) } else { 0.0 };
+        Self { metric, query, squared_norm, kernels }
+    }
+
+    /// Returns the distance to `row`; `row_squared_norm` is read by cosine only.
+    pub(crate) fn distance(&self, row: &[f32], row_squared_norm: f32) -> f32 {
+        match self.metric {
+            Metric::L2 => (self.kernels.l2_squared)(self.query, row),
+            Metric::InnerProduct => {
+                let dot = (self.kernels.dot)(self.query, row);
+                // Subtracted, not negated: orthogonal vectors are at 0, not at -0. Sums that overflow on the way are
+                // made again in f64: infinity less infinity is not a number.
+                if dot.is_finite() { 0.0 - dot } else { (0.0 - dot_f64(self.query, row)) as f32 }
+            }
+            Metric::Cosine => cosine(self.query, row, self.squared_norm, row_squared_norm, self.kernels),
+        }
+    }
+}
+
+/// Squared norms outside of this range have lost bits to underflow, or overflowed.
+const SAFE_SQUARED_NORM: std::ops::RangeInclusive<f32> = 1e-30..=1e30;
+
+fn cosine(a: &[f32], b: &[f32], a_squared: f32, b_squared: f32, kernels: &Kernels) -> f32 {
+    let safe = SAFE_SQUARED_NORM.contains(&a_squared) && SAFE_SQUARED_NORM.contains(&b_squared);
+    // The square root of the product, not the product of roots: of equal vectors it is exactly their squared norm, and
+    // their distance exactly 0.
+    let cosine = if safe {
+        f64::from((kernels.dot)(a, b)) / (f64::from(a_squared) * f64::from(b_squared)).sqrt()
+    } else {
+        let (a_squared, b_squared) = (dot_f64(a, a), dot_f64(b, b));
+        if a_squared == 0.0 || b_squared == 0.0 {
+            return 1.0;
+        }
+        dot_f64(a, b) / (a_squared.sqrt() * b_squared.sqrt())
+    };
+    (1.0 - cosine).clamp(0.0, 2.0) as f32
+}
+
+/// The inner product in f64, where no sum of finite f32 products overflows and no square of one underflows.
+pub(crate) fn dot_f64(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for metric in Metric::ALL {
+            assert_eq!(metric.to_string().parse::<Metric>().unwrap(), metric);
+        }
+        let error = "euclid".parse::<Metric>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown metric: expected l2, inner_product or cosine, got 'euclid'");
+    }
+
+    #[test]
+    fn distances_of_small_vectors() {
+        let (a, b) = ([1.0, 2.0, 2.0], [2.0, 4.0, -1.0]);
+        assert_eq!(Metric::L2.distance(&a, &b), 1.0 + 4.0 + 9.0);
+        assert_eq!(Metric::InnerProduct.distance(&a, &b), -8.0);
+        assert_eq!(Metric::Cosine.distance(&[1.0, 0.0], &[0.0, 3.0]), 1.0);
+        assert_eq!(Metric::Cosine.distance(&[1.0, 1.0], &[-2.0, -2.0]), 2.0);
+        assert!(Metric::Cosine.nearer(0.1, 0.2));
+    }
+
+    #[test]
+    fn cosine_of_equal_vectors_is_exactly_zero() {
+        let a: Vec<f32> = (0..384).map(|i| (i as f32 * 0.37).fract() - 0.5).collect();
+        assert_eq!(Metric::Cosine.distance(&a, &a), 0.0);
+    }
+
+    #[test]
+    fn cosine_to_a_zero_vector_is_one() {
+        let zero = [0.0; 5];
+        assert_eq!(Metric::Cosine.distance(&zero, &[1.0; 5]), 1.0);
+        assert_eq!(Metric::Cosine.distance(&[1.0; 5], &zero), 1.0);
+        assert_eq!(Metric::Cosine.distance(&zero, &zero), 1.0);
+    }
+
+    #[test]
+    fn huge_and_tiny_vectors_are_never_nan() {
+        for scale in [1e-40_f32, 1e-30, 1e30, 3e38] {
+            let (a, b, c) = ([scale, scale], [scale, -scale], [scale, scale / 2.0]);
+            assert_eq!(Metric::Cosine.distance(&a, &b), 1.0, "scale {scale}");
+            assert!((Metric::Cosine.distance(&a, &c) - 0.051_316_7).abs() < 1e-6, "scale {scale}");
+            assert_eq!(Metric::InnerProduct.distance(&a, &b), 0.0, "scale {scale}");
+            assert!(!Metric::L2.distance(&a, &b).is_nan(), "scale {scale}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// The largest dimension a vector may have.
+pub const MAX_DIM: usize = 16_384;
+
+/// A vector dimension in `1..=16_384`. Holding one proves the check happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dim(u16);
+
+impl Dim {
+    /// Returns the dimension if it is in `1..=MAX_DIM`.
+    ///
+    /// # Errors
+    /// `InvalidInput` otherwise.
+    pub fn new(dim: usize) -> Result<Self> {
+        match u16::try_from(dim) {
+            Ok(value) if (1..=MAX_DIM).contains(&dim) => Ok(Self(value)),
+            _ => Err(Error::invalid_input("dimension is out of range").with("expected", "1..=16384").with("got", dim)),
+        }
+    }
+
+    /// The dimension as a number of coordinates.
+    pub fn get(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Vectors of one dimension, row-major `[num_vectors, dim]`.
+///
+/// Holding one proves that
+/// * the number of values is a multiple of `dim`,
+/// * every value is finite.
+#[derive(Clone, Copy, Debug)]
+pub struct VectorBatch<'a> {
+    dim: Dim,
+    values: &'a [f32],
+}
+
+impl<'a> VectorBatch<'a> {
+    /// Checks the shape and every value, once.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the last row is incomplete, or if a value is NaN or infinite: the message names its row,
+    /// component and value.
+    pub fn new(dim: Dim, values: &'a [f32]) -> Result<Self> {
+        if !values.len().is_multiple_of(dim.get()) {
+            return Err(Error::invalid_input("the last vector is incomplete")
+                .with("expected", format_args!("a multiple of {dim} values"))
+                .with("got", values.len()));
+        }
+        if let Some(i) = first_not_finite(values) {
+            return Err(Error::invalid_input("vector has a component that is not finite")
+                .with("row", i / dim.get())
+                .with("component", i % dim.get())
+                .with("expected", "a finite number")
+                .with("got", values[i]));
+        }
+        Ok(Self { dim, values })
+    }
+
+    /// Coordinates per vector.
+    pub fn dim(&self) -> Dim {
+        self.dim
+    }
+
+    /// Number of vectors.
+    pub fn num_vectors(&self) -> usize {
+        self.values.len() / self.dim.get()
+    }
+
+    /// All values, row by row.
+    pub fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
+    /// The vectors in order.
+    pub fn rows(&self) -> std::slice::ChunksExact<'a, f32> {
+        self.values.chunks_exact(self.dim.get())
+    }
+}
+
+/// Returns the query itself if it has the index's dimension and only finite components.
+pub(crate) fn check_query(query: &[f32], dim: Dim) -> Result<&[f32]> {
+    if query.len() != dim.get() {
+        return Err(Error::invalid_input("query has the wrong dimension")
+            .with("expected", dim)
+            .with("got", query.len()));
+    }
+    if let Some(i) = first_not_finite(query) {
+        return Err(Error::invalid_input("query has a component that is not finite")
+            .with("component", i)
+            .with("expected", "a finite number")
+            .with("got", query[i]));
+    }
+    Ok(query)
+}
+
+/// Finds the first NaN or infinity. Whole chunks are tested without a branch per value, so the usual answer is quick.
+fn first_not_finite(values: &[f32]) -> Option<usize> {
+    const CHUNK: usize = 256;
+    let chunk_is_finite = |chunk: &[f32]| chunk.iter().fold(true, |all, value| all & value.is_finite());
+    let chunk = values.chunks(CHUNK).position(|chunk| !chunk_is_finite(chunk))?;
+    let start = chunk * CHUNK;
+    values[start..].iter().position(|value| !value.is_finite()).map(|i| start + i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dim_is_in_range() {
+        assert!(Dim::new(0).is_err());
+        assert_eq!(Dim::new(1).unwrap().get(), 1);
+        assert_eq!(Dim::new(MAX_DIM).unwrap().get(), MAX_DIM);
+        let error = Dim::new(MAX_DIM + 1).unwrap_err();
+        assert_eq!(error.to_string(), "dimension is out of range: expected 1..=16384, got 16385");
+    }
+
+    #[test]
+    fn batch_refuses_an_incomplete_row() {
+        let error = VectorBatch::new(Dim::new(3).unwrap(), &[0.0; 7]).unwrap_err();
+        assert_eq!(error.to_string(), "the last vector is incomplete: expected a multiple of 3 values, got 7");
+    }
+
+    #[test]
+    fn batch_names_row_component_and_value() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![1.0; 3000];
+            values[2 * 1000 + 17] = bad;
+            let error = VectorBatch::new(Dim::new(1000).unwrap(), &values).unwrap_err();
+            let expected = format!(
+                "vector has a component that is not finite: row 2, component 17, expected a finite number, got {bad}"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn batch_may_be_empty() {
+        let batch = VectorBatch::new(Dim::new(3).unwrap(), &[]).unwrap();
+        assert_eq!(batch.num_vectors(), 0);
+        assert_eq!(batch.rows().count(), 0);
+    }
+}

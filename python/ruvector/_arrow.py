@@ -36,8 +36,8 @@ Rows = Union[ArrowStream, ArrowArray, "pd.DataFrame", Mapping[str, Any]]
 def to_reader(data: Rows) -> pa.RecordBatchReader:
     """Return the rows of `data` as a reader, without a copy where the source has Arrow memory.
 
-    The index of a pandas frame is left out. In a mapping of columns a two-dimensional array `[num_rows, dim]` is a
-    column of vectors.
+    The index of a pandas frame is left out. In a mapping of columns a two-dimensional array `[num_rows, dim]`, or a
+    list of equally long lists of numbers, is a column of vectors of float32.
     """
     if type(data).__module__.partition(".")[0] == "pandas":
         data = _from_pandas(data)
@@ -76,6 +76,17 @@ def _from_mapping(columns: Mapping[str, Any]) -> pa.Table:
 
 
 def _column(values: object) -> object:
-    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1]:  # noqa: PLR2004 - rows and coordinates
-        return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), values.shape[1])
-    return values
+    """Return vectors as `FixedSizeList<float>`: a matrix, or a list of equally long lists of numbers."""
+    if isinstance(values, (list, tuple)) and values and isinstance(values[0], (list, tuple, np.ndarray)):
+        try:
+            matrix = np.asarray(values)
+        except ValueError:
+            return values  # of different lengths: not vectors
+    elif isinstance(values, np.ndarray):
+        matrix = values
+    else:
+        return values
+    if matrix.ndim != 2 or matrix.shape[1] == 0 or matrix.dtype.kind not in "fiu":  # noqa: PLR2004 - rows, coordinates
+        return values
+    flat = np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), matrix.shape[1])

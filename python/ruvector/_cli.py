@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ruvector import _onnxruntime
@@ -13,7 +14,8 @@ def main() -> int:
     if not native.has_sql:
         sys.stderr.write("ruvector: this installation has no SQL engine: pip install 'ruvector[sql]'\n")
         return 2
-    _onnxruntime.provide()
+    if library := _onnxruntime.library():
+        os.environ[_onnxruntime.VARIABLE] = str(library)
     return native.main(["ruvector", *sys.argv[1:]])
 
 

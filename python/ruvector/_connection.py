@@ -27,7 +27,7 @@ _REMOTE_SCHEMES = ("grpc", "grpc+tcp", "grpc+tls")
 class _Transport(Protocol):
     def execute(self, query: str, params: pa.RecordBatch | None) -> Result: ...
 
-    def ingest(self, name: str, data: pa.RecordBatchReader, mode: str) -> int: ...
+    def ingest(self, name: Sequence[str], data: pa.RecordBatchReader, mode: str) -> int: ...
 
     def close(self) -> None: ...
 
@@ -88,9 +88,11 @@ class Connection:
     def ingest(self, name: str, data: Rows, *, mode: IngestMode = "create") -> int:
         """Write rows to the table `name` in one transaction and return their number.
 
-        `data` is anything with Arrow rows (tables, readers and batches of pyarrow, polars, DuckDB, a `Result`), a pandas
-        frame, or a mapping of column names to values, where an array of shape `[num_rows, dim]` is a column of vectors.
-        Columns are matched by name.
+        `data` is anything with Arrow rows (tables, readers and batches of pyarrow, polars, DuckDB, a `Result`), a
+        pandas frame, or a mapping of column names to values, where an array of shape `[num_rows, dim]` is a column of
+        vectors. Columns are matched by name.
+
+        `name` is written as in SQL: `docs`, `main.docs`, `"Docs"`; without double quotes it is taken in lower case.
 
         `mode` says what happens with a table of that name: `create` (an error if it exists), `append` (an error if it
         does not), `replace`, or `create_append`.
@@ -100,13 +102,13 @@ class Connection:
         if not is_ingest_mode(mode):
             msg = f"mode: expected create, append, replace or create_append, got {mode!r}"
             raise InvalidInput(msg)
-        return self._transport.ingest(name, to_reader(data), mode)
+        return self._transport.ingest(_table_name(name), to_reader(data), mode)
 
     def close(self) -> None:
         """Give the connection up; tables in a temporary folder go with it. Twice is once."""
         self._transport.close()
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Connection:  # noqa: PYI034 - `Self` is in typing from Python 3.11 on
         """Return the connection itself."""
         return self
 
@@ -122,3 +124,17 @@ class Connection:
     def __repr__(self) -> str:
         """Return the target."""
         return f"<ruvector.Connection to {self._name}>"
+
+
+_NAME_PART = r'(?:[^\W\d]\w*|"(?:[^"]|"")+")'
+_NAME = re.compile(rf"{_NAME_PART}(?:\.{_NAME_PART}){{0,2}}")
+
+
+def _table_name(name: str) -> list[str]:
+    """Return the parts of a table's name, by the rules of SQL."""
+    if not _NAME.fullmatch(name):
+        msg = f"name: expected a table's name as in SQL ('docs', 'main.docs', '\"My docs\"'), got {name!r}"
+        raise InvalidInput(msg)
+    return [
+        part[1:-1].replace('""', '"') if part.startswith('"') else part.lower() for part in re.findall(_NAME_PART, name)
+    ]

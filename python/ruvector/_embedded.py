@@ -13,7 +13,7 @@ from ruvector.exceptions import NotSupported
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ruvector import _native
 
@@ -26,17 +26,17 @@ class EmbeddedTransport:
         if not native.has_sql:
             msg = "this installation has no SQL engine: pip install 'ruvector[sql]', or connect to 'grpc://host:port'"
             raise NotSupported(msg)
-        _onnxruntime.provide()
-        self._engine = native.Engine(data_dir)
+        self._engine = native.Engine(data_dir, _onnxruntime.library())
 
     def execute(self, query: str, params: pa.RecordBatch | None) -> Result:
         """Run one statement."""
         answer = self._engine.execute(query, params)
         return Result(None, answer) if isinstance(answer, int) else Result(_EmbeddedRows(answer))
 
-    def ingest(self, name: str, data: pa.RecordBatchReader, mode: str) -> int:
+    def ingest(self, name: Sequence[str], data: pa.RecordBatchReader, mode: str) -> int:
         """Write rows to a table."""
-        return self._engine.ingest(name, mode, data)
+        quoted = ".".join('"' + part.replace('"', '""') + '"' for part in name)
+        return self._engine.ingest(quoted, mode, data)
 
     def close(self) -> None:
         """Give the engine up."""

@@ -5,11 +5,15 @@ Source: `FlightSql.proto` of Apache Arrow. Only varints and length-delimited fie
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TYPE_URL: Final = "type.googleapis.com/arrow.flight.protocol.sql."
 
-# CommandStatementIngest.TableDefinitionOptions: (if_not_exist: 1 create, 2 fail; if_exists: 1 fail, 2 append, 3 replace)
+# TableDefinitionOptions of CommandStatementIngest: if_not_exist (1 create, 2 fail), if_exists (1 fail, 2 append,
+# 3 replace)
 _INGEST_MODES: Final = {"create": (1, 1), "append": (2, 2), "replace": (1, 3), "create_append": (1, 2)}
 
 IngestMode = Literal["create", "append", "replace", "create_append"]
@@ -46,14 +50,13 @@ def rebound_handle(metadata: bytes) -> bytes | None:
     return _fields(metadata).get(1)
 
 
-def statement_ingest(table: str, mode: str) -> bytes:
-    """Return the command that writes a stream of batches to a table. `schema.table` is taken apart at the dot."""
+def statement_ingest(table: Sequence[str], mode: str) -> bytes:
+    """Return the command that writes a stream of batches to `[catalog,] [schema,] table`."""
     if_not_exist, if_exists = _INGEST_MODES[mode]
-    options = _varint_field(1, if_not_exist) + _varint_field(2, if_exists)
-    schema, _, name = table.rpartition(".")
-    message = _bytes(1, options) + _bytes(2, name.encode())
-    if schema:
-        message += _bytes(3, schema.encode())
+    message = _bytes(1, _varint_field(1, if_not_exist) + _varint_field(2, if_exists))
+    # table, schema and catalog are the fields 2, 3 and 4
+    for field, part in enumerate(reversed(table), start=2):
+        message += _bytes(field, part.encode())
     return _any("CommandStatementIngest", message)
 
 
@@ -82,7 +85,7 @@ def _varint_field(field: int, value: int) -> bytes:
 
 def _varint(value: int) -> bytes:
     out = bytearray()
-    while value > 0x7F:
+    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
-_VARIABLE = "ORT_DYLIB_PATH"
+VARIABLE = "ORT_DYLIB_PATH"
 _NAMES = ("libonnxruntime.so*", "libonnxruntime.*dylib", "onnxruntime.dll")
 
 
-def provide() -> None:
-    """Tell the native module which library to load, unless the environment does."""
-    if not os.environ.get(_VARIABLE) and (path := library()):
-        os.environ[_VARIABLE] = str(path)
-
-
 def library() -> Path | None:
-    """Return the library of the package `onnxruntime` without importing it; `None` if it is not installed."""
+    """Return the library to load: what `ORT_DYLIB_PATH` says, else that of the package `onnxruntime`, else `None`.
+
+    The package itself is not imported.
+    """
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
     spec = importlib.util.find_spec("onnxruntime")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for name in _NAMES:
             for path in sorted((Path(folder) / "capi").glob(name)):
                 return path
     return None
+
+
+if __name__ == "__main__":
+    sys.stdout.write(str(library() or ""))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 from pyarrow import flight
@@ -26,7 +29,9 @@ from ruvector.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
 
 # How long a server may take to answer the first call.
 _CONNECT_SECONDS = 10.0
@@ -44,97 +49,117 @@ class RemoteTransport:
         self._options = flight.FlightCallOptions(headers=headers)
         with _errors():
             self._client = flight.FlightClient(target, middleware=[_CookieFactory()])
-            try:
-                first = flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS)
-                list(self._client.list_flights(options=first))
-            except NotImplementedError:
-                pass  # a server without this call is a server too
+            self._client.list_actions(flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS))
 
     def execute(self, query: str, params: pa.RecordBatch | None) -> Result:
         """Run one statement."""
         with _errors():
             handle, row_schema = self._prepare(query)
             if not row_schema:
-                try:
-                    return Result(None, self._update(_flight_sql.prepared_statement_update(handle), params))
-                finally:
-                    self.close_statement(handle)
+                values = pa.Table.from_batches([params]) if params is not None else pa.table({})
+                metadata = self._put(_flight_sql.prepared_statement_update(handle), values)
+                self._close_statement(handle)
+                return Result(None, _flight_sql.updated_rows(metadata))
             if params is not None:
-                metadata = self._put(_flight_sql.prepared_statement_query(handle), params.schema, [params])
+                command = _flight_sql.prepared_statement_query(handle)
+                metadata = self._put(command, pa.Table.from_batches([params]))
                 handle = _flight_sql.rebound_handle(metadata) or handle
-            command = flight.FlightDescriptor.for_command(_flight_sql.prepared_statement_query(handle))
-            info = self._client.get_flight_info(command, self._options)
-            return Result(_RemoteRows(self, handle, info))
+            descriptor = flight.FlightDescriptor.for_command(_flight_sql.prepared_statement_query(handle))
+            info = self._client.get_flight_info(descriptor, self._options)
+            return Result(_RemoteRows(info.schema, self._batches(info, handle)))
 
-    def ingest(self, name: str, data: pa.RecordBatchReader, mode: str) -> int:
-        """Write rows to a table."""
-        with _errors():
-            return _flight_sql.updated_rows(self._put(_flight_sql.statement_ingest(name, mode), data.schema, data))
+    def ingest(self, name: Sequence[str], data: pa.RecordBatchReader, mode: str) -> int:
+        """Write rows to a table.
+
+        pyarrow cannot take back a stream that it has begun: it ends it well, and the server would keep the half that it
+        got. So the source is read to its end first, and Ctrl-C waits for the last row to be sent.
+        """
+        try:
+            rows = data.read_all()
+        except pa.ArrowException as error:
+            msg = f"data: expected rows up to the end, got: {error}"
+            raise InvalidInput(msg) from error
+        with _errors(), ThreadPoolExecutor(1) as sender:
+            metadata = sender.submit(self._put, _flight_sql.statement_ingest(name, mode), rows).result()
+            return _flight_sql.updated_rows(metadata)
 
     def close(self) -> None:
         """Close the connection to the server."""
         self._client.close()
-
-    def read(self, ticket: flight.Ticket) -> flight.FlightStreamReader:
-        """Start to read the rows behind a ticket."""
-        return self._client.do_get(ticket, self._options)
-
-    def close_statement(self, handle: bytes) -> None:
-        """Let the server forget a prepared statement."""
-        action = flight.Action("ClosePreparedStatement", _flight_sql.close_prepared_statement(handle))
-        list(self._client.do_action(action, self._options))
 
     def _prepare(self, query: str) -> tuple[bytes, bytes]:
         action = flight.Action("CreatePreparedStatement", _flight_sql.create_prepared_statement(query))
         (answer,) = self._client.do_action(action, self._options)
         return _flight_sql.created_prepared_statement(answer.body.to_pybytes())
 
-    def _update(self, command: bytes, params: pa.RecordBatch | None) -> int:
-        if params is None:
-            return _flight_sql.updated_rows(self._put(command, pa.schema([]), []))
-        return _flight_sql.updated_rows(self._put(command, params.schema, [params]))
+    def _close_statement(self, handle: bytes) -> None:
+        action = flight.Action("ClosePreparedStatement", _flight_sql.close_prepared_statement(handle))
+        list(self._client.do_action(action, self._options))
 
-    def _put(self, command: bytes, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
-        """Send batches and return the metadata that the server answers with."""
+    def _put(self, command: bytes, rows: pa.Table) -> bytes:
+        """Send rows with a command and return the metadata that the server answers with."""
         descriptor = flight.FlightDescriptor.for_command(command)
-        writer, reader = self._client.do_put(descriptor, schema, self._options)
-        try:
-            for batch in batches:
+        writer, reader = self._client.do_put(descriptor, rows.schema, self._options)
+        # Closing a writer whose stream was refused raises the refusal.
+        with writer:
+            for batch in rows.to_batches():
                 for message in _messages(batch):
                     writer.write_batch(message)
-        except flight.FlightError:
-            raise
-        except BaseException:
-            # The source failed, or Ctrl-C. pyarrow can only end the stream well, and the server would keep the half
-            # that it has: a message without a batch makes the stream invalid, and the server undoes everything.
-            with contextlib.suppress(pa.ArrowException, OSError):
-                writer.write_metadata(b"abort")
-                writer.close()
-            raise
-        writer.done_writing()
-        metadata = reader.read()
-        writer.close()
+            writer.done_writing()
+            metadata = _interruptible(reader.read)
         return b"" if metadata is None else metadata.to_pybytes()
+
+    def _batches(self, info: flight.FlightInfo, handle: bytes) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a query: the endpoints of its flight in their order, over the same connection."""
+        with _errors():
+            for endpoint in info.endpoints:
+                reader = self._client.do_get(endpoint.ticket, self._options)
+                try:
+                    while (batch := _interruptible(partial(_next_batch, reader), reader.cancel)) is not None:
+                        yield batch
+                except GeneratorExit:
+                    reader.cancel()
+                    raise
+            self._close_statement(handle)
 
 
 class _RemoteRows:
-    """The rows of one query: the endpoints of its flight in their order, over the same connection."""
-
-    def __init__(self, transport: RemoteTransport, handle: bytes, info: flight.FlightInfo) -> None:
-        self._transport = transport
-        self._handle = handle
-        self._info = info
-        self.schema = info.schema
+    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        self.schema = schema
+        self._batches = batches
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        with _errors():
-            for endpoint in self._info.endpoints:
-                for chunk in self._transport.read(endpoint.ticket):
-                    yield chunk.data
-            self._transport.close_statement(self._handle)
+        return self._batches
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return pa.RecordBatchReader.from_batches(self.schema, iter(self)).__arrow_c_stream__(requested_schema)
+        return pa.RecordBatchReader.from_batches(self.schema, self._batches).__arrow_c_stream__(requested_schema)
+
+
+def _next_batch(reader: flight.FlightStreamReader) -> pa.RecordBatch | None:
+    try:
+        return reader.read_chunk().data
+    except StopIteration:
+        return None
+
+
+def _interruptible(call: Callable[[], T], on_interrupt: Callable[[], object] = lambda: None) -> T:
+    """Run a call that may take long. pyarrow waits in C++, where Python sees no Ctrl-C; so a thread waits for it."""
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return answer.result()
+    except KeyboardInterrupt:
+        on_interrupt()
+        raise
 
 
 class _CookieFactory(flight.ClientMiddlewareFactory):
@@ -204,10 +229,6 @@ def _errors() -> Iterator[None]:
     """Turn the errors of pyarrow into those that the engine raises in process."""
     try:
         yield
-    except pa.ArrowCancelled as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        raise _error(error) from error
     except pa.ArrowException as error:
         raise _error(error) from error
 

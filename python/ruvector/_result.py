@@ -37,8 +37,8 @@ class Result:
     """The answer to one statement.
 
     Rows are pulled when they are first needed. `to_arrow`, `to_pandas`, `to_polars`, `to_numpy`, `fetchall` and `repr`
-    keep them, so they can be called in any order and number. `__arrow_c_stream__`, which polars, DuckDB and pyarrow use,
-    streams them without keeping any: once, unless another method has kept them before.
+    keep them, so they can be called in any order and number. `__arrow_c_stream__`, which polars, DuckDB and pyarrow
+    use, streams them without keeping any: once, unless another method has kept them before.
 
     A statement that changes something (DDL, DML, SET) has run to its end when its `Result` exists. Its `rows_affected`
     is a number, and its rows are one row with that number in the column `count`.
@@ -144,7 +144,10 @@ class Result:
             return f"({_plural(self._rows_affected, 'row')} affected)"
         self._pull(_REPR_ROWS + 1)
         head = pa.Table.from_batches(self._seen, schema=self._schema).slice(0, _REPR_ROWS)
-        cells = [[name, *map(_cell, column.to_pylist())] for name, column in zip(head.column_names, head.columns, strict=True)]
+        cells = [
+            [name, *map(_cell, column.to_pylist())]
+            for name, column in zip(head.column_names, head.columns, strict=True)
+        ]
         widths = [max(map(len, column)) for column in cells]
         lines = [_line(row, widths) for row in zip(*cells, strict=True)]
         lines.insert(1, _line(["-" * width for width in widths], widths))

@@ -1,8 +1,8 @@
 """The errors of ruvector: one root, one class per kind of error, and the classes of each part.
 
-Catch `RuVectorError` for everything, a kind (`InvalidInput`, `NotFound`, `Unavailable`, ...) to act on what happened, or
-a part (`IndexError`, `LakeError`, `A2aError`, `EmbedError`) to act on where. A class of a part that says what happened
-is of that kind too: `DimensionMismatch` is an `IndexError` and an `InvalidInput`, and so also a `ValueError`.
+Catch `RuVectorError` for everything, a kind (`InvalidInput`, `NotFound`, `Unavailable`, ...) to act on what happened,
+or a part (`IndexError`, `LakeError`, `A2aError`, `EmbedError`) to act on where. A class of a part that says what
+happened is of that kind too: `DimensionMismatch` is an `IndexError` and an `InvalidInput`, and so also a `ValueError`.
 
 The same statement raises the same class in process and over the network.
 """

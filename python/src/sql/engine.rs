@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 use pyo3_arrow::input::AnyRecordBatch;
+use ruvector_embed::EmbedderOptions;
 use ruvector_udfs::{Answer, EngineConfig, IngestMode, Session};
 
 use super::params;
@@ -34,10 +35,12 @@ struct Open {
 #[pymethods]
 impl Engine {
     /// Opens the engine over `data_dir`; `None` keeps tables in a temporary folder that goes with the engine.
+    /// `onnxruntime` is the library that `embed()` loads; `None` looks for it as the `ruvector` command does.
     #[new]
-    #[pyo3(signature = (data_dir=None))]
-    fn new(py: Python<'_>, data_dir: Option<PathBuf>) -> PyResult<Self> {
-        let config = EngineConfig { data_dir, ..EngineConfig::default() };
+    #[pyo3(signature = (data_dir=None, onnxruntime=None))]
+    fn new(py: Python<'_>, data_dir: Option<PathBuf>, onnxruntime: Option<PathBuf>) -> PyResult<Self> {
+        let embed = EmbedderOptions { onnxruntime, ..EmbedderOptions::default() };
+        let config = EngineConfig { data_dir, embed };
         let engine = wait(py, ruvector_udfs::Engine::open(config))?.map_err(|e| error::to_py(py, &e))?;
         let session = engine.session();
         Ok(Self(Mutex::new(Some(Open { engine, session }))))

@@ -2,8 +2,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::hub::{self, HubSettings};
-use crate::name::{KnownModel, ModelName};
-use crate::{EmbedderOptions, Error, Result, config, manifest};
+use crate::name::{DEFAULT_MODEL, KnownModel, ModelName};
+use crate::{EmbedderOptions, Error, ErrorKind, Result, config, manifest};
 
 /// The variable that names the folder of models.
 const MODELS_DIR_VARIABLE: &str = "RUVECTOR_MODELS_DIR";
@@ -65,22 +65,21 @@ pub(crate) fn resolve(name: &ModelName, options: &EmbedderOptions) -> Result<Mod
         return Ok(folder);
     }
     let settings = HubSettings::new(options, |key| env::var(key).ok());
-    let how = "build it with `make model`, set RUVECTOR_MODELS_DIR to a folder of models, or let the hub be reached";
+    let build = if name.to_string() == DEFAULT_MODEL { "build it with `make model`, " } else { "" };
+    let how = format!("{build}set RUVECTOR_MODELS_DIR to a folder of models, or let the hub be reached");
     if settings.offline {
         tried.push(format!("{} (not asked: offline)", settings.endpoint));
         return Err(Error::not_found(format!("model {name} was not found; {how}")).with("tried", tried.join("; ")));
     }
     let explain = |error: Error| {
-        // A file that failed its check is its own story.
-        if error.kind() == crate::ErrorKind::Corrupt {
-            return error;
-        }
-        tried.push(format!("{} ({error})", settings.endpoint));
         let message = format!("model {name} was not found; {how}");
         let wrapped = match error.kind() {
-            crate::ErrorKind::NotFound => Error::not_found(message),
-            _ => Error::unavailable(message),
+            ErrorKind::NotFound => Error::not_found(message),
+            ErrorKind::Unavailable => Error::unavailable(message),
+            // A file that failed its check or a wrong endpoint is its own story.
+            _ => return error,
         };
+        tried.push(format!("{} ({error})", settings.endpoint));
         wrapped.with("tried", tried.join("; "))
     };
     hub::download(name, &settings).map_err(explain)

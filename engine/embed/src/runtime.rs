@@ -69,8 +69,12 @@ fn explicit(path: &Path, named_by: &str) -> Result<PathBuf> {
 }
 
 /// Returns where to look when nobody said where: beside the executable, then wherever the linker looks.
+///
+/// Without the executable's folder there is nothing to try: `ort` asks for it too before it gives a bare name to the
+/// linker, and panics if the system cannot tell.
 fn searched(executable_dir: Option<&Path>) -> Vec<PathBuf> {
-    let beside = executable_dir.into_iter().flat_map(|dir| [dir.to_path_buf(), dir.join("lib"), dir.join("../lib")]);
+    let Some(dir) = executable_dir else { return Vec::new() };
+    let beside = [dir.to_path_buf(), dir.join("lib"), dir.join("../lib")];
     let by_name: &[&str] = if cfg!(target_os = "windows") {
         &["onnxruntime.dll"]
     } else if cfg!(target_os = "macos") {
@@ -78,7 +82,7 @@ fn searched(executable_dir: Option<&Path>) -> Vec<PathBuf> {
     } else {
         &["libonnxruntime.so", "libonnxruntime.so.1"]
     };
-    beside.filter_map(|dir| library_in(&dir)).chain(by_name.iter().map(PathBuf::from)).collect()
+    beside.iter().filter_map(|dir| library_in(dir)).chain(by_name.iter().map(PathBuf::from)).collect()
 }
 
 /// Returns the library in a folder, of several the one with the last name; never one of its provider plug-ins.

@@ -12,7 +12,7 @@ fn a_path_that_is_no_runtime_library_is_an_error_that_names_it() {
     let junk = dir.path().join("libonnxruntime.so");
     std::fs::write(&junk, "not a library").unwrap();
     // A file that does not exist, a file that is no library, the folder that holds it, an empty folder.
-    for path in [dir.path().join("absent.so"), junk.clone(), dir.path().to_path_buf(), dir.path().join("empty")] {
+    for path in [dir.path().join("absent.so"), junk, dir.path().to_path_buf(), dir.path().join("empty")] {
         if path.ends_with("empty") {
             std::fs::create_dir(&path).unwrap();
         }

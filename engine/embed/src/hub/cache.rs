@@ -10,17 +10,36 @@ use crate::{Error, Result};
 
 /// Returns the snapshot that the cache has of a model; adds to `tried` where there was none.
 ///
-/// Of a known model the pinned commit is preferred, else the one that `main` was at when it was last asked for.
+/// Of a known model the pinned commit is preferred, else the one that `main` was at when it was last asked for; a
+/// snapshot whose model is another than the pinned one is passed over, since the hub has the right one.
 pub(crate) fn cached(name: &ModelName, settings: &HubSettings, tried: &mut Vec<String>) -> Option<ModelFolder> {
     let repo = RepoCache::new(settings.cache.as_deref()?, name);
-    let pinned = KnownModel::find(name).and_then(|known| known.revision).map(str::to_owned);
+    let known = KnownModel::find(name);
+    let pinned = known.and_then(|known| known.revision).map(str::to_owned);
     let main = fs::read_to_string(repo.folder.join("refs").join("main")).ok().map(|text| text.trim().to_owned());
     let commits = pinned.into_iter().chain(main).filter(|commit| is_commit(commit));
-    let found = commits.map(|commit| repo.snapshot(&commit)).find_map(|dir| ModelFolder::open_snapshot(&dir));
+    let found = commits
+        .filter_map(|commit| ModelFolder::open_snapshot(&repo.snapshot(&commit)))
+        .find(|folder| known.is_none_or(|known| is_published(folder.onnx(), known)));
     if found.is_none() {
         tried.push(repo.folder.display().to_string());
     }
     found
+}
+
+/// Tells by the blob's name alone whether a model may be the pinned one.
+fn is_published(onnx: &Path, known: &KnownModel) -> bool {
+    let pins = known.pins(&onnx.to_string_lossy());
+    match announced_digest(&onnx.canonicalize().unwrap_or_else(|_| onnx.to_path_buf())) {
+        Some(Digest::Sha256(hex)) => pins.is_empty() || pins.contains(&hex.as_str()),
+        _ => true,
+    }
+}
+
+/// Returns the digest that is a blob's name, or `None` if the file is no blob of a cache.
+fn announced_digest(blob: &Path) -> Option<Digest> {
+    let in_blobs = blob.parent().is_some_and(|dir| dir.ends_with("blobs"));
+    blob.file_name().filter(|_| in_blobs).and_then(|name| Digest::parse(&name.to_string_lossy()))
 }
 
 /// Checks a file of a snapshot: its digest must be the name of the blob it links to, and one of the pins if its model
@@ -31,8 +50,7 @@ pub(crate) fn cached(name: &ModelName, settings: &HubSettings, tried: &mut Vec<S
 /// call fetches it anew.
 pub(crate) fn verify_cached(file: &Path, known: Option<&KnownModel>) -> Result<()> {
     let blob = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
-    let in_blobs = blob.parent().is_some_and(|dir| dir.ends_with("blobs"));
-    let announced = blob.file_name().filter(|_| in_blobs).and_then(|name| Digest::parse(&name.to_string_lossy()));
+    let announced = announced_digest(&blob);
     let name = file.to_string_lossy();
     check_digests(&blob, &name, announced.as_ref(), known.map_or(&[], |known| known.pins(&name))).inspect_err(|_| {
         if announced.is_some() {
@@ -60,11 +78,15 @@ pub(super) fn check_digests(file: &Path, name: &str, announced: Option<&Digest>,
     }
     let got = sha256.map_or_else(|| sha256_file(file), Ok)?;
     if !pins.contains(&got.as_str()) {
-        return Err(Error::corrupt(format!("{name} is not the published file of this model"))
-            .with("expected sha256", pins.join(" or "))
-            .with("got", got));
+        return Err(not_published(name, pins, &got));
     }
     Ok(())
+}
+
+pub(super) fn not_published(name: &str, pins: &[&str], got: &str) -> Error {
+    Error::corrupt(format!("{name} is not the published file of this model"))
+        .with("expected sha256", pins.join(" or "))
+        .with("got", got)
 }
 
 /// One model's part of the cache folder.

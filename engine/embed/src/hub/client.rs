@@ -58,7 +58,7 @@ impl HubClient {
         }
         let client = builder
             .build()
-            .map_err(|error| Error::unavailable("cannot set up an HTTP client").with_source(full_story(&error)))?;
+            .map_err(|error| Error::unavailable("cannot set up an HTTP client").with_source(full_story(error)))?;
         Ok(Self { client, endpoint, repo: name.repo(), token: settings.token.clone() })
     }
 
@@ -116,7 +116,7 @@ impl HubClient {
                 request = request.bearer_auth(token);
             }
             let response = request.send().await.map_err(|error| {
-                Error::unavailable("the hub did not answer").with("address", &url).with_source(full_story(&error))
+                Error::unavailable("the hub did not answer").with("address", &url).with_source(full_story(error))
             })?;
             let target = text(response.headers(), LOCATION.as_str())
                 .filter(|_| response.status().is_redirection())
@@ -144,10 +144,11 @@ fn unexpected(status: StatusCode, url: &Url) -> Error {
     Error::unavailable("the hub answered with an error").with("status", status).with("address", url)
 }
 
-/// `reqwest` says "error sending request" and keeps the reason in its sources.
-pub(super) fn full_story(error: &reqwest::Error) -> String {
+/// Returns what `reqwest` keeps in the sources of an error, without the address, which our own message states.
+pub(super) fn full_story(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let mut story = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
         story = format!("{story}: {cause}");
         source = cause.source();

@@ -8,8 +8,9 @@ use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 
 use super::HubSettings;
-use super::cache::{RepoCache, check_digests};
+use super::cache::{RepoCache, check_digests, not_published};
 use super::client::{HubClient, RemoteFile, full_story};
+use crate::digest::Digest;
 use crate::locate::ModelFolder;
 use crate::name::{KnownModel, ModelName};
 use crate::{Error, ErrorKind, Result};
@@ -124,6 +125,13 @@ impl Download {
 
     /// Brings a file's bytes into the cache, unless they are there.
     async fn fetch(&self, file: &RemoteFile) -> Result<()> {
+        let pins = self.known.map_or(&[][..], |known| known.pins(&file.path));
+        if let Digest::Sha256(announced) = &file.digest
+            && !pins.is_empty()
+            && !pins.contains(&announced.as_str())
+        {
+            return Err(not_published(&file.path, pins, announced));
+        }
         let _lock = self.cache.lock(&file.digest).map_err(|error| cannot_write(&file.path, error))?;
         let blob = self.cache.blob(&file.digest);
         if blob.is_file() {
@@ -141,7 +149,6 @@ impl Download {
                 _ => return Err(error),
             }
         }
-        let pins = self.known.map_or(&[][..], |known| known.pins(&file.path));
         if let Err(error) = check_digests(&partial, &file.path, Some(&file.digest), pins) {
             fs::remove_file(&partial).map_err(|error| cannot_write(&file.path, error))?;
             return Err(error);
@@ -177,7 +184,7 @@ impl Download {
             }
             let mut chunks = Box::pin(response.bytes_stream());
             let broke_off = |error: reqwest::Error| {
-                Error::unavailable("the download broke off").with("file", &file.path).with_source(full_story(&error))
+                Error::unavailable("the download broke off").with("file", &file.path).with_source(full_story(error))
             };
             while let Some(chunk) = chunks.try_next().await.map_err(broke_off)? {
                 received += chunk.len() as u64;

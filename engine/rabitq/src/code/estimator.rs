@@ -1,6 +1,6 @@
 use super::quantizer::{CodeBlocks, Quantizer, block_bytes};
 use super::{GROUP_DIMS, MAX_SQUARED_LENGTH, normalize};
-use crate::kernel::{self, BLOCK_LEN, Kernels, TABLE_LEN};
+use crate::kernel::{self, BLOCK_LEN, Kernels, QueryTerms, TABLE_LEN};
 use crate::metric::{Metric, dot_f64};
 
 /// What f32 sums may be off by, relative to the lengths that enter them; far below the error of one bit.
@@ -10,40 +10,9 @@ const ROUNDING: f64 = 4e-6;
 #[derive(Debug)]
 pub(crate) struct QueryCode {
     kernels: &'static Kernels,
-    /// For each group of 4 dimensions the 16 sums of subsets of its coordinates, in units of `step` above the smallest.
+    /// For each group of 4 dimensions the 16 sums of subsets of its coordinates, in units of a step above the smallest.
     tables: Vec<u8>,
-    step: f32,
-    /// Minus half the sum of absolute coordinates: the smallest value of `<x, v>`.
-    smallest_product: f32,
-    /// Added to every estimate.
-    add: f32,
-    /// Scales `f_add`.
-    add_scale: f32,
-    /// Scales `f_error`: epsilon times the length of the query.
-    error_scale: f32,
-    /// Epsilon times the standard deviation of `<x, v>` that the rounding of the tables causes.
-    table_error: f32,
-    /// What rounding of f32 may add to the error: a constant, and a share of `|f_add|`.
-    rounding: f32,
-    rounding_share: f32,
-}
-
-/// Estimated distances of the 32 vectors of a block, and how far the true ones may be from them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Estimates {
-    pub(crate) distance: [f32; BLOCK_LEN],
-    pub(crate) error_bound: [f32; BLOCK_LEN],
-}
-
-impl Estimates {
-    /// Distances that the true ones are not below, but for the chance that `epsilon` leaves: finite, or minus infinity
-    /// for a vector that must be computed.
-    pub(crate) fn lower_bounds(&self) -> [f32; BLOCK_LEN] {
-        std::array::from_fn(|lane| {
-            let bound = self.distance[lane] - self.error_bound[lane];
-            if bound.is_nan() { f32::NEG_INFINITY } else { bound.min(f32::MAX) }
-        })
-    }
+    terms: QueryTerms,
 }
 
 impl QueryCode {
@@ -89,9 +58,7 @@ impl QueryCode {
 
         let tables = Tables::new(&rotated);
         let table_deviation = tables.step * (rotated.len() as f64 / (12 * GROUP_DIMS) as f64).sqrt();
-        Self {
-            kernels: kernel::best(),
-            tables: tables.entries,
+        let terms = QueryTerms {
             step: tables.step as f32,
             smallest_product: tables.smallest_product as f32,
             add: add as f32,
@@ -100,37 +67,28 @@ impl QueryCode {
             table_error: (f64::from(epsilon) * table_deviation) as f32,
             rounding: rounding as f32,
             rounding_share: ROUNDING as f32,
-        }
+        };
+        Self { kernels: kernel::best(), tables: tables.entries, terms }
     }
 
-    /// Estimates the distances to the 32 vectors of block `block`.
-    pub(crate) fn estimate(&self, blocks: &CodeBlocks, block: usize) -> Estimates {
+    /// Returns for each of the 32 vectors of block `block` a distance that the true one is not below, but for the chance
+    /// that `epsilon` leaves: finite, or minus infinity for a vector that must be computed.
+    pub(crate) fn lower_bounds(&self, blocks: &CodeBlocks, block: usize) -> [f32; BLOCK_LEN] {
+        (self.kernels.lower_bounds)(&self.sums(blocks, block), &blocks.factors(block), &self.terms)
+    }
+
+    fn sums(&self, blocks: &CodeBlocks, block: usize) -> [u32; BLOCK_LEN] {
         let block_bytes = self.tables.len();
         let mut sums = [0; BLOCK_LEN];
         (self.kernels.scan_block)(&blocks.codes[block * block_bytes..][..block_bytes], &self.tables, &mut sums);
-        let f_add = lanes(&blocks.f_add, block);
-        let f_rescale = lanes(&blocks.f_rescale, block);
-        let f_error = lanes(&blocks.f_error, block);
-        let (mut distance, mut error_bound) = ([0.0; BLOCK_LEN], [0.0; BLOCK_LEN]);
-        for lane in 0..BLOCK_LEN {
-            let product = self.step * sums[lane] as f32 + self.smallest_product;
-            distance[lane] = self.add_scale * f_add[lane] + self.add + f_rescale[lane] * product;
-            error_bound[lane] = f_error[lane] * self.error_scale
-                + f_rescale[lane].abs() * self.table_error
-                + (f_add[lane].abs() * self.rounding_share + self.rounding);
-        }
-        Estimates { distance, error_bound }
+        sums
     }
-}
-
-/// The factors of one block.
-fn lanes(factors: &[f32], block: usize) -> &[f32; BLOCK_LEN] {
-    &factors.as_chunks().0[block]
 }
 
 struct Tables {
     entries: Vec<u8>,
     step: f64,
+    /// Minus half the sum of absolute coordinates: the smallest value of `<x, v>`.
     smallest_product: f64,
 }
 
@@ -222,7 +180,7 @@ mod tests {
             let blocks = quantizer.encode(vectors, None);
             for value in [0.0, 1e-40, 1e30, 3e38] {
                 let query = [value; 16];
-                let lower = QueryCode::new(&quantizer, &query, 3.0).estimate(&blocks, 0).lower_bounds();
+                let lower = QueryCode::new(&quantizer, &query, 3.0).lower_bounds(&blocks, 0);
                 for (row, bound) in vectors.rows().zip(lower) {
                     let distance = metric.distance(&query, row);
                     assert!(bound <= distance, "{metric} query of {value}: bound {bound} above {distance}");
@@ -245,10 +203,11 @@ mod tests {
             let query: Vec<f32> = values[row * dim..][..dim].iter().zip(noise).map(|(x, n)| x + 0.5 * n).collect();
             let query_code = QueryCode::new(&quantizer, &query, epsilon);
             for (block, rows) in values.chunks(BLOCK_LEN * dim).enumerate() {
-                let estimates = query_code.estimate(&blocks, block);
+                let (sums, factors) = (query_code.sums(&blocks, block), blocks.factors(block));
                 for (lane, row) in rows.chunks_exact(dim).enumerate() {
-                    let error = estimates.distance[lane] - metric.distance(&query, row);
-                    errors.push((error, estimates.error_bound[lane]));
+                    let factors = [factors.add[lane], factors.rescale[lane], factors.error[lane]];
+                    let (estimate, error_bound) = query_code.terms.estimate(sums[lane], factors);
+                    errors.push((estimate - metric.distance(&query, row), error_bound));
                 }
             }
         }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::{GROUP_DIMS, MAX_SQUARED_LENGTH, normalize, round_up};
-use crate::kernel::{BLOCK_LEN, GROUP_BYTES};
+use crate::kernel::{BLOCK_LEN, BlockFactors, GROUP_BYTES};
 use crate::metric::{Metric, dot_f64};
 use crate::rotation::Rotation;
 use crate::vector::{Dim, VectorBatch};
@@ -131,6 +131,13 @@ impl Quantizer {
 }
 
 impl CodeBlocks {
+    /// The factors of block `block`.
+    pub(super) fn factors(&self, block: usize) -> BlockFactors<'_> {
+        let (add, rescale, error) =
+            (self.f_add.as_chunks().0, self.f_rescale.as_chunks().0, self.f_error.as_chunks().0);
+        BlockFactors { add: &add[block], rescale: &rescale[block], error: &error[block] }
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         let factors = self.f_add.capacity() + self.f_rescale.capacity() + self.f_error.capacity();
         self.codes.capacity() + factors * size_of::<f32>()

@@ -1,10 +1,13 @@
-use super::{Attributes, BuildParams, Hit, IndexKind, IndexParts, Originals, Progress, SearchParams, VectorIndex};
+use std::fmt;
+
+use super::{
+    Attributes, BuildParams, Hit, IndexKind, IndexParts, Originals, Progress, SearchParams, VectorIndex, debug_index,
+};
 use crate::error::Result;
 use crate::metric::ExactQuery;
 use crate::vector::{Dim, VectorBatch, check_query};
 
 /// Exact search: the distance to every vector is computed. The oracle of every other kind.
-#[derive(Debug)]
 pub struct FlatF32Index {
     params: BuildParams,
     originals: Originals,
@@ -33,6 +36,12 @@ impl FlatF32Index {
 
     pub(crate) fn from_parts(params: BuildParams, originals: Originals, attributes: Attributes) -> Self {
         Self { params, originals, attributes }
+    }
+}
+
+impl fmt::Debug for FlatF32Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_index(self, f)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::vector::Dim;
 
+mod candidates;
 mod flat;
 mod ids;
 mod originals;
@@ -138,7 +139,7 @@ impl FromStr for IndexKind {
 }
 
 /// What an index is made of, borrowed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct IndexParts<'a> {
     pub(crate) kind: IndexKind,
     pub(crate) dim: Dim,
@@ -147,6 +148,22 @@ pub struct IndexParts<'a> {
     pub(crate) vectors: &'a [f32],
     pub(crate) codes: Option<&'a RabitqCodes>,
     pub(crate) attributes: &'a Attributes,
+}
+
+impl fmt::Debug for IndexParts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IndexParts").field("kind", &self.kind).field("params", self.params).finish_non_exhaustive()
+    }
+}
+
+/// Prints what an index is, not the millions of numbers in it.
+fn debug_index(index: &dyn VectorIndex, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.debug_struct("VectorIndex")
+        .field("kind", &index.kind())
+        .field("dim", &index.dim())
+        .field("len", &index.len())
+        .field("params", index.build_params())
+        .finish_non_exhaustive()
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
+use std::fmt;
+
+use super::candidates::{Candidate, SmallestBounds, any, candidate, candidates_within};
 use super::ids::SlotSet;
 use super::originals::hits;
 use super::top_k::TopK;
-use super::{Attributes, BuildParams, Hit, IndexKind, IndexParts, Originals, Progress, SearchParams, VectorIndex};
+use super::{
+    Attributes, BuildParams, Hit, IndexKind, IndexParts, Originals, Progress, SearchParams, VectorIndex, debug_index,
+};
 use crate::code::{CodeBlocks, Quantizer, QueryCode};
 use crate::error::Result;
 use crate::kernel::BLOCK_LEN;
@@ -18,7 +23,6 @@ use crate::vector::{Dim, VectorBatch, check_query};
 /// ```
 /// Only the error bound can miss an answer: with [`DEFAULT_EPSILON`](super::DEFAULT_EPSILON) about one in a thousand of
 /// those that are as far as the last answer.
-#[derive(Debug)]
 pub struct RabitqPlusIndex {
     params: BuildParams,
     originals: Originals,
@@ -31,13 +35,6 @@ pub struct RabitqPlusIndex {
 pub(crate) struct RabitqCodes {
     pub(crate) quantizer: Quantizer,
     pub(crate) blocks: CodeBlocks,
-}
-
-/// A vector that is not ruled out yet.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    lower_bound: f32,
-    slot: u32,
 }
 
 impl RabitqPlusIndex {
@@ -76,67 +73,55 @@ impl RabitqPlusIndex {
         let (mut lower_bounds, first) = self.scan(&query_code, floor, slots);
 
         let mut top = TopK::new(k);
-        for &slot in &first {
-            lower_bounds[slot as usize] = f32::INFINITY;
-            self.rerank(&query, slot, &mut top);
+        for candidate in first {
+            lower_bounds[candidate.slot as usize] = f32::INFINITY;
+            self.rerank(&query, candidate, &mut top);
         }
-        let mut rest = candidates(&lower_bounds, top.threshold());
-        rest.sort_unstable_by(|a, b| a.lower_bound.total_cmp(&b.lower_bound));
-        for candidate in rest {
+        for candidate in candidates_within(&lower_bounds, top.threshold()) {
             if candidate.lower_bound > top.threshold() {
                 break;
             }
-            self.rerank(&query, candidate.slot, &mut top);
+            self.rerank(&query, candidate, &mut top);
         }
         hits(top)
     }
 
-    /// Returns the lower bound of every slot, infinite outside of `slots`, and the `floor` slots of smallest bound.
-    fn scan(&self, query: &QueryCode, floor: usize, slots: &SlotSet) -> (Vec<f32>, Vec<u32>) {
+    /// Returns the lower bound of every slot, infinite outside of `slots`, and the `floor` candidates of smallest bound.
+    fn scan(&self, query: &QueryCode, floor: usize, slots: &SlotSet) -> (Vec<f32>, Vec<Candidate>) {
         let mut lower_bounds = vec![f32::INFINITY; self.codes.blocks.f_add.len()];
-        let mut smallest = TopK::new(floor);
+        let mut smallest = SmallestBounds::new(floor);
         for (block, mask) in slots.blocks() {
-            let mut bounds = query.estimate(&self.codes.blocks, block).lower_bounds();
+            let mut bounds = query.lower_bounds(&self.codes.blocks, block);
             if mask != u32::MAX {
                 for (lane, bound) in bounds.iter_mut().enumerate() {
-                    *bound = if mask >> lane & 1 == 1 { *bound } else { f32::INFINITY };
+                    *bound = if (mask >> lane) & 1 == 1 { *bound } else { f32::INFINITY };
                 }
             }
             lower_bounds[block * BLOCK_LEN..][..BLOCK_LEN].copy_from_slice(&bounds);
-            // Counted first: most blocks have none, and the count takes a few vector instructions.
-            let threshold = smallest.threshold();
-            if bounds.iter().map(|&bound| u32::from(bound < threshold)).sum::<u32>() > 0 {
+            if any(&bounds, |bound| bound < smallest.threshold()) {
                 for (lane, &bound) in bounds.iter().enumerate() {
-                    if bound < threshold {
-                        smallest.push(bound, (block * BLOCK_LEN + lane) as u32);
+                    if bound < smallest.threshold() {
+                        smallest.push(candidate(block, lane, bound));
                     }
                 }
             }
         }
-        (lower_bounds, smallest.into_sorted().map(|(_, slot)| slot).collect())
+        (lower_bounds, smallest.into_candidates())
     }
 
-    fn rerank(&self, query: &ExactQuery<'_>, slot: u32, top: &mut TopK<u64>) {
-        let slot = slot as usize;
-        top.push(self.originals.distance(query, slot), self.originals.ids().id(slot));
+    fn rerank(&self, query: &ExactQuery<'_>, candidate: Candidate, top: &mut TopK<u64>) {
+        let slot = candidate.slot as usize;
+        let distance = self.originals.distance(query, slot);
+        if distance <= top.threshold() {
+            top.push(distance, self.originals.ids().id(slot));
+        }
     }
 }
 
-/// The slots whose lower bound is at most `threshold`, and finite: an infinite one is done, or was never a candidate.
-fn candidates(lower_bounds: &[f32], threshold: f32) -> Vec<Candidate> {
-    let threshold = threshold.min(f32::MAX);
-    let mut candidates = Vec::new();
-    for (block, bounds) in lower_bounds.as_chunks::<BLOCK_LEN>().0.iter().enumerate() {
-        if bounds.iter().map(|&bound| u32::from(bound <= threshold)).sum::<u32>() == 0 {
-            continue;
-        }
-        for (lane, &lower_bound) in bounds.iter().enumerate() {
-            if lower_bound <= threshold {
-                candidates.push(Candidate { lower_bound, slot: (block * BLOCK_LEN + lane) as u32 });
-            }
-        }
+impl fmt::Debug for RabitqPlusIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_index(self, f)
     }
-    candidates
 }
 
 impl VectorIndex for RabitqPlusIndex {

@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK_LEN, GROUP_BYTES, Kernels};
+use super::{BLOCK_LEN, BlockFactors, GROUP_BYTES, Kernels, QueryTerms, scalar};
 
-static KERNELS: Kernels = Kernels { name: "avx2", l2_squared, dot, scan_block };
+static KERNELS: Kernels = Kernels { name: "avx2", l2_squared, dot, scan_block, lower_bounds };
 
 /// The table, if this CPU has AVX2: the only way to these functions, so whoever calls one has AVX2.
 pub(super) fn kernels() -> Option<&'static Kernels> {
@@ -28,6 +28,21 @@ fn scan_block(codes: &[u8], tables: &[u8], sums: &mut [u32; BLOCK_LEN]) {
     assert!(codes.len().is_multiple_of(2 * GROUP_BYTES), "an even number of groups");
     // SAFETY: reached only through `kernels`, which detected AVX2; the lengths were checked above.
     unsafe { scan_block_avx2(codes, tables, sums) }
+}
+
+fn lower_bounds(sums: &[u32; BLOCK_LEN], factors: &BlockFactors<'_>, terms: &QueryTerms) -> [f32; BLOCK_LEN] {
+    // SAFETY: reached only through `kernels`, which detected AVX2.
+    unsafe { lower_bounds_avx2(sums, factors, terms) }
+}
+
+/// The definition itself, compiled for eight lanes. The compiler never fuses a multiplication with an addition.
+#[target_feature(enable = "avx2")]
+unsafe fn lower_bounds_avx2(
+    sums: &[u32; BLOCK_LEN],
+    factors: &BlockFactors<'_>,
+    terms: &QueryTerms,
+) -> [f32; BLOCK_LEN] {
+    scalar::lower_bounds(sums, factors, terms)
 }
 
 /// Thirty-two lanes of the definition in four registers.

@@ -34,6 +34,51 @@ pub(crate) struct Kernels {
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,
     /// Sums for each of 32 vectors what its codes select from the tables; see [`scalar::scan_block`].
     pub(crate) scan_block: fn(codes: &[u8], tables: &[u8], sums: &mut [u32; BLOCK_LEN]),
+    /// Turns the sums of a block into lower bounds of distances; see [`scalar::lower_bounds`].
+    pub(crate) lower_bounds: fn(&[u32; BLOCK_LEN], &BlockFactors<'_>, &QueryTerms) -> [f32; BLOCK_LEN],
+}
+
+/// The factors of the vectors of one block; see [`CodeBlocks`](crate::code::CodeBlocks).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockFactors<'a> {
+    pub(crate) add: &'a [f32; BLOCK_LEN],
+    pub(crate) rescale: &'a [f32; BLOCK_LEN],
+    pub(crate) error: &'a [f32; BLOCK_LEN],
+}
+
+/// What the estimates of one query have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueryTerms {
+    /// One unit of the lookup tables.
+    pub(crate) step: f32,
+    /// The product that a sum of 0 stands for.
+    pub(crate) smallest_product: f32,
+    /// Added to every estimate.
+    pub(crate) add: f32,
+    /// Scales the factor `add`.
+    pub(crate) add_scale: f32,
+    /// Scales the factor `error`: epsilon times the length of the query.
+    pub(crate) error_scale: f32,
+    /// Epsilon times the standard deviation of the product that the rounding of the tables causes.
+    pub(crate) table_error: f32,
+    /// What rounding of f32 may add to the error: a constant, and a share of the factor `add`.
+    pub(crate) rounding: f32,
+    pub(crate) rounding_share: f32,
+}
+
+impl QueryTerms {
+    /// Returns the estimated distance of a vector and the bound of its error: the definition of both. The factors are
+    /// its `add`, `rescale` and `error`.
+    #[inline(always)]
+    pub(crate) fn estimate(&self, sum: u32, [add, rescale, error]: [f32; 3]) -> (f32, f32) {
+        // By way of i32, which every CPU converts in one instruction; sums are far below its limit.
+        let product = self.step * (sum as i32) as f32 + self.smallest_product;
+        let distance = self.add_scale * add + self.add + rescale * product;
+        let error_bound = error * self.error_scale
+            + rescale.abs() * self.table_error
+            + (add.abs() * self.rounding_share + self.rounding);
+        (distance, error_bound)
+    }
 }
 
 /// Which inner loops run in this process.
@@ -58,10 +103,17 @@ pub(crate) fn best() -> &'static Kernels {
 
 /// Every table this CPU can run, slowest first.
 pub(crate) fn available() -> Vec<&'static Kernels> {
-    let mut all = vec![&scalar::KERNELS];
-    #[cfg(target_arch = "x86_64")]
-    all.extend(avx2::kernels());
-    all
+    std::iter::once(&scalar::KERNELS).chain(simd()).collect()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn simd() -> Option<&'static Kernels> {
+    avx2::kernels()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn simd() -> Option<&'static Kernels> {
+    None
 }
 
 fn choose(forced: Option<&str>) -> &'static Kernels {
@@ -111,6 +163,34 @@ mod tests {
                 let mut sums = [0; BLOCK_LEN];
                 (kernels.scan_block)(&codes, &tables, &mut sums);
                 assert_eq!(sums, [255 * num_groups as u32; BLOCK_LEN], "{} {num_groups} groups", kernels.name);
+            }
+        }
+    }
+
+    #[test]
+    fn lower_bounds_agree_with_scalar() {
+        let mut random = Random::new(8);
+        for extreme in [0.0, 1.0, 1e20, 3e38, f32::INFINITY, f32::NAN] {
+            let sums = std::array::from_fn(|_| random.below(1 << 20) as u32);
+            let mut lanes = || -> [f32; BLOCK_LEN] { std::array::from_fn(|_| random.gaussian()) };
+            let (mut add, rescale, mut error) = (lanes(), lanes(), lanes());
+            (add[3], error[7]) = (extreme, f32::INFINITY);
+            let factors = BlockFactors { add: &add, rescale: &rescale, error: &error };
+            let terms = QueryTerms {
+                step: 0.3,
+                smallest_product: -40.0,
+                add: extreme,
+                add_scale: 0.7,
+                error_scale: 0.2,
+                table_error: 0.1,
+                rounding: 1e-3,
+                rounding_share: 1e-6,
+            };
+            let expected = scalar::lower_bounds(&sums, &factors, &terms).map(f32::to_bits);
+            for kernels in available() {
+                let bounds = (kernels.lower_bounds)(&sums, &factors, &terms);
+                assert!(bounds.iter().all(|&bound| bound < f32::INFINITY), "{} {extreme}: {bounds:?}", kernels.name);
+                assert_eq!(bounds.map(f32::to_bits), expected, "{} {extreme}", kernels.name);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The definition of every inner loop: plain Rust that a reader can check, and the answer on any CPU.
 
-use super::{BLOCK_LEN, GROUP_BYTES, Kernels, TABLE_LEN};
+use super::{BLOCK_LEN, BlockFactors, GROUP_BYTES, Kernels, QueryTerms, TABLE_LEN};
 
-pub(super) static KERNELS: Kernels = Kernels { name: "scalar", l2_squared, dot, scan_block };
+pub(super) static KERNELS: Kernels = Kernels { name: "scalar", l2_squared, dot, scan_block, lower_bounds };
 
 /// Partial sums of a distance: four registers of eight floats. Element `i` is added to lane `i % 32`.
 const LANES: usize = 32;
@@ -55,4 +55,22 @@ pub(super) fn scan_block(codes: &[u8], tables: &[u8], sums: &mut [u32; BLOCK_LEN
             sums[j + 16] += u32::from(table[usize::from(byte >> 4)]);
         }
     }
+}
+
+/// Distances that the true ones are not below, but for the chance that epsilon leaves: finite, or minus infinity for a
+/// vector that must be computed.
+#[inline(always)]
+pub(super) fn lower_bounds(
+    sums: &[u32; BLOCK_LEN],
+    factors: &BlockFactors<'_>,
+    terms: &QueryTerms,
+) -> [f32; BLOCK_LEN] {
+    let mut bounds = [0.0; BLOCK_LEN];
+    for (lane, bound) in bounds.iter_mut().enumerate() {
+        let factors = [factors.add[lane], factors.rescale[lane], factors.error[lane]];
+        let (distance, error_bound) = terms.estimate(sums[lane], factors);
+        let lower = distance - error_bound;
+        *bound = if lower.is_nan() { f32::NEG_INFINITY } else { lower.min(f32::MAX) };
+    }
+    bounds
 }

@@ -1,9 +1,7 @@
 //! Index files (`.rbpx`): the same index gives the same bytes on every machine.
 //!
-//! An index file is derived data. One that is truncated, torn or altered in any byte is [`Corrupt`](ErrorKind::Corrupt),
-//! never a wrong answer: rebuild it.
-//!
-//! [`ErrorKind::Corrupt`]: crate::error::ErrorKind::Corrupt
+//! An index file is derived data. One that is truncated, torn or altered in any byte is
+//! [`Corrupt`](crate::error::ErrorKind::Corrupt), never a wrong answer: rebuild it.
 
 use std::path::Path;
 

@@ -1,1 +1,62 @@
-//! The Arrow Flight SQL server and the ruvector command.
+//! The Arrow Flight SQL server and the `ruvector` command.
+//!
+//! It is the way to a [`ruvector_udfs::Engine`] over the network, for every Flight SQL client, and from the shell.
+//! It is not the engine: it knows Arrow Flight, and no SQL beyond where one statement ends.
+//!
+//! The way of a call, in the order of the modules:
+//!
+//! ```text
+//! client -> front -> service -> command/* -> state (session, engine) -> encode -> work (threads) -> client
+//!             \-- plain SQL, GetSchema, ListFlights --^
+//! ```
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use ruvector_flight_server::{bind, serve};
+//! use ruvector_udfs::{Engine, EngineConfig};
+//!
+//! let engine = Engine::open(EngineConfig::default()).await?;
+//! let listener = bind("127.0.0.1:0", false).await?;
+//! println!("listening on {}", listener.local_addr()?);
+//! serve(listener, engine, async { drop(tokio::signal::ctrl_c().await) }).await?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+/// Every default, with its unit and its reason.
+pub mod config;
+
+/// One file per command.
+mod command;
+/// From the messages of a DoPut to batches.
+mod decode;
+/// From batches to Flight messages.
+mod encode;
+/// From the engine's errors to gRPC statuses.
+mod error;
+/// The Flight service that clients talk to.
+mod front;
+/// The bytes in tickets and statement handles.
+mod handle;
+/// Where one SQL statement ends and the next begins.
+mod script;
+/// The Flight SQL service: which command is answered where.
+mod service;
+/// Which session a call belongs to.
+mod session;
+/// What every command needs.
+mod state;
+/// The engine's threads, and what runs on them.
+mod work;
+
+/// The command line.
+mod cli;
+/// Listening, serving and stopping.
+mod server;
+/// `ruvector sql`: statements from the command line, a file, or a person.
+mod shell;
+
+pub use cli::{exit_code, run};
+pub use server::{ServerError, bind, serve, serve_on};

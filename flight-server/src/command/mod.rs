@@ -1,0 +1,93 @@
+//! One file per Flight SQL command.
+
+/// What DoAction can be asked for.
+pub(crate) mod actions;
+/// `CancelFlightInfo`, `CancelQuery`.
+pub(crate) mod cancel;
+/// `CommandGetCatalogs`.
+pub(crate) mod catalogs;
+/// `CommandGetDbSchemas`.
+pub(crate) mod db_schemas;
+/// `CommandStatementIngest` and plain DoPut.
+pub(crate) mod ingest;
+/// `CommandGetPrimaryKeys`, `ExportedKeys`, `ImportedKeys`, `CrossReference`: no table has keys.
+pub(crate) mod keys;
+/// `CommandPreparedStatementQuery` and `Update`, and the actions that make and close prepared statements.
+pub(crate) mod prepared;
+/// `SetSessionOptions`, `GetSessionOptions`, `CloseSession`.
+pub(crate) mod session_options;
+/// `CommandGetSqlInfo`.
+pub(crate) mod sql_info;
+/// `CommandStatementQuery`.
+pub(crate) mod statement;
+/// `CommandGetTableTypes`.
+pub(crate) mod table_types;
+/// `CommandGetTables` and ListFlights.
+pub(crate) mod tables;
+/// `CommandStatementUpdate`.
+pub(crate) mod update;
+/// `CommandGetXdbcTypeInfo`.
+pub(crate) mod xdbc_type_info;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::ProstMessageExt;
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use prost::Message;
+use tonic::{Request, Response, Status};
+
+use crate::encode::encode;
+use crate::error::internal;
+use crate::handle::encode_schema;
+use crate::state::ServerState;
+use crate::work::FlightStream;
+
+/// The answer to GetFlightInfo: one endpoint on this same connection.
+///
+/// The list of locations stays empty: the ODBC driver dials the first one whatever it says.
+fn flight_info(schema: &Schema, ticket: Ticket, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    let info = FlightInfo {
+        schema: encode_schema(schema)?,
+        ..FlightInfo::new().with_descriptor(descriptor).with_endpoint(FlightEndpoint::new().with_ticket(ticket))
+    };
+    Ok(info)
+}
+
+/// The answer to GetFlightInfo for a command about metadata: its ticket is the command itself.
+pub(crate) fn metadata_info<C: ProstMessageExt>(
+    command: &C,
+    schema: &Schema,
+    request: Request<FlightDescriptor>,
+) -> Result<Response<FlightInfo>, Status> {
+    let ticket = Ticket::new(command.as_any().encode_to_vec());
+    flight_info(schema, ticket, request.into_inner()).map(Response::new)
+}
+
+/// The answer to DoGet for a command about metadata.
+pub(crate) fn metadata_stream(
+    state: &ServerState,
+    batch: Result<RecordBatch, FlightError>,
+) -> Result<Response<FlightStream>, Status> {
+    let batch = batch.map_err(internal)?;
+    Ok(Response::new(one_batch(state, batch)))
+}
+
+fn one_batch(state: &ServerState, batch: RecordBatch) -> FlightStream {
+    state.work.stream(Bytes::new(), encode(batch.schema(), stream::iter([Ok(batch)]).boxed()))
+}
+
+/// `name` as a quoted SQL identifier.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_quoted_name_cannot_end_its_quotes() {
+        assert_eq!(super::quoted(r#"a"b"#), r#""a""b""#);
+    }
+}

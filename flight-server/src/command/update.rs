@@ -1,0 +1,56 @@
+//! Statements that answer with a count: `CommandStatementUpdate`, and what runs inside GetFlightInfo.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use ruvector_udfs::Answer;
+use tonic::Status;
+
+use super::statement::parameter_rows;
+use crate::error::{status, stream_status};
+use crate::handle::Statement;
+use crate::script;
+use crate::session::Caller;
+use crate::state::ServerState;
+
+/// Runs `statement` once for every row of its parameters and returns how many rows it changed in all.
+///
+/// It runs to its end even if the caller goes away. Each execution is a transaction of its own: if one fails, those
+/// before it remain.
+pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Statement) -> Result<u64, Status> {
+    let session = state.sessions.for_update(caller, &statement.sql)?;
+    let parameters = parameter_rows(&statement)?;
+    let engine = Arc::clone(&state.engine);
+    let executions = async move {
+        let mut count = 0;
+        for values in parameters {
+            match engine.execute(&session, &statement.sql, &values).await.map_err(|e| status(&e))? {
+                Answer::Count(changed) => count += changed,
+                // A query in the place of an update: it may be run for what it does, so it runs.
+                Answer::Rows(rows) => rows.map_err(stream_status).try_for_each(|_| std::future::ready(Ok(()))).await?,
+            }
+        }
+        Ok(count)
+    };
+    state.work.to_the_end(executions).await
+}
+
+/// Answers DoPut `CommandStatementUpdate`: runs the statements of `sql`, in order, and returns how many rows they changed
+/// in all. Python's `executescript` sends several at once.
+pub(crate) async fn run_script(state: &ServerState, caller: &Caller, sql: &str) -> Result<i64, Status> {
+    let mut statements = script::statements(sql);
+    if statements.is_empty() {
+        // The engine has the words for it.
+        statements.push(sql);
+    }
+    let mut count = 0;
+    for statement in statements {
+        count += run(state, caller, Statement::new(statement)).await?;
+    }
+    record_count(count)
+}
+
+/// `count` as Flight SQL writes it.
+pub(crate) fn record_count(count: u64) -> Result<i64, Status> {
+    i64::try_from(count).map_err(crate::error::internal)
+}

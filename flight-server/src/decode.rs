@@ -1,0 +1,81 @@
+//! From the messages of a DoPut to batches.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
+use arrow_flight::sql::server::PeekableFlightDataStream;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use tonic::Status;
+
+use crate::error::{decode_status, internal};
+
+/// The Arrow data of a DoPut.
+pub(crate) struct Upload {
+    pub(crate) schema: SchemaRef,
+    pub(crate) batches: BoxStream<'static, Result<RecordBatch, Status>>,
+}
+
+/// Why an upload broke off, for the one who sees only that the engine failed.
+#[derive(Clone, Default)]
+pub(crate) struct UploadError(Arc<Mutex<Option<Status>>>);
+
+impl Upload {
+    /// Reads `messages` up to their schema. `None` if they hold no Arrow data, only a command.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the data does not begin with a schema or cannot be decoded.
+    pub(crate) async fn read(messages: PeekableFlightDataStream) -> Result<Option<Self>, Status> {
+        // The command may come in a message of its own, which has neither header nor body.
+        let data = messages.try_filter(|message| {
+            let is_data = !message.data_header.is_empty() || !message.data_body.is_empty();
+            std::future::ready(is_data)
+        });
+        let mut decoded = FlightDataDecoder::new(data.map_err(Into::into));
+        let schema = match decoded.next().await.transpose().map_err(decode_status)?.map(|first| first.payload) {
+            None => return Ok(None),
+            Some(DecodedPayload::Schema(schema)) => schema,
+            Some(_) => return Err(Status::invalid_argument("Arrow data must begin with a schema")),
+        };
+        let batches = decoded.map_err(decode_status).try_filter_map(|message| async move {
+            match message.payload {
+                DecodedPayload::RecordBatch(batch) => Ok(Some(batch)),
+                DecodedPayload::None => Ok(None),
+                DecodedPayload::Schema(_) => Err(Status::invalid_argument("a second schema in one stream")),
+            }
+        });
+        Ok(Some(Self { schema, batches: batches.boxed() }))
+    }
+
+    /// All rows in one batch: the values of parameters.
+    pub(crate) async fn collect(self) -> Result<RecordBatch, Status> {
+        let batches: Vec<_> = self.batches.try_collect().await?;
+        concat_batches(&self.schema, &batches).map_err(internal)
+    }
+
+    /// The rows as the engine takes them. If they break off, `UploadError` knows why.
+    pub(crate) fn into_stream(self) -> (SendableRecordBatchStream, UploadError) {
+        let error = UploadError::default();
+        let noted = error.clone();
+        let batches = self.batches.map_err(move |status| {
+            let message = status.message().to_owned();
+            *noted.0.lock() = Some(status);
+            DataFusionError::Execution(message)
+        });
+        (Box::pin(RecordBatchStreamAdapter::new(self.schema, batches)), error)
+    }
+}
+
+impl UploadError {
+    /// The upload's own error if it has one: the cause of `otherwise`.
+    pub(crate) fn or(&self, otherwise: Status) -> Status {
+        self.0.lock().take().unwrap_or(otherwise)
+    }
+}

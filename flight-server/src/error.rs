@@ -1,0 +1,93 @@
+//! From the engine's errors to gRPC statuses. The only place that does it.
+//!
+//! A status carries the kind as its code and the error's text as its message: no Rust debug output, which no user
+//! should have to read.
+
+use arrow_flight::error::FlightError;
+use datafusion::error::DataFusionError;
+use ruvector_udfs::{Error, ErrorKind};
+use tokio::task::JoinError;
+use tonic::{Code, Status};
+
+/// The status that says what `error` says.
+pub(crate) fn status(error: &Error) -> Status {
+    Status::new(code(error.kind()), error.to_string())
+}
+
+/// The status of an error that came out of a running stream.
+pub(crate) fn stream_status(error: DataFusionError) -> Status {
+    match error.find_root() {
+        DataFusionError::External(source) => match source.downcast_ref::<Error>() {
+            Some(error) => status(error),
+            None => Status::internal(error.to_string()),
+        },
+        _ => Status::internal(error.to_string()),
+    }
+}
+
+/// The status of a task of the engine that panicked or was stopped.
+pub(crate) fn task_status(error: &JoinError) -> Status {
+    if error.is_cancelled() {
+        Status::cancelled("the server is stopping")
+    } else {
+        Status::internal("the statement failed in an unexpected way: this is a bug in ruvector, see the server's log")
+    }
+}
+
+/// The status of Arrow data from a client that cannot be read.
+pub(crate) fn decode_status(error: FlightError) -> Status {
+    match error {
+        FlightError::Tonic(status) => *status,
+        FlightError::DecodeError(message) | FlightError::ProtocolError(message) => Status::invalid_argument(message),
+        other => Status::invalid_argument(other.to_string()),
+    }
+}
+
+/// The status of an Arrow operation on our own data that should not have failed.
+pub(crate) fn internal(error: impl std::fmt::Display) -> Status {
+    Status::internal(error.to_string())
+}
+
+fn code(kind: ErrorKind) -> Code {
+    match kind {
+        ErrorKind::InvalidInput => Code::InvalidArgument,
+        ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::AlreadyExists => Code::AlreadyExists,
+        ErrorKind::NotSupported => Code::Unimplemented,
+        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::ResourceExhausted => Code::ResourceExhausted,
+        ErrorKind::Corrupt => Code::DataLoss,
+        ErrorKind::Cancelled => Code::Cancelled,
+        // A kind that this version does not know is as unexpected as a bug.
+        _ => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_has_the_code_of_the_kind_and_the_text_of_the_error() {
+        for (kind, expected) in [
+            (ErrorKind::InvalidInput, Code::InvalidArgument),
+            (ErrorKind::NotFound, Code::NotFound),
+            (ErrorKind::AlreadyExists, Code::AlreadyExists),
+            (ErrorKind::NotSupported, Code::Unimplemented),
+            (ErrorKind::Unavailable, Code::Unavailable),
+            (ErrorKind::ResourceExhausted, Code::ResourceExhausted),
+            (ErrorKind::Corrupt, Code::DataLoss),
+            (ErrorKind::Cancelled, Code::Cancelled),
+            (ErrorKind::Internal, Code::Internal),
+        ] {
+            let status = status(&Error::new(kind, "k must be at least 1, got 0"));
+            assert_eq!((status.code(), status.message()), (expected, "k must be at least 1, got 0"));
+        }
+    }
+
+    #[test]
+    fn bad_bytes_from_a_client_are_its_fault() {
+        let status = decode_status(FlightError::DecodeError("truncated".into()));
+        assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "truncated"));
+    }
+}

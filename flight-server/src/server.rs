@@ -1,0 +1,176 @@
+//! Listening, serving, and stopping without cutting anybody off.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ruvector_udfs::Engine;
+use tokio::net::{TcpListener, lookup_host};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::config::{DRAIN_MAX, HEADER_LIST_BYTES_MAX, MESSAGE_BYTES_MAX, PING_INTERVAL, PING_TIMEOUT};
+use crate::front::Front;
+use crate::state::ServerState;
+use crate::work::Work;
+
+/// Why a server cannot listen or serve.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address is no `HOST:PORT`, or the host has no address.
+    Address(String, io::Error),
+    /// The address can be reached from other machines, and there is no authentication.
+    NotLoopback(SocketAddr),
+    /// Another process listens there.
+    InUse(SocketAddr),
+    /// The system refuses the socket.
+    Socket(SocketAddr, io::Error),
+    /// Serving ended by an error.
+    Transport(String),
+}
+
+impl std::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address, error) => write!(f, "address '{address}' is not a HOST:PORT: {error}"),
+            Self::NotLoopback(address) => write!(
+                f,
+                "address {address} can be reached from other machines and there is no authentication: listen on \
+                 127.0.0.1, or allow everybody in with --insecure-allow-remote"
+            ),
+            Self::InUse(address) => write!(f, "address {address} is in use"),
+            Self::Socket(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Transport(message) => write!(f, "serving failed: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// Binds `address`, a `HOST:PORT`. Port 0 takes a free one.
+///
+/// # Errors
+/// `NotLoopback` if the address is not of this machine only and `allow_remote` is false; `InUse`; `Address`; `Socket`.
+pub async fn bind(address: &str, allow_remote: bool) -> Result<TcpListener, ServerError> {
+    let unknown = |error| ServerError::Address(address.to_owned(), error);
+    let candidates: Vec<_> = lookup_host(address).await.map_err(unknown)?.collect();
+    if let Some(remote) = candidates.iter().find(|candidate| !candidate.ip().is_loopback())
+        && !allow_remote
+    {
+        return Err(ServerError::NotLoopback(*remote));
+    }
+    let mut last = unknown(io::Error::from(io::ErrorKind::AddrNotAvailable));
+    for candidate in candidates {
+        match TcpListener::bind(candidate).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(ServerError::InUse(candidate)),
+            Err(error) => last = ServerError::Socket(candidate, error),
+        }
+    }
+    Err(last)
+}
+
+/// Serves `engine` on `listener` until `shutdown` resolves; statements run on the caller's runtime.
+///
+/// It then accepts nothing new, and returns when all running streams and statements have finished, after
+/// [`DRAIN_MAX`] at the latest.
+///
+/// # Errors
+/// `Transport` if the listener breaks.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Arc<Engine>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    serve_on(listener, engine, Handle::current(), shutdown).await
+}
+
+/// As [`serve`], with statements on the threads of `engine_runtime`, so that a heavy one does not keep the sockets
+/// waiting. Those threads need a stack of [`STACK_BYTES`](crate::config::STACK_BYTES).
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_on(
+    listener: TcpListener,
+    engine: Arc<Engine>,
+    engine_runtime: Handle,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let (work, idle) = Work::new(engine_runtime);
+    let front = Front::new(Arc::new(ServerState::new(engine, work)))
+        .map_err(|status| ServerError::Transport(status.message().to_owned()))?;
+    let service = FlightServiceServer::new(front).max_decoding_message_size(MESSAGE_BYTES_MAX);
+
+    let (stop, stopping) = oneshot::channel();
+    let signal = async move {
+        shutdown.await;
+        let _ = stop.send(Instant::now() + DRAIN_MAX);
+    };
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(PING_INTERVAL))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), signal);
+
+    let drained = async move {
+        match stopping.await {
+            Ok(deadline) => {
+                tracing::info!("stopping: no new calls");
+                sleep_until(deadline).await;
+            }
+            // The server ended by itself.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = server => served.map_err(|error| ServerError::Transport(error.to_string()))?,
+        () = drained => {
+            tracing::warn!("stopping: calls that did not finish in {DRAIN_MAX:?} are cut off");
+            return Ok(());
+        }
+    }
+    // The connections are gone. An update whose caller went away may still be running.
+    if timeout_at(Instant::now() + DRAIN_MAX, idle.wait()).await.is_err() {
+        tracing::warn!("stopping: a statement that did not finish in {DRAIN_MAX:?} is cut off");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn port_0_takes_a_free_one() {
+        let listener = bind("127.0.0.1:0", false).await.unwrap();
+        assert_ne!(listener.local_addr().unwrap().port(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let listener = bind("127.0.0.1:0", false).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let error = bind(&address.to_string(), false).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("address {address} is in use"));
+    }
+
+    #[tokio::test]
+    async fn other_machines_are_kept_out() {
+        let error = bind("0.0.0.0:0", false).await.unwrap_err();
+        assert!(matches!(error, ServerError::NotLoopback(_)), "{error}");
+        assert!(error.to_string().contains("--insecure-allow-remote"), "{error}");
+        bind("0.0.0.0:0", true).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_without_a_port_is_refused() {
+        let error = bind("localhost", false).await.unwrap_err();
+        assert!(error.to_string().starts_with("address 'localhost' is not a HOST:PORT"), "{error}");
+    }
+}

@@ -1,0 +1,158 @@
+//! Rows from the client into tables.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field};
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::{
+    CommandStatementIngest, DoPutUpdateResult, TableDefinitionOptions, TableExistsOption as Exists,
+    TableNotExistOption as Not,
+};
+use arrow_flight::{FlightData, FlightDescriptor};
+use futures::{StreamExt, TryStreamExt, stream};
+use prost::Message;
+use tonic::{Code, Status};
+
+use crate::harness::{Client, TestServer, number, run, status, with_server};
+
+#[test]
+fn the_four_modes() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        let count = "SELECT count(*) FROM docs";
+        assert_eq!(code(&mut client, Not::Fail, Exists::Append).await, Code::NotFound);
+        assert_eq!(ingest(&mut client, Not::Create, Exists::Fail).await.unwrap(), 3);
+        assert_eq!(code(&mut client, Not::Create, Exists::Fail).await, Code::AlreadyExists);
+        assert_eq!(ingest(&mut client, Not::Fail, Exists::Append).await.unwrap(), 3);
+        assert_eq!(number(&mut client, count).await, 6);
+        assert_eq!(ingest(&mut client, Not::Create, Exists::Append).await.unwrap(), 3);
+        assert_eq!(number(&mut client, count).await, 9);
+        assert_eq!(ingest(&mut client, Not::Create, Exists::Replace).await.unwrap(), 3);
+        assert_eq!(number(&mut client, count).await, 3);
+        assert_eq!(ingest(&mut client, Not::Fail, Exists::Replace).await.unwrap(), 3);
+        run(&mut client, "DROP TABLE docs").await;
+        assert_eq!(code(&mut client, Not::Fail, Exists::Replace).await, Code::NotFound);
+        assert_eq!(ingest(&mut client, Not::Create, Exists::Append).await.unwrap(), 3);
+        assert_eq!(code(&mut client, Not::Fail, Exists::Fail).await, Code::InvalidArgument);
+    });
+}
+
+#[test]
+fn ingested_vectors_can_be_searched() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        ingest(&mut client, Not::Create, Exists::Fail).await.unwrap();
+        assert_eq!(number(&mut client, "SELECT id FROM knn('docs', [0.1, 0.9], 1)").await, 2);
+    });
+}
+
+#[test]
+fn what_cannot_be_done_is_refused() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        let temporary = CommandStatementIngest { temporary: true, ..command(Not::Create, Exists::Fail) };
+        let options = [("codec".to_owned(), "zstd".to_owned())].into();
+        let unknown_option = CommandStatementIngest { options, ..command(Not::Create, Exists::Fail) };
+        for command in [temporary, unknown_option] {
+            let error = client.execute_ingest(command, rows()).await.unwrap_err();
+            assert_eq!(status(error).code(), Code::Unimplemented);
+        }
+    });
+}
+
+#[test]
+fn a_broken_upload_writes_nothing() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        let mut messages = plain_upload(&["docs"]).await;
+        messages.last_mut().unwrap().data_body = vec![1, 2, 3].into();
+        let error = put(&server, messages).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+        assert_eq!(number(&mut client, "SELECT count(*) FROM docs").await, 0);
+    });
+}
+
+#[test]
+fn a_plain_put_to_a_path_appends() {
+    with_server(|server| async move {
+        let error = put(&server, plain_upload(&["docs"]).await).await.unwrap_err();
+        assert_eq!(error.code(), Code::NotFound, "{error}");
+        let mut client = server.client().await;
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        assert_eq!(put(&server, plain_upload(&["docs"]).await).await.unwrap(), 3);
+        assert_eq!(number(&mut client, "SELECT count(*) FROM docs").await, 3);
+    });
+}
+
+#[test]
+fn one_message_of_24_mib_is_read() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        let values = Float32Array::from_iter_values((0..8192 * 768).map(|i| (i % 1000) as f32));
+        let ids = Int64Array::from_iter_values(0..8192);
+        let batch = docs(ids, values, 768);
+        let command = command(Not::Create, Exists::Fail);
+        let descriptor =
+            FlightDescriptor::new_cmd(arrow_flight::sql::ProstMessageExt::as_any(&command).encode_to_vec());
+        let messages: Vec<_> = FlightDataEncoderBuilder::new()
+            .with_flight_descriptor(Some(descriptor))
+            .with_max_flight_data_size(usize::MAX)
+            .build(stream::iter([Ok(batch)]))
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(messages.len(), 2);
+        assert_eq!(put(&server, messages).await.unwrap(), 8192);
+        assert_eq!(number(&mut client, "SELECT count(*) FROM docs").await, 8192);
+    });
+}
+
+async fn code(client: &mut Client, not_exist: Not, exists: Exists) -> Code {
+    status(ingest(client, not_exist, exists).await.unwrap_err()).code()
+}
+
+async fn ingest(client: &mut Client, not_exist: Not, exists: Exists) -> Result<i64, FlightError> {
+    client.execute_ingest(command(not_exist, exists), rows()).await
+}
+
+fn command(not_exist: Not, exists: Exists) -> CommandStatementIngest {
+    CommandStatementIngest {
+        table_definition_options: Some(TableDefinitionOptions {
+            if_not_exist: not_exist.into(),
+            if_exists: exists.into(),
+        }),
+        table: "docs".into(),
+        ..CommandStatementIngest::default()
+    }
+}
+
+fn rows() -> impl futures::Stream<Item = Result<RecordBatch, FlightError>> {
+    let vectors = Float32Array::from(vec![1.0, 0.0, 0.0, 1.0, 0.7, 0.7]);
+    stream::iter([Ok(docs(Int64Array::from(vec![1, 2, 3]), vectors, 2))])
+}
+
+fn docs(ids: Int64Array, vectors: Float32Array, dim: i32) -> RecordBatch {
+    let field = Arc::new(Field::new_list_field(DataType::Float32, true));
+    let vectors = FixedSizeListArray::new(field, dim, Arc::new(vectors), None);
+    RecordBatch::try_from_iter_with_nullable([
+        ("id", Arc::new(ids) as ArrayRef, true),
+        ("vec", Arc::new(vectors) as ArrayRef, true),
+    ])
+    .unwrap()
+}
+
+/// What pyarrow's `do_put(FlightDescriptor.for_path(...))` sends.
+async fn plain_upload(path: &[&str]) -> Vec<FlightData> {
+    let path = path.iter().map(|&part| part.to_owned()).collect();
+    let encoder = FlightDataEncoderBuilder::new().with_flight_descriptor(Some(FlightDescriptor::new_path(path)));
+    encoder.build(rows().boxed()).try_collect().await.unwrap()
+}
+
+async fn put(server: &TestServer, messages: Vec<FlightData>) -> Result<i64, Status> {
+    let mut results = server.plain().await.do_put(stream::iter(messages)).await?.into_inner();
+    let result = results.message().await?.expect("a result");
+    Ok(DoPutUpdateResult::decode(&*result.app_metadata).unwrap().record_count)
+}

@@ -1,0 +1,14 @@
+//! The server as clients see it: a real engine on a free port, and arrow-flight's own client.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+mod cancel;
+mod command_line;
+mod errors;
+mod ingest;
+mod metadata;
+mod plain;
+mod prepared;
+mod sessions;
+mod statements;

@@ -5,6 +5,7 @@ from ruvector._arrow import ArrowArray, ArrowStream
 
 __version__: str
 has_sql: bool
+__all__ = ["Engine", "Rows", "__version__", "has_sql", "main"]
 
 def main(argv: list[str]) -> int: ...
 

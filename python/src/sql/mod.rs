@@ -10,11 +10,12 @@ mod params;
 pub(crate) use engine::Engine;
 pub(crate) use rows::Rows;
 
+use std::ffi::OsString;
+
 use pyo3::prelude::*;
 
 /// Runs the `ruvector` command with `argv` (the program's name first) and returns its exit code.
 #[pyfunction]
-pub(crate) fn main(py: Python<'_>, argv: Vec<String>) -> i32 {
-    let _ = argv;
-    py.detach(|| 2)
+pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>) -> i32 {
+    py.detach(|| ruvector_flight_server::exit_code(argv).into())
 }

@@ -16,8 +16,8 @@ use ruvector_udfs::{Answer, EngineConfig, IngestMode, Session};
 
 use super::params;
 use super::rows::Rows;
-use crate::runtime::wait;
 use crate::error;
+use crate::runtime::wait;
 
 /// Batches of the caller's data that may wait for the engine.
 const BATCHES_IN_FLIGHT: usize = 2;

@@ -2,10 +2,10 @@
 
 /// The engine and one session of it.
 mod engine;
-/// The rows of one statement, pulled batch by batch.
-mod rows;
 /// One Arrow batch of parameters -> the values of `$1, $2, ...`.
 mod params;
+/// The rows of one statement, pulled batch by batch.
+mod rows;
 
 pub(crate) use engine::Engine;
 pub(crate) use rows::Rows;

@@ -101,7 +101,7 @@ fn next(
     let (batch, stream) = wait(py, async move { (stream.next().await, stream) })?;
     match batch {
         Some(Ok(batch)) => Ok(Some((batch, stream))),
-        Some(Err(e)) => Err(error::to_py(py, &ruvector_udfs::Error::new(ruvector_udfs::ErrorKind::Internal, e.to_string()))),
+        Some(Err(e)) => Err(error::to_py(py, &ruvector_udfs::Error::from(e))),
         None => Ok(None),
     }
 }

@@ -48,6 +48,10 @@ pub const STACK_BYTES: usize = 16 << 20;
 /// Threads that read and write sockets. They only move bytes: the engine has threads of its own.
 pub const IO_THREADS: usize = 2;
 
+/// Parameters of one statement when rows of parameters for an INSERT are put together: bounds the time to plan it and the
+/// memory of its text.
+pub const INSERT_PARAMETERS_MAX: usize = 4000;
+
 /// Rows the shell reads for a table: its column widths need all rows in memory. `--format csv` and `json` have no limit.
 pub const TABLE_ROWS_MAX: usize = 1000;
 

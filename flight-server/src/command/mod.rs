@@ -2,6 +2,8 @@
 
 /// What DoAction can be asked for.
 pub(crate) mod actions;
+/// Many rows of parameters for one INSERT.
+mod batch_insert;
 /// `CancelFlightInfo`, `CancelQuery`.
 pub(crate) mod cancel;
 /// `CommandGetCatalogs`.

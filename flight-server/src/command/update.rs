@@ -6,6 +6,7 @@ use futures::TryStreamExt;
 use ruvector_udfs::Answer;
 use tonic::Status;
 
+use super::batch_insert::executions;
 use super::statement::parameter_rows;
 use crate::error::{status, stream_status};
 use crate::handle::Statement;
@@ -19,12 +20,12 @@ use crate::state::ServerState;
 /// before it remain.
 pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Statement) -> Result<u64, Status> {
     let session = state.sessions.for_update(caller, &statement.sql)?;
-    let parameters = parameter_rows(&statement)?;
+    let executions = executions(&statement.sql, parameter_rows(&statement)?);
     let engine = Arc::clone(&state.engine);
-    let executions = async move {
+    let run = async move {
         let mut count = 0;
-        for values in parameters {
-            match engine.execute(&session, &statement.sql, &values).await.map_err(|e| status(&e))? {
+        for (sql, values) in executions {
+            match engine.execute(&session, &sql, &values).await.map_err(|e| status(&e))? {
                 Answer::Count(changed) => count += changed,
                 // A query in the place of an update: it may be run for what it does, so it runs.
                 Answer::Rows(rows) => rows.map_err(stream_status).try_for_each(|_| std::future::ready(Ok(()))).await?,
@@ -32,7 +33,7 @@ pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Stateme
         }
         Ok(count)
     };
-    state.work.to_the_end(executions).await
+    state.work.to_the_end(run).await
 }
 
 /// Answers DoPut `CommandStatementUpdate`: runs the statements of `sql`, in order, and returns how many rows they changed

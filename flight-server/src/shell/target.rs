@@ -20,7 +20,7 @@ use crate::command::statement::COUNT_METADATA;
 #[derive(Clone)]
 pub(crate) enum Target {
     Embedded { engine: Arc<Engine>, session: Arc<Session> },
-    Remote(FlightSqlServiceClient<Channel>),
+    Remote(Box<FlightSqlServiceClient<Channel>>),
 }
 
 /// What a statement answered.
@@ -48,7 +48,7 @@ impl Target {
         if let Err(error) = client.handshake("", "").await {
             tracing::debug!(%error, "the server has no handshake");
         }
-        Ok(Self::Remote(client))
+        Ok(Self::Remote(Box::new(client)))
     }
 
     /// Starts one statement. DDL and DML are done when this returns; rows are made as they are pulled.
@@ -63,7 +63,7 @@ impl Target {
                     }
                 }
             }
-            Self::Remote(client) => execute_remote(client.clone(), sql).await,
+            Self::Remote(client) => execute_remote(client.as_ref().clone(), sql).await,
         }
     }
 }

@@ -18,15 +18,14 @@ use tokio::sync::oneshot;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-pub type Client = FlightSqlServiceClient<Channel>;
+pub(crate) type Client = FlightSqlServiceClient<Channel>;
 
-pub struct TestServer {
-    pub address: SocketAddr,
-    pub engine: Arc<Engine>,
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
 }
 
 /// Runs `test` against a server of its own, and stops the server after it.
-pub fn with_server<F: Future<Output = ()>>(test: impl FnOnce(TestServer) -> F) {
+pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(TestServer) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(config::STACK_BYTES)
@@ -38,36 +37,36 @@ pub fn with_server<F: Future<Output = ()>>(test: impl FnOnce(TestServer) -> F) {
         let listener = bind("127.0.0.1:0", false).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = runtime.spawn(serve(listener, Arc::clone(&engine), async { drop(stopped.await) }));
-        test(TestServer { address, engine }).await;
+        let served = runtime.spawn(serve(listener, engine, async { drop(stopped.await) }));
+        test(TestServer { address }).await;
         stop.send(()).unwrap();
         served.await.unwrap().unwrap();
     });
 }
 
 impl TestServer {
-    pub async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
     }
 
     /// A client with a session of its own.
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let mut client = self.anonymous().await;
         client.handshake("anybody", "anything").await.unwrap();
         client
     }
 
     /// A client that names no session.
-    pub async fn anonymous(&self) -> Client {
+    pub(crate) async fn anonymous(&self) -> Client {
         FlightSqlServiceClient::new(self.channel().await)
     }
 
-    pub async fn plain(&self) -> FlightServiceClient<Channel> {
+    pub(crate) async fn plain(&self) -> FlightServiceClient<Channel> {
         FlightServiceClient::new(self.channel().await)
     }
 
     /// A client on a server with the table `docs` of three rows.
-    pub async fn client_with_docs(&self) -> Client {
+    pub(crate) async fn client_with_docs(&self) -> Client {
         let mut client = self.client().await;
         run(&mut client, "CREATE TABLE docs (id BIGINT, body VARCHAR, vec FLOAT[3])").await;
         let rows = "(1, 'one', [1.0, 0.0, 0.0]), (2, 'two', [0.0, 1.0, 0.0]), (3, NULL, [0.0, 0.0, 1.0])";
@@ -77,17 +76,17 @@ impl TestServer {
 }
 
 /// The rows of a query.
-pub async fn query(client: &mut Client, sql: &str) -> RecordBatch {
+pub(crate) async fn query(client: &mut Client, sql: &str) -> RecordBatch {
     try_query(client, sql).await.unwrap()
 }
 
-pub async fn try_query(client: &mut Client, sql: &str) -> Result<RecordBatch> {
+pub(crate) async fn try_query(client: &mut Client, sql: &str) -> Result<RecordBatch> {
     let info = client.execute(sql.to_owned(), None).await?;
     fetch(client, info).await
 }
 
 /// The rows behind a FlightInfo, which must have exactly the announced schema.
-pub async fn fetch(client: &mut Client, info: FlightInfo) -> Result<RecordBatch> {
+pub(crate) async fn fetch(client: &mut Client, info: FlightInfo) -> Result<RecordBatch> {
     let announced = Schema::try_from(IpcMessage(info.schema.clone())).unwrap();
     assert_eq!(info.endpoint.len(), 1);
     assert!(info.endpoint[0].location.is_empty());
@@ -102,27 +101,27 @@ pub async fn fetch(client: &mut Client, info: FlightInfo) -> Result<RecordBatch>
 }
 
 /// Runs a statement without rows the way most drivers do: GetFlightInfo, then DoGet.
-pub async fn run(client: &mut Client, sql: &str) -> i64 {
+pub(crate) async fn run(client: &mut Client, sql: &str) -> i64 {
     let rows = query(client, sql).await;
     assert_eq!(rows.schema().field(0).name(), "count");
     rows.column(0).as_primitive::<Int64Type>().value(0)
 }
 
 /// The one integer that `sql` answers with.
-pub async fn number(client: &mut Client, sql: &str) -> i64 {
+pub(crate) async fn number(client: &mut Client, sql: &str) -> i64 {
     let rows = query(client, sql).await;
     assert_eq!((rows.num_rows(), rows.num_columns()), (1, 1));
     rows.column(0).as_primitive::<Int64Type>().value(0)
 }
 
 /// The status inside a client's error.
-pub fn status(error: FlightError) -> Status {
+pub(crate) fn status(error: FlightError) -> Status {
     match error {
         FlightError::Tonic(status) => *status,
         other => panic!("expected a status, got {other}"),
     }
 }
 
-pub fn table(batch: &RecordBatch) -> String {
+pub(crate) fn table(batch: &RecordBatch) -> String {
     pretty_format_batches(std::slice::from_ref(batch)).unwrap().to_string()
 }

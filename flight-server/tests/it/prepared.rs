@@ -79,7 +79,7 @@ fn twelve_parameters_keep_their_order() {
     with_server(|server| async move {
         let mut client = server.client().await;
         run(&mut client, "CREATE TABLE t (a BIGINT, b BIGINT, c BIGINT, d BIGINT, e BIGINT, f BIGINT, g BIGINT, h BIGINT, i BIGINT, j BIGINT, k BIGINT, l BIGINT)").await;
-        let marks = vec!["?"; 12].join(", ");
+        let marks = ["?"; 12].join(", ");
         let mut statement = client.prepare(format!("INSERT INTO t VALUES ({marks})"), None).await.unwrap();
         let names: Vec<_> = (0..12).map(|i| i.to_string()).collect();
         let columns = names.iter().enumerate().map(|(i, name)| (name.as_str(), int64(vec![i as i64])));

@@ -1,1 +1,35 @@
 //! The native module of the ruvector Python package.
+//!
+//! It is a border: it turns Python arguments into Arrow and Rust values, runs the work on one tokio runtime with the GIL
+//! released, and turns errors into the classes of `ruvector.exceptions`. It decides nothing: what a statement means is
+//! said by `ruvector_udfs`, what a connection looks like by the Python sources beside this crate.
+
+/// The one tokio runtime, and waiting on it from Python.
+#[cfg(feature = "sql")]
+mod runtime;
+
+/// Rust errors -> `ruvector.exceptions`. The only place that maps them.
+#[cfg(feature = "sql")]
+mod error;
+
+/// The SQL engine in process, and the `ruvector` command.
+#[cfg(feature = "sql")]
+mod sql;
+
+use pyo3::prelude::*;
+
+/// `ruvector._native`, or `ruvector_sql._native` in the wheel with the SQL engine.
+#[pymodule(name = "_native")]
+mod native {
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[cfg(feature = "sql")]
+    #[pymodule_export]
+    use super::sql::{Engine, Rows, main};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("has_sql", cfg!(feature = "sql"))
+    }
+}

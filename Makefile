@@ -1,0 +1,88 @@
+# Everything that a contributor runs. `make` alone says what there is.
+#
+# One build serves the demo, the tests and the Python module: plain `cargo build` in the dev profile, with the features
+# that the workspace names. Only `make wheel` and `make bench` build anything else. CARGO_TARGET_DIR is honoured.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RUVECTOR := $(TARGET)/debug/ruvector
+VENV := .venv
+BIN := $(VENV)/bin
+MODELS := .cache/models
+MODEL := $(MODELS)/all-MiniLM-L6-v2
+
+PYTHON_SOURCES := python/ruvector tests sql-examples engine/embed
+
+# What `embed()` needs: the model, and ONNX Runtime from its Python package. The environment wins.
+EMBED = RUVECTOR_MODELS_DIR="$${RUVECTOR_MODELS_DIR:-$(CURDIR)/$(MODELS)}" \
+	ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$$($(BIN)/python -m ruvector._onnxruntime)}"
+
+.PHONY: help
+help: ## say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+.PHONY: demo
+demo: python model ## embed a corpus, index it and ask three questions, from a fresh checkout
+	@$(EMBED) $(BIN)/python sql-examples/demo.py --ruvector $(RUVECTOR) --data .cache/demo
+
+.PHONY: test
+test: python model ## every test, Rust and Python
+	$(EMBED) $(CARGO) test --locked --no-fail-fast
+	$(EMBED) RUVECTOR=$(RUVECTOR) $(BIN)/python -m pytest -c python/pyproject.toml --rootdir . tests python/ruvector
+
+.PHONY: check
+check: $(VENV)/stamp ## formatting, lints, types, documentation, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	$(BIN)/ruff check $(PYTHON_SOURCES)
+	$(BIN)/mypy --config-file python/pyproject.toml python/ruvector
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check bans licenses sources; \
+		else echo "cargo-deny is not installed: licences are not checked"; fi
+
+.PHONY: bench
+bench: ## benchmarks against peers (release profile)
+	$(CARGO) bench --locked -p ruvector-benches
+
+.PHONY: wheel
+wheel: $(VENV)/stamp ## the wheels `ruvector` and `ruvector-sql` into dist/ (release profile)
+	$(BIN)/maturin build --release --locked --out dist --manifest-path python/Cargo.toml
+	cd python/sql && ../../$(BIN)/maturin build --release --locked --out ../../dist
+	@ls -l dist/*.whl | awk '{ printf "%6.1f MB  %s\n", $$5 / 1e6, $$NF }'
+
+.PHONY: clean
+clean: ## remove everything that was built or downloaded
+	$(CARGO) clean
+	rm -rf $(VENV) .cache dist python/ruvector/_native.abi3.so
+
+# The binary and the library of the Python module, in one build.
+.PHONY: build
+build:
+	$(CARGO) build --locked
+
+# Puts the module beside its Python sources. It is replaced only if it changed, and never in the middle of being read.
+.PHONY: python
+python: build $(VENV)/stamp
+	@for library in $(TARGET)/debug/lib_native.so $(TARGET)/debug/lib_native.dylib; do \
+		if [ -e "$$library" ] && ! cmp -s "$$library" python/ruvector/_native.abi3.so; then \
+			cp "$$library" python/ruvector/_native.new && mv python/ruvector/_native.new python/ruvector/_native.abi3.so; \
+		fi; \
+	done
+
+$(VENV)/stamp: requirements/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	echo "$(CURDIR)/python" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ruvector.pth"
+	touch $@
+
+# The script leaves a complete folder alone.
+.PHONY: model
+model: $(VENV)/stamp
+	@$(BIN)/python engine/embed/models/build_minilm.py --out $(MODEL)

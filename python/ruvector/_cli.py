@@ -1,0 +1,23 @@
+"""The `ruvector` command of the wheel. It is the same as the one that cargo builds."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ruvector import _onnxruntime
+from ruvector._native_module import native
+
+
+def main() -> int:
+    """Run `ruvector serve | sql | ...` with the arguments of this process and return the exit code."""
+    if not native.has_sql:
+        sys.stderr.write("ruvector: this installation has no SQL engine: pip install 'ruvector[sql]'\n")
+        return 2
+    if library := _onnxruntime.library():
+        os.environ[_onnxruntime.VARIABLE] = str(library)
+    return native.main(["ruvector", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""`connect()` and the one face of both kinds of connection."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from ruvector._arrow import Rows, to_reader
+from ruvector._embedded import EmbeddedTransport
+from ruvector._flight_sql import IngestMode, is_ingest_mode
+from ruvector._params import to_batch
+from ruvector._remote import RemoteTransport
+from ruvector.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    import pyarrow as pa
+
+    from ruvector._result import Result
+
+_REMOTE_SCHEMES = ("grpc", "grpc+tcp", "grpc+tls")
+
+
+class _Transport(Protocol):
+    def execute(self, query: str, params: pa.RecordBatch | None) -> Result: ...
+
+    def ingest(self, name: Sequence[str], data: pa.RecordBatchReader, mode: str) -> int: ...
+
+    def close(self) -> None: ...
+
+
+def connect(target: str | os.PathLike[str] | None = None, *, token: str | None = None) -> Connection:
+    """Return a connection to tables in a folder, in a temporary folder, or on a server.
+
+    `target` is a folder (made if it does not exist), `grpc://host:port` or `grpc+tls://host:port` of a server, or
+    `None` for tables that go with the connection. `token` is sent to the server with every call.
+
+    Raises `InvalidInput` for a target that is none of these, and `Unavailable` if the server does not answer.
+
+    Examples:
+        >>> import ruvector
+        >>> with ruvector.connect() as con:
+        ...     con.ingest("docs", {"id": [1, 2], "vec": [[0.0, 1.0], [3.0, 4.0]]})
+        ...     con.sql("SELECT id, l2_distance(vec, $1) AS d FROM docs ORDER BY d", [[0.0, 0.0]]).fetchall()
+        2
+        [(1, 1.0), (2, 5.0)]
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", target) if isinstance(target, str) else None
+    if scheme is None:
+        if token is not None:
+            msg = "token: expected none for a folder: only a server asks for one"
+            raise InvalidInput(msg)
+        return Connection(EmbeddedTransport(target), "memory" if target is None else os.fspath(target))
+    if scheme[1].lower() not in _REMOTE_SCHEMES:
+        msg = f"target: expected a folder, grpc://host:port or grpc+tls://host:port, got {target!r}"
+        raise InvalidInput(msg)
+    return Connection(RemoteTransport(str(target), token), str(target))
+
+
+class Connection:
+    """A connection to ruvector, in process or remote: the same methods, results and errors.
+
+    Settings (`SET ...`) belong to the connection. Safe from many threads. It is a context manager that closes itself.
+    """
+
+    def __init__(self, transport: _Transport, name: str) -> None:
+        """Use `connect()`."""
+        self._transport = transport
+        self._name = name
+
+    def sql(self, query: str, params: Sequence[object] = ()) -> Result:
+        """Run one statement and return its answer.
+
+        `params` are the values of `$1, $2, ...`, or of `?` in order. A list, tuple or one-dimensional NumPy array of
+        numbers is a vector of float32.
+
+        A statement that changes something has run to its end, once, when this returns. Rows are made as they are pulled
+        from the `Result`.
+
+        Raises a class of `ruvector.exceptions` named by what went wrong; nothing is changed then. Ctrl-C ends the
+        statement with `KeyboardInterrupt`.
+        """
+        return self._transport.execute(query, to_batch(params))
+
+    def ingest(self, name: str, data: Rows, *, mode: IngestMode = "create") -> int:
+        """Write rows to the table `name` in one transaction and return their number.
+
+        `data` is anything with Arrow rows (tables, readers and batches of pyarrow, polars, DuckDB, a `Result`), a
+        pandas frame, or a mapping of column names to values, where an array of shape `[num_rows, dim]` is a column of
+        vectors. Columns are matched by name.
+
+        `name` is written as in SQL: `docs`, `main.docs`, `"Docs"`; without double quotes it is taken in lower case.
+
+        `mode` says what happens with a table of that name: `create` (an error if it exists), `append` (an error if it
+        does not), `replace`, or `create_append`.
+
+        Raises `AlreadyExists`, `NotFound`, or `InvalidInput` for rows that do not fit; nothing is written then.
+        """
+        if not is_ingest_mode(mode):
+            msg = f"mode: expected create, append, replace or create_append, got {mode!r}"
+            raise InvalidInput(msg)
+        return self._transport.ingest(_table_name(name), to_reader(data), mode)
+
+    def close(self) -> None:
+        """Give the connection up; tables in a temporary folder go with it. Twice is once."""
+        self._transport.close()
+
+    def __enter__(self) -> Connection:  # noqa: PYI034 - `Self` is in typing from Python 3.11 on
+        """Return the connection itself."""
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the target."""
+        return f"<ruvector.Connection to {self._name}>"
+
+
+_NAME_PART = r'(?:[^\W\d]\w*|"(?:[^"]|"")+")'
+_NAME = re.compile(rf"{_NAME_PART}(?:\.{_NAME_PART}){{0,2}}")
+
+
+def _table_name(name: str) -> list[str]:
+    """Return the parts of a table's name, by the rules of SQL."""
+    if not _NAME.fullmatch(name):
+        msg = f"name: expected a table's name as in SQL ('docs', 'main.docs', '\"My docs\"'), got {name!r}"
+        raise InvalidInput(msg)
+    return [
+        part[1:-1].replace('""', '"') if part.startswith('"') else part.lower() for part in re.findall(_NAME_PART, name)
+    ]

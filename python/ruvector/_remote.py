@@ -1,0 +1,240 @@
+"""A server, over Flight SQL through pyarrow."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+from pyarrow import flight
+
+from ruvector import _flight_sql
+from ruvector._result import Result
+from ruvector.exceptions import (
+    AlreadyExists,
+    Cancelled,
+    Corrupt,
+    InternalError,
+    InvalidInput,
+    NotFound,
+    NotSupported,
+    ResourceExhausted,
+    RuVectorError,
+    Unauthenticated,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
+
+# How long a server may take to answer the first call.
+_CONNECT_SECONDS = 10.0
+
+# One message holds one batch. Servers refuse larger messages; tonic's own limit is 4 MiB, ruvector's is higher.
+_MESSAGE_BYTES = 2 << 20
+
+
+class RemoteTransport:
+    """Statements sent as Flight SQL prepared statements, which tell rows from counts and carry parameters."""
+
+    def __init__(self, target: str, token: str | None) -> None:
+        """Connect to `target` and make sure that a server answers."""
+        headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
+        self._options = flight.FlightCallOptions(headers=headers)
+        with _errors():
+            self._client = flight.FlightClient(target, middleware=[_CookieFactory()])
+            self._client.list_actions(flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS))
+
+    def execute(self, query: str, params: pa.RecordBatch | None) -> Result:
+        """Run one statement."""
+        with _errors():
+            handle, row_schema = self._prepare(query)
+            if not row_schema:
+                values = pa.Table.from_batches([params]) if params is not None else pa.table({})
+                metadata = self._put(_flight_sql.prepared_statement_update(handle), values)
+                self._close_statement(handle)
+                return Result(None, _flight_sql.updated_rows(metadata))
+            if params is not None:
+                command = _flight_sql.prepared_statement_query(handle)
+                metadata = self._put(command, pa.Table.from_batches([params]))
+                handle = _flight_sql.rebound_handle(metadata) or handle
+            descriptor = flight.FlightDescriptor.for_command(_flight_sql.prepared_statement_query(handle))
+            info = self._client.get_flight_info(descriptor, self._options)
+            return Result(_RemoteRows(info.schema, self._batches(info, handle)))
+
+    def ingest(self, name: Sequence[str], data: pa.RecordBatchReader, mode: str) -> int:
+        """Write rows to a table.
+
+        pyarrow cannot take back a stream that it has begun: it ends it well, and the server would keep the half that it
+        got. So the source is read to its end first, and Ctrl-C waits for the last row to be sent.
+        """
+        try:
+            rows = data.read_all()
+        except pa.ArrowException as error:
+            msg = f"data: expected rows up to the end, got: {error}"
+            raise InvalidInput(msg) from error
+        with _errors(), ThreadPoolExecutor(1) as sender:
+            metadata = sender.submit(self._put, _flight_sql.statement_ingest(name, mode), rows).result()
+            return _flight_sql.updated_rows(metadata)
+
+    def close(self) -> None:
+        """Close the connection to the server."""
+        self._client.close()
+
+    def _prepare(self, query: str) -> tuple[bytes, bytes]:
+        action = flight.Action("CreatePreparedStatement", _flight_sql.create_prepared_statement(query))
+        (answer,) = self._client.do_action(action, self._options)
+        return _flight_sql.created_prepared_statement(answer.body.to_pybytes())
+
+    def _close_statement(self, handle: bytes) -> None:
+        action = flight.Action("ClosePreparedStatement", _flight_sql.close_prepared_statement(handle))
+        list(self._client.do_action(action, self._options))
+
+    def _put(self, command: bytes, rows: pa.Table) -> bytes:
+        """Send rows with a command and return the metadata that the server answers with."""
+        descriptor = flight.FlightDescriptor.for_command(command)
+        writer, reader = self._client.do_put(descriptor, rows.schema, self._options)
+        # Closing a writer whose stream was refused raises the refusal.
+        with writer:
+            for batch in rows.to_batches():
+                for message in _messages(batch):
+                    writer.write_batch(message)
+            writer.done_writing()
+            metadata = _interruptible(reader.read)
+        return b"" if metadata is None else metadata.to_pybytes()
+
+    def _batches(self, info: flight.FlightInfo, handle: bytes) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a query: the endpoints of its flight in their order, over the same connection."""
+        with _errors():
+            for endpoint in info.endpoints:
+                reader = self._client.do_get(endpoint.ticket, self._options)
+                try:
+                    while (batch := _interruptible(partial(_next_batch, reader), reader.cancel)) is not None:
+                        yield batch
+                except GeneratorExit:
+                    reader.cancel()
+                    raise
+            self._close_statement(handle)
+
+
+class _RemoteRows:
+    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        self.schema = schema
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self._batches
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return pa.RecordBatchReader.from_batches(self.schema, self._batches).__arrow_c_stream__(requested_schema)
+
+
+def _next_batch(reader: flight.FlightStreamReader) -> pa.RecordBatch | None:
+    try:
+        return reader.read_chunk().data
+    except StopIteration:
+        return None
+
+
+def _interruptible(call: Callable[[], T], on_interrupt: Callable[[], object] = lambda: None) -> T:
+    """Run a call that may take long. pyarrow waits in C++, where Python sees no Ctrl-C; so a thread waits for it."""
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return answer.result()
+    except KeyboardInterrupt:
+        on_interrupt()
+        raise
+
+
+class _CookieFactory(flight.ClientMiddlewareFactory):
+    """Sends back the cookies of the server, by which it knows the session with its settings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cookies: dict[str, str] = {}
+
+    def start_call(self, info: flight.CallInfo) -> flight.ClientMiddleware:  # noqa: ARG002 - given by pyarrow
+        return _Cookies(self._cookies)
+
+
+class _Cookies(flight.ClientMiddleware):
+    def __init__(self, cookies: dict[str, str]) -> None:
+        super().__init__()
+        self._cookies = cookies
+
+    def sending_headers(self) -> dict[str, str]:
+        if not self._cookies:
+            return {}
+        return {"cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+
+    def received_headers(self, headers: dict[str, list[str | bytes]]) -> None:
+        for key, values in headers.items():
+            if key.lower() == "set-cookie":
+                for value in values:
+                    text = value.decode() if isinstance(value, bytes) else value
+                    name, _, content = text.partition(";")[0].partition("=")
+                    self._cookies[name.strip()] = content.strip()
+
+
+def _messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into slices that fit into one message each."""
+    rows = max(1, batch.num_rows * _MESSAGE_BYTES // max(batch.nbytes, 1))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+# pyarrow puts the gRPC status into the text, and some codes nowhere else.
+_STATUS = re.compile(
+    r"(?:Flight|gRPC) (?:returned )?(?P<status>[a-zA-Z -]+?)(?: error| call)?,? with message: (?P<message>.*?)"
+    r"(?:\. gRPC client debug context: .*|\. Client context: .*)?$",
+    re.DOTALL,
+)
+_CLASSES = {
+    "invalid argument": InvalidInput,
+    "precondition failed": InvalidInput,
+    "out-of-range": InvalidInput,
+    "not found": NotFound,
+    "already exists": AlreadyExists,
+    "unimplemented": NotSupported,
+    "unavailable": Unavailable,
+    "aborted": Unavailable,
+    "timeout": Unavailable,
+    "unauthenticated": Unauthenticated,
+    "unauthorized": Unauthenticated,
+    "resource exhausted": ResourceExhausted,
+    "data loss": Corrupt,
+    "cancelled": Cancelled,
+    "internal": InternalError,
+}
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Turn the errors of pyarrow into those that the engine raises in process."""
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise _error(error) from error
+
+
+def _error(error: Exception) -> RuVectorError:
+    status = _STATUS.search(str(error))
+    if status is None:
+        return RuVectorError(str(error))
+    return _CLASSES.get(status["status"], RuVectorError)(status["message"])

@@ -1,0 +1,60 @@
+//! The one tokio runtime, and waiting on it from Python.
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::error;
+
+/// More threads than this do not help one Python process, and each holds a stack.
+const THREADS_MAX: usize = 8;
+
+/// Planning a deeply nested statement recurses: the default of 2 MiB is not enough. Only touched pages are ever used.
+const STACK_BYTES: usize = 16 << 20;
+
+/// How long Ctrl-C may wait. Shorter costs wake-ups, longer is felt.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The runtime of every connection in this process. It is never dropped: work may outlive the interpreter's last object.
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let threads = available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_stack_size(STACK_BYTES)
+            .thread_name("ruvector")
+            .enable_all()
+            .build()
+            .expect("the operating system starts a few threads")
+    })
+}
+
+/// Runs `work` on the runtime and waits for it with the GIL released.
+///
+/// # Errors
+/// The pending exception of a signal (`KeyboardInterrupt`), after which `work` is dropped; `InternalError` if `work`
+/// panicked.
+pub(crate) fn wait<T: Send + 'static>(py: Python<'_>, work: impl Future<Output = T> + Send + 'static) -> PyResult<T> {
+    let mut task = AbortOnDrop(runtime().spawn(work));
+    loop {
+        match py.detach(|| runtime().block_on(async { tokio::time::timeout(SIGNAL_INTERVAL, &mut task.0).await })) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(panic)) => return Err(error::internal(py, &panic.to_string())),
+            Err(_) => py.check_signals()?,
+        }
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

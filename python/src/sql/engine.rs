@@ -1,0 +1,111 @@
+//! The engine and one session of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatchReader;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3_arrow::PyRecordBatch;
+use pyo3_arrow::input::AnyRecordBatch;
+use ruvector_embed::EmbedderOptions;
+use ruvector_udfs::{Answer, EngineConfig, IngestMode, Session};
+
+use super::params;
+use super::rows::Rows;
+use crate::error;
+use crate::runtime::wait;
+
+/// Batches of the caller's data that may wait for the engine.
+const BATCHES_IN_FLIGHT: usize = 2;
+
+/// The SQL engine over one data directory, with one session. Safe from many threads.
+#[pyclass(frozen, module = "ruvector._native")]
+pub(crate) struct Engine(Mutex<Option<Open>>);
+
+#[derive(Clone)]
+struct Open {
+    engine: Arc<ruvector_udfs::Engine>,
+    session: Arc<Session>,
+}
+
+#[pymethods]
+impl Engine {
+    /// Opens the engine over `data_dir`; `None` keeps tables in a temporary folder that goes with the engine.
+    /// `onnxruntime` is the library that `embed()` loads; `None` looks for it as the `ruvector` command does.
+    #[new]
+    #[pyo3(signature = (data_dir=None, onnxruntime=None))]
+    fn new(py: Python<'_>, data_dir: Option<PathBuf>, onnxruntime: Option<PathBuf>) -> PyResult<Self> {
+        let embed = EmbedderOptions { onnxruntime, ..EmbedderOptions::default() };
+        let config = EngineConfig { data_dir, embed };
+        let engine = wait(py, ruvector_udfs::Engine::open(config))?.map_err(|e| error::to_py(py, &e))?;
+        let session = engine.session();
+        Ok(Self(Mutex::new(Some(Open { engine, session }))))
+    }
+
+    /// Runs one statement. `params` is a batch of one row. Returns `Rows`, or the number of rows changed.
+    #[pyo3(signature = (query, params=None))]
+    fn execute<'py>(
+        &self,
+        py: Python<'py>,
+        query: String,
+        params: Option<PyRecordBatch>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Open { engine, session } = self.open(py)?;
+        let params = params::values(py, params)?;
+        let work = async move { engine.execute(&session, &query, &params).await };
+        match wait(py, work)?.map_err(|e| error::to_py(py, &e))? {
+            Answer::Rows(stream) => Ok(Bound::new(py, Rows::new(stream))?.into_any()),
+            Answer::Count(count) => Ok(count.into_pyobject(py)?.into_any()),
+        }
+    }
+
+    /// Writes the rows of `data` to `table` in one transaction and returns their number.
+    fn ingest(&self, py: Python<'_>, table: String, mode: &str, data: AnyRecordBatch) -> PyResult<u64> {
+        let Open { engine, session } = self.open(py)?;
+        let mode = match mode {
+            "create" => IngestMode::Create,
+            "append" => IngestMode::Append,
+            "replace" => IngestMode::Replace,
+            "create_append" => IngestMode::CreateAppend,
+            other => {
+                let message = format!("mode: expected create, append, replace or create_append, got {other:?}");
+                return Err(error::invalid_input(py, &message));
+            }
+        };
+        let reader = data.into_reader()?;
+        let work = async move { engine.ingest(&session, &table, mode, stream(reader)).await };
+        wait(py, work)?.map_err(|e| error::to_py(py, &e))
+    }
+
+    /// Gives the engine up. Statements that run go on; every later call is an error. Twice is once.
+    fn close(&self, py: Python<'_>) {
+        let open = self.0.lock().take();
+        py.detach(|| drop(open));
+    }
+}
+
+impl Engine {
+    fn open(&self, py: Python<'_>) -> PyResult<Open> {
+        self.0.lock().clone().ok_or_else(|| error::invalid_input(py, "the connection is closed"))
+    }
+}
+
+/// The batches of a caller's reader as a stream. The reader may block or run Python, so it gets a thread of its own.
+fn stream(reader: Box<dyn RecordBatchReader + Send>) -> SendableRecordBatchStream {
+    let mut builder = RecordBatchReceiverStreamBuilder::new(reader.schema(), BATCHES_IN_FLIGHT);
+    let sender = builder.tx();
+    builder.spawn_blocking(move || {
+        for batch in reader {
+            let batch = batch.map_err(DataFusionError::from);
+            if sender.blocking_send(batch).is_err() {
+                break; // the engine has given the stream up, and says why itself
+            }
+        }
+        Ok(())
+    });
+    builder.build()
+}

@@ -1,0 +1,21 @@
+//! The SQL engine in process, and the `ruvector` command.
+
+/// The engine and one session of it.
+mod engine;
+/// One Arrow batch of parameters -> the values of `$1, $2, ...`.
+mod params;
+/// The rows of one statement, pulled batch by batch.
+mod rows;
+
+pub(crate) use engine::Engine;
+pub(crate) use rows::Rows;
+
+use std::ffi::OsString;
+
+use pyo3::prelude::*;
+
+/// Runs the `ruvector` command with `argv` (the program's name first) and returns its exit code.
+#[pyfunction]
+pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>) -> i32 {
+    py.detach(|| ruvector_flight_server::exit_code(argv).into())
+}

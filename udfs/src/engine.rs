@@ -1,13 +1,40 @@
 //! The one way in: sessions, statements and what they answer.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
-use datafusion::execution::SendableRecordBatchStream;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
+use datafusion::common::{ParamValues, TableReference};
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
+use futures::{StreamExt, TryStreamExt};
+use ruvector_rulake::{Backend, DeltaBackend, RuLake};
+use tempfile::TempDir;
 
+use crate::catalog::{Backends, CATALOG, MAIN};
 use crate::error::{Error, ErrorKind, Result};
+use crate::index::{IndexCatalog, IndexDefinition};
+use crate::knn::exec::KnnExtensionPlanner;
+use crate::knn::planner::KnnPlanner;
+use crate::knn::prefilter::Prefilter;
+use crate::scalar::{distance, embed};
+use crate::statement::{Parsed, parse};
+use crate::{ddl, dml};
+
+/// The file of declared indexes, in the data directory. Names with `_` are not tables.
+const INDEX_FILE: &str = "_ruvector/indexes.json";
 
 /// How an [`Engine`] is opened.
 #[derive(Clone, Debug, Default)]
@@ -19,12 +46,34 @@ pub struct EngineConfig {
 }
 
 /// The SQL engine over one data directory. Cheap to share; safe from many threads.
-#[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    main: Arc<DeltaBackend>,
+    backends: Arc<Backends>,
+    catalogs: Arc<dyn CatalogProviderList>,
+    indexes: Arc<IndexCatalog>,
+    lake: Arc<RuLake>,
+    models: Arc<embed::Models>,
+    runtime: Arc<RuntimeEnv>,
+    /// Held for its `Drop`: an engine without a data directory takes its tables with it.
+    _temporary: Option<TempDir>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("main", &self.main).finish_non_exhaustive()
+    }
+}
 
 /// One client's settings (`SET ...`). Statements of one session may run at the same time.
-#[derive(Debug)]
-pub struct Session {}
+pub struct Session {
+    context: SessionContext,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.context.session_id()).finish_non_exhaustive()
+    }
+}
 
 /// What a statement answers.
 pub enum Answer {
@@ -60,15 +109,69 @@ impl Engine {
     /// Opens the engine.
     ///
     /// # Errors
-    /// `InvalidInput` if `data_dir` cannot be made or is not a folder.
+    /// `InvalidInput` if `data_dir` cannot be made or is not a folder; `Corrupt` if the catalog of indexes is damaged.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
-        let _ = config;
-        Err(Error::new(ErrorKind::Internal, "not yet"))
+        let (data_dir, temporary) = match config.data_dir {
+            Some(data_dir) => (data_dir, None),
+            None => {
+                let temporary = tempfile::tempdir()
+                    .map_err(|e| Error::new(ErrorKind::Unavailable, format!("no temporary folder can be made: {e}")))?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
+        let indexes = Arc::new(IndexCatalog::open(data_dir.join(INDEX_FILE))?);
+        let lake = Arc::new(RuLake::new());
+        let backends = Arc::new(Backends::new(Arc::clone(&lake), Arc::clone(&indexes)));
+        backends.add(Arc::clone(&main) as _);
+        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&backends) as Arc<dyn CatalogProvider>);
+        Ok(Arc::new(Self {
+            main,
+            backends,
+            catalogs,
+            indexes,
+            lake,
+            models: Arc::new(embed::Models::new(config.embed)),
+            runtime: Arc::new(RuntimeEnv::default()),
+            _temporary: temporary,
+        }))
+    }
+
+    /// Makes a backend's collections visible as the tables of the schema that its id names, read-only.
+    pub fn add_backend(&self, backend: Arc<dyn Backend>) {
+        self.backends.add(backend);
+    }
+
+    /// The indexes that `CREATE INDEX` declared.
+    pub fn declared_indexes(&self) -> Vec<IndexDefinition> {
+        self.indexes.list()
     }
 
     /// A new session with default settings.
     pub fn session(&self) -> Arc<Session> {
-        Arc::new(Session {})
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, MAIN)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true);
+        // Plain strings: some drivers do not know string views.
+        config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+        config.options_mut().execution.parquet.schema_force_view_types = false;
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .with_default_features()
+            .with_catalog_list(Arc::clone(&self.catalogs))
+            .with_query_planner(Arc::new(Planner))
+            .with_relation_planners(vec![Arc::new(KnnPlanner)])
+            .with_analyzer_rule(Arc::new(Prefilter))
+            .build();
+        let context = SessionContext::new_with_state(state);
+        for function in distance::functions() {
+            context.register_udf(function);
+        }
+        context.register_udf(embed::function(Arc::clone(&self.models)));
+        Arc::new(Session { context })
     }
 
     /// Parses and plans `sql` without running anything.
@@ -76,8 +179,15 @@ impl Engine {
     /// # Errors
     /// As [`Engine::execute`], for what planning can see.
     pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
-        let _ = (session, sql);
-        Err(Error::new(ErrorKind::Internal, "not yet"))
+        let statement = match parse(sql)? {
+            Parsed::Other(statement) => statement,
+            Parsed::CreateIndex(_) | Parsed::DropIndex { .. } => {
+                return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
+            }
+        };
+        let plan = session.context.state().statement_to_plan(*statement).await?;
+        let schema = answers_rows(&plan).then(|| answer_schema(&plan));
+        Ok(Prepared { schema, parameters: parameters(&plan)? })
     }
 
     /// Runs one statement. `params` are the values of `$1, $2, ...` (or of `?`, in order).
@@ -87,8 +197,40 @@ impl Engine {
     /// # Errors
     /// Of every kind; nothing is changed on error.
     pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
-        let _ = (session, sql, params);
-        Err(Error::new(ErrorKind::Internal, "not yet"))
+        let state = session.context.state();
+        let statement = match parse(sql)? {
+            Parsed::CreateIndex(create) => {
+                ddl::create_index(self, &state, &create).await?;
+                return Ok(Answer::Count(0));
+            }
+            Parsed::DropIndex { names, if_exists } => {
+                ddl::drop_indexes(self, &names, if_exists)?;
+                return Ok(Answer::Count(0));
+            }
+            Parsed::Other(statement) => *statement,
+        };
+        let plan = bind(state.statement_to_plan(statement).await?, params)?;
+        match plan {
+            LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change).await?)),
+            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => {
+                Ok(Answer::Count(ddl::create_table(self, &state, create).await?))
+            }
+            LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => {
+                ddl::drop_table(self, drop).await?;
+                Ok(Answer::Count(0))
+            }
+            LogicalPlan::Ddl(other) => Err(Error::not_supported(format!("{} is not supported", other.name()))),
+            plan @ LogicalPlan::Statement(_) => {
+                // SET and its kin change the session; nothing is read.
+                session.context.execute_logical_plan(plan).await?;
+                Ok(Answer::Count(0))
+            }
+            plan => {
+                let schema = answer_schema(&plan);
+                let physical = state.create_physical_plan(&plan).await?;
+                Ok(Answer::Rows(shaped(execute_stream(physical, state.task_ctx())?, schema)))
+            }
+        }
     }
 
     /// Writes the rows of `data` to `table` in one transaction and returns their number.
@@ -99,12 +241,141 @@ impl Engine {
     /// `AlreadyExists`, `NotFound` by `mode`; `InvalidInput` for columns that do not fit. Nothing is written on error.
     pub async fn ingest(
         &self,
-        session: &Session,
+        _session: &Session,
         table: &str,
         mode: IngestMode,
         data: SendableRecordBatchStream,
     ) -> Result<u64> {
-        let _ = (session, table, mode, data);
-        Err(Error::new(ErrorKind::Internal, "not yet"))
+        let table = self.main_table(&TableReference::parse_str(table))?;
+        let exists = self.main.list().await?.contains(&table);
+        let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
+        if append {
+            return Ok(self.main.append(&table, data).await?);
+        }
+        let schema = ddl::stored_types(&data.schema())?;
+        match mode == IngestMode::Replace && exists {
+            true => Ok(self.main.overwrite(&table, schema, data).await?),
+            false => Ok(self.main.create_with(&table, schema, data).await?),
+        }
+    }
+
+    pub(crate) fn main(&self) -> &DeltaBackend {
+        &self.main
+    }
+
+    pub(crate) fn indexes(&self) -> &IndexCatalog {
+        &self.indexes
+    }
+
+    pub(crate) fn lake(&self) -> &RuLake {
+        &self.lake
+    }
+
+    /// The name of the table in `main` that a reference to be written means.
+    pub(crate) fn main_table(&self, reference: &TableReference) -> Result<String> {
+        let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
+        if catalog != CATALOG || schema != MAIN {
+            let message = format!("tables of {catalog}.{schema} cannot be changed by SQL: expected {CATALOG}.{MAIN}");
+            return Err(Error::not_supported(message));
+        }
+        Ok(reference.table().to_owned())
+    }
+}
+
+/// DataFusion's planner, and ours for `knn()`.
+#[derive(Debug)]
+struct Planner;
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn PlanSession,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(KnnExtensionPlanner)]);
+        planner.create_physical_plan(plan, session).await
+    }
+}
+
+fn bind(plan: LogicalPlan, params: &[ScalarValue]) -> Result<LogicalPlan> {
+    let expected = parameters(&plan)?.fields().len();
+    if params.len() < expected {
+        return Err(Error::invalid_input(format!("parameters: expected {expected}, got {}", params.len())));
+    }
+    match params.is_empty() {
+        true => Ok(plan),
+        false => Ok(plan.with_param_values(ParamValues::from(params.to_vec()))?),
+    }
+}
+
+/// One field per parameter up to the highest number used.
+fn parameters(plan: &LogicalPlan) -> Result<SchemaRef> {
+    let found = plan.get_parameter_fields()?;
+    let number = |id: &str| id.trim_start_matches('$').parse::<usize>().ok().filter(|number| *number > 0);
+    let mut fields = Vec::new();
+    for (id, field) in &found {
+        let Some(number) = number(id) else {
+            return Err(Error::invalid_input(format!("parameters are written ? or $1, $2, ..., got {id}")));
+        };
+        if fields.len() < number {
+            fields.resize(number, None);
+        }
+        fields[number - 1] = Some(field.as_ref().map_or(DataType::Null, |field| field.data_type().clone()));
+    }
+    let named = |(i, data_type): (usize, Option<DataType>)| {
+        Field::new(format!("${}", i + 1), data_type.unwrap_or(DataType::Null), true)
+    };
+    Ok(Arc::new(Schema::new(fields.into_iter().enumerate().map(named).collect::<Vec<_>>())))
+}
+
+fn answers_rows(plan: &LogicalPlan) -> bool {
+    !matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Statement(_))
+}
+
+/// The schema that the plan's rows have for clients: as planned, whatever the optimizer knows better.
+fn answer_schema(plan: &LogicalPlan) -> SchemaRef {
+    let fields = plan.schema().fields().iter().map(|field| {
+        // Nullability may be sharpened or lost on the way; a client must hear one thing.
+        Field::new(field.name(), field.data_type().clone(), true)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The same rows under exactly `schema`.
+fn shaped(rows: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
+    let target = Arc::clone(&schema);
+    let shaped = rows.map(move |batch| {
+        let batch = batch?;
+        let columns = batch.columns().iter().zip(target.fields());
+        let columns = columns
+            .map(|(column, field)| match column.data_type() == field.data_type() {
+                true => Ok(Arc::clone(column)),
+                false => cast(column, field.data_type()),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&target), columns, &options)?)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, shaped))
+}
+
+impl Answer {
+    /// All rows of the answer, or none if it is a count.
+    ///
+    /// # Errors
+    /// What the query meets while it runs.
+    pub async fn collect(self) -> Result<Vec<RecordBatch>> {
+        match self {
+            Self::Rows(rows) => Ok(rows.try_collect().await?),
+            Self::Count(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Session {
+    /// The DataFusion session under this one, for programs that add functions, tables or rules of their own.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
     }
 }

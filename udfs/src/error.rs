@@ -1,6 +1,11 @@
-//! Errors of the SQL engine: a small kind to act on, a rich message to read.
+//! Errors of the SQL engine: a small kind to act on, a rich message to read. Other libraries' errors become ours here only.
 
 use std::fmt;
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use ruvector_embed::ErrorKind as EmbedKind;
+use ruvector_rulake::ErrorKind as LakeKind;
 
 /// What a caller can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +48,16 @@ impl Error {
         Self { kind, message: message.into(), source: None }
     }
 
+    /// An error of kind `InvalidInput`.
+    pub fn invalid_input(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    /// An error of kind `NotSupported`.
+    pub fn not_supported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotSupported, message)
+    }
+
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -58,5 +73,84 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<ruvector_rulake::Error> for Error {
+    fn from(error: ruvector_rulake::Error) -> Self {
+        Self { kind: lake_kind(error.kind()), message: error.to_string(), source: Some(Box::new(error)) }
+    }
+}
+
+impl From<ruvector_embed::Error> for Error {
+    fn from(error: ruvector_embed::Error) -> Self {
+        Self { kind: embed_kind(error.kind()), message: error.to_string(), source: Some(Box::new(error)) }
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        let root = error.find_root();
+        let (kind, message) = match root {
+            DataFusionError::External(inner) => match (inner.downcast_ref(), inner.downcast_ref()) {
+                (Some(lake), _) => {
+                    let lake: &ruvector_rulake::Error = lake;
+                    (lake_kind(lake.kind()), lake.to_string())
+                }
+                (_, Some(embed)) => {
+                    let embed: &ruvector_embed::Error = embed;
+                    (embed_kind(embed.kind()), embed.to_string())
+                }
+                _ => (ErrorKind::Internal, inner.to_string()),
+            },
+            // What the user wrote.
+            DataFusionError::Plan(message) if is_missing_table(message) => (ErrorKind::NotFound, message.clone()),
+            DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
+                (ErrorKind::InvalidInput, message.clone())
+            }
+            DataFusionError::SQL(inner, _) => (ErrorKind::InvalidInput, format!("SQL cannot be parsed: {inner}")),
+            DataFusionError::SchemaError(inner, _) if matches!(**inner, SchemaError::FieldNotFound { .. }) => {
+                (ErrorKind::NotFound, inner.to_string())
+            }
+            DataFusionError::SchemaError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
+            DataFusionError::NotImplemented(message) => (ErrorKind::NotSupported, message.clone()),
+            // What the data did.
+            DataFusionError::Execution(message) => (ErrorKind::InvalidInput, message.clone()),
+            DataFusionError::ArrowError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
+            DataFusionError::ResourcesExhausted(message) => (ErrorKind::ResourceExhausted, message.clone()),
+            DataFusionError::ObjectStore(inner) => (ErrorKind::Unavailable, inner.to_string()),
+            DataFusionError::ParquetError(inner) => (ErrorKind::Corrupt, inner.to_string()),
+            other => (ErrorKind::Internal, other.strip_backtrace()),
+        };
+        Self { kind, message, source: Some(Box::new(error)) }
+    }
+}
+
+/// DataFusion has no error of its own for a missing table.
+fn is_missing_table(message: &str) -> bool {
+    message.starts_with("table '") && message.trim_end_matches('.').ends_with("not found")
+}
+
+fn lake_kind(kind: LakeKind) -> ErrorKind {
+    match kind {
+        LakeKind::InvalidInput => ErrorKind::InvalidInput,
+        LakeKind::NotFound => ErrorKind::NotFound,
+        LakeKind::AlreadyExists => ErrorKind::AlreadyExists,
+        LakeKind::NotSupported => ErrorKind::NotSupported,
+        LakeKind::Unavailable | LakeKind::GenerationGone | LakeKind::Io => ErrorKind::Unavailable,
+        LakeKind::Corrupt | LakeKind::WitnessMismatch => ErrorKind::Corrupt,
+        LakeKind::Cancelled => ErrorKind::Cancelled,
+        _ => ErrorKind::Internal,
+    }
+}
+
+fn embed_kind(kind: EmbedKind) -> ErrorKind {
+    match kind {
+        EmbedKind::InvalidInput => ErrorKind::InvalidInput,
+        EmbedKind::NotFound => ErrorKind::NotFound,
+        EmbedKind::Unavailable => ErrorKind::Unavailable,
+        EmbedKind::Corrupt => ErrorKind::Corrupt,
+        EmbedKind::Cancelled => ErrorKind::Cancelled,
+        _ => ErrorKind::Internal,
     }
 }

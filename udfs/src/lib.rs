@@ -3,11 +3,33 @@
 //! [`Engine`] is the one way in: the Flight server, the shell, the Python package and the tests all call
 //! [`Engine::execute`]. It knows SQL and DataFusion; it knows no wire protocol.
 
+#![forbid(unsafe_code)]
+
 /// What went wrong, as a kind to act on and a message to read.
 pub mod error;
 
 /// The one way in: sessions, statements and what they answer.
 pub mod engine;
+
+/// What is done to a statement before DataFusion plans it.
+mod statement;
+
+/// Backends as schemas, collections as tables.
+mod catalog;
+mod collection;
+
+/// `knn()`, the relation.
+mod knn;
+
+/// Functions over vectors and text.
+mod scalar;
+
+/// Statements that change something.
+mod ddl;
+mod dml;
+
+/// Declared indexes.
+pub mod index;
 
 pub use engine::{Answer, Engine, EngineConfig, IngestMode, Prepared, Session};
 pub use error::{Error, ErrorKind, Result};

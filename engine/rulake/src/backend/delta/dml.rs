@@ -1,0 +1,56 @@
+//! DELETE and UPDATE on a Delta table, by the Delta library's own operations.
+
+use datafusion::logical_expr::Expr;
+
+use super::DeltaBackend;
+use crate::backend::Snapshot;
+use crate::error::{Error, Result, from_delta};
+
+/// A column and the expression of its new value.
+pub type Assignment = (String, Expr);
+
+impl DeltaBackend {
+    /// Deletes the rows that `predicate` holds for (all of them, if there is none) and returns their number.
+    ///
+    /// The predicate must be deterministic and free of subqueries; its columns are those of the stored schema.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput`; `Unavailable` if a concurrent writer won. Nothing is changed on error.
+    pub async fn delete(&self, collection: &str, predicate: Option<Expr>) -> Result<u64> {
+        let snapshot = self.delta_snapshot(collection).await?;
+        let rows_before = snapshot.num_rows();
+        let mut delete = snapshot.table().clone().delete();
+        if let Some(predicate) = predicate {
+            delete = delete.with_predicate(predicate);
+        }
+        let (table, metrics) = delete.await.map_err(from_delta)?;
+        if let Some(rows) = metrics.num_deleted_rows {
+            return Ok(rows as u64);
+        }
+        // Whole files went: the log knows their rows, or nobody does.
+        let rows_after = super::DeltaSnapshot::new(table, None).await?.num_rows();
+        match (rows_before, rows_after) {
+            (Some(before), Some(after)) => Ok(before.saturating_sub(after) as u64),
+            _ => {
+                Err(Error::internal("rows were deleted, but their number is not in the log").with("table", collection))
+            }
+        }
+    }
+
+    /// Sets `assignments` in the rows that `predicate` holds for (all of them, if there is none) and returns their number.
+    ///
+    /// # Errors
+    /// As [`DeltaBackend::delete`].
+    pub async fn update(&self, collection: &str, predicate: Option<Expr>, assignments: Vec<Assignment>) -> Result<u64> {
+        let snapshot = self.delta_snapshot(collection).await?;
+        let mut update = snapshot.table().clone().update();
+        if let Some(predicate) = predicate {
+            update = update.with_predicate(predicate);
+        }
+        for (column, value) in assignments {
+            update = update.with_update(column, value);
+        }
+        let (_, metrics) = update.await.map_err(from_delta)?;
+        Ok(metrics.num_updated_rows as u64)
+    }
+}

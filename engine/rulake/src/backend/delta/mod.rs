@@ -1,0 +1,233 @@
+//! Delta Lake tables in one folder: the default store of record.
+//!
+//! A collection is a sub-folder with a `_delta_log`. Every change is a Delta transaction: what was acknowledged is there
+//! after `kill -9`, and any other Delta reader can read it. Folders whose name starts with `_` or `.` are not collections.
+
+mod dml;
+mod snapshot;
+mod write;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::kernel::{StructField, StructType};
+use deltalake::operations::create::CreateBuilder;
+use deltalake::protocol::SaveMode;
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use object_store::{ObjectStore, ObjectStoreExt};
+use parking_lot::Mutex;
+use url::Url;
+
+use crate::backend::{Backend, Snapshot};
+use crate::error::{Error, ErrorKind, Result, from_delta};
+use crate::vectors::stored_schema;
+
+pub use dml::Assignment;
+pub use snapshot::DeltaSnapshot;
+
+/// The folder beside a table's data that holds index files; VACUUM leaves names with `_` alone.
+const INDEX_DIR: &str = "_ruvector";
+const LOG_DIR: &str = "_delta_log";
+
+/// Delta tables under one local folder.
+#[derive(Debug)]
+pub struct DeltaBackend {
+    id: String,
+    root: PathBuf,
+    loaded: Mutex<HashMap<String, Loaded>>,
+}
+
+/// The newest state seen of a table.
+#[derive(Clone, Debug)]
+struct Loaded {
+    snapshot: Arc<DeltaSnapshot>,
+    identity: Option<String>,
+}
+
+/// The folder of a table, and the same as a URL.
+struct Location {
+    folder: PathBuf,
+    url: Url,
+}
+
+impl DeltaBackend {
+    /// The tables in the folder `root`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `root` is not a folder or cannot be made.
+    pub fn open(id: impl Into<String>, root: &Path) -> Result<Self> {
+        let refused =
+            |e| Error::invalid_input("data folder cannot be used").with("path", root.display()).with("reason", e);
+        std::fs::create_dir_all(root).map_err(refused)?;
+        let root = root.canonicalize().map_err(refused)?;
+        Ok(Self { id: id.into(), root, loaded: Mutex::default() })
+    }
+
+    /// Creates an empty table.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `InvalidInput` for a name or a schema that a table cannot have.
+    pub async fn create(&self, collection: &str, schema: &SchemaRef) -> Result<()> {
+        let location = self.vacant(collection, schema)?;
+        let stored: StructType = stored_schema(schema)
+            .as_ref()
+            .try_into_kernel()
+            .map_err(|e| Error::not_supported("column type in a Delta table").with("reason", e))?;
+        let fields: Vec<StructField> = stored.fields().cloned().collect();
+        let created = CreateBuilder::new()
+            .with_location(location.url.as_str())
+            .with_table_name(collection)
+            .with_columns(fields)
+            .with_save_mode(SaveMode::ErrorIfExists)
+            .await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(_) if self.exists(collection) => {
+                Err(Error::already_exists("table exists already").with("table", collection))
+            }
+            Err(e) => Err(from_delta(e)),
+        }
+    }
+
+    /// Removes a table and its index files.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    pub async fn drop(&self, collection: &str) -> Result<()> {
+        let folder = self.folder(collection)?;
+        if !self.exists(collection) {
+            return Err(self.not_found(collection));
+        }
+        // Renamed first: the table is gone at once and whole, whatever happens to the removal of its files.
+        let grave = self.root.join(format!(".dropped-{}", uuid::Uuid::new_v4()));
+        std::fs::rename(&folder, &grave)
+            .map_err(|e| Error::unavailable("table cannot be dropped").with("table", collection).with("reason", e))?;
+        self.loaded.lock().remove(collection);
+        if let Err(e) = tokio::fs::remove_dir_all(&grave).await {
+            tracing::warn!(path = %grave.display(), reason = %e, "files of a dropped table are left");
+        }
+        Ok(())
+    }
+
+    /// Pins the newest version of a table, as what the library's own operations start from.
+    ///
+    /// # Errors
+    /// As [`Backend::snapshot`].
+    pub async fn delta_snapshot(&self, collection: &str) -> Result<Arc<DeltaSnapshot>> {
+        if !self.exists(collection) {
+            return Err(self.not_found(collection));
+        }
+        let known = self.loaded.lock().get(collection).cloned();
+        let table = match &known {
+            Some(known) => {
+                let mut table = known.snapshot.table().clone();
+                // A table that was dropped and made again has other commits under the same numbers.
+                if known.identity == identity(&table).await {
+                    let version = table.version();
+                    match table.update_state().await {
+                        Ok(()) if table.version() == version => return Ok(Arc::clone(&known.snapshot)),
+                        Ok(()) => Some(table),
+                        Err(DeltaTableError::VersionDowngrade { .. }) => None,
+                        Err(e) => return Err(from_delta(e)),
+                    }
+                } else {
+                    None
+                }
+            }
+            None => None,
+        };
+        let table = match table {
+            Some(table) => table,
+            None => self.load(collection).await?,
+        };
+        let identity = identity(&table).await;
+        let index_dir = self.folder(collection)?.join(INDEX_DIR);
+        let snapshot = Arc::new(DeltaSnapshot::new(table, Some(index_dir)).await?);
+        let loaded = Loaded { snapshot: Arc::clone(&snapshot), identity };
+        self.loaded.lock().insert(collection.to_owned(), loaded);
+        Ok(snapshot)
+    }
+
+    /// Where a new table of that name and schema would go.
+    fn vacant(&self, collection: &str, schema: &SchemaRef) -> Result<Location> {
+        let location = Location { folder: self.folder(collection)?, url: self.url(collection)? };
+        if schema.fields().is_empty() {
+            return Err(Error::invalid_input("a table needs at least one column").with("table", collection));
+        }
+        if self.exists(collection) {
+            return Err(Error::already_exists("table exists already").with("table", collection));
+        }
+        Ok(location)
+    }
+
+    async fn load(&self, collection: &str) -> Result<DeltaTable> {
+        let builder = DeltaTableBuilder::from_url(self.url(collection)?).map_err(from_delta)?;
+        builder.load().await.map_err(|e| match from_delta(e) {
+            e if e.kind() == ErrorKind::NotFound => self.not_found(collection),
+            e => e,
+        })
+    }
+
+    fn exists(&self, collection: &str) -> bool {
+        self.folder(collection).is_ok_and(|folder| folder.join(LOG_DIR).is_dir())
+    }
+
+    fn not_found(&self, collection: &str) -> Error {
+        Error::not_found("no such table").with("backend", &self.id).with("table", collection)
+    }
+
+    /// The folder of a collection: a plain name cannot leave the root.
+    fn folder(&self, collection: &str) -> Result<PathBuf> {
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+        let valid = collection.starts_with(|c: char| c.is_alphanumeric())
+            && collection.chars().all(plain)
+            && collection.len() <= 255;
+        if !valid {
+            return Err(Error::invalid_input("not a table name")
+                .with("expected", "letters, digits, '_', '-', '.' or ' ', starting with a letter or digit")
+                .with("got", format!("{collection:?}")));
+        }
+        Ok(self.root.join(collection))
+    }
+
+    fn url(&self, collection: &str) -> Result<Url> {
+        let folder = self.folder(collection)?;
+        Url::from_directory_path(&folder)
+            .map_err(|()| Error::internal("data folder is not absolute").with("path", folder.display()))
+    }
+}
+
+#[async_trait]
+impl Backend for DeltaBackend {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    async fn list(&self) -> Result<Vec<String>> {
+        let unreadable =
+            |e| Error::unavailable("data folder cannot be read").with("path", self.root.display()).with("reason", e);
+        let mut names = Vec::new();
+        let mut entries = tokio::fs::read_dir(&self.root).await.map_err(unreadable)?;
+        while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
+            names.extend(entry.file_name().into_string().ok().filter(|name| self.exists(name)));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>> {
+        Ok(self.delta_snapshot(collection).await?)
+    }
+}
+
+/// What tells a table from a later one in the same folder: the time and tag of its first commit, if that is kept.
+async fn identity(table: &DeltaTable) -> Option<String> {
+    let store: Arc<dyn ObjectStore> = table.log_store().object_store(None);
+    let first = object_store::path::Path::from(format!("{LOG_DIR}/{:020}.json", 0));
+    let meta = store.head(&first).await.ok()?;
+    Some(format!("{:?} {}", meta.e_tag, meta.last_modified))
+}

@@ -1,0 +1,144 @@
+//! Appending rows to, and replacing the rows of, a Delta table from a stream, in one transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use deltalake::DeltaTableBuilder;
+use deltalake::operations::write::{SchemaMode, WriteBuilder};
+use deltalake::protocol::SaveMode;
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+
+use super::DeltaBackend;
+use crate::error::{Error, Result, from_datafusion, from_delta, to_datafusion};
+use crate::vectors::{conform, stored_schema, to_stored};
+
+impl DeltaBackend {
+    /// Appends the rows of `data` in one transaction and returns their number.
+    ///
+    /// Columns are matched by name and cast; see [`conform`].
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput` if the rows do not fit; `Unavailable` if a concurrent writer won. Nothing is written
+    /// on error.
+    pub async fn append(&self, collection: &str, data: SendableRecordBatchStream) -> Result<u64> {
+        let snapshot = self.delta_snapshot(collection).await?;
+        let schema = crate::backend::Snapshot::schema(snapshot.as_ref());
+        let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
+        let builder = WriteBuilder::new(snapshot.table().log_store(), Some(state)).with_save_mode(SaveMode::Append);
+        write(builder, schema, data).await
+    }
+
+    /// Creates a table with the rows of `data`, in one transaction, and returns their number.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; else as [`DeltaBackend::create`] and [`DeltaBackend::append`]. There is no table on error.
+    pub async fn create_with(
+        &self,
+        collection: &str,
+        schema: SchemaRef,
+        data: SendableRecordBatchStream,
+    ) -> Result<u64> {
+        let location = self.vacant(collection, &schema)?;
+        // The library opens the folder before it writes to it.
+        std::fs::create_dir_all(&location.folder).map_err(|e| {
+            Error::unavailable("table folder cannot be made").with("table", collection).with("reason", e)
+        })?;
+        let table = DeltaTableBuilder::from_url(location.url).and_then(DeltaTableBuilder::build).map_err(from_delta)?;
+        let builder = WriteBuilder::new(table.log_store(), None)
+            .with_save_mode(SaveMode::ErrorIfExists)
+            .with_table_name(collection);
+        let written = write(builder, schema, data).await;
+        if written.is_err() && !self.exists(collection) {
+            // Files that no commit names; the table was never there.
+            let _ = std::fs::remove_dir_all(&location.folder);
+        }
+        written
+    }
+
+    /// Replaces the rows and the schema of a table by those of `data`, in one transaction, and returns their number.
+    ///
+    /// # Errors
+    /// As [`DeltaBackend::append`].
+    pub async fn overwrite(&self, collection: &str, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
+        let snapshot = self.delta_snapshot(collection).await?;
+        let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
+        let builder = WriteBuilder::new(snapshot.table().log_store(), Some(state))
+            .with_save_mode(SaveMode::Overwrite)
+            .with_schema_mode(SchemaMode::Overwrite);
+        write(builder, schema, data).await
+    }
+}
+
+async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
+    let (num_rows, fault) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(None)));
+    let rows = Rows {
+        stored: stored_schema(&schema),
+        schema,
+        data: Mutex::new(Some(data)),
+        num_rows: Arc::clone(&num_rows),
+        fault: Arc::clone(&fault),
+    };
+    let table = StreamingTable::try_new(Arc::clone(&rows.stored), vec![Arc::new(rows)]).map_err(from_datafusion)?;
+    let plan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(table)), None)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(from_datafusion)?;
+    match builder.with_input_plan(plan).await {
+        Ok(_) => Ok(num_rows.load(Ordering::Relaxed)),
+        // The library passes on the text of an error of ours, but not its kind.
+        Err(e) => Err(fault.lock().take().unwrap_or_else(|| from_delta(e))),
+    }
+}
+
+/// A stream of rows as a table that is read once: checked, put into stored form and counted on the way.
+struct Rows {
+    schema: SchemaRef,
+    stored: SchemaRef,
+    data: Mutex<Option<SendableRecordBatchStream>>,
+    num_rows: Arc<AtomicU64>,
+    fault: Arc<Mutex<Option<Error>>>,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.stored
+    }
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let Some(data) = self.data.lock().take() else {
+            let twice = Err(to_datafusion(Error::internal("rows to be written were read twice")));
+            return Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.stored), stream::iter([twice])));
+        };
+        let (schema, stored) = (Arc::clone(&self.schema), Arc::clone(&self.stored));
+        let (num_rows, fault) = (Arc::clone(&self.num_rows), Arc::clone(&self.fault));
+        let checked = data.map(move |batch| {
+            let batch = batch.map_err(from_datafusion).and_then(|batch| conform(&batch, &schema));
+            match batch.and_then(|batch| to_stored(&batch, &stored)) {
+                Ok(batch) => {
+                    num_rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                    Ok(batch)
+                }
+                Err(e) => {
+                    let text = e.to_string();
+                    fault.lock().get_or_insert(e);
+                    Err(DataFusionError::Execution(text))
+                }
+            }
+        });
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.stored), checked))
+    }
+}

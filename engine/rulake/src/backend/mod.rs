@@ -1,0 +1,91 @@
+//! Where vectors come from: backends, and the states of collections that they pin.
+
+/// Delta Lake tables, the default store of record.
+pub mod delta;
+/// Arrow batches in memory.
+pub mod local;
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::address::RowAddress;
+use crate::error::Result;
+use crate::witness::Generation;
+
+pub use delta::DeltaBackend;
+pub use local::LocalBackend;
+
+/// A place that holds collections.
+#[async_trait]
+pub trait Backend: Debug + Send + Sync {
+    /// The backend's name; in SQL it is a schema.
+    fn id(&self) -> &str;
+
+    /// The names of its collections, sorted.
+    async fn list(&self) -> Result<Vec<String>>;
+
+    /// Pins the newest state of a collection.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such collection, `Unavailable` if the backend does not answer.
+    async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>>;
+}
+
+/// One pinned state of a collection. Everything read through it is of that state.
+#[async_trait]
+pub trait Snapshot: Debug + Send + Sync {
+    /// URI of the bytes of record.
+    fn data_ref(&self) -> &str;
+
+    /// The token of this state.
+    fn generation(&self) -> &Generation;
+
+    /// Its columns; vectors are `FixedSizeList<Float32>`.
+    fn schema(&self) -> SchemaRef;
+
+    /// Its number of rows, if that is known without reading.
+    fn num_rows(&self) -> Option<usize>;
+
+    /// Where index files over this collection may be kept, if anywhere.
+    fn index_dir(&self) -> Option<&Path>;
+
+    /// The file that `address` is in, for messages.
+    fn file_name(&self, address: RowAddress) -> String;
+
+    /// A plan that reads it. `context` provides settings and the registry of object stores.
+    async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>>;
+
+    /// Reads the rows at `addresses`, in that order, with the columns `projection` of the schema. Addresses are distinct.
+    ///
+    /// # Errors
+    /// `GenerationGone` if the rows are not there any more.
+    async fn take(
+        &self,
+        context: &Arc<TaskContext>,
+        addresses: &[RowAddress],
+        projection: &[usize],
+    ) -> Result<RecordBatch>;
+}
+
+/// What a scan reads.
+#[derive(Clone, Debug, Default)]
+pub struct ScanRequest {
+    /// Columns of the schema, in output order; `None` is all of them.
+    pub projection: Option<Vec<usize>>,
+    /// Whether the address of each row follows as the last column ([`crate::address::ADDRESS_COLUMN`], `UInt64`).
+    pub with_address: bool,
+    /// A predicate over the schema that rows which cannot match may be left out by; those that cannot may still come.
+    pub pruning: Option<Arc<dyn PhysicalExpr>>,
+    /// Stop after this many rows.
+    pub limit: Option<usize>,
+    /// Vector columns as the backend stores them, unchecked: for the index build, which names the row at fault.
+    pub as_stored: bool,
+}

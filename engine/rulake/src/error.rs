@@ -1,0 +1,53 @@
+//! What went wrong: the error type of the index engine, which this crate shares, and the borders to other libraries.
+
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+
+pub use ruvector_rabitq::{Error, ErrorKind, Result};
+
+/// Our error inside a DataFusion error, or a new one of the kind that fits.
+pub fn from_datafusion(error: DataFusionError) -> Error {
+    match error.find_root() {
+        DataFusionError::External(inner) => {
+            if let Some(ours) = inner.downcast_ref::<Error>() {
+                return Error::new(ours.kind(), ours.to_string());
+            }
+            if let Some(delta) = inner.downcast_ref::<DeltaTableError>() {
+                return Error::new(delta_kind(delta), delta.to_string());
+            }
+            Error::internal(inner.to_string())
+        }
+        DataFusionError::Plan(message) => Error::invalid_input(message.clone()),
+        DataFusionError::ArrowError(inner, _) => Error::invalid_input(inner.to_string()),
+        DataFusionError::NotImplemented(message) => Error::not_supported(message.clone()),
+        DataFusionError::ObjectStore(inner) => Error::unavailable(inner.to_string()),
+        other => Error::internal(other.strip_backtrace()),
+    }
+}
+
+/// Our error as one that DataFusion carries.
+pub fn to_datafusion(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// Our error for one of the Delta library.
+pub fn from_delta(error: DeltaTableError) -> Error {
+    // What came up through a plan of ours is somewhere underneath.
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(e) = cause {
+        if let Some(ours) = e.downcast_ref::<Error>() {
+            return Error::new(ours.kind(), ours.to_string());
+        }
+        cause = e.source();
+    }
+    Error::new(delta_kind(&error), error.to_string())
+}
+
+fn delta_kind(error: &DeltaTableError) -> ErrorKind {
+    match error {
+        DeltaTableError::NotATable(_) => ErrorKind::NotFound,
+        DeltaTableError::ObjectStore { .. } | DeltaTableError::Transaction { .. } => ErrorKind::Unavailable,
+        DeltaTableError::SchemaMismatch { .. } | DeltaTableError::Arrow { .. } => ErrorKind::InvalidInput,
+        _ => ErrorKind::Internal,
+    }
+}

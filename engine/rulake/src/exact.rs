@@ -1,0 +1,83 @@
+//! Exact search without an index: every vector of a pinned state is read and compared.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use datafusion::execution::TaskContext;
+use roaring::RoaringTreemap;
+use ruvector_rabitq::{Dim, Hit, Metric};
+
+use crate::backend::Snapshot;
+use crate::error::{Error, Result};
+use crate::read::fold_vectors;
+
+/// Returns the `k` nearest rows, nearest first, ties by smaller address; ids are row addresses.
+///
+/// Distances are those of the index API (squared L2, negated inner product, `1 - cos`), by the same kernels, so that an
+/// index and this give the same numbers.
+///
+/// # Errors
+/// `InvalidInput` if `k` is 0, the query has another dimension or is not finite, or a stored vector is at fault.
+pub async fn search(
+    snapshot: &dyn Snapshot,
+    column: &str,
+    metric: Metric,
+    query: &[f32],
+    k: usize,
+    filter: Option<&RoaringTreemap>,
+    context: &Arc<TaskContext>,
+) -> Result<Vec<Hit>> {
+    if k == 0 {
+        return Err(Error::invalid_input("k is too small").with("expected", "at least 1").with("got", k));
+    }
+    let dim = Dim::new(crate::cache::dim_of_column(snapshot, column)?)?;
+    if query.len() != dim.get() {
+        return Err(Error::invalid_input("query has the wrong dimension")
+            .with("expected", dim)
+            .with("got", query.len()));
+    }
+    if let Some(bad) = query.iter().find(|value| !value.is_finite()) {
+        return Err(Error::invalid_input("query is not finite").with("got", bad));
+    }
+    let nearest = BinaryHeap::new();
+    let nearest =
+        fold_vectors(snapshot, column, dim, context, nearest, |nearest: &mut BinaryHeap<_>, address, vector| {
+            let id = u64::from(address);
+            if filter.is_some_and(|allowed| !allowed.contains(id)) {
+                return;
+            }
+            let candidate = Nearest(Hit { id, distance: metric.distance(query, vector) });
+            if nearest.len() < k {
+                nearest.push(candidate);
+            } else if nearest.peek().is_some_and(|farthest| candidate < *farthest) {
+                nearest.pop();
+                nearest.push(candidate);
+            }
+        })
+        .await?;
+    Ok(nearest.into_sorted_vec().into_iter().map(|nearest| nearest.0).collect())
+}
+
+/// A hit that sorts by distance, then address.
+struct Nearest(Hit);
+
+impl Ord for Nearest {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.distance.total_cmp(&other.0.distance).then(self.0.id.cmp(&other.0.id))
+    }
+}
+
+impl PartialOrd for Nearest {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Nearest {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Nearest {}

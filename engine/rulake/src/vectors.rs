@@ -1,0 +1,262 @@
+//! Which columns hold vectors, and what a vector must look like.
+//!
+//! A vector column is `FixedSizeList<Float32>[dim]`. Stores that have no fixed-size list keep `List<Float32>` with the
+//! dimension in the field's metadata under [`DIM_KEY`]; what they hand back is checked, not trusted.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, new_null_array,
+};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Schema, SchemaRef};
+
+use crate::error::{Error, Result};
+
+/// Metadata key under which a stored `List<Float32>` field carries its dimension.
+pub const DIM_KEY: &str = "ruvector.dim";
+
+/// The dimension of a vector column, or `None` if `data_type` is another type.
+pub fn dim_of(data_type: &DataType) -> Option<usize> {
+    match data_type {
+        DataType::FixedSizeList(item, dim) if item.data_type() == &DataType::Float32 => usize::try_from(*dim).ok(),
+        _ => None,
+    }
+}
+
+/// The Arrow type of vectors of `dim` coordinates.
+///
+/// # Errors
+/// `InvalidInput` if `dim` is 0 or more than an index can hold.
+pub fn vector_type(dim: usize) -> Result<DataType> {
+    let dim = ruvector_rabitq::Dim::new(dim)?;
+    Ok(DataType::FixedSizeList(Arc::new(Field::new_list_field(DataType::Float32, true)), dim.get() as i32))
+}
+
+/// The names of the vector columns of `schema`, in its order.
+pub fn vector_columns(schema: &Schema) -> Vec<&str> {
+    schema
+        .fields()
+        .iter()
+        .filter(|field| dim_of(field.data_type()).is_some())
+        .map(|field| field.name().as_str())
+        .collect()
+}
+
+/// The schema in which `schema` is stored: vector columns as lists that carry their dimension in metadata.
+pub fn stored_schema(schema: &Schema) -> SchemaRef {
+    let stored = |field: &FieldRef| -> FieldRef {
+        let Some(dim) = dim_of(field.data_type()) else { return Arc::clone(field) };
+        let list = DataType::List(Arc::new(Field::new("element", DataType::Float32, true)));
+        let mut metadata = field.metadata().clone();
+        metadata.insert(DIM_KEY.to_owned(), dim.to_string());
+        Arc::new(Field::new(field.name(), list, field.is_nullable()).with_metadata(metadata))
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(stored).collect::<Vec<_>>()))
+}
+
+/// The schema that a stored one stands for: lists with a dimension become vector columns.
+///
+/// # Errors
+/// `Corrupt` if a dimension in the metadata is not one.
+pub fn logical_schema(stored: &Schema) -> Result<SchemaRef> {
+    let logical = |field: &FieldRef| -> Result<FieldRef> {
+        let (DataType::List(item), Some(dim)) = (field.data_type(), field.metadata().get(DIM_KEY)) else {
+            return Ok(Arc::clone(field));
+        };
+        let dim: usize = dim.parse().map_err(|_| {
+            Error::corrupt(format!("column {:?} has a dimension that is not a number", field.name())).with("got", dim)
+        })?;
+        if item.data_type() != &DataType::Float32 {
+            return Err(Error::corrupt(format!("column {:?} is marked as a vector column", field.name()))
+                .with("expected", DataType::Float32)
+                .with("got", item.data_type()));
+        }
+        Ok(Arc::new(Field::new(field.name(), vector_type(dim)?, field.is_nullable())))
+    };
+    let fields = stored.fields().iter().map(logical).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Checks that every non-null vector of every vector column is finite and has no null coordinate.
+///
+/// # Errors
+/// `InvalidInput` that names the column, the row in the batch (from 0), and the coordinate.
+pub fn check_vectors(batch: &RecordBatch) -> Result<()> {
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        if dim_of(field.data_type()).is_none() {
+            continue;
+        }
+        let vectors = column.as_fixed_size_list();
+        for row in 0..vectors.len() {
+            check_vector(field.name(), vectors, row)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_vector(name: &str, vectors: &FixedSizeListArray, row: usize) -> Result<()> {
+    let Some(values) = vector_at(vectors, row) else { return Ok(()) };
+    if values.null_count() > 0 {
+        return Err(Error::invalid_input(format!("vector in column {name:?} has a NULL coordinate")).with("row", row));
+    }
+    match values.values().iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(i) => Err(Error::invalid_input(format!("vector in column {name:?} is not finite"))
+            .with("row", row)
+            .with("coordinate", i)
+            .with("got", values.value(i))),
+    }
+}
+
+/// The coordinates of the vector in `row`, or `None` if it is NULL.
+pub fn vector_at(vectors: &FixedSizeListArray, row: usize) -> Option<Float32Array> {
+    vectors.is_valid(row).then(|| vectors.value(row).as_primitive::<Float32Type>().clone())
+}
+
+/// Returns `batch` with the columns of `schema`, in its order: matched by name and cast, vectors checked.
+///
+/// Missing columns become NULL where the schema allows it. Lists of any float or integer type become vectors if every
+/// length fits.
+///
+/// # Errors
+/// `InvalidInput` that names the column: one too many, one missing, a type that cannot be cast, a vector of another
+/// dimension, a vector that is not finite.
+pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if let Some(extra) = batch.schema_ref().fields().iter().find(|field| schema.index_of(field.name()).is_err()) {
+        let known: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        return Err(Error::invalid_input("no such column")
+            .with("expected one of", known.join(", "))
+            .with("got", extra.name()));
+    }
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        columns.push(match batch.column_by_name(field.name()) {
+            Some(column) => cast_column(column, field)?,
+            None => new_null_array(field.data_type(), batch.num_rows()),
+        });
+    }
+    for (field, column) in schema.fields().iter().zip(&columns) {
+        if !field.is_nullable() && column.null_count() > 0 {
+            return Err(Error::invalid_input(format!("column {:?} does not allow NULL", field.name())));
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .map_err(|e| Error::invalid_input("rows do not fit the table").with("reason", e))?;
+    check_vectors(&batch)?;
+    Ok(batch)
+}
+
+fn cast_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
+    if column.data_type() == field.data_type() {
+        return Ok(Arc::clone(column));
+    }
+    if let Some(dim) = dim_of(field.data_type()) {
+        check_lengths(column, dim, field.name())?;
+    }
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(column, field.data_type(), &strict).map_err(|e| {
+        Error::invalid_input(format!("column {:?} has another type", field.name()))
+            .with("expected", field.data_type())
+            .with("got", column.data_type())
+            .with("reason", e)
+    })
+}
+
+/// Checks that every non-null list of `column` has `dim` items.
+fn check_lengths(column: &ArrayRef, dim: usize, name: &str) -> Result<()> {
+    let wrong = |row: usize, got: usize| {
+        Error::invalid_input(format!("vector in column {name:?} has the wrong dimension"))
+            .with("row", row)
+            .with("expected", dim)
+            .with("got", got)
+    };
+    let lengths: Box<dyn Iterator<Item = usize>> = match column.data_type() {
+        DataType::FixedSizeList(_, got) if *got as usize != dim && !column.is_empty() => {
+            return Err(wrong(0, *got as usize));
+        }
+        DataType::List(_) => Box::new(column.as_list::<i32>().offsets().lengths()),
+        DataType::LargeList(_) => Box::new(column.as_list::<i64>().offsets().lengths()),
+        _ => return Ok(()),
+    };
+    for (row, got) in lengths.enumerate() {
+        if got != dim && column.is_valid(row) {
+            return Err(wrong(row, got));
+        }
+    }
+    Ok(())
+}
+
+/// Returns `batch` in its stored form: vector columns as lists. The inverse of what a scan does.
+///
+/// # Errors
+/// `Internal` only: every vector is a list.
+pub fn to_stored(batch: &RecordBatch, stored: &SchemaRef) -> Result<RecordBatch> {
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(stored.fields())
+        .map(|(column, field)| match column.data_type() == field.data_type() {
+            true => Ok(Arc::clone(column)),
+            false => cast(column, field.data_type()),
+        })
+        .collect::<Result<Vec<_>, _>>();
+    columns
+        .and_then(|columns| {
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            RecordBatch::try_new_with_options(Arc::clone(stored), columns, &options)
+        })
+        .map_err(|e| Error::internal("rows do not convert to their stored form").with("reason", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::FixedSizeListBuilder;
+    use arrow::array::Float32Builder;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("vec", vector_type(2).unwrap(), true),
+        ]))
+    }
+
+    fn vectors(rows: &[Option<[f32; 2]>]) -> FixedSizeListArray {
+        let mut builder = FixedSizeListBuilder::new(Float32Builder::new(), 2);
+        for row in rows {
+            builder.values().append_slice(&row.unwrap_or_default());
+            builder.append(row.is_some());
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn stored_and_logical_schema_are_inverse() {
+        let stored = stored_schema(&schema());
+        assert!(matches!(stored.field(1).data_type(), DataType::List(_)));
+        assert_eq!(logical_schema(&stored).unwrap(), schema());
+        assert_eq!(vector_columns(&schema()), ["vec"]);
+    }
+
+    #[test]
+    fn a_dimension_that_is_none_is_corrupt() {
+        let list = DataType::List(Arc::new(Field::new("element", DataType::Float32, true)));
+        let field = Field::new("vec", list, true).with_metadata([(DIM_KEY.to_owned(), "x".to_owned())].into());
+        assert_eq!(logical_schema(&Schema::new(vec![field])).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn null_vectors_pass_and_infinite_ones_do_not() {
+        let only_vec = Arc::new(Schema::new(vec![schema().field(1).clone()]));
+        let batch =
+            |rows: &[Option<[f32; 2]>]| RecordBatch::try_new(only_vec.clone(), vec![Arc::new(vectors(rows))]).unwrap();
+        check_vectors(&batch(&[Some([1.0, 2.0]), None])).unwrap();
+        let error = check_vectors(&batch(&[Some([1.0, 2.0]), Some([0.0, f32::NAN])])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("row 1") && error.to_string().contains("NaN"), "{error}");
+    }
+}

@@ -1,0 +1,90 @@
+//! Backends as schemas, collections as tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::Result;
+use parking_lot::RwLock;
+use ruvector_rulake::error::to_datafusion;
+use ruvector_rulake::{Backend, ErrorKind, RuLake};
+
+use crate::collection::CollectionTable;
+use crate::index::IndexCatalog;
+
+/// The name of the one catalog.
+pub(crate) const CATALOG: &str = "ruvector";
+/// The schema of the default backend: Delta tables in the data directory.
+pub(crate) const MAIN: &str = "main";
+
+/// The backends of an engine.
+#[derive(Debug)]
+pub(crate) struct Backends {
+    lake: Arc<RuLake>,
+    indexes: Arc<IndexCatalog>,
+    backends: RwLock<BTreeMap<String, Arc<dyn Backend>>>,
+}
+
+impl Backends {
+    pub(crate) fn new(lake: Arc<RuLake>, indexes: Arc<IndexCatalog>) -> Self {
+        Self { lake, indexes, backends: RwLock::default() }
+    }
+
+    /// Adds a backend, or replaces the one of that name.
+    pub(crate) fn add(&self, backend: Arc<dyn Backend>) {
+        self.backends.write().insert(backend.id().to_owned(), backend);
+    }
+}
+
+impl CatalogProvider for Backends {
+    fn schema_names(&self) -> Vec<String> {
+        self.backends.read().keys().cloned().collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let backend = Arc::clone(self.backends.read().get(name)?);
+        Some(Arc::new(BackendSchema { backend, lake: Arc::clone(&self.lake), indexes: Arc::clone(&self.indexes) }))
+    }
+}
+
+/// One backend as a schema.
+#[derive(Debug)]
+struct BackendSchema {
+    backend: Arc<dyn Backend>,
+    lake: Arc<RuLake>,
+    indexes: Arc<IndexCatalog>,
+}
+
+#[async_trait]
+impl SchemaProvider for BackendSchema {
+    fn table_names(&self) -> Vec<String> {
+        // The trait is synchronous; listing is not. Backends answer from a folder or from memory, at once.
+        let list = self.backend.list();
+        let names = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread => {
+                tokio::task::block_in_place(|| runtime.block_on(list))
+            }
+            _ => futures::executor::block_on(list),
+        };
+        names.unwrap_or_else(|e| {
+            tracing::warn!(backend = self.backend.id(), reason = %e, "collections cannot be listed");
+            Vec::new()
+        })
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let snapshot = match self.backend.snapshot(name).await {
+            Ok(snapshot) => snapshot,
+            // A name that no collection can have is as absent as one that none has.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => return Ok(None),
+            Err(e) => return Err(to_datafusion(e)),
+        };
+        let indexes = self.indexes.of_table(self.backend.id(), name);
+        Ok(Some(Arc::new(CollectionTable::new(self.backend.id(), name, snapshot, Arc::clone(&self.lake), indexes))))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|known| known == name)
+    }
+}

@@ -1,0 +1,146 @@
+//! A collection as a DataFusion table: one pinned state, and the indexes declared over it.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result, Statistics, stats::Precision};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use ruvector_rulake::address::ADDRESS_COLUMN;
+use ruvector_rulake::error::to_datafusion;
+use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::{RuLake, ScanRequest, Snapshot};
+
+use crate::index::IndexDefinition;
+
+/// A table over one pinned state of a collection. A newer statement gets a newer table.
+#[derive(Clone, Debug)]
+pub(crate) struct CollectionTable {
+    pub(crate) backend: String,
+    pub(crate) name: String,
+    pub(crate) snapshot: Arc<dyn Snapshot>,
+    pub(crate) lake: Arc<RuLake>,
+    pub(crate) indexes: Vec<IndexDefinition>,
+    /// Whether each row's address follows as the last column. Only plans that `knn()` makes for itself ask for it.
+    with_address: bool,
+}
+
+impl CollectionTable {
+    pub(crate) fn new(
+        backend: &str,
+        name: &str,
+        snapshot: Arc<dyn Snapshot>,
+        lake: Arc<RuLake>,
+        indexes: Vec<IndexDefinition>,
+    ) -> Self {
+        Self { backend: backend.to_owned(), name: name.to_owned(), snapshot, lake, indexes, with_address: false }
+    }
+
+    /// The same table with the address of each row as its last column.
+    pub(crate) fn addressed(&self) -> Self {
+        Self { with_address: true, ..self.clone() }
+    }
+
+    /// Position and dimension of the vector columns.
+    pub(crate) fn vector_columns(&self) -> Vec<(usize, usize)> {
+        let schema = self.snapshot.schema();
+        let dims = schema.fields().iter().map(|field| dim_of(field.data_type())).enumerate();
+        dims.filter_map(|(i, dim)| Some((i, dim?))).collect()
+    }
+
+    /// What names the pinned state.
+    fn identity(&self) -> (&str, String, bool) {
+        (self.snapshot.data_ref(), self.snapshot.generation().to_string(), self.with_address)
+    }
+}
+
+impl PartialEq for CollectionTable {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for CollectionTable {}
+
+impl PartialOrd for CollectionTable {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.identity().partial_cmp(&other.identity())
+    }
+}
+
+impl Hash for CollectionTable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+#[async_trait]
+impl TableProvider for CollectionTable {
+    fn schema(&self) -> SchemaRef {
+        let schema = self.snapshot.schema();
+        if !self.with_address {
+            return schema;
+        }
+        let address = Arc::new(Field::new(ADDRESS_COLUMN, DataType::UInt64, true));
+        Arc::new(Schema::new(schema.fields().iter().cloned().chain([address]).collect::<Vec<_>>()))
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Inexact: files and row groups that cannot match are left out; DataFusion filters what comes.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let rows = self.snapshot.num_rows().map_or(Precision::Absent, Precision::Exact);
+        Some(Statistics { num_rows: rows, ..Statistics::new_unknown(&self.schema()) })
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let num_columns = self.snapshot.schema().fields().len();
+        let projection = projection.cloned().unwrap_or_else(|| (0..self.schema().fields().len()).collect());
+        // The address is the last column of the schema, and projections keep the order of columns.
+        let with_address = projection.last() == Some(&num_columns);
+        let columns = projection.into_iter().filter(|column| *column < num_columns).collect();
+        let request = ScanRequest {
+            projection: Some(columns),
+            with_address,
+            pruning: self.pruning(state, filters)?,
+            limit: if filters.is_empty() { limit } else { None },
+            as_stored: false,
+        };
+        self.snapshot.scan(&state.task_ctx(), &request).await.map_err(to_datafusion)
+    }
+}
+
+impl CollectionTable {
+    /// The filters that statistics of files can be held against, as one predicate.
+    fn pruning(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+    ) -> Result<Option<Arc<dyn datafusion::physical_expr::PhysicalExpr>>> {
+        let schema = self.snapshot.schema();
+        let scalar = |expr: &&Expr| {
+            expr.column_refs()
+                .iter()
+                .all(|column| schema.field_with_name(&column.name).is_ok_and(|field| !field.data_type().is_nested()))
+        };
+        let Some(predicate) = conjunction(filters.iter().filter(scalar).cloned()) else { return Ok(None) };
+        let schema = DFSchema::try_from(schema)?;
+        state.create_physical_expr(predicate, &schema).map(Some)
+    }
+}

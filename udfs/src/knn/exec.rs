@@ -1,0 +1,312 @@
+//! The physical node of `knn()`: resolve the query, find the entry, search, and read the winners' rows.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::{SortOptions, cast};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt64Type};
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DFSchema, Result, exec_err, internal_err, plan_err, project_schema};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::projection::{EmbeddedProjection, ProjectionExec, try_embed_projection};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use datafusion::scalar::ScalarValue;
+use futures::TryStreamExt;
+use roaring::RoaringTreemap;
+use ruvector_rabitq::{Hit, Metric};
+use ruvector_rulake::error::to_datafusion;
+use ruvector_rulake::{RowAddress, exact};
+
+use super::DISTANCE_COLUMN;
+use super::node::{KnnNode, Target};
+use super::planner::positive;
+
+/// Turns a [`KnnNode`] into a [`KnnExec`].
+#[derive(Debug)]
+pub(crate) struct KnnExtensionPlanner;
+
+#[async_trait]
+impl ExtensionPlanner for KnnExtensionPlanner {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        planning_ctx: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(node) = node.as_any().downcast_ref::<KnnNode>() else { return Ok(None) };
+        let k = planner.create_physical_expr(&node.k, &DFSchema::empty(), session, planning_ctx)?;
+        let k = positive(constant(k.as_ref())?, "k")?;
+        let [query, allowed @ ..] = physical_inputs else { return internal_err!("knn() has no query") };
+        let exec = KnnExec::try_new(node.target.clone(), k, Arc::clone(query), allowed.first().cloned(), None)?;
+        Ok(Some(Arc::new(exec)))
+    }
+}
+
+/// The value of an expression without columns, as a literal.
+fn constant(expr: &dyn PhysicalExpr) -> Result<Expr> {
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one_row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+    let value = match expr.evaluate(&one_row)? {
+        ColumnarValue::Scalar(value) => value,
+        ColumnarValue::Array(values) => ScalarValue::try_from_array(&values, 0)?,
+    };
+    Ok(Expr::Literal(value, None))
+}
+
+/// Answers `knn()` with one batch, nearest first.
+#[derive(Clone)]
+pub(crate) struct KnnExec {
+    target: Target,
+    k: usize,
+    query: Arc<dyn ExecutionPlan>,
+    allowed: Option<Arc<dyn ExecutionPlan>>,
+    /// Positions in the answer's full schema; `None` is all of them.
+    projection: Option<Vec<usize>>,
+    properties: Arc<PlanProperties>,
+}
+
+impl KnnExec {
+    fn try_new(
+        target: Target,
+        k: usize,
+        query: Arc<dyn ExecutionPlan>,
+        allowed: Option<Arc<dyn ExecutionPlan>>,
+        projection: Option<Vec<usize>>,
+    ) -> Result<Self> {
+        let schema = project_schema(&target.output_schema(), projection.as_ref())?;
+        let properties = PlanProperties::new(
+            nearest_first(schema),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        Ok(Self { target, k, query, allowed, projection, properties: Arc::new(properties) })
+    }
+
+    async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
+        let query =
+            read_query(execute_stream(Arc::clone(&self.query), Arc::clone(&context))?, self.target.dim()).await?;
+        let allowed = match &self.allowed {
+            Some(rows) => Some(read_addresses(execute_stream(Arc::clone(rows), Arc::clone(&context))?).await?),
+            None => None,
+        };
+        let hits = self.search(&query, allowed.as_ref(), &context).await?;
+        self.rows(&hits, &context).await
+    }
+
+    async fn search(
+        &self,
+        query: &[f32],
+        allowed: Option<&RoaringTreemap>,
+        context: &Arc<TaskContext>,
+    ) -> Result<Vec<Hit>> {
+        let Target { table, metric, exact, rerank_factor, .. } = &self.target;
+        let (column, snapshot) = (self.target.column_name(), &table.snapshot);
+        let declared = table.indexes.iter().find(|index| index.spec.column == column && index.spec.metric == metric.0);
+        let hits = match declared.filter(|_| !exact) {
+            Some(index) => {
+                let entry = table.lake.entry(snapshot, &index.spec, context, None).await.map_err(to_datafusion)?;
+                entry.search(query, self.k, allowed, *rerank_factor)
+            }
+            None => exact::search(snapshot.as_ref(), &column, metric.0, query, self.k, allowed, context).await,
+        };
+        hits.map_err(to_datafusion)
+    }
+
+    /// The winners' columns, read from the same pinned state, and their distances.
+    async fn rows(&self, hits: &[Hit], context: &Arc<TaskContext>) -> Result<RecordBatch> {
+        let snapshot = &self.target.table.snapshot;
+        let distance_position = snapshot.schema().fields().len();
+        let wanted = self.projection.clone().unwrap_or_else(|| (0..=distance_position).collect());
+        let columns: Vec<usize> = wanted.iter().copied().filter(|position| *position != distance_position).collect();
+        let addresses: Vec<RowAddress> = hits.iter().map(|hit| RowAddress::from(hit.id)).collect();
+        let taken = match columns.is_empty() {
+            true => None,
+            false => Some(snapshot.take(context, &addresses, &columns).await.map_err(to_datafusion)?),
+        };
+        let distances: ArrayRef = Arc::new(Float32Array::from_iter_values(
+            hits.iter().map(|hit| sql_distance(self.target.metric.0, hit.distance)),
+        ));
+        let mut taken = taken.iter().flat_map(|batch| batch.columns().iter().cloned());
+        let columns = wanted
+            .iter()
+            .map(|position| match *position == distance_position {
+                true => Some(Arc::clone(&distances)),
+                false => taken.next(),
+            })
+            .collect::<Option<Vec<_>>>();
+        let Some(columns) = columns else { return internal_err!("knn() read too few columns") };
+        let options = RecordBatchOptions::new().with_row_count(Some(hits.len()));
+        Ok(RecordBatch::try_new_with_options(self.schema(), columns, &options)?)
+    }
+}
+
+/// The answer is sorted by distance: an ORDER BY _distance above it costs nothing.
+fn nearest_first(schema: SchemaRef) -> EquivalenceProperties {
+    match schema.index_of(DISTANCE_COLUMN) {
+        Ok(position) => {
+            let distance = Arc::new(Column::new(DISTANCE_COLUMN, position));
+            let ascending = SortOptions { descending: false, nulls_first: false };
+            EquivalenceProperties::new_with_orderings(schema, [[PhysicalSortExpr::new(distance, ascending)]])
+        }
+        Err(_) => EquivalenceProperties::new(schema),
+    }
+}
+
+/// The distance as the metric's SQL function gives it.
+fn sql_distance(metric: Metric, distance: f32) -> f32 {
+    match metric {
+        Metric::L2 => distance.sqrt(),
+        Metric::InnerProduct | Metric::Cosine => distance,
+    }
+}
+
+/// The one vector of the query plan.
+async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<Vec<f32>> {
+    let mut vector: Option<ArrayRef> = None;
+    while let Some(batch) = rows.try_next().await? {
+        for row in 0..batch.num_rows() {
+            if vector.replace(batch.column(0).slice(row, 1)).is_some() {
+                return exec_err!("knn() argument query: expected one vector, got more than one row");
+            }
+        }
+    }
+    let Some(vector) = vector.filter(|vector| vector.is_valid(0)) else {
+        return exec_err!("knn() argument query: expected a vector of {dim} numbers, got NULL");
+    };
+    let as_list = DataType::List(Arc::new(Field::new_list_field(DataType::Float32, true)));
+    let is_list = matches!(
+        vector.data_type(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::ListView(_)
+    );
+    let list = match is_list.then(|| cast(&vector, &as_list)) {
+        Some(Ok(list)) => list,
+        _ => {
+            let got = if vector.data_type().is_null() { "NULL".to_owned() } else { vector.data_type().to_string() };
+            return exec_err!("knn() argument query: expected a vector of {dim} numbers, got {got}");
+        }
+    };
+    let values = list.as_list::<i32>().value(0);
+    let values = values.as_primitive::<Float32Type>();
+    if values.null_count() > 0 {
+        return exec_err!("knn() argument query: expected {dim} numbers, got a vector with a NULL coordinate");
+    }
+    Ok(values.values().to_vec())
+}
+
+async fn read_addresses(mut rows: SendableRecordBatchStream) -> Result<RoaringTreemap> {
+    let mut allowed = RoaringTreemap::new();
+    while let Some(batch) = rows.try_next().await? {
+        allowed.extend(batch.column(0).as_primitive::<UInt64Type>().values().iter().copied());
+    }
+    Ok(allowed)
+}
+
+impl EmbeddedProjection for KnnExec {
+    fn with_projection(&self, projection: Option<Vec<usize>>) -> Result<Self> {
+        // Given in positions of this node's own output.
+        let projection = match (projection, &self.projection) {
+            (Some(wanted), Some(known)) => Some(wanted.into_iter().map(|position| known[position]).collect()),
+            (wanted, known) => wanted.or_else(|| known.clone()),
+        };
+        Self::try_new(self.target.clone(), self.k, Arc::clone(&self.query), self.allowed.clone(), projection)
+    }
+}
+
+impl fmt::Debug for KnnExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as(DisplayFormatType::Default, f)
+    }
+}
+
+impl DisplayAs for KnnExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = &self.target;
+        let column = target.column_name();
+        let index = target
+            .table
+            .indexes
+            .iter()
+            .find(|index| index.spec.column == column && index.spec.metric == target.metric.0);
+        write!(f, "KnnExec: table={}.{}, column={column}", target.table.backend, target.table.name)?;
+        write!(f, ", metric={}, k={}", target.metric.0, self.k)?;
+        match index.filter(|_| !target.exact) {
+            Some(index) => write!(f, ", index={} ({})", index.name, index.spec.kind)?,
+            None => write!(f, ", exact")?,
+        }
+        if self.allowed.is_some() {
+            write!(f, ", filtered")?;
+        }
+        let columns: Vec<_> = self.schema().fields().iter().map(|field| field.name().clone()).collect();
+        write!(f, ", columns=[{}]", columns.join(", "))
+    }
+}
+
+impl ExecutionPlan for KnnExec {
+    fn name(&self) -> &'static str {
+        "KnnExec"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.properties.eq_properties.schema())
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        std::iter::once(&self.query).chain(&self.allowed).collect()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.len() != self.children().len() {
+            return plan_err!("knn() expected {} inputs, got {}", self.children().len(), children.len());
+        }
+        let allowed = self.allowed.as_ref().and_then(|_| children.pop());
+        let query = children.remove(0);
+        Ok(Arc::new(Self { query, allowed, ..Arc::unwrap_or_clone(self) }))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        try_embed_projection(projection, self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if partition != 0 {
+            return internal_err!("knn() has one partition, got {partition}");
+        }
+        let answer = futures::stream::once(self.clone().answer(context));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), answer)))
+    }
+}

@@ -1,0 +1,18 @@
+//! `knn(table, query, k, ...)`: the relation of the `k` nearest rows.
+//!
+//! In travel order: [`planner`] turns the table factor into a [`node::KnnNode`]; [`prefilter`] gives a WHERE on it its
+//! meaning before any optimizer rule runs; [`exec`] answers it.
+//!
+//! The node's inputs are plans: one that yields the query vector, and one that yields the addresses of the rows that a
+//! filter allows. So parameters bind, subqueries plan and functions are evaluated as anywhere else, when the plan runs;
+//! and no optimizer rule has anything to push through the node.
+
+pub(crate) mod exec;
+pub(crate) mod node;
+pub(crate) mod planner;
+pub(crate) mod prefilter;
+
+/// The column of distances in the relation's answer.
+pub(crate) const DISTANCE_COLUMN: &str = "_distance";
+/// The qualifier of its columns, if the query gives it no alias.
+pub(crate) const RELATION: &str = "knn";

@@ -1,0 +1,164 @@
+//! The logical node of `knn()`.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{DFSchema, DFSchemaRef, Result, TableReference, plan_err};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, col, utils::conjunction,
+};
+use ruvector_rabitq::Metric;
+use ruvector_rulake::address::ADDRESS_COLUMN;
+use ruvector_rulake::vectors::dim_of;
+
+use super::{DISTANCE_COLUMN, RELATION};
+use crate::collection::CollectionTable;
+
+/// The `k` nearest rows of a collection, nearest first, with their distance as the last column.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
+pub(crate) struct KnnNode {
+    pub(crate) target: Target,
+    pub(crate) k: Expr,
+    /// Yields one row of one column: the query vector.
+    pub(crate) query: LogicalPlan,
+    /// Yields the addresses of the rows to search among; `None` is all of them.
+    pub(crate) allowed: Option<LogicalPlan>,
+    schema: Schema,
+}
+
+/// What is searched, and how.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
+pub(crate) struct Target {
+    pub(crate) table: CollectionTable,
+    /// The name under which filters know the table's columns.
+    pub(crate) name: TableReference,
+    /// Position of the vector column.
+    pub(crate) column: usize,
+    pub(crate) metric: MetricKey,
+    /// Whether to read every vector instead of an index.
+    pub(crate) exact: bool,
+    pub(crate) rerank_factor: Option<usize>,
+}
+
+/// A metric that plans can order and hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct MetricKey(pub(crate) Metric);
+
+impl PartialOrd for MetricKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.0.to_string().partial_cmp(&other.0.to_string())
+    }
+}
+
+/// The node's schema: it follows from the target, so that it never tells two nodes apart.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Schema(DFSchemaRef);
+
+impl PartialOrd for Schema {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        (self == other).then_some(std::cmp::Ordering::Equal)
+    }
+}
+
+impl Target {
+    /// Coordinates per vector.
+    pub(crate) fn dim(&self) -> usize {
+        let schema = self.table.snapshot.schema();
+        dim_of(schema.field(self.column).data_type()).expect("the column was checked to hold vectors")
+    }
+
+    /// The name of the vector column.
+    pub(crate) fn column_name(&self) -> String {
+        self.table.snapshot.schema().field(self.column).name().clone()
+    }
+
+    /// The answer's columns: those of the table, then the distance.
+    pub(crate) fn output_schema(&self) -> arrow::datatypes::SchemaRef {
+        let distance = Arc::new(Field::new(DISTANCE_COLUMN, DataType::Float32, false));
+        let schema = self.table.snapshot.schema();
+        Arc::new(arrow::datatypes::Schema::new(schema.fields().iter().cloned().chain([distance]).collect::<Vec<_>>()))
+    }
+}
+
+impl KnnNode {
+    pub(crate) fn try_new(target: Target, query: LogicalPlan, k: Expr) -> Result<Self> {
+        let schema = DFSchema::try_from_qualified_schema(TableReference::bare(RELATION), &target.output_schema())?;
+        Ok(Self { target, k, query, allowed: None, schema: Schema(Arc::new(schema)) })
+    }
+
+    /// The same search among the rows for which all of `predicates` hold, beside those that it has already.
+    pub(crate) fn with_filter(mut self, predicates: Vec<Expr>) -> Result<Self> {
+        let Some(predicate) = conjunction(predicates) else { return Ok(self) };
+        let rows = match self.allowed.take() {
+            // Under the projection are the rows with all their columns.
+            Some(LogicalPlan::Projection(addresses)) => Arc::unwrap_or_clone(addresses.input),
+            Some(other) => {
+                return plan_err!("the rows that knn() may answer are not a projection: {}", other.display());
+            }
+            None => {
+                let source = provider_as_source(Arc::new(self.target.table.addressed()));
+                LogicalPlanBuilder::scan(self.target.name.clone(), source, None)?.build()?
+            }
+        };
+        let rows = LogicalPlanBuilder::from(rows).filter(predicate)?;
+        self.allowed = Some(rows.project([col(ADDRESS_COLUMN)])?.build()?);
+        Ok(self)
+    }
+}
+
+impl fmt::Debug for KnnNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        UserDefinedLogicalNodeCore::fmt_for_explain(self, f)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for KnnNode {
+    fn name(&self) -> &str {
+        "Knn"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        std::iter::once(&self.query).chain(&self.allowed).collect()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema.0
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![self.k.clone()]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = &self.target;
+        write!(f, "Knn: table={}.{}, column={}", target.table.backend, target.table.name, target.column_name())?;
+        write!(f, ", metric={}, k={}", target.metric.0, self.k)?;
+        if self.allowed.is_some() {
+            write!(f, ", filtered")?;
+        }
+        if target.exact {
+            write!(f, ", exact")?;
+        }
+        Ok(())
+    }
+
+    fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let (Some(k), true) = (exprs.pop(), exprs.is_empty()) else {
+            return plan_err!("knn() has one expression");
+        };
+        if inputs.len() != UserDefinedLogicalNodeCore::inputs(self).len() {
+            return plan_err!("knn() has a query and, with a filter, the rows it allows");
+        }
+        let allowed = self.allowed.as_ref().and_then(|_| inputs.pop());
+        let query = inputs.remove(0);
+        Ok(Self { k, query, allowed, ..self.clone() })
+    }
+
+    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        // Each input has the one column that the node reads.
+        Some(vec![vec![0]; UserDefinedLogicalNodeCore::inputs(self).len()])
+    }
+}

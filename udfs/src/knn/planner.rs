@@ -1,0 +1,327 @@
+//! Plans `FROM knn(table, query, k, name => value, ...)`.
+//!
+//! A `RelationPlanner` sees the SQL as it was written, so arguments have names, are planned as expressions where a table
+//! function would only get constants, and parameters stay visible to binding.
+//!
+//! The table arrives as a subquery: [`crate::statement`] writes `knn('docs', ...)` as `knn((SELECT * FROM docs), ...)`, so
+//! that DataFusion looks the table up before it plans.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{DFSchema, DataFusionError, Result, plan_datafusion_err, plan_err};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::sqlparser::ast::{
+    Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName, Query, TableFactor,
+    TableFunctionArgs,
+};
+use ruvector_rabitq::Metric;
+use ruvector_rulake::vectors::{dim_of, vector_type};
+
+use super::RELATION;
+use super::node::{KnnNode, MetricKey, Target};
+use crate::collection::CollectionTable;
+
+const USAGE: &str = "knn(table, query, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] \
+                     [, filter => predicate] [, rerank => factor] [, exact => true])";
+
+/// Whether `name` is how SQL calls this relation.
+pub(crate) fn is_knn(name: &ObjectName) -> bool {
+    let [part] = name.0.as_slice() else { return false };
+    part.as_ident().is_some_and(|ident| match ident.quote_style {
+        None => ident.value.eq_ignore_ascii_case(RELATION),
+        Some(_) => ident.value == RELATION,
+    })
+}
+
+/// Plans `knn(...)`.
+#[derive(Debug)]
+pub(crate) struct KnnPlanner;
+
+impl RelationPlanner for KnnPlanner {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
+        match relation {
+            TableFactor::Table { name, alias, args: Some(args), .. } if is_knn(&name) => {
+                let plan = plan_knn(args, context)?;
+                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+            }
+            other => Ok(RelationPlanning::Original(Box::new(other))),
+        }
+    }
+}
+
+/// The arguments as they were written.
+#[derive(Default)]
+struct Arguments {
+    table: Option<SqlExpr>,
+    query: Option<SqlExpr>,
+    k: Option<SqlExpr>,
+    column: Option<SqlExpr>,
+    metric: Option<SqlExpr>,
+    filter: Option<SqlExpr>,
+    rerank: Option<SqlExpr>,
+    exact: Option<SqlExpr>,
+}
+
+impl Arguments {
+    fn parse(args: TableFunctionArgs, context: &dyn RelationPlannerContext) -> Result<Self> {
+        let mut arguments = Self::default();
+        let mut positional = 0;
+        for arg in args.args {
+            let (name, value) = match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => {
+                    let names = ["table", "query", "k"];
+                    let name = names.get(positional).ok_or_else(|| {
+                        plan_datafusion_err!("knn() takes 3 arguments without a name, got more; usage: {USAGE}")
+                    })?;
+                    positional += 1;
+                    ((*name).to_owned(), value)
+                }
+                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), operator } => {
+                    named(context.normalize_ident(name), value, &operator)?
+                }
+                FunctionArg::ExprNamed {
+                    name: SqlExpr::Identifier(name),
+                    arg: FunctionArgExpr::Expr(value),
+                    operator,
+                } => named(context.normalize_ident(name), value, &operator)?,
+                other => return plan_err!("knn() does not take the argument `{other}`; usage: {USAGE}"),
+            };
+            let place = arguments.place(&name)?;
+            if place.replace(value).is_some() {
+                return plan_err!("knn() got the argument {name} twice");
+            }
+        }
+        Ok(arguments)
+    }
+
+    fn place(&mut self, name: &str) -> Result<&mut Option<SqlExpr>> {
+        Ok(match name {
+            "table" => &mut self.table,
+            "query" => &mut self.query,
+            "k" => &mut self.k,
+            "column" => &mut self.column,
+            "metric" => &mut self.metric,
+            "filter" => &mut self.filter,
+            "rerank" => &mut self.rerank,
+            "exact" => &mut self.exact,
+            _ => return plan_err!("knn() has no argument {name}; usage: {USAGE}"),
+        })
+    }
+}
+
+fn named(name: String, value: SqlExpr, operator: &FunctionArgOperator) -> Result<(String, SqlExpr)> {
+    match operator {
+        FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment => Ok((name, value)),
+        other => plan_err!("knn() names its arguments with =>, got {other}"),
+    }
+}
+
+fn required<T>(argument: Option<T>, name: &str) -> Result<T> {
+    argument.ok_or_else(|| plan_datafusion_err!("knn() needs the argument {name}; usage: {USAGE}"))
+}
+
+fn plan_knn(args: TableFunctionArgs, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+    let arguments = Arguments::parse(args, context)?;
+    let relation = plan_table(required(arguments.table, "table")?, context)?;
+    let (column, dim) = vector_column(&relation.table, arguments.column, context)?;
+    let metric = match arguments.metric {
+        None => declared_metric(&relation.table, column),
+        Some(value) => text(value, "metric", context)?.parse().map_err(ruvector_rulake::error::to_datafusion)?,
+    };
+    let rerank_factor = arguments.rerank.map(|value| positive(constant(value, context)?, "rerank")).transpose()?;
+    let exact = match arguments.exact {
+        None => false,
+        Some(value) => match constant(value, context)? {
+            Expr::Literal(ScalarValue::Boolean(Some(exact)), _) => exact,
+            other => return plan_err!("knn() argument exact: expected true or false, got {other}"),
+        },
+    };
+    let query = plan_query(required(arguments.query, "query")?, dim, context)?;
+    let k = plan_k(required(arguments.k, "k")?, context)?;
+    let mut predicates = relation.predicates;
+    if let Some(filter) = arguments.filter {
+        predicates.push(context.sql_to_expr(filter, &relation.schema)?);
+    }
+    let target =
+        Target { table: relation.table, name: relation.name, column, metric: MetricKey(metric), exact, rerank_factor };
+    let node = KnnNode::try_new(target, query, k)?.with_filter(predicates)?;
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+/// What the first argument stands for.
+struct Relation {
+    table: CollectionTable,
+    name: datafusion::common::TableReference,
+    /// The table's columns as filters know them.
+    schema: DFSchema,
+    predicates: Vec<Expr>,
+}
+
+fn plan_table(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Result<Relation> {
+    let SqlExpr::Subquery(subquery) = argument else {
+        return plan_err!("knn() argument table: expected the name of a table, got `{argument}`; usage: {USAGE}");
+    };
+    let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
+    relation_of(context.plan(derived)?)
+}
+
+/// Sees through `SELECT * FROM table WHERE ...` to the table and the predicates.
+fn relation_of(plan: LogicalPlan) -> Result<Relation> {
+    let not_a_table = |plan: &LogicalPlan| {
+        DataFusionError::NotImplemented(format!(
+            "knn() over {}: expected a table, or SELECT * FROM a table with an optional WHERE",
+            plan.display()
+        ))
+    };
+    match plan {
+        LogicalPlan::Projection(projection)
+            if projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_)))
+                && projection.schema.as_ref() == projection.input.schema().as_ref() =>
+        {
+            relation_of(Arc::unwrap_or_clone(projection.input))
+        }
+        LogicalPlan::Filter(filter) => {
+            let mut relation = relation_of(Arc::unwrap_or_clone(filter.input))?;
+            relation.predicates.push(filter.predicate);
+            Ok(relation)
+        }
+        LogicalPlan::TableScan(scan) if scan.filters.is_empty() && scan.fetch.is_none() => {
+            let provider = source_as_provider(&scan.source)?;
+            let Some(table) = provider.downcast_ref::<CollectionTable>() else {
+                return plan_err!("knn() searches tables of backends: {} is another kind of table", scan.table_name);
+            };
+            let schema = scan.projected_schema.as_ref().clone();
+            Ok(Relation { table: table.clone(), name: scan.table_name, schema, predicates: Vec::new() })
+        }
+        other => Err(not_a_table(&other)),
+    }
+}
+
+/// The vector column that is meant, and its dimension.
+fn vector_column(
+    table: &CollectionTable,
+    argument: Option<SqlExpr>,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<(usize, usize)> {
+    let schema = table.snapshot.schema();
+    let columns = table.vector_columns();
+    let names = || columns.iter().map(|(i, _)| schema.field(*i).name().as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(argument) = argument {
+        let name = match argument {
+            SqlExpr::Identifier(ident) => context.normalize_ident(ident),
+            other => text(other, "column", context)?,
+        };
+        let Some((position, field)) = schema.column_with_name(&name) else {
+            return plan_err!("table {} has no column {name}; its vector columns: {}", table.name, names());
+        };
+        return match dim_of(field.data_type()) {
+            Some(dim) => Ok((position, dim)),
+            None => plan_err!(
+                "column {name} of table {} does not hold vectors: expected FixedSizeList of Float32, got {}",
+                table.name,
+                field.data_type()
+            ),
+        };
+    }
+    match columns.as_slice() {
+        [column] => Ok(*column),
+        [] => {
+            let got = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
+            plan_err!(
+                "table {} has no vector column: expected one of type FLOAT[dim], got {}",
+                table.name,
+                got.collect::<Vec<_>>().join(", ")
+            )
+        }
+        _ => plan_err!("table {} has several vector columns: say column => one of {}", table.name, names()),
+    }
+}
+
+/// The metric of the first index over the column, else L2.
+fn declared_metric(table: &CollectionTable, column: usize) -> Metric {
+    let schema = table.snapshot.schema();
+    let name = schema.field(column).name();
+    table.indexes.iter().find(|index| &index.spec.column == name).map_or(Metric::L2, |index| index.spec.metric)
+}
+
+/// A plan of one row and one column: the query vector.
+fn plan_query(argument: SqlExpr, dim: usize, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+    if let SqlExpr::Subquery(subquery) = argument {
+        let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
+        let plan = context.plan(derived)?;
+        let num_columns = plan.schema().fields().len();
+        if num_columns != 1 {
+            return plan_err!("knn() argument query: expected a subquery of 1 column, got {num_columns}");
+        }
+        return Ok(plan);
+    }
+    let expr = context.sql_to_expr(argument, &DFSchema::empty())?;
+    let expr = typed(expr, vector_type(dim).map_err(ruvector_rulake::error::to_datafusion)?);
+    LogicalPlanBuilder::empty(true).project([expr.alias("query")])?.build()
+}
+
+fn plan_k(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Result<Expr> {
+    let k = typed(context.sql_to_expr(argument, &DFSchema::empty())?, DataType::Int64);
+    if let Expr::Literal(..) = k {
+        positive(k.clone(), "k")?;
+    }
+    Ok(k)
+}
+
+/// A parameter gets the type that its place asks for, so that clients know what to bind.
+fn typed(expr: Expr, data_type: DataType) -> Expr {
+    match expr {
+        Expr::Placeholder(Placeholder { id, field: None }) => {
+            let field = Arc::new(Field::new(&id, data_type, true));
+            Expr::Placeholder(Placeholder { id, field: Some(field) })
+        }
+        other => other,
+    }
+}
+
+fn constant(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Result<Expr> {
+    context.sql_to_expr(argument, &DFSchema::empty())
+}
+
+fn text(argument: SqlExpr, name: &str, context: &mut dyn RelationPlannerContext) -> Result<String> {
+    match constant(argument, context)? {
+        Expr::Literal(value, _) if value.try_as_str().flatten().is_some() => {
+            Ok(value.try_as_str().flatten().unwrap_or_default().to_owned())
+        }
+        other => plan_err!("knn() argument {name}: expected a string, got {other}"),
+    }
+}
+
+/// The value of a literal that counts something.
+pub(crate) fn positive(value: Expr, name: &str) -> Result<usize> {
+    let number = match &value {
+        Expr::Literal(scalar, _) if scalar.data_type().is_integer() => match scalar.cast_to(&DataType::Int64)? {
+            ScalarValue::Int64(number) => number,
+            _ => None,
+        },
+        _ => None,
+    };
+    match number.and_then(|number| usize::try_from(number).ok()) {
+        Some(number) if number > 0 => Ok(number),
+        _ => plan_err!("knn() argument {name}: expected an integer of at least 1, got {value}"),
+    }
+}
+
+/// `SELECT * FROM table`, as [`plan_table`] sees through it.
+pub(crate) fn select_all(table: ObjectName) -> Box<Query> {
+    use datafusion::sql::sqlparser::{ast::Statement, dialect::GenericDialect, parser::Parser};
+    let sql = format!("SELECT * FROM {table}");
+    match Parser::parse_sql(&GenericDialect {}, &sql).map(|mut statements| statements.pop()) {
+        Ok(Some(Statement::Query(query))) => query,
+        _ => unreachable!("an object name prints as what it was parsed from"),
+    }
+}

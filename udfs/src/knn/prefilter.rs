@@ -1,0 +1,105 @@
+//! Gives a WHERE on `knn()` its meaning, before any optimizer rule runs.
+//!
+//! Where `knn()` is the only relation of its FROM, the WHERE says which rows may be answers, so `k` rows come back whenever
+//! `k` rows match. Conjuncts on `_distance` are a range search: they cut the answer. A predicate that mixes both in one
+//! conjunct has neither meaning and is an error. With joins the filter stands above the join, not above `knn()`: it is
+//! left where it is, and `filter =>` says the other thing.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, Result, plan_err};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{Expr, Extension, Filter, LogicalPlan, SubqueryAlias};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::DISTANCE_COLUMN;
+use super::node::KnnNode;
+
+/// Moves the conjuncts of a filter right above `knn()` into it.
+#[derive(Debug)]
+pub(crate) struct Prefilter;
+
+impl AnalyzerRule for Prefilter {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(move_into_knn).map(|moved| moved.data)
+    }
+
+    fn name(&self) -> &str {
+        "knn_prefilter"
+    }
+}
+
+fn move_into_knn(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Filter(filter) = plan else { return Ok(Transformed::no(plan)) };
+    let Some(node) = knn_below(&filter.input) else { return Ok(Transformed::no(LogicalPlan::Filter(filter))) };
+    let (mut on_distance, mut on_rows) = (Vec::new(), Vec::new());
+    for conjunct in split_conjunction_owned(filter.predicate) {
+        let columns = columns_of(&conjunct)?;
+        let distance = columns.iter().any(|column| column.name == DISTANCE_COLUMN);
+        if distance && columns.iter().any(|column| column.name != DISTANCE_COLUMN) {
+            return plan_err!(
+                "the predicate {conjunct} mixes _distance with columns of the table: expected conditions joined by AND \
+                 that are either on _distance (a range search) or on the rows (a filter)"
+            );
+        }
+        if distance { on_distance.push(conjunct) } else { on_rows.push(conjunct) }
+    }
+    let name = node.target.name.clone();
+    let of_table = |expr: Expr| {
+        expr.transform(|expr| match expr {
+            Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new(Some(name.clone()), column.name)))),
+            other => Ok(Transformed::no(other)),
+        })
+        .map(|moved| moved.data)
+    };
+    let on_rows = on_rows.into_iter().map(of_table).collect::<Result<Vec<_>>>()?;
+    let below = replace_knn(Arc::unwrap_or_clone(filter.input), node.with_filter(on_rows)?)?;
+    Ok(Transformed::yes(match conjunction(on_distance) {
+        Some(predicate) => LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(below))?),
+        None => below,
+    }))
+}
+
+/// The columns that a predicate reads of the relation.
+fn columns_of(predicate: &Expr) -> Result<Vec<Column>> {
+    let mut columns: Vec<Column> = predicate.column_refs().into_iter().cloned().collect();
+    let mut correlated = false;
+    predicate.apply(|expr| {
+        correlated |= match expr {
+            Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
+            Expr::InSubquery(within) => !within.subquery.outer_ref_columns.is_empty(),
+            Expr::Exists(exists) => !exists.subquery.outer_ref_columns.is_empty(),
+            _ => false,
+        };
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if correlated {
+        return plan_err!(
+            "the predicate {predicate} on knn() has a subquery that refers back to it: put knn() into a subquery of its \
+             own to filter its answer, or say filter => to filter what is searched"
+        );
+    }
+    columns.sort();
+    Ok(columns)
+}
+
+/// The node under aliases only.
+fn knn_below(plan: &LogicalPlan) -> Option<KnnNode> {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => knn_below(&alias.input),
+        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref::<KnnNode>().cloned(),
+        _ => None,
+    }
+}
+
+fn replace_knn(plan: LogicalPlan, node: KnnNode) -> Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => {
+            let below = replace_knn(Arc::unwrap_or_clone(alias.input), node)?;
+            Ok(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(below), alias.alias)?))
+        }
+        _ => Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) })),
+    }
+}

@@ -1,0 +1,234 @@
+//! The AST stage: what is done to a statement before DataFusion plans it.
+//!
+//! `?` becomes `$1, $2, ...`; `CREATE INDEX` and `DROP INDEX` are taken out, for DataFusion drops their options; the table
+//! of `knn('docs', ...)` becomes a subquery, so that DataFusion looks it up; DML clauses that DataFusion parses and then
+//! ignores are refused.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::TableReference;
+use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::sqlparser::ast::{
+    CreateIndex, Delete, Expr as SqlExpr, FunctionArg, FunctionArgExpr, ObjectName, ObjectType, Statement, TableFactor,
+    Update, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
+
+use crate::error::{Error, Result};
+use crate::knn::planner::{is_knn, select_all};
+
+/// A statement, as far as the AST tells.
+pub(crate) enum Parsed {
+    CreateIndex(Box<CreateIndex>),
+    DropIndex { names: Vec<ObjectName>, if_exists: bool },
+    Other(Box<DfStatement>),
+}
+
+/// Parses one statement.
+///
+/// # Errors
+/// `InvalidInput` if it cannot be parsed or is not exactly one; `NotSupported` for clauses that would be ignored.
+pub(crate) fn parse(sql: &str) -> Result<Parsed> {
+    let sql = number_placeholders(sql)?;
+    let mut statements =
+        DFParserBuilder::new(sql.as_str()).with_dialect(&GenericDialect {}).build()?.parse_statements()?;
+    let statement = match (statements.pop_front(), statements.len()) {
+        (Some(statement), 0) => statement,
+        (None, _) => return Err(Error::invalid_input("expected one statement, got none")),
+        (Some(_), more) => {
+            return Err(Error::invalid_input(format!("expected one statement, got {}", more + 1)));
+        }
+    };
+    match statement {
+        DfStatement::Statement(statement) if matches!(*statement, Statement::CreateIndex(_)) => match *statement {
+            Statement::CreateIndex(index) => Ok(Parsed::CreateIndex(Box::new(index))),
+            _ => unreachable!("it was just matched"),
+        },
+        DfStatement::Statement(statement) if is_drop_index(&statement) => match *statement {
+            Statement::Drop { names, if_exists, .. } => Ok(Parsed::DropIndex { names, if_exists }),
+            _ => unreachable!("it was just matched"),
+        },
+        mut other => {
+            prepare(&mut other)?;
+            Ok(Parsed::Other(Box::new(other)))
+        }
+    }
+}
+
+fn is_drop_index(statement: &Statement) -> bool {
+    matches!(statement, Statement::Drop { object_type: ObjectType::Index, .. })
+}
+
+fn prepare(statement: &mut DfStatement) -> Result<()> {
+    match statement {
+        DfStatement::Statement(statement) => {
+            refuse_ignored_clauses(statement)?;
+            match statement.visit(&mut KnnTables) {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(e) => Err(e),
+            }
+        }
+        DfStatement::Explain(explain) => prepare(&mut explain.statement),
+        _ => Ok(()),
+    }
+}
+
+/// Replaces each `?` by `$1`, `$2`, ... in the order of the text.
+fn number_placeholders(sql: &str) -> Result<String> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|e| Error::invalid_input(format!("SQL cannot be parsed: {e}")))?;
+    let marks: Vec<Location> =
+        tokens.iter().filter(|token| is_question_mark(&token.token)).map(|token| token.span.start).collect();
+    let numbered = |token: &Token| matches!(token, Token::Placeholder(name) if name.starts_with('$'));
+    if marks.is_empty() {
+        return Ok(sql.to_owned());
+    }
+    if tokens.iter().any(|token| numbered(&token.token)) {
+        return Err(Error::invalid_input("parameters are written either ? or $1, $2, ...; this statement has both"));
+    }
+    let (mut out, mut next) = (String::with_capacity(sql.len() + marks.len()), 0);
+    let (mut line, mut column) = (1, 1);
+    for c in sql.chars() {
+        let here = marks.get(next).is_some_and(|mark| (mark.line, mark.column) == (line, column));
+        if here {
+            next += 1;
+            out.push_str(&format!("${next}"));
+        } else {
+            out.push(c);
+        }
+        if c == '\n' {
+            (line, column) = (line + 1, 1);
+        } else {
+            column += 1;
+        }
+    }
+    Ok(out)
+}
+
+fn is_question_mark(token: &Token) -> bool {
+    matches!(token, Token::Question) || matches!(token, Token::Placeholder(name) if name == "?")
+}
+
+/// DataFusion plans these statements as if the clauses were not there.
+fn refuse_ignored_clauses(statement: &Statement) -> Result<()> {
+    let refuse = |clause: &str| Err(Error::not_supported(format!("{clause} is not supported")));
+    match statement {
+        Statement::Delete(Delete { using: Some(_), .. }) => refuse("DELETE ... USING"),
+        Statement::Delete(Delete { returning: Some(_), .. }) => refuse("DELETE ... RETURNING"),
+        Statement::Delete(Delete { limit: Some(_), .. }) => refuse("DELETE ... LIMIT"),
+        Statement::Delete(Delete { order_by, .. }) if !order_by.is_empty() => refuse("DELETE ... ORDER BY"),
+        Statement::Delete(Delete { tables, .. }) if !tables.is_empty() => refuse("DELETE of several tables"),
+        Statement::Update(Update { from: Some(_), .. }) => refuse("UPDATE ... FROM"),
+        Statement::Update(Update { returning: Some(_), .. }) => refuse("UPDATE ... RETURNING"),
+        Statement::Update(Update { limit: Some(_), .. }) => refuse("UPDATE ... LIMIT"),
+        Statement::Update(Update { order_by, .. }) if !order_by.is_empty() => refuse("UPDATE ... ORDER BY"),
+        Statement::Update(Update { table, .. }) if !table.joins.is_empty() => refuse("UPDATE of a join"),
+        Statement::Update(Update { or: Some(_), .. }) => refuse("UPDATE OR ..."),
+        Statement::Insert(insert) if insert.on.is_some() => refuse("INSERT ... ON CONFLICT"),
+        Statement::Insert(insert) if insert.returning.is_some() => refuse("INSERT ... RETURNING"),
+        _ => Ok(()),
+    }
+}
+
+/// Writes `knn('docs', ...)` and `knn(docs, ...)` as `knn((SELECT * FROM docs), ...)`.
+struct KnnTables;
+
+impl VisitorMut for KnnTables {
+    type Break = Error;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        let TableFactor::Table { name, args: Some(args), .. } = factor else { return ControlFlow::Continue(()) };
+        if !is_knn(name) {
+            return ControlFlow::Continue(());
+        }
+        let is_table = |ident: &str| ident.eq_ignore_ascii_case("table");
+        let table = args.args.iter_mut().enumerate().find_map(|(i, arg)| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) if i == 0 => Some(value),
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } if is_table(&name.value) => Some(value),
+            FunctionArg::ExprNamed { name: SqlExpr::Identifier(name), arg: FunctionArgExpr::Expr(value), .. }
+                if is_table(&name.value) =>
+            {
+                Some(value)
+            }
+            _ => None,
+        });
+        if let Some(table) = table {
+            match table_name(table) {
+                Ok(Some(name)) => *table = SqlExpr::Subquery(select_all(name)),
+                Ok(None) => {}
+                Err(e) => return ControlFlow::Break(e),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The name that the first argument of `knn()` is, or `None` if it is something else.
+fn table_name(argument: &SqlExpr) -> Result<Option<ObjectName>> {
+    match argument {
+        SqlExpr::Identifier(ident) => Ok(Some(ObjectName::from(vec![ident.clone()]))),
+        SqlExpr::CompoundIdentifier(idents) => Ok(Some(ObjectName::from(idents.clone()))),
+        SqlExpr::Value(value) => match value.clone().into_string() {
+            Some(text) => parse_name(&text).map(Some),
+            None => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+fn parse_name(text: &str) -> Result<ObjectName> {
+    let not_a_name =
+        || Error::invalid_input(format!("knn() argument table: expected the name of a table, got '{text}'"));
+    let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text).map_err(|_| not_a_name())?;
+    let name = parser.parse_object_name(false).map_err(|_| not_a_name())?;
+    match parser.peek_token().token {
+        Token::EOF => Ok(name),
+        _ => Err(not_a_name()),
+    }
+}
+
+/// The reference that an object name is, folded as DataFusion folds identifiers.
+pub(crate) fn table_reference(name: &ObjectName) -> TableReference {
+    TableReference::parse_str(&name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn question_marks_are_numbered_in_the_order_of_the_text() {
+        let sql = "SELECT 'a?', \"b?\" -- ?\nFROM t WHERE x = ? AND y = ?";
+        assert_eq!(number_placeholders(sql).unwrap(), "SELECT 'a?', \"b?\" -- ?\nFROM t WHERE x = $1 AND y = $2");
+        assert_eq!(number_placeholders("SELECT ?\n, ?").unwrap(), "SELECT $1\n, $2");
+        assert_eq!(number_placeholders("SELECT 'ä', ?").unwrap(), "SELECT 'ä', $1");
+        assert_eq!(number_placeholders("SELECT ?, $1").unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn clauses_that_would_be_ignored_are_refused() {
+        for sql in [
+            "DELETE FROM t LIMIT 1",
+            "DELETE FROM t USING u WHERE t.a = u.a",
+            "UPDATE t SET a = u.a FROM u WHERE t.b = u.b",
+            "UPDATE t SET a = 1 LIMIT 1",
+            "DELETE FROM t WHERE a = 1 RETURNING a",
+        ] {
+            match parse(sql) {
+                Err(e) => assert_eq!(e.kind(), ErrorKind::NotSupported, "{sql}: {e}"),
+                Ok(_) => panic!("{sql} was accepted"),
+            }
+        }
+    }
+
+    #[test]
+    fn one_statement_at_a_time() {
+        assert!(parse("").is_err());
+        assert!(parse("SELECT 1; SELECT 2").is_err());
+        assert!(parse("SELECT 1;").is_ok());
+    }
+}

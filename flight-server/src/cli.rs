@@ -1,7 +1,7 @@
 //! The command line: `ruvector serve` and `ruvector sql`.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -178,7 +178,11 @@ fn announce(line: &str) {
 fn log_to_stderr(default: &str) {
     let filter = EnvFilter::try_from_env("RUVECTOR_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     // It fails if somebody set a logger already, as a program that embeds this one may have.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .try_init();
 }
 
 /// Resolves at the first SIGTERM or SIGINT. The handlers are in place when this returns.

@@ -1,11 +1,12 @@
 //! From the messages of a DoPut to batches.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
+use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -38,13 +39,13 @@ impl Upload {
             let is_data = !message.data_header.is_empty() || !message.data_body.is_empty();
             std::future::ready(is_data)
         });
-        let mut decoded = FlightDataDecoder::new(data.map_err(Into::into));
-        let schema = match decoded.next().await.transpose().map_err(decode_status)?.map(|first| first.payload) {
+        let mut decoded = without_panics(FlightDataDecoder::new(data.map_err(Into::into)));
+        let schema = match decoded.next().await.transpose()?.map(|first| first.payload) {
             None => return Ok(None),
             Some(DecodedPayload::Schema(schema)) => schema,
             Some(_) => return Err(Status::invalid_argument("Arrow data must begin with a schema")),
         };
-        let batches = decoded.map_err(decode_status).try_filter_map(|message| async move {
+        let batches = decoded.try_filter_map(|message| async move {
             match message.payload {
                 DecodedPayload::RecordBatch(batch) => Ok(Some(batch)),
                 DecodedPayload::None => Ok(None),
@@ -71,6 +72,14 @@ impl Upload {
         });
         (Box::pin(RecordBatchStreamAdapter::new(self.schema, batches)), error)
     }
+}
+
+/// What `decoder` yields. Arrow's reader checks most of a message and panics on the rest, as on a body that is shorter
+/// than its header says: the sender's mistake, and no reason to lose the thread.
+fn without_panics(decoder: FlightDataDecoder) -> BoxStream<'static, Result<DecodedFlightData, Status>> {
+    let damaged = |_| Status::invalid_argument("the Arrow data is damaged: a message does not hold what it says");
+    let decoded = AssertUnwindSafe(decoder).catch_unwind();
+    decoded.map(move |message| message.map_err(damaged)?.map_err(decode_status)).boxed()
 }
 
 impl UploadError {

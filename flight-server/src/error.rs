@@ -17,11 +17,8 @@ pub(crate) fn status(error: &Error) -> Status {
 /// The status of an error that came out of a running stream.
 pub(crate) fn stream_status(error: DataFusionError) -> Status {
     match error.find_root() {
-        DataFusionError::External(source) => match source.downcast_ref::<Error>() {
-            Some(error) => status(error),
-            None => Status::internal(error.to_string()),
-        },
-        _ => Status::internal(error.to_string()),
+        DataFusionError::External(source) if let Some(error) = source.downcast_ref::<Error>() => status(error),
+        _ => status(&Error::from(error)),
     }
 }
 

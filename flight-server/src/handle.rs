@@ -138,8 +138,9 @@ fn encode_batch(batch: &RecordBatch) -> Result<Bytes, Status> {
 
 fn decode_batch(bytes: &[u8]) -> Result<RecordBatch, Status> {
     let broken = || Status::invalid_argument("the parameters in the statement handle cannot be read");
-    let mut reader = StreamReader::try_new(bytes, None).map_err(|_| broken())?;
-    reader.next().ok_or_else(broken)?.map_err(|_| broken())
+    // Arrow's reader panics on some damaged bytes.
+    let read = std::panic::catch_unwind(|| StreamReader::try_new(bytes, None)?.next().transpose());
+    read.map_err(|_| broken())?.map_err(|_| broken())?.ok_or_else(broken)
 }
 
 #[cfg(test)]

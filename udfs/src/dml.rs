@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchemaRef};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{DmlStatement, Expr, Filter, LogicalPlan, LogicalPlanBuilder, WriteOp};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::{collect, execute_stream};
 use datafusion::scalar::ScalarValue;
 use ruvector_rulake::Backend;
@@ -47,7 +49,7 @@ async fn insert(engine: &Engine, state: &SessionState, table: &str, op: InsertOp
 }
 
 async fn delete(engine: &Engine, state: &SessionState, table: &str, input: LogicalPlan) -> Result<u64> {
-    match predicate_of(state, rows_of(&input)?).await? {
+    match predicate_of(state, &input).await? {
         Rows::None => Ok(0),
         Rows::All => Ok(engine.main().delete(table, None).await?),
         Rows::Where(predicate) => Ok(engine.main().delete(table, Some(predicate)).await?),
@@ -59,7 +61,7 @@ async fn update(engine: &Engine, state: &SessionState, table: &str, dml: &DmlSta
     let LogicalPlan::Projection(projection) = &input else {
         return Err(Error::not_supported(format!("UPDATE of {} is not supported", input.display())));
     };
-    let predicate = predicate_of(state, rows_of(&projection.input)?).await?;
+    let predicate = predicate_of(state, &projection.input).await?;
     let mut assignments = Vec::new();
     for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
         let value = expr.clone().unalias();
@@ -107,25 +109,25 @@ fn rows_of(input: &LogicalPlan) -> Result<Option<&Expr>> {
     }
 }
 
-async fn predicate_of(state: &SessionState, predicate: Option<&Expr>) -> Result<Rows> {
-    let Some(predicate) = predicate else { return Ok(Rows::All) };
+async fn predicate_of(state: &SessionState, input: &LogicalPlan) -> Result<Rows> {
+    let Some(predicate) = rows_of(input)? else { return Ok(Rows::All) };
     let predicate = resolve_subqueries(state, predicate.clone()).await?;
     refuse_volatile(&predicate)?;
-    match constant(state, &predicate).await? {
-        Some(true) => Ok(Rows::All),
-        Some(false) => Ok(Rows::None),
-        None => Ok(Rows::Where(unqualified(predicate)?)),
+    // IS TRUE: the library deletes every row for a predicate that simplifies to NULL, as `id > NULL` does.
+    let holds = simplify(state, predicate.is_true(), input.schema())?;
+    match &holds {
+        Expr::Literal(ScalarValue::Boolean(Some(true)), _) => Ok(Rows::All),
+        Expr::Literal(..) => Ok(Rows::None),
+        _ => Ok(Rows::Where(unqualified(holds)?)),
     }
 }
 
-/// Whether a predicate without columns holds; NULL does not.
-async fn constant(state: &SessionState, predicate: &Expr) -> Result<Option<bool>> {
-    if !predicate.column_refs().is_empty() {
-        return Ok(None);
-    }
-    let plan = LogicalPlanBuilder::empty(true).project([predicate.clone().is_true().alias("holds")])?.build()?;
-    let values = first_column(state, plan).await?;
-    Ok(Some(values.first() == Some(&ScalarValue::Boolean(Some(true)))))
+fn simplify(state: &SessionState, expr: Expr, schema: &DFSchemaRef) -> Result<Expr> {
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::clone(schema))
+        .with_config_options(Arc::clone(state.config_options()))
+        .build();
+    Ok(ExprSimplifier::new(context).simplify(expr)?)
 }
 
 fn refuse_volatile(expr: &Expr) -> Result<()> {

@@ -248,17 +248,14 @@ impl Engine {
     ) -> Result<u64> {
         let table = self.main_table(&TableReference::parse_str(table))?;
         let exists = self.main.list().await?.contains(&table);
-        let schema = || ddl::stored_types(&data.schema());
-        match (mode, exists) {
-            (IngestMode::Create, _) | (IngestMode::Replace | IngestMode::CreateAppend, false) => {
-                let schema = schema()?;
-                Ok(self.main.create_with(&table, schema, data).await?)
-            }
-            (IngestMode::Append, _) | (IngestMode::CreateAppend, true) => Ok(self.main.append(&table, data).await?),
-            (IngestMode::Replace, true) => {
-                let schema = schema()?;
-                Ok(self.main.overwrite(&table, schema, data).await?)
-            }
+        let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
+        if append {
+            return Ok(self.main.append(&table, data).await?);
+        }
+        let schema = ddl::stored_types(&data.schema())?;
+        match mode == IngestMode::Replace && exists {
+            true => Ok(self.main.overwrite(&table, schema, data).await?),
+            false => Ok(self.main.create_with(&table, schema, data).await?),
         }
     }
 
@@ -373,5 +370,12 @@ impl Answer {
             Self::Rows(rows) => Ok(rows.try_collect().await?),
             Self::Count(_) => Ok(Vec::new()),
         }
+    }
+}
+
+impl Session {
+    /// The DataFusion session under this one, for programs that add functions, tables or rules of their own.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
     }
 }

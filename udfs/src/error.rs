@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use ruvector_embed::ErrorKind as EmbedKind;
 use ruvector_rulake::ErrorKind as LakeKind;
@@ -108,6 +109,9 @@ impl From<DataFusionError> for Error {
                 (ErrorKind::InvalidInput, message.clone())
             }
             DataFusionError::SQL(inner, _) => (ErrorKind::InvalidInput, format!("SQL cannot be parsed: {inner}")),
+            DataFusionError::SchemaError(inner, _) if matches!(**inner, SchemaError::FieldNotFound { .. }) => {
+                (ErrorKind::NotFound, inner.to_string())
+            }
             DataFusionError::SchemaError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
             DataFusionError::NotImplemented(message) => (ErrorKind::NotSupported, message.clone()),
             // What the data did.

@@ -174,6 +174,20 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// Written by `ruvector-rulake` 2.3.0.
+    #[test]
+    fn reads_the_published_format() {
+        let json = r#"{
+            "format_version": 2, "data_ref": "gs://bucket/x.parquet", "dim": 128, "rotation_seed": 42,
+            "rerank_factor": 20, "generation": "abc@7",
+            "rvf_witness": "0455a1388fbccc7cc65ae1818251055268fc1da0749c1fe1fd8b5393d2c5d46d",
+            "pii_policy": null, "lineage_id": null, "memory_class": "episodic"
+        }"#;
+        let bundle = Bundle::from_json(json).unwrap();
+        assert_eq!(bundle.generation, Generation::Opaque("abc@7".into()));
+        assert_eq!(bundle.memory_class.as_deref(), Some("episodic"));
+    }
+
     #[test]
     fn round_trips_and_refuses_tampering() {
         let dir = tempfile::tempdir().unwrap();

@@ -71,8 +71,14 @@ mod tests {
     /// Computed by `ruvector-rulake` 2.3.0.
     #[test]
     fn equals_the_published_format() {
-        assert_eq!(witness("gs://bucket/x.parquet", 128, 42, 20, &Generation::Number(7)), "GOLDEN_NUMBER");
-        assert_eq!(witness("gs://bucket/x.parquet", 128, 42, 20, &Generation::Opaque("abc@7".into())), "GOLDEN_OPAQUE");
+        assert_eq!(
+            witness("gs://bucket/x.parquet", 128, 42, 20, &Generation::Number(7)),
+            "7eac1775d1f76a4db88672655fc64977287ec60eda47c6df3a19bacfd0c038cd"
+        );
+        assert_eq!(
+            witness("gs://bucket/x.parquet", 128, 42, 20, &Generation::Opaque("abc@7".into())),
+            "0455a1388fbccc7cc65ae1818251055268fc1da0749c1fe1fd8b5393d2c5d46d"
+        );
     }
 
     #[test]

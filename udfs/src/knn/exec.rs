@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float32Type, SchemaRef, UInt64Type};
+use arrow::compute::{SortOptions, cast};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, exec_err, internal_err, plan_err, project_schema};
+use datafusion::common::{DFSchema, Result, exec_err, internal_err, plan_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
@@ -21,12 +22,14 @@ use datafusion::physical_plan::projection::{EmbeddedProjection, ProjectionExec, 
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use ruvector_rabitq::{Hit, Metric};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{RowAddress, exact};
 
+use super::DISTANCE_COLUMN;
 use super::node::{KnnNode, Target};
 use super::planner::positive;
 
@@ -38,19 +41,31 @@ pub(crate) struct KnnExtensionPlanner;
 impl ExtensionPlanner for KnnExtensionPlanner {
     async fn plan_extension(
         &self,
-        _planner: &dyn PhysicalPlanner,
+        planner: &dyn PhysicalPlanner,
         node: &dyn UserDefinedLogicalNode,
         _logical_inputs: &[&LogicalPlan],
         physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session: &dyn Session,
-        _planning_ctx: &PhysicalPlanningContext,
+        session: &dyn Session,
+        planning_ctx: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(node) = node.as_any().downcast_ref::<KnnNode>() else { return Ok(None) };
-        let k = positive(node.k.clone(), "k")?;
+        let k = planner.create_physical_expr(&node.k, &DFSchema::empty(), session, planning_ctx)?;
+        let k = positive(constant(k.as_ref())?, "k")?;
         let [query, allowed @ ..] = physical_inputs else { return internal_err!("knn() has no query") };
         let exec = KnnExec::try_new(node.target.clone(), k, Arc::clone(query), allowed.first().cloned(), None)?;
         Ok(Some(Arc::new(exec)))
     }
+}
+
+/// The value of an expression without columns, as a literal.
+fn constant(expr: &dyn PhysicalExpr) -> Result<Expr> {
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one_row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+    let value = match expr.evaluate(&one_row)? {
+        ColumnarValue::Scalar(value) => value,
+        ColumnarValue::Array(values) => ScalarValue::try_from_array(&values, 0)?,
+    };
+    Ok(Expr::Literal(value, None))
 }
 
 /// Answers `knn()` with one batch, nearest first.
@@ -75,7 +90,7 @@ impl KnnExec {
     ) -> Result<Self> {
         let schema = project_schema(&target.output_schema(), projection.as_ref())?;
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
+            nearest_first(schema),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
@@ -141,6 +156,18 @@ impl KnnExec {
     }
 }
 
+/// The answer is sorted by distance: an ORDER BY _distance above it costs nothing.
+fn nearest_first(schema: SchemaRef) -> EquivalenceProperties {
+    match schema.index_of(DISTANCE_COLUMN) {
+        Ok(position) => {
+            let distance = Arc::new(Column::new(DISTANCE_COLUMN, position));
+            let ascending = SortOptions { descending: false, nulls_first: false };
+            EquivalenceProperties::new_with_orderings(schema, [[PhysicalSortExpr::new(distance, ascending)]])
+        }
+        Err(_) => EquivalenceProperties::new(schema),
+    }
+}
+
 /// The distance as the metric's SQL function gives it.
 fn sql_distance(metric: Metric, distance: f32) -> f32 {
     match metric {
@@ -169,7 +196,10 @@ async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<V
     );
     let list = match is_list.then(|| cast(&vector, &as_list)) {
         Some(Ok(list)) => list,
-        _ => return exec_err!("knn() argument query: expected a vector of {dim} numbers, got {}", vector.data_type()),
+        _ => {
+            let got = if vector.data_type().is_null() { "NULL".to_owned() } else { vector.data_type().to_string() };
+            return exec_err!("knn() argument query: expected a vector of {dim} numbers, got {got}");
+        }
     };
     let values = list.as_list::<i32>().value(0);
     let values = values.as_primitive::<Float32Type>();

@@ -8,7 +8,7 @@ use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, project_schema};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
@@ -16,15 +16,18 @@ use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column};
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, create_session};
 use deltalake::logstore::LogStoreRef;
+use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
 use parquet::arrow::RowNumber;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
@@ -32,7 +35,7 @@ use tokio::sync::OnceCell;
 
 use crate::address::{ADDRESS_COLUMN, RowAddress};
 use crate::backend::{ScanRequest, Snapshot};
-use crate::error::{Error, Result, from_datafusion, from_delta};
+use crate::error::{Error, ErrorKind, Result, from_datafusion, from_delta};
 use crate::vectors::logical_schema;
 use crate::witness::Generation;
 
@@ -162,6 +165,9 @@ impl DeltaSnapshot {
             let (ordinal, selection) = file?;
             partitioned.push(self.partitioned_file(ordinal, &in_path, selection)?);
         }
+        if partitioned.is_empty() {
+            return self.empty(request);
+        }
         let groups = FileGroup::new(partitioned).split_files(context.session_config().target_partitions().max(1));
 
         let mut parquet = context.session_config().options().execution.parquet.clone();
@@ -190,6 +196,17 @@ impl DeltaSnapshot {
             .build();
         let scan = DataSourceExec::from_data_source(config);
         if request.with_address { with_address(scan, wanted.len()) } else { Ok(scan) }
+    }
+
+    /// A plan of no rows: a scan of no files would have no partitions, which no parent expects.
+    fn empty(&self, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = if request.as_stored { &self.stored } else { &self.schema };
+        let schema = project_schema(schema, request.projection.as_ref()).map_err(from_datafusion)?;
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        if request.with_address {
+            fields.push(Arc::new(Field::new(ADDRESS_COLUMN, DataType::UInt64, true)));
+        }
+        Ok(Arc::new(EmptyExec::new(Arc::new(Schema::new(fields)))))
     }
 
     fn partitioned_file(
@@ -231,12 +248,27 @@ impl DeltaSnapshot {
         let read = || async {
             let store = self.log_store().object_store(None);
             let meta = PartitionedFile::new(file.path.to_string(), file.bytes).object_meta;
-            let footer =
-                DFParquetMetadata::new(store.as_ref(), &meta).fetch_metadata().await.map_err(gone_if_missing)?;
+            let footer = match DFParquetMetadata::new(store.as_ref(), &meta).fetch_metadata().await {
+                Ok(footer) => footer,
+                Err(e) => return Err(self.why(&[ordinal], e).await),
+            };
             usize::try_from(footer.file_metadata().num_rows())
                 .map_err(|_| Error::corrupt("Parquet footer has a negative row count").with("file", &file.path))
         };
         file.physical_rows.get_or_try_init(read).await.copied()
+    }
+
+    /// Our error for one met while reading files: readers drop the cause, so the files are looked at again.
+    async fn why(&self, ordinals: &[usize], error: DataFusionError) -> Error {
+        let store = self.log_store().object_store(None);
+        for ordinal in ordinals {
+            let path = &self.files[*ordinal].path;
+            if let Err(object_store::Error::NotFound { .. }) = store.head(path).await {
+                return Error::new(ErrorKind::GenerationGone, "a file of this version is not there any more")
+                    .with("file", path);
+            }
+        }
+        from_datafusion(error)
     }
 
     /// The rows of a file that are not deleted, or `None` if all are there.
@@ -314,11 +346,15 @@ impl Snapshot for DeltaSnapshot {
             selected.push((ordinal, Some(RowSelection::from_consecutive_ranges(ranges, total))));
         }
         selected.sort_by_key(|(ordinal, _)| *ordinal);
+        let ordinals: Vec<usize> = selected.iter().map(|(ordinal, _)| *ordinal).collect();
         let request =
             ScanRequest { projection: Some(projection.to_vec()), with_address: true, ..ScanRequest::default() };
         let plan = self.plan(context, &request, selected.into_iter().map(Ok))?;
         let schema = plan.schema();
-        let batches = collect(plan, Arc::clone(context)).await.map_err(gone_if_missing)?;
+        let batches = match collect(plan, Arc::clone(context)).await {
+            Ok(batches) => batches,
+            Err(e) => return Err(self.why(&ordinals, e).await),
+        };
         let rows = concat_batches(&schema, &batches)
             .map_err(|e| Error::internal("rows do not concatenate").with("reason", e))?;
         in_order(&rows, addresses)
@@ -368,7 +404,7 @@ fn in_order(found: &RecordBatch, addresses: &[RowAddress]) -> Result<RecordBatch
         found.column(last).as_primitive::<UInt64Type>().values().iter().copied().zip(0..).collect();
     let indices: Option<Vec<u64>> = addresses.iter().map(|address| at.get(&u64::from(*address)).copied()).collect();
     let indices = indices.ok_or_else(|| {
-        Error::new(crate::ErrorKind::GenerationGone, "rows of this version are not there any more")
+        Error::new(ErrorKind::GenerationGone, "rows of this version are not there any more")
             .with("expected", addresses.len())
             .with("got", found.num_rows())
     })?;
@@ -379,19 +415,4 @@ fn in_order(found: &RecordBatch, addresses: &[RowAddress]) -> Result<RecordBatch
     let options = RecordBatchOptions::new().with_row_count(Some(addresses.len()));
     RecordBatch::try_new_with_options(schema, rows.columns()[..last].to_vec(), &options)
         .map_err(|e| Error::internal("rows do not fit their schema").with("reason", e))
-}
-
-fn gone_if_missing(error: datafusion::error::DataFusionError) -> Error {
-    let missing = |e: &(dyn std::error::Error + 'static)| {
-        matches!(e.downcast_ref::<object_store::Error>(), Some(object_store::Error::NotFound { .. }))
-    };
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(e) = cause {
-        if missing(e) {
-            return Error::new(crate::ErrorKind::GenerationGone, "a file of this version is not there any more")
-                .with("reason", e);
-        }
-        cause = e.source();
-    }
-    from_datafusion(error)
 }

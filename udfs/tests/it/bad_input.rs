@@ -1,0 +1,100 @@
+//! Bad input gets a clear error of the right kind, and changes nothing.
+
+use ruvector_udfs::ErrorKind;
+
+use crate::support::Database;
+
+async fn database() -> Database {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE docs (id BIGINT, body VARCHAR, vec FLOAT[3])").await;
+    database.run("INSERT INTO docs VALUES (1, 'a', [1.0, 0.0, 0.0]), (2, 'b', [0.0, 1.0, 0.0])").await;
+    database.run("CREATE TABLE plain (id BIGINT, numbers DOUBLE[])").await;
+    database.run("CREATE TABLE two (id BIGINT, a FLOAT[2], b FLOAT[2])").await;
+    database
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_searches_say_what_is_wrong() {
+    let database = database().await;
+    for index in [false, true] {
+        if index {
+            database.run("CREATE INDEX docs_vec ON docs USING rabitq_plus (vec)").await;
+        }
+        for (sql, kind, parts) in [
+            (
+                "SELECT * FROM knn('docs', [1.0, 2.0], 1)",
+                ErrorKind::InvalidInput,
+                vec!["dimension", "expected 3", "got 2"],
+            ),
+            ("SELECT * FROM knn('docs', [1.0, 2.0, 'NaN'::FLOAT], 1)", ErrorKind::InvalidInput, vec!["finite", "NaN"]),
+            ("SELECT * FROM knn('nowhere', [1.0], 1)", ErrorKind::NotFound, vec!["nowhere", "not found"]),
+            ("SELECT * FROM nowhere", ErrorKind::NotFound, vec!["nowhere", "not found"]),
+            (
+                "SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 0)",
+                ErrorKind::InvalidInput,
+                vec!["k", "at least 1", "got", "0"],
+            ),
+            ("SELECT * FROM knn('docs', [1.0, 2.0, 3.0], -1)", ErrorKind::InvalidInput, vec!["k", "at least 1", "-1"]),
+            ("SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 'x')", ErrorKind::InvalidInput, vec!["k", "at least 1"]),
+            ("SELECT * FROM knn('docs', [1.0, 2.0, 3.0])", ErrorKind::InvalidInput, vec!["needs the argument k"]),
+            ("SELECT * FROM knn('docs', 'text', 1)", ErrorKind::InvalidInput, vec!["expected a vector of 3", "Utf8"]),
+            ("SELECT * FROM knn('docs', NULL, 1)", ErrorKind::InvalidInput, vec!["expected a vector of 3", "NULL"]),
+            (
+                "SELECT * FROM knn('docs', (SELECT vec FROM docs), 1)",
+                ErrorKind::InvalidInput,
+                vec!["more than one row"],
+            ),
+            ("SELECT * FROM knn('docs', (SELECT * FROM docs), 1)", ErrorKind::InvalidInput, vec!["1 column", "got 3"]),
+            ("SELECT * FROM knn('plain', [1.0], 1)", ErrorKind::InvalidInput, vec!["no vector column", "numbers List"]),
+            ("SELECT * FROM knn('two', [1.0, 2.0], 1)", ErrorKind::InvalidInput, vec!["several", "a, b"]),
+            ("SELECT * FROM knn('docs', [1.0], 1, column => body)", ErrorKind::InvalidInput, vec!["body", "Utf8"]),
+            ("SELECT * FROM knn('docs', [1.0], 1, column => none)", ErrorKind::InvalidInput, vec!["no column none"]),
+            ("SELECT * FROM knn('docs', [1.0], 1, metric => 'l3')", ErrorKind::InvalidInput, vec!["l3"]),
+            ("SELECT * FROM knn('docs', [1.0], 1, depth => 3)", ErrorKind::InvalidInput, vec!["no argument depth"]),
+            ("SELECT l2_distance(vec, [1.0]) FROM docs", ErrorKind::InvalidInput, vec!["expected 3", "got 1"]),
+            ("SELECT l2_distance(a, vec) FROM two, docs", ErrorKind::InvalidInput, vec!["dimensions"]),
+            ("SELECT l2_distance(body, vec) FROM docs", ErrorKind::InvalidInput, vec!["Utf8"]),
+            ("SELEKT 1", ErrorKind::InvalidInput, vec!["parsed"]),
+        ] {
+            let (got, message) = database.error(sql).await;
+            assert_eq!(got, kind, "{sql}: {message}");
+            for part in parts {
+                assert!(message.contains(part), "{sql}: {message:?} does not say {part:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_writes_leave_the_table_as_it_was() {
+    let database = database().await;
+    for (sql, parts) in [
+        ("INSERT INTO docs VALUES (3, 'c', [1.0, 2.0])", vec!["3", "2"]),
+        (
+            "INSERT INTO docs VALUES (3, 'c', [1.0, 2.0, 3.0]), (4, 'd', [1.0, 2.0, 'NaN'::FLOAT])",
+            vec!["finite", "NaN"],
+        ),
+        ("INSERT INTO docs VALUES (3, 'c', [1.0, 2.0, NULL])", vec!["NULL"]),
+        ("INSERT INTO docs (id, nothing) VALUES (3, 4)", vec!["nothing"]),
+        ("CREATE INDEX i ON docs USING rabitq_plus (body)", vec!["body", "Utf8"]),
+        ("CREATE INDEX i ON docs USING rabitq_plus (none)", vec!["none"]),
+        ("CREATE INDEX i ON docs USING btree (vec)", vec!["btree"]),
+        ("CREATE INDEX i ON docs (vec) WITH (depth = 3)", vec!["depth"]),
+        ("CREATE INDEX i ON docs (vec) WITH (metric = 'l3')", vec!["l3"]),
+        ("CREATE TABLE bad (vec FLOAT[0])", vec!["0"]),
+        ("CREATE TABLE bad (id BIGINT PRIMARY KEY)", vec!["PRIMARY KEY"]),
+        ("CREATE TABLE docs (id BIGINT)", vec!["docs", "exists"]),
+        ("CREATE TABLE bad AS SELECT id, vec, 1 / (id - 2) AS x FROM docs", vec!["ivide by zero"]),
+        ("DROP TABLE nowhere", vec!["nowhere"]),
+        ("DROP INDEX nowhere", vec!["nowhere"]),
+    ] {
+        let (_, message) = database.error(sql).await;
+        for part in parts {
+            assert!(message.contains(part), "{sql}: {message:?} does not say {part:?}");
+        }
+    }
+    assert_eq!(database.ids("SELECT id FROM docs ORDER BY id").await, [1, 2]);
+    let tables = database.query("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'main'").await;
+    assert_eq!(crate::support::ids(&tables), [3], "docs, plain, two");
+    assert!(database.engine.declared_indexes().is_empty());
+}

@@ -1,0 +1,8 @@
+//! SQL through the engine, the one way in, over real Delta tables.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bad_input;
+mod dml;
+mod knn;
+mod restart;
+mod support;

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 CORPUS = Path(__file__).parent / "data" / "glosses.parquet"
 QUESTIONS = [
-    "a large animal that lives in water",
-    "a place where sick people are looked after",
-    "to make something last longer",
+    "a fruit that is sour and yellow",
+    "a person who flies airplanes",
+    "feeling sad and lonely",
 ]
 K = 3
 EMBED_BATCH = 100
@@ -91,8 +91,9 @@ def _embed(con: ruvector.Connection, num_rows: int) -> pa.Table:
     batches = []
     bar = _Bar(num_rows)
     for start in range(0, num_rows, EMBED_BATCH):
-        query = "SELECT id, word, pos, gloss, embed(gloss) AS vec FROM glosses ORDER BY id LIMIT $1 OFFSET $2"
-        batches.append(con.sql(query, [EMBED_BATCH, start]).to_arrow())
+        # Not LIMIT and OFFSET: a function stands below them in the plan, and would embed every row for each batch.
+        query = "SELECT id, word, pos, gloss, embed(gloss) AS vec FROM glosses WHERE id > $1 AND id <= $2"
+        batches.append(con.sql(query, [start, start + EMBED_BATCH]).to_arrow())
         bar.show(sum(batch.num_rows for batch in batches))
     bar.close()
     return pa.concat_tables(batches)

@@ -1,1 +1,4 @@
-//! Benchmarks against peers.
+//! Benchmarks: each checks its answers, then times them, and prints a table.
+
+/// Vectors to search, and queries to search with.
+pub mod clustered;

@@ -1,8 +1,10 @@
 //! SQL through the engine, the one way in, over real Delta tables.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backends;
 mod bad_input;
 mod dml;
+mod embed;
 mod knn;
 mod restart;
 mod support;

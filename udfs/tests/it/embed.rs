@@ -1,0 +1,48 @@
+//! `embed()` runs when a query runs, never while it is planned; and what it says when there is no model.
+
+use ruvector_udfs::{EngineConfig, ErrorKind};
+
+use crate::support::Database;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn planning_needs_no_model_and_running_says_which_is_missing() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut config = EngineConfig::default();
+    config.embed.models_dir = Some(empty.path().join("models"));
+    config.embed.hub_cache = Some(empty.path().join("hub"));
+    config.embed.offline = true;
+    let database = Database::open(config).await;
+    database.run("CREATE TABLE docs (id BIGINT, body VARCHAR, vec FLOAT[384])").await;
+    database.run("CREATE INDEX docs_vec ON docs USING rabitq_plus (vec)").await;
+
+    let search = "SELECT id FROM knn('docs', embed('a question'), 3)";
+    for sql in [search, "SELECT embed(body) AS vec FROM docs", "INSERT INTO docs SELECT 1, 'a', embed('a')"] {
+        database.engine.prepare(&database.session, sql).await.unwrap();
+        database.query(&format!("EXPLAIN {sql}")).await;
+    }
+    let vec = database.engine.prepare(&database.session, "SELECT embed(body) FROM docs").await.unwrap().schema.unwrap();
+    assert!(vec.field(0).data_type().to_string().starts_with("FixedSizeList(384"), "{vec}");
+
+    let (kind, message) = database.error(search).await;
+    assert_eq!(kind, ErrorKind::NotFound, "{message}");
+    assert!(message.contains("all-MiniLM-L6-v2") && message.contains("make model"), "{message}");
+    let (kind, message) = database.error("INSERT INTO docs SELECT 1, 'a', embed('a')").await;
+    assert_eq!(kind, ErrorKind::NotFound, "{message}");
+    assert!(database.ids("SELECT id FROM docs").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_that_are_not_text_are_refused() {
+    let database = Database::temporary().await;
+    for (sql, part) in [
+        ("SELECT embed(1)", "expected a string, got Int64"),
+        ("SELECT embed()", "got 0 arguments"),
+        ("SELECT embed('a', 'b', 'c')", "got 3 arguments"),
+        ("SELECT embed('a', column1) FROM (VALUES ('m'))", "expected a constant"),
+        ("SELECT embed('a', '../../etc')", "etc"),
+    ] {
+        let (kind, message) = database.error(sql).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{sql}: {message}");
+        assert!(message.contains(part), "{sql}: {message}");
+    }
+}

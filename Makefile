@@ -21,7 +21,7 @@ PYTHON_SOURCES := python/ruvector tests sql-examples engine/embed
 
 # What `embed()` needs: the model, and ONNX Runtime from its Python package. The environment wins.
 EMBED = RUVECTOR_MODELS_DIR="$${RUVECTOR_MODELS_DIR:-$(CURDIR)/$(MODELS)}" \
-	ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$$($(BIN)/python -m ruvector._onnxruntime)}"
+	ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$$($(BIN)/python python/ruvector/_onnxruntime.py)}"
 
 .PHONY: help
 help: ## say what there is

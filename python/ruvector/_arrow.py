@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ruvector.exceptions import InvalidInput
 
@@ -36,8 +37,9 @@ Rows = Union[ArrowStream, ArrowArray, "pd.DataFrame", Mapping[str, Any]]
 def to_reader(data: Rows) -> pa.RecordBatchReader:
     """Return the rows of `data` as a reader, without a copy where the source has Arrow memory.
 
-    The index of a pandas frame is left out. In a mapping of columns a two-dimensional array `[num_rows, dim]`, or a
-    list of equally long lists of numbers, is a column of vectors of float32.
+    The index of a pandas frame is left out, and its columns of equally long arrays of floats are vectors. In a mapping
+    of columns a two-dimensional array `[num_rows, dim]`, or a list of equally long lists of numbers, is a column of
+    vectors. Both become vectors of float32.
     """
     if type(data).__module__.partition(".")[0] == "pandas":
         data = _from_pandas(data)
@@ -61,10 +63,21 @@ def to_reader(data: Rows) -> pa.RecordBatchReader:
 
 def _from_pandas(frame: Any) -> pa.Table:  # noqa: ANN401 - pandas is an extra: its types cannot be named here
     try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        for at, field in enumerate(table.schema):
+            table = table.set_column(at, field.name, _vectors(table.column(at)))
     except (pa.ArrowException, AttributeError) as error:
         msg = f"data: expected a DataFrame with Arrow types, got {type(frame).__name__}: {error}"
         raise InvalidInput(msg) from error
+    return table
+
+
+def _vectors(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of equally long lists of floats as vectors, and every other as it is."""
+    if not pa.types.is_list(column.type) or not pa.types.is_floating(column.type.value_type):
+        return column
+    lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
+    return column.cast(pa.list_(pa.float32(), lengths[0])) if len(lengths) == 1 and lengths[0] else column
 
 
 def _from_mapping(columns: Mapping[str, Any]) -> pa.Table:

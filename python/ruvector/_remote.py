@@ -76,7 +76,7 @@ class RemoteTransport:
         """
         try:
             rows = data.read_all()
-        except pa.ArrowException as error:
+        except Exception as error:
             msg = f"data: expected rows up to the end, got: {error}"
             raise InvalidInput(msg) from error
         with _errors(), ThreadPoolExecutor(1) as sender:

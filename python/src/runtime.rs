@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -41,19 +42,32 @@ pub(crate) fn runtime() -> &'static Runtime {
 /// The pending exception of a signal (`KeyboardInterrupt`), after which `work` is dropped; `InternalError` if `work`
 /// panicked.
 pub(crate) fn wait<T: Send + 'static>(py: Python<'_>, work: impl Future<Output = T> + Send + 'static) -> PyResult<T> {
-    let mut task = AbortOnDrop(runtime().spawn(work));
+    // Not a timeout of tokio: its clock stands still while every thread of the runtime computes.
+    let (sender, mut done) = sync_channel(1);
+    let _task = AbortOnDrop(runtime().spawn(async move {
+        // An interrupted caller has stopped listening.
+        let _ = sender.send(work.await);
+    }));
     loop {
-        match py.detach(|| runtime().block_on(async { tokio::time::timeout(SIGNAL_INTERVAL, &mut task.0).await })) {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(panic)) => return Err(error::internal(py, &panic.to_string())),
-            Err(_) => py.check_signals()?,
+        // A receiver may be in one thread only, so it goes where the GIL is not, and comes back.
+        let answer;
+        (answer, done) = py.detach(move || (done.recv_timeout(SIGNAL_INTERVAL), done));
+        match answer {
+            Ok(value) => return Ok(value),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(error::internal(
+                    py,
+                    "the statement failed in an unexpected way: this is a bug in ruvector",
+                ));
+            }
         }
     }
 }
 
-struct AbortOnDrop<T>(JoinHandle<T>);
+struct AbortOnDrop(JoinHandle<()>);
 
-impl<T> Drop for AbortOnDrop<T> {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -64,7 +64,7 @@ impl Database {
                 let mut client = FlightSqlServiceClient::new(channel.clone());
                 // A token names a session, whatever it is.
                 client.set_token(format!("lesson-{}", self.connections.fetch_add(1, Ordering::Relaxed)));
-                Client::Server(client)
+                Client::Server(Box::new(client))
             }
         };
         Connection { runtime: self.runtime.clone(), client }
@@ -103,7 +103,7 @@ pub(crate) struct Connection {
 
 enum Client {
     Embedded(Arc<Engine>, Arc<Session>),
-    Server(FlightSqlServiceClient<Channel>),
+    Server(Box<FlightSqlServiceClient<Channel>>),
 }
 
 /// What the engine or the server said.
@@ -145,7 +145,7 @@ impl DB for Connection {
             Client::Embedded(engine, session) => {
                 self.runtime.spawn(run_embedded(Arc::clone(engine), Arc::clone(session), sql))
             }
-            Client::Server(client) => self.runtime.spawn(run_on_server(client.clone(), sql)),
+            Client::Server(client) => self.runtime.spawn(run_on_server(client.as_ref().clone(), sql)),
         };
         self.runtime.block_on(statement).map_err(|e| Message(e.to_string()))?
     }

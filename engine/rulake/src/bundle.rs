@@ -198,10 +198,10 @@ mod tests {
         let json = serde_json::to_string(&bundle).unwrap();
         assert!(json.contains("\"rvf_witness\""));
         let tampered = json.replace("\"rotation_seed\":42", "\"rotation_seed\":43");
-        assert_eq!(Bundle::from_json(&tampered).unwrap_err().kind(), crate::ErrorKind::WitnessMismatch);
+        assert_eq!(Bundle::from_json(&tampered).unwrap_err().kind(), ErrorKind::WitnessMismatch);
         let newer = json.replace("\"format_version\":2", "\"format_version\":3");
-        assert_eq!(Bundle::from_json(&newer).unwrap_err().kind(), crate::ErrorKind::Corrupt);
+        assert_eq!(Bundle::from_json(&newer).unwrap_err().kind(), ErrorKind::Corrupt);
         let long = Bundle::from_json(&json.replace("file:///data/docs", &"x".repeat(5000)));
-        assert_eq!(long.unwrap_err().kind(), crate::ErrorKind::Corrupt);
+        assert_eq!(long.unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Float32Array};
 use arrow::buffer::NullBuffer;
@@ -26,12 +26,15 @@ use ruvector_rulake::vectors::vector_type;
 /// Texts remembered per engine. At 384 coordinates that is 6 MB of vectors.
 const REMEMBERED_TEXTS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not 0");
 
+/// (model, text) and its vector, latest used first.
+type Remembered = LruCache<(String, String), Arc<[f32]>>;
+
 /// The models of an engine, loaded when first used, and the texts embedded lately.
 #[derive(Debug)]
 pub(crate) struct Models {
     options: EmbedderOptions,
-    loaded: Mutex<HashMap<String, Arc<OnceLock<Arc<Embedder>>>>>,
-    remembered: Mutex<LruCache<(String, String), Arc<[f32]>>>,
+    loaded: Mutex<HashMap<String, Arc<Embedder>>>,
+    remembered: Mutex<Remembered>,
 }
 
 impl Models {
@@ -48,13 +51,12 @@ impl Models {
     }
 
     fn get(&self, model: &str) -> Result<Arc<Embedder>> {
-        let cell = Arc::clone(self.loaded.lock().entry(model.to_owned()).or_default());
-        if let Some(embedder) = cell.get() {
+        if let Some(embedder) = self.loaded.lock().get(model) {
             return Ok(Arc::clone(embedder));
         }
         // Loading twice at once is possible and harmless: one of the two is kept.
         let embedder = blocking(|| Embedder::from_pretrained(model, &self.options)).map_err(external)?;
-        Ok(Arc::clone(cell.get_or_init(|| Arc::new(embedder))))
+        Ok(Arc::clone(self.loaded.lock().entry(model.to_owned()).or_insert_with(|| Arc::new(embedder))))
     }
 
     /// The vectors of `texts`, in order.

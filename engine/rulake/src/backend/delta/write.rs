@@ -113,6 +113,7 @@ impl std::fmt::Debug for Rows {
     }
 }
 
+#[expect(clippy::misnamed_getters, reason = "the schema of the plan is the stored one")]
 impl PartitionStream for Rows {
     fn schema(&self) -> &SchemaRef {
         &self.stored

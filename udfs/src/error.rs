@@ -78,7 +78,11 @@ impl std::error::Error for Error {
 
 impl From<ruvector_rulake::Error> for Error {
     fn from(error: ruvector_rulake::Error) -> Self {
-        Self { kind: lake_kind(error.kind()), message: error.to_string(), source: Some(Box::new(error)) }
+        // What came up through a plan may be another library's error, of which ruLake does not know the kind.
+        let through_plan =
+            std::error::Error::source(&error).and_then(|source| source.downcast_ref::<DataFusionError>());
+        let kind = through_plan.map_or_else(|| lake_kind(error.kind()), |inner| classify(inner).0);
+        Self { kind, message: error.to_string(), source: Some(Box::new(error)) }
     }
 }
 
@@ -90,39 +94,41 @@ impl From<ruvector_embed::Error> for Error {
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
-        let root = error.find_root();
-        let (kind, message) = match root {
-            DataFusionError::External(inner) => match (inner.downcast_ref(), inner.downcast_ref()) {
-                (Some(lake), _) => {
-                    let lake: &ruvector_rulake::Error = lake;
-                    (lake_kind(lake.kind()), lake.to_string())
-                }
-                (_, Some(embed)) => {
-                    let embed: &ruvector_embed::Error = embed;
-                    (embed_kind(embed.kind()), embed.to_string())
-                }
-                _ => (ErrorKind::Internal, inner.to_string()),
-            },
-            // What the user wrote.
-            DataFusionError::Plan(message) if is_missing_table(message) => (ErrorKind::NotFound, message.clone()),
-            DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
-                (ErrorKind::InvalidInput, message.clone())
-            }
-            DataFusionError::SQL(inner, _) => (ErrorKind::InvalidInput, format!("SQL cannot be parsed: {inner}")),
-            DataFusionError::SchemaError(inner, _) if matches!(**inner, SchemaError::FieldNotFound { .. }) => {
-                (ErrorKind::NotFound, inner.to_string())
-            }
-            DataFusionError::SchemaError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
-            DataFusionError::NotImplemented(message) => (ErrorKind::NotSupported, message.clone()),
-            // What the data did.
-            DataFusionError::Execution(message) => (ErrorKind::InvalidInput, message.clone()),
-            DataFusionError::ArrowError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
-            DataFusionError::ResourcesExhausted(message) => (ErrorKind::ResourceExhausted, message.clone()),
-            DataFusionError::ObjectStore(inner) => (ErrorKind::Unavailable, inner.to_string()),
-            DataFusionError::ParquetError(inner) => (ErrorKind::Corrupt, inner.to_string()),
-            other => (ErrorKind::Internal, other.strip_backtrace()),
-        };
+        let (kind, message) = classify(&error);
         Self { kind, message, source: Some(Box::new(error)) }
+    }
+}
+
+/// The kind and the message of a DataFusion error, by what is at its root.
+fn classify(error: &DataFusionError) -> (ErrorKind, String) {
+    match error.find_root() {
+        DataFusionError::External(inner) => {
+            if let Some(lake) = inner.downcast_ref::<ruvector_rulake::Error>() {
+                (lake_kind(lake.kind()), lake.to_string())
+            } else if let Some(embed) = inner.downcast_ref::<ruvector_embed::Error>() {
+                (embed_kind(embed.kind()), embed.to_string())
+            } else {
+                (ErrorKind::Internal, inner.to_string())
+            }
+        }
+        // What the user wrote.
+        DataFusionError::Plan(message) if is_missing_table(message) => (ErrorKind::NotFound, message.clone()),
+        DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
+            (ErrorKind::InvalidInput, message.clone())
+        }
+        DataFusionError::SQL(inner, _) => (ErrorKind::InvalidInput, format!("SQL cannot be parsed: {inner}")),
+        DataFusionError::SchemaError(inner, _) => match **inner {
+            SchemaError::FieldNotFound { .. } => (ErrorKind::NotFound, inner.to_string()),
+            _ => (ErrorKind::InvalidInput, inner.to_string()),
+        },
+        DataFusionError::NotImplemented(message) => (ErrorKind::NotSupported, message.clone()),
+        // What the data did.
+        DataFusionError::Execution(message) => (ErrorKind::InvalidInput, message.clone()),
+        DataFusionError::ArrowError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
+        DataFusionError::ResourcesExhausted(message) => (ErrorKind::ResourceExhausted, message.clone()),
+        DataFusionError::ObjectStore(inner) => (ErrorKind::Unavailable, inner.to_string()),
+        DataFusionError::ParquetError(inner) => (ErrorKind::Corrupt, inner.to_string()),
+        other => (ErrorKind::Internal, other.strip_backtrace()),
     }
 }
 

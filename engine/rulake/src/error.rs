@@ -5,24 +5,25 @@ use deltalake::DeltaTableError;
 
 pub use ruvector_rabitq::{Error, ErrorKind, Result};
 
-/// Our error inside a DataFusion error, or a new one of the kind that fits.
+/// Our error inside a DataFusion error, or a new one of the kind that fits, with the DataFusion error as its source.
 pub fn from_datafusion(error: DataFusionError) -> Error {
-    match error.find_root() {
+    let (kind, message) = match error.find_root() {
         DataFusionError::External(inner) => {
-            if let Some(ours) = inner.downcast_ref::<Error>() {
-                return Error::new(ours.kind(), ours.to_string());
+            match (inner.downcast_ref::<Error>(), inner.downcast_ref::<DeltaTableError>()) {
+                (Some(ours), _) => (ours.kind(), ours.to_string()),
+                (_, Some(delta)) => (delta_kind(delta), delta.to_string()),
+                _ => (ErrorKind::Internal, inner.to_string()),
             }
-            if let Some(delta) = inner.downcast_ref::<DeltaTableError>() {
-                return Error::new(delta_kind(delta), delta.to_string());
-            }
-            Error::internal(inner.to_string())
         }
-        DataFusionError::Plan(message) => Error::invalid_input(message.clone()),
-        DataFusionError::ArrowError(inner, _) => Error::invalid_input(inner.to_string()),
-        DataFusionError::NotImplemented(message) => Error::not_supported(message.clone()),
-        DataFusionError::ObjectStore(inner) => Error::unavailable(inner.to_string()),
-        other => Error::internal(other.strip_backtrace()),
-    }
+        DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
+            (ErrorKind::InvalidInput, message.clone())
+        }
+        DataFusionError::ArrowError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
+        DataFusionError::NotImplemented(message) => (ErrorKind::NotSupported, message.clone()),
+        DataFusionError::ObjectStore(inner) => (ErrorKind::Unavailable, inner.to_string()),
+        other => (ErrorKind::Internal, other.strip_backtrace()),
+    };
+    Error::new(kind, message).with_source(error)
 }
 
 /// Our error as one that DataFusion carries.

@@ -2,7 +2,7 @@
 
 use ruvector_udfs::ErrorKind;
 
-use crate::support::Database;
+use crate::support::{Database, vector};
 
 /// `t`: ids 1..=5, x is NULL for 3. `keys`: 2, 4 and NULL.
 async fn database() -> Database {
@@ -40,7 +40,7 @@ async fn delete_deletes_what_the_predicate_says() {
         ("WHERE id > (SELECT max(k) FROM keys)", vec![1, 2, 3, 4]),
         ("WHERE id > (SELECT k FROM keys WHERE k = 99)", vec![1, 2, 3, 4, 5]),
         ("WHERE vec IS NULL", vec![1, 2, 3, 5]),
-        ("WHERE l2_distance(vec, [2.0, 0.0]) < 1.5", vec![4, 5]),
+        ("WHERE id IN (SELECT id FROM t WHERE l2_distance(vec, [2.0, 0.0]) < 1.5)", vec![4, 5]),
     ] {
         let database = database().await;
         let deleted = database.run(&format!("DELETE FROM t {predicate}")).await;
@@ -85,6 +85,19 @@ async fn vectors_are_updated_as_vectors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bound_vector_finds_the_rows_to_delete() {
+    let database = database().await;
+    let params = [vector(&[2.0, 0.0]), datafusion::scalar::ScalarValue::from(0.5_f32)];
+    database
+        .try_query("DELETE FROM t WHERE id IN (SELECT id FROM t WHERE l2_distance(vec, $1) < $2)", &params)
+        .await
+        .unwrap();
+    assert_eq!(database.ids("SELECT id FROM t ORDER BY id").await, [1, 3, 4, 5]);
+    database.try_query("UPDATE t SET vec = ? WHERE id = 4", &params[..1]).await.unwrap();
+    assert_eq!(database.ids("SELECT id FROM knn('t', [2.0, 0.0], 1)").await, [4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_done_exactly_is_refused_and_changes_nothing() {
     let database = database().await;
     for sql in [
@@ -93,6 +106,8 @@ async fn what_cannot_be_done_exactly_is_refused_and_changes_nothing() {
         "DELETE FROM t WHERE EXISTS (SELECT 1 FROM keys WHERE keys.k = t.id)",
         "DELETE FROM t WHERE x > (SELECT max(k) FROM keys WHERE keys.k < t.id)",
         "DELETE FROM t WHERE random() < 0.5",
+        "DELETE FROM t WHERE l2_distance(vec, [2.0, 0.0]) < 1.5",
+        "UPDATE t SET x = 1 WHERE l2_distance(vec, [2.0, 0.0]) < 1.5",
         "UPDATE t SET x = keys.k FROM keys WHERE keys.k = t.id",
         "UPDATE t SET x = 1 WHERE EXISTS (SELECT 1 FROM keys WHERE keys.k = t.id)",
         "UPDATE t SET x = CAST(random() * 10 AS BIGINT)",

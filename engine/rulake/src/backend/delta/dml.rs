@@ -1,10 +1,12 @@
 //! DELETE and UPDATE on a Delta table, by the Delta library's own operations.
 
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
+use deltalake::delta_datafusion::expr::fmt_expr_to_sql;
 
 use super::DeltaBackend;
 use crate::backend::Snapshot;
-use crate::error::{Error, Result, from_delta};
+use crate::error::{Error, Result, from_datafusion, from_delta};
 
 /// A column and the expression of its new value.
 pub type Assignment = (String, Expr);
@@ -12,7 +14,8 @@ pub type Assignment = (String, Expr);
 impl DeltaBackend {
     /// Deletes the rows that `predicate` holds for (all of them, if there is none) and returns their number.
     ///
-    /// The predicate must be deterministic and free of subqueries; its columns are those of the stored schema.
+    /// The predicate must be deterministic, simplified (the library simplifies it before it writes it into the log) and
+    /// free of subqueries; its columns are those of the stored schema.
     ///
     /// # Errors
     /// `NotFound`; `InvalidInput`; `Unavailable` if a concurrent writer won. Nothing is changed on error.
@@ -21,7 +24,7 @@ impl DeltaBackend {
         let rows_before = snapshot.num_rows();
         let mut delete = snapshot.table().clone().delete();
         if let Some(predicate) = predicate {
-            delete = delete.with_predicate(predicate);
+            delete = delete.with_predicate(recordable(predicate)?);
         }
         let (table, metrics) = delete.await.map_err(from_delta)?;
         if let Some(rows) = metrics.num_deleted_rows {
@@ -45,7 +48,7 @@ impl DeltaBackend {
         let snapshot = self.delta_snapshot(collection).await?;
         let mut update = snapshot.table().clone().update();
         if let Some(predicate) = predicate {
-            update = update.with_predicate(predicate);
+            update = update.with_predicate(recordable(predicate)?);
         }
         for (column, value) in assignments {
             update = update.with_update(column, value);
@@ -53,4 +56,25 @@ impl DeltaBackend {
         let (_, metrics) = update.await.map_err(from_delta)?;
         Ok(metrics.num_updated_rows as u64)
     }
+}
+
+/// The predicate, if the library can write it into the log: it panics on what it cannot write, constant vectors included.
+fn recordable(predicate: Expr) -> Result<Expr> {
+    let mut parts = Vec::new();
+    predicate
+        .apply(|part| {
+            parts.push(part.clone());
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .map_err(from_datafusion)?;
+    // Innermost first: it panics where a part of a function's arguments cannot be written.
+    for part in parts.iter().rev() {
+        fmt_expr_to_sql(part).map_err(|_| {
+            Error::not_supported(format!(
+                "DELETE or UPDATE by a predicate with {part}: select the keys of the rows in a subquery that stands alone, \
+                 as in WHERE id IN (SELECT id ...)"
+            ))
+        })?;
+    }
+    Ok(predicate)
 }

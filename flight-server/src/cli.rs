@@ -150,7 +150,10 @@ fn run_sql(args: SqlArgs) -> Result<(), String> {
         Some(url) => runtime.block_on(Target::connect(&url))?,
         None => Target::embedded(runtime.block_on(open(&runtime, args.engine.config()))?),
     };
-    shell::run(&runtime, target, source, args.format)
+    let done = shell::run(&runtime, target, source, args.format);
+    // A statement that was interrupted may still be on its way to the next point where it can stop.
+    runtime.shutdown_background();
+    done
 }
 
 async fn open(runtime: &Runtime, config: EngineConfig) -> Result<Arc<Engine>, String> {

@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 pub(crate) use output::Format;
@@ -35,7 +35,9 @@ pub(crate) enum Source {
 /// # Errors
 /// The first error, where statements come as text; a person sees errors and goes on.
 pub(crate) fn run(runtime: &Runtime, target: Target, source: Source, format: Format) -> Result<(), String> {
-    let shell = Shell { runtime, target, format };
+    let console = Builder::new_current_thread().enable_all().build();
+    let console = console.map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
+    let shell = Shell { runtime, console, target, format };
     match source {
         Source::Text(sql) => shell.run_script(&sql),
         Source::Terminal if io::stdin().is_terminal() => repl::run(shell),
@@ -58,7 +60,10 @@ fn read_stdin() -> Result<String, String> {
 }
 
 struct Shell<'a> {
+    /// Where statements run.
     runtime: &'a Runtime,
+    /// Where the shell waits for them, and for Ctrl-C: a statement may keep all threads of the other one busy.
+    console: Runtime,
     target: Target,
     format: Format,
 }
@@ -83,7 +88,7 @@ impl Shell<'_> {
         let (target, format) = (self.target.clone(), self.format);
         // On the runtime's own threads, which have the stack that planning needs.
         let statement = self.runtime.spawn(async move { output::print(target.execute(&sql).await?, format).await });
-        let shown = self.runtime.block_on(unless_interrupted(statement))?;
+        let shown = self.console.block_on(unless_interrupted(statement))?;
         Ok((shown, start.elapsed()))
     }
 }

@@ -71,12 +71,13 @@ pub(crate) fn stored_types(schema: &Schema) -> Result<SchemaRef> {
 /// Runs DROP TABLE.
 pub(crate) async fn drop_table(engine: &Engine, drop: DropTable) -> Result<()> {
     let table = engine.main_table(&drop.name)?;
-    let data_ref = match engine.main().snapshot(&table).await {
-        Ok(snapshot) => snapshot.data_ref().to_owned(),
+    // By its name alone: a table that cannot be read can be dropped.
+    let data_ref = engine.main().data_ref(&table)?;
+    match engine.main().drop(&table).await {
+        Ok(()) => {}
         Err(e) if drop.if_exists && e.kind() == ruvector_rulake::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e.into()),
-    };
-    engine.main().drop(&table).await?;
+    }
     engine.indexes().remove_table(MAIN, &table)?;
     engine.lake().forget(&data_ref);
     Ok(())
@@ -95,7 +96,7 @@ pub(crate) async fn create_index(engine: &Engine, state: &SessionState, create: 
         return refuse("INCLUDE");
     }
     let name = match &create.name {
-        Some(name) => table_reference(name).table().to_owned(),
+        Some(name) => engine.main_table(&table_reference(name))?,
         None => return Err(Error::invalid_input("CREATE INDEX needs a name: CREATE INDEX name ON table (column)")),
     };
     let table = engine.main_table(&table_reference(&create.table_name))?;
@@ -108,7 +109,7 @@ pub(crate) async fn create_index(engine: &Engine, state: &SessionState, create: 
     let snapshot = engine.main().snapshot(&table).await?;
     let spec = index_spec(create)?;
     if snapshot.schema().field_with_name(&spec.column).is_err() {
-        return Err(Error::invalid_input(format!("table {table} has no column {}", spec.column)));
+        return Err(Error::new(ErrorKind::NotFound, format!("table {table} has no column {}", spec.column)));
     }
     engine.lake().entry(&snapshot, &spec, &state.task_ctx(), None).await?;
     engine.indexes().add(IndexDefinition { name, backend: MAIN.to_owned(), table, spec })?;
@@ -174,12 +175,13 @@ fn number(value: &SqlExpr) -> Result<u64> {
 
 /// Runs DROP INDEX.
 pub(crate) fn drop_indexes(engine: &Engine, names: &[ObjectName], if_exists: bool) -> Result<()> {
-    for name in names {
-        let name = table_reference(name).table().to_owned();
-        if engine.indexes().find(MAIN, &name).is_none() && if_exists {
-            continue;
-        }
-        engine.indexes().remove(MAIN, &name)?;
+    let names = names.iter().map(|name| engine.main_table(&table_reference(name))).collect::<Result<Vec<_>>>()?;
+    let exists = |name: &String| engine.indexes().find(MAIN, name).is_some();
+    if let Some(missing) = names.iter().find(|name| !exists(name)).filter(|_| !if_exists) {
+        return Err(Error::new(ErrorKind::NotFound, format!("no such index: {missing}")));
+    }
+    for name in names.iter().filter(|name| exists(name)) {
+        engine.indexes().remove(MAIN, name)?;
     }
     Ok(())
 }

@@ -71,6 +71,8 @@ fn prepare(statement: &mut DfStatement) -> Result<()> {
             }
         }
         DfStatement::Explain(explain) => prepare(&mut explain.statement),
+        // It would write anywhere that this process may, files of tables included.
+        DfStatement::CopyTo(_) => Err(Error::not_supported("COPY is not supported")),
         _ => Ok(()),
     }
 }
@@ -91,11 +93,16 @@ fn number_placeholders(sql: &str) -> Result<String> {
     }
     let (mut out, mut next) = (String::with_capacity(sql.len() + marks.len()), 0);
     let (mut line, mut column) = (1, 1);
-    for c in sql.chars() {
+    let mut chars = sql.chars().peekable();
+    while let Some(c) = chars.next() {
         let here = marks.get(next).is_some_and(|mark| (mark.line, mark.column) == (line, column));
         if here {
             next += 1;
             out.push_str(&format!("${next}"));
+            // `?AND` is two tokens, `$1AND` would be one.
+            if chars.peek().is_some_and(|following| following.is_alphanumeric() || *following == '_') {
+                out.push(' ');
+            }
         } else {
             out.push(c);
         }
@@ -127,6 +134,10 @@ fn refuse_ignored_clauses(statement: &Statement) -> Result<()> {
         Statement::Update(Update { order_by, .. }) if !order_by.is_empty() => refuse("UPDATE ... ORDER BY"),
         Statement::Update(Update { table, .. }) if !table.joins.is_empty() => refuse("UPDATE of a join"),
         Statement::Update(Update { or: Some(_), .. }) => refuse("UPDATE OR ..."),
+        Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. } => {
+            refuse("PREPARE, EXECUTE or DEALLOCATE in SQL, where parameters are bound with the statement,")
+        }
+        Statement::Copy { .. } => refuse("COPY"),
         Statement::Insert(insert) if insert.on.is_some() => refuse("INSERT ... ON CONFLICT"),
         Statement::Insert(insert) if insert.returning.is_some() => refuse("INSERT ... RETURNING"),
         _ => Ok(()),
@@ -157,7 +168,14 @@ impl VisitorMut for KnnTables {
         });
         if let Some(table) = table {
             match table_name(table) {
-                Ok(Some(name)) => *table = SqlExpr::Subquery(select_all(name)),
+                Ok(Some(name)) => match select_all(&name) {
+                    Some(query) => *table = SqlExpr::Subquery(query),
+                    None => {
+                        let message =
+                            format!("knn() argument table: write \"{name}\" in double quotes: it is a keyword");
+                        return ControlFlow::Break(Error::invalid_input(message));
+                    }
+                },
                 Ok(None) => {}
                 Err(e) => return ControlFlow::Break(e),
             }
@@ -206,6 +224,7 @@ mod tests {
         assert_eq!(number_placeholders(sql).unwrap(), "SELECT 'a?', \"b?\" -- ?\nFROM t WHERE x = $1 AND y = $2");
         assert_eq!(number_placeholders("SELECT ?\n, ?").unwrap(), "SELECT $1\n, $2");
         assert_eq!(number_placeholders("SELECT 'ä', ?").unwrap(), "SELECT 'ä', $1");
+        assert_eq!(number_placeholders("a=?AND b=?").unwrap(), "a=$1 AND b=$2");
         assert_eq!(number_placeholders("SELECT ?, $1").unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::{DFSchema, DataFusionError, Result, plan_datafusion_err, plan_err};
+use datafusion::common::{DFSchema, DataFusionError, Result, not_impl_err, plan_datafusion_err, plan_err};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
@@ -50,6 +50,10 @@ impl RelationPlanner for KnnPlanner {
     ) -> Result<RelationPlanning> {
         match relation {
             TableFactor::Table { name, alias, args: Some(args), .. } if is_knn(&name) => {
+                if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) {
+                    // They would stand between the relation and its WHERE, which would then filter the answer.
+                    return not_impl_err!("column aliases on knn(): name the columns in the SELECT list");
+                }
                 let plan = plan_knn(args, context)?;
                 Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
             }
@@ -316,12 +320,12 @@ pub(crate) fn positive(value: Expr, name: &str) -> Result<usize> {
     }
 }
 
-/// `SELECT * FROM table`, as [`plan_table`] sees through it.
-pub(crate) fn select_all(table: ObjectName) -> Box<Query> {
+/// `SELECT * FROM table`, as [`plan_table`] sees through it; `None` if the name means something else after FROM.
+pub(crate) fn select_all(table: &ObjectName) -> Option<Box<Query>> {
     use datafusion::sql::sqlparser::{ast::Statement, dialect::GenericDialect, parser::Parser};
     let sql = format!("SELECT * FROM {table}");
     match Parser::parse_sql(&GenericDialect {}, &sql).map(|mut statements| statements.pop()) {
-        Ok(Some(Statement::Query(query))) => query,
-        _ => unreachable!("an object name prints as what it was parsed from"),
+        Ok(Some(Statement::Query(query))) => Some(query),
+        _ => None,
     }
 }

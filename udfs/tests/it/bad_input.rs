@@ -54,6 +54,16 @@ async fn bad_searches_say_what_is_wrong() {
             ("SELECT l2_distance(vec, [1.0]) FROM docs", ErrorKind::InvalidInput, vec!["expected 3", "got 1"]),
             ("SELECT l2_distance(a, vec) FROM two, docs", ErrorKind::InvalidInput, vec!["dimensions"]),
             ("SELECT l2_distance(body, vec) FROM docs", ErrorKind::InvalidInput, vec!["Utf8"]),
+            ("SELECT * FROM knn('unnest', [1.0], 1)", ErrorKind::InvalidInput, vec!["unnest"]),
+            (
+                "SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 1) AS n(a, b, c, d)",
+                ErrorKind::NotSupported,
+                vec!["aliases"],
+            ),
+            ("COPY docs TO '/tmp/docs.parquet'", ErrorKind::NotSupported, vec!["COPY"]),
+            ("EXPLAIN ANALYZE COPY docs TO '/tmp/docs.parquet'", ErrorKind::NotSupported, vec!["COPY"]),
+            ("PREPARE p AS INSERT INTO docs VALUES (1)", ErrorKind::NotSupported, vec!["PREPARE"]),
+            ("EXECUTE p", ErrorKind::NotSupported, vec!["EXECUTE"]),
             ("SELEKT 1", ErrorKind::InvalidInput, vec!["parsed"]),
         ] {
             let (got, message) = database.error(sql).await;
@@ -87,6 +97,7 @@ async fn bad_writes_leave_the_table_as_it_was() {
         ("CREATE TABLE bad AS SELECT id, vec, 1 / (id - 2) AS x FROM docs", vec!["ivide by zero"]),
         ("DROP TABLE nowhere", vec!["nowhere"]),
         ("DROP INDEX nowhere", vec!["nowhere"]),
+        ("DROP INDEX hot.i", vec!["hot"]),
     ] {
         let (_, message) = database.error(sql).await;
         for part in parts {
@@ -97,4 +108,33 @@ async fn bad_writes_leave_the_table_as_it_was() {
     let tables = database.query("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'main'").await;
     assert_eq!(crate::support::ids(&tables), [3], "docs, plain, two");
     assert!(database.engine.declared_indexes().is_empty());
+}
+
+async fn in_folder(data: &std::path::Path) -> Database {
+    Database::open(ruvector_udfs::EngineConfig { data_dir: Some(data.to_owned()), ..Default::default() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_create_leaves_a_folder_that_was_there() {
+    let data = tempfile::tempdir().unwrap();
+    let database = in_folder(data.path()).await;
+    let mine = data.path().join("images");
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::write(mine.join("a.png"), b"mine").unwrap();
+    let (_, message) = database.error("CREATE TABLE images AS SELECT 1 / (a - 1) AS x FROM (VALUES (1)) AS v(a)").await;
+    assert!(message.contains("ivide by zero"), "{message}");
+    assert_eq!(std::fs::read(mine.join("a.png")).unwrap(), b"mine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_cannot_be_read_can_be_dropped() {
+    let data = tempfile::tempdir().unwrap();
+    let database = in_folder(data.path()).await;
+    database.run("CREATE TABLE torn (id BIGINT)").await;
+    std::fs::write(data.path().join("torn/_delta_log/00000000000000000000.json"), b"{").unwrap();
+    let fresh = in_folder(data.path()).await;
+    assert!(fresh.try_query("SELECT * FROM torn", &[]).await.is_err());
+    fresh.run("DROP TABLE torn").await;
+    fresh.run("CREATE TABLE torn (id BIGINT)").await;
+    assert!(fresh.ids("SELECT id FROM torn").await.is_empty());
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::interleave_record_batch;
@@ -40,8 +41,7 @@ impl LocalBackend {
     pub fn put(&self, collection: &str, schema: SchemaRef, batches: &[RecordBatch]) -> Result<()> {
         let batches = batches.iter().map(|batch| conform(batch, &schema)).collect::<Result<Vec<_>>>()?;
         let mut collections = self.collections.write();
-        let version = collections.get(collection).map_or(0, |known| known.version + 1);
-        let snapshot = LocalSnapshot::new(&self.id, collection, schema, batches, version);
+        let snapshot = LocalSnapshot::new(&self.id, collection, schema, batches);
         collections.insert(collection.to_owned(), Arc::new(snapshot));
         Ok(())
     }
@@ -56,7 +56,7 @@ impl LocalBackend {
         let mut batches = known.batches.clone();
         batches.push(conform(batch, &known.schema)?);
         RowAddress::base(batches.len())?;
-        let snapshot = LocalSnapshot::new(&self.id, collection, Arc::clone(&known.schema), batches, known.version + 1);
+        let snapshot = LocalSnapshot::new(&self.id, collection, Arc::clone(&known.schema), batches);
         collections.insert(collection.to_owned(), Arc::new(snapshot));
         Ok(())
     }
@@ -97,16 +97,17 @@ impl Backend for LocalBackend {
 #[derive(Debug)]
 struct LocalSnapshot {
     data_ref: String,
-    version: u64,
     generation: Generation,
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
 }
 
 impl LocalSnapshot {
-    fn new(backend: &str, collection: &str, schema: SchemaRef, batches: Vec<RecordBatch>, version: u64) -> Self {
+    /// Generations count for the whole process: a collection that was removed and made again is another one.
+    fn new(backend: &str, collection: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let data_ref = format!("memory://{backend}/{collection}");
-        Self { data_ref, version, generation: Generation::Number(version), schema, batches }
+        Self { data_ref, generation: Generation::Number(NEXT.fetch_add(1, Ordering::Relaxed)), schema, batches }
     }
 }
 

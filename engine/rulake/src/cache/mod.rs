@@ -217,7 +217,7 @@ impl RuLake {
         }
     }
 
-    /// Forgets the entries over `data_ref`, and their files.
+    /// Forgets the entries over `data_ref`. Their files go with the collection's folder.
     pub fn forget(&self, data_ref: &str) {
         self.entries.lock().retain(|slot, _| slot.data_ref != data_ref);
     }

@@ -20,6 +20,7 @@ use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use object_store::{ObjectStore, ObjectStoreExt};
 use parking_lot::Mutex;
+use tokio::sync::RwLock;
 use url::Url;
 
 use crate::backend::{Backend, Snapshot};
@@ -39,6 +40,8 @@ pub struct DeltaBackend {
     id: String,
     root: PathBuf,
     loaded: Mutex<HashMap<String, Loaded>>,
+    /// Changes of a table share its lock; making and dropping it are alone. Readers need none: they pin a version.
+    locks: Mutex<HashMap<String, Arc<RwLock<()>>>>,
 }
 
 /// The newest state seen of a table.
@@ -64,7 +67,7 @@ impl DeltaBackend {
             |e| Error::invalid_input("data folder cannot be used").with("path", root.display()).with("reason", e);
         std::fs::create_dir_all(root).map_err(refused)?;
         let root = root.canonicalize().map_err(refused)?;
-        Ok(Self { id: id.into(), root, loaded: Mutex::default() })
+        Ok(Self { id: id.into(), root, loaded: Mutex::default(), locks: Mutex::default() })
     }
 
     /// Creates an empty table.
@@ -72,6 +75,7 @@ impl DeltaBackend {
     /// # Errors
     /// `AlreadyExists`; `InvalidInput` for a name or a schema that a table cannot have.
     pub async fn create(&self, collection: &str, schema: &SchemaRef) -> Result<()> {
+        let _alone = self.lock(collection).write_owned().await;
         let location = self.vacant(collection, schema)?;
         let stored: StructType = stored_schema(schema)
             .as_ref()
@@ -99,6 +103,7 @@ impl DeltaBackend {
     /// `NotFound` if there is none.
     pub async fn drop(&self, collection: &str) -> Result<()> {
         let folder = self.folder(collection)?;
+        let _alone = self.lock(collection).write_owned().await;
         if !self.exists(collection) {
             return Err(self.not_found(collection));
         }
@@ -150,6 +155,19 @@ impl DeltaBackend {
         let loaded = Loaded { snapshot: Arc::clone(&snapshot), identity };
         self.loaded.lock().insert(collection.to_owned(), loaded);
         Ok(snapshot)
+    }
+
+    /// The URI of a table's bytes of record, whether or not there is one.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a name that no table can have.
+    pub fn data_ref(&self, collection: &str) -> Result<String> {
+        Ok(self.url(collection)?.to_string())
+    }
+
+    /// The lock of a table, within this process.
+    fn lock(&self, collection: &str) -> Arc<RwLock<()>> {
+        Arc::clone(self.locks.lock().entry(collection.to_owned()).or_default())
     }
 
     /// Where a new table of that name and schema would go.

@@ -258,6 +258,16 @@ impl DeltaSnapshot {
         file.physical_rows.get_or_try_init(read).await.copied()
     }
 
+    /// The number of rows, also where the log does not say it.
+    pub(super) async fn count_rows(&self) -> Result<u64> {
+        let mut rows = 0;
+        for (ordinal, file) in self.files.iter().enumerate() {
+            let deleted = file.live.as_ref().map_or(0, |live| live.iter().filter(|keep| !**keep).count());
+            rows += self.physical_rows(ordinal).await?.saturating_sub(deleted) as u64;
+        }
+        Ok(rows)
+    }
+
     /// Our error for one met while reading files: readers drop the cause, so the files are looked at again.
     async fn why(&self, ordinals: &[usize], error: DataFusionError) -> Error {
         let store = self.log_store().object_store(None);

@@ -30,6 +30,7 @@ impl DeltaBackend {
     /// `NotFound`; `InvalidInput` if the rows do not fit; `Unavailable` if a concurrent writer won. Nothing is written
     /// on error.
     pub async fn append(&self, collection: &str, data: SendableRecordBatchStream) -> Result<u64> {
+        let _shared = self.lock(collection).read_owned().await;
         let snapshot = self.delta_snapshot(collection).await?;
         let schema = crate::backend::Snapshot::schema(snapshot.as_ref());
         let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
@@ -47,18 +48,22 @@ impl DeltaBackend {
         schema: SchemaRef,
         data: SendableRecordBatchStream,
     ) -> Result<u64> {
+        let _alone = self.lock(collection).write_owned().await;
         let location = self.vacant(collection, &schema)?;
-        // The library opens the folder before it writes to it.
-        std::fs::create_dir_all(&location.folder).map_err(|e| {
-            Error::unavailable("table folder cannot be made").with("table", collection).with("reason", e)
-        })?;
+        // The library opens the folder before it writes to it. A folder that is there is somebody's, and stays.
+        let made = std::fs::create_dir(&location.folder);
+        if let Err(e) = &made
+            && e.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(Error::unavailable("table folder cannot be made").with("table", collection).with("reason", e));
+        }
         let table = DeltaTableBuilder::from_url(location.url).and_then(DeltaTableBuilder::build).map_err(from_delta)?;
         let builder = WriteBuilder::new(table.log_store(), None)
             .with_save_mode(SaveMode::ErrorIfExists)
             .with_table_name(collection);
         let written = write(builder, schema, data).await;
-        if written.is_err() && !self.exists(collection) {
-            // Files that no commit names; the table was never there.
+        if written.is_err() && made.is_ok() && !self.exists(collection) {
+            // Files that no commit names, in a folder of our own; the table was never there.
             let _ = std::fs::remove_dir_all(&location.folder);
         }
         written
@@ -69,6 +74,7 @@ impl DeltaBackend {
     /// # Errors
     /// As [`DeltaBackend::append`].
     pub async fn overwrite(&self, collection: &str, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
+        let _shared = self.lock(collection).read_owned().await;
         let snapshot = self.delta_snapshot(collection).await?;
         let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
         let builder = WriteBuilder::new(snapshot.table().log_store(), Some(state))

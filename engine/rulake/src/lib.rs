@@ -2,7 +2,7 @@
 //!
 //! It is a library that pins a state of a collection, builds an index over one of its vector columns once, seals the
 //! index with a witness of what it was built from, and hands it out for as long as the witness holds.
-//! It is not a store of record (vectors belong to a [`Backend`](backend::Backend)) and it knows no SQL.
+//! It is not a store of record (vectors belong to a [`Backend`]) and it knows no SQL.
 
 #![forbid(unsafe_code)]
 

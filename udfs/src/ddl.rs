@@ -7,7 +7,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CreateIndex, Expr as SqlExpr, ObjectName, UnaryOperator, Value};
-use ruvector_rulake::{Backend, IndexSpec};
+use ruvector_rulake::{Backend, IndexKind, IndexSpec};
 
 use crate::catalog::MAIN;
 use crate::engine::Engine;
@@ -135,19 +135,35 @@ fn index_spec(create: &CreateIndex) -> Result<IndexSpec> {
         match left.to_string().to_lowercase().as_str() {
             "metric" => spec.metric = text(right)?.parse()?,
             "seed" => spec.seed = number(right)?,
-            "rerank_factor" => {
-                spec.rerank_factor = usize::try_from(number(right)?)
-                    .map_err(|_| Error::invalid_input(format!("rerank_factor is too large: {right}")))?;
-            }
+            "rerank_factor" => spec.rerank_factor = size("rerank_factor", right)?,
+            "nlist" => spec.nlist = Some(number_of_lists("nlist", right)?),
+            "nprobe" => spec.nprobe = Some(number_of_lists("nprobe", right)?),
             other => {
-                let known = "metric, seed, rerank_factor";
+                let known = "metric, seed, rerank_factor, nlist, nprobe";
                 return Err(Error::invalid_input(format!(
                     "no such index option: expected one of {known}, got {other}"
                 )));
             }
         }
     }
+    if spec.kind != IndexKind::IvfRabitq && (spec.nlist.is_some() || spec.nprobe.is_some()) {
+        return Err(Error::invalid_input(format!(
+            "nlist and nprobe are options of an index with lists: expected USING ivf_rabitq, got {}",
+            spec.kind
+        )));
+    }
     Ok(spec)
+}
+
+fn size(name: &str, value: &SqlExpr) -> Result<usize> {
+    usize::try_from(number(value)?).map_err(|_| Error::invalid_input(format!("{name} is too large: {value}")))
+}
+
+fn number_of_lists(name: &str, value: &SqlExpr) -> Result<usize> {
+    match size(name, value)? {
+        0 => Err(Error::invalid_input(format!("{name} is out of range: expected at least 1, got 0"))),
+        lists => Ok(lists),
+    }
 }
 
 fn text(value: &SqlExpr) -> Result<String> {

@@ -49,6 +49,8 @@ struct StoredIndex {
     metric: String,
     seed: u64,
     rerank_factor: usize,
+    nlist: Option<usize>,
+    nprobe: Option<usize>,
 }
 
 impl IndexCatalog {
@@ -141,6 +143,8 @@ fn serialise(definitions: &[IndexDefinition]) -> Result<Vec<u8>> {
         metric: index.spec.metric.to_string(),
         seed: index.spec.seed,
         rerank_factor: index.spec.rerank_factor,
+        nlist: index.spec.nlist,
+        nprobe: index.spec.nprobe,
     };
     let catalog = StoredCatalog { format_version: FORMAT_VERSION, indexes: definitions.iter().map(stored).collect() };
     serde_json::to_vec_pretty(&catalog)
@@ -161,6 +165,8 @@ fn parse(bytes: &[u8]) -> Result<Vec<IndexDefinition>> {
             kind: index.kind.parse::<IndexKind>()?,
             seed: index.seed,
             rerank_factor: index.rerank_factor,
+            nlist: index.nlist,
+            nprobe: index.nprobe,
             ..IndexSpec::new(index.column)
         };
         Ok(IndexDefinition { name: index.name, backend: index.backend, table: index.table, spec })

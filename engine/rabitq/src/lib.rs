@@ -57,9 +57,10 @@ mod test_data;
 
 pub use error::{Error, ErrorKind, Result};
 pub use index::{
-    Attributes, BuildParams, FlatF32Index, Hit, IndexKind, Progress, RabitqPlusIndex, SearchParams, VectorIndex,
+    Attributes, BuildParams, FlatF32Index, Hit, IndexKind, IvfRabitqIndex, Progress, RabitqAsymIndex, RabitqIndex,
+    RabitqPlusIndex, SearchParams, VectorIndex,
 };
 pub use kernel::{CpuFeatures, cpu_features};
 pub use metric::Metric;
-pub use persist::{load_any, save};
+pub use persist::load_any;
 pub use vector::{Dim, MAX_DIM, VectorBatch};

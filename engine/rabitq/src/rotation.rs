@@ -10,6 +10,8 @@
 //! explicit seed, so a file stores the seed, not the bits; (3) floats are added in one fixed order, so that the result
 //! is the same on every machine.
 
+use crate::kernel;
+
 /// Sequence of random words by Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 /// Written here, not taken from a crate: the words behind a seed are part of the file format.
 #[derive(Clone, Debug)]
@@ -37,7 +39,7 @@ const ROUNDS: usize = 4;
 const SIGN_BIT: u32 = 1 << 31;
 
 /// An orthogonal map from `dim` to `padded_dim` coordinates, chosen by a seed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rotation {
     dim: usize,
     padded_dim: usize,
@@ -74,55 +76,32 @@ impl Rotation {
         size_of_val(self.flips.as_slice())
     }
 
-    /// Writes the rotated `input` (`dim` values) to `output` (`padded_dim` values).
-    pub(crate) fn rotate(&self, input: &[f32], output: &mut [f32]) {
-        assert_eq!(input.len(), self.dim, "input of a rotation has `dim` values");
-        assert_eq!(output.len(), self.padded_dim, "output of a rotation has `padded_dim` values");
-        output[..self.dim].copy_from_slice(input);
-        output[self.dim..].fill(0.0);
+    /// Rotates the first `dim` of `padded_dim` values in place; what the others hold is lost.
+    pub(crate) fn rotate(&self, values: &mut [f32]) {
+        assert_eq!(values.len(), self.padded_dim, "a rotation works on `padded_dim` values");
+        values[self.dim..].fill(0.0);
+        let kernels = kernel::best();
         let scale = 1.0 / (self.window as f32).sqrt();
         let whole = self.window == self.padded_dim;
         for (round, flips) in self.flips.chunks_exact(self.padded_dim).enumerate() {
-            for (value, flip) in output.iter_mut().zip(flips) {
+            for (value, flip) in values.iter_mut().zip(flips) {
                 *value = f32::from_bits(value.to_bits() ^ flip);
             }
             let start = if round % 2 == 0 { 0 } else { self.padded_dim - self.window };
-            let window = &mut output[start..start + self.window];
-            hadamard(window);
+            let window = &mut values[start..start + self.window];
+            (kernels.hadamard)(window);
             window.iter_mut().for_each(|value| *value *= scale);
             if !whole {
-                let (left, right) = output.split_at_mut(self.padded_dim / 2);
-                butterfly(left, right);
+                let (left, right) = values.split_at_mut(self.padded_dim / 2);
+                for (x, y) in left.iter_mut().zip(right) {
+                    (*x, *y) = (*x + *y, *x - *y);
+                }
             }
         }
         if !whole {
             // Each of the four half steps made the vector longer by sqrt(2).
-            output.iter_mut().for_each(|value| *value *= 0.25);
+            values.iter_mut().for_each(|value| *value *= 0.25);
         }
-    }
-}
-
-/// Fast Hadamard transform in place, not normalised. The length is a power of two, at least [`PADDING`].
-fn hadamard(values: &mut [f32]) {
-    for eight in values.as_chunks_mut::<8>().0 {
-        let [a, b, c, d, e, f, g, h] = *eight;
-        let (a, b, c, d, e, f, g, h) = (a + b, a - b, c + d, c - d, e + f, e - f, g + h, g - h);
-        let (a, b, c, d, e, f, g, h) = (a + c, b + d, a - c, b - d, e + g, f + h, e - g, f - h);
-        *eight = [a + e, b + f, c + g, d + h, a - e, b - f, c - g, d - h];
-    }
-    let mut half = 8;
-    while half < values.len() {
-        for pair in values.chunks_exact_mut(2 * half) {
-            let (left, right) = pair.split_at_mut(half);
-            butterfly(left, right);
-        }
-        half *= 2;
-    }
-}
-
-fn butterfly(left: &mut [f32], right: &mut [f32]) {
-    for (x, y) in left.iter_mut().zip(right) {
-        (*x, *y) = (*x + *y, *x - *y);
     }
 }
 
@@ -143,7 +122,7 @@ mod tests {
     fn hadamard_is_the_matrix_of_signs() {
         let input: Vec<f32> = (0..64).map(|i| (i * i % 17) as f32).collect();
         let mut output = input.clone();
-        hadamard(&mut output);
+        (kernel::best().hadamard)(&mut output);
         for (row, &got) in output.iter().enumerate() {
             let sign = |column: usize| if (row & column).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
             let expected: f32 = input.iter().enumerate().map(|(column, x)| sign(column) * x).sum();
@@ -158,9 +137,7 @@ mod tests {
                 let rotation = Rotation::new(dim, seed);
                 let mut random = Random::new(seed ^ dim as u64);
                 let (a, b) = (random.gaussians(dim), random.gaussians(dim));
-                let mut rotated = [vec![0.0; rotation.padded_dim()], vec![0.0; rotation.padded_dim()]];
-                rotation.rotate(&a, &mut rotated[0]);
-                rotation.rotate(&b, &mut rotated[1]);
+                let rotated = [rotated(&rotation, &a), rotated(&rotation, &b)];
                 for (before, after) in [
                     (dot_f64(&a, &a), dot_f64(&rotated[0], &rotated[0])),
                     (dot_f64(&a, &b), dot_f64(&rotated[0], &rotated[1])),
@@ -176,11 +153,10 @@ mod tests {
     fn one_coordinate_is_spread_over_all() {
         for dim in [64, 384, 1000] {
             let rotation = Rotation::new(dim, 42);
-            let mut output = vec![0.0; rotation.padded_dim()];
             for axis in [0, dim / 2, dim - 1] {
                 let mut input = vec![0.0; dim];
                 input[axis] = 1.0;
-                rotation.rotate(&input, &mut output);
+                let output = rotated(&rotation, &input);
                 let l1: f32 = output.iter().map(|x| x.abs()).sum();
                 let cosine_to_code = l1 / (rotation.padded_dim() as f32).sqrt();
                 assert!(cosine_to_code > 0.6, "dim {dim} axis {axis}: {cosine_to_code}");
@@ -188,12 +164,18 @@ mod tests {
         }
     }
 
+    fn rotated(rotation: &Rotation, input: &[f32]) -> Vec<f32> {
+        let mut values = input.to_vec();
+        values.resize(rotation.padded_dim(), f32::NAN);
+        rotation.rotate(&mut values);
+        values
+    }
+
     #[test]
     fn bits_of_a_rotation_never_change() {
         let input: Vec<f32> = (0..100).map(|i| (i as f32) / 8.0 - 5.0).collect();
         let rotation = Rotation::new(100, 42);
-        let mut output = vec![0.0; 128];
-        rotation.rotate(&input, &mut output);
+        let output = rotated(&rotation, &input);
         let bytes: Vec<u8> = output.iter().flat_map(|x| x.to_le_bytes()).collect();
         assert_eq!(crc32fast::hash(&bytes), 3_840_831_864);
     }

@@ -81,6 +81,11 @@ impl<'a> VectorBatch<'a> {
         self.values
     }
 
+    /// Vector `row`.
+    pub fn row(&self, row: usize) -> &'a [f32] {
+        &self.values[row * self.dim.get()..][..self.dim.get()]
+    }
+
     /// The vectors in order.
     pub fn rows(&self) -> std::slice::ChunksExact<'a, f32> {
         self.values.chunks_exact(self.dim.get())

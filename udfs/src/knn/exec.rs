@@ -171,7 +171,8 @@ fn nearest_first(schema: SchemaRef) -> EquivalenceProperties {
 /// The distance as the metric's SQL function gives it.
 fn sql_distance(metric: Metric, distance: f32) -> f32 {
     match metric {
-        Metric::L2 => distance.sqrt(),
+        // The estimate of an index without originals may be below zero.
+        Metric::L2 => distance.max(0.0).sqrt(),
         Metric::InnerProduct | Metric::Cosine => distance,
     }
 }

@@ -316,7 +316,13 @@ pub(crate) fn positive(value: Expr, name: &str) -> Result<usize> {
     };
     match number.and_then(|number| usize::try_from(number).ok()) {
         Some(number) if number > 0 => Ok(number),
-        _ => plan_err!("knn() argument {name}: expected an integer of at least 1, got {value}"),
+        // A literal by itself: an expression would print its type too.
+        _ => match value {
+            Expr::Literal(literal, _) => {
+                plan_err!("knn() argument {name}: expected an integer of at least 1, got {literal}")
+            }
+            other => plan_err!("knn() argument {name}: expected an integer of at least 1, got {other}"),
+        },
     }
 }
 

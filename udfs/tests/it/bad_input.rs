@@ -32,7 +32,7 @@ async fn bad_searches_say_what_is_wrong() {
             (
                 "SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 0)",
                 ErrorKind::InvalidInput,
-                vec!["k", "at least 1", "got", "0"],
+                vec!["k", "at least 1", "got 0"],
             ),
             ("SELECT * FROM knn('docs', [1.0, 2.0, 3.0], -1)", ErrorKind::InvalidInput, vec!["k", "at least 1", "-1"]),
             ("SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 'x')", ErrorKind::InvalidInput, vec!["k", "at least 1"]),

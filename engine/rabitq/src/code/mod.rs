@@ -1,57 +1,89 @@
-//! RaBitQ codes: one bit per coordinate, an unbiased distance estimate, and a bound on its error.
+//! RaBitQ codes: one bit per coordinate, an unbiased distance estimate, and a bound on its error; and the same with four
+//! bits, for what the first estimate leaves.
 //!
-//! Source: Gao and Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound for Approximate
-//! Nearest Neighbor Search", SIGMOD 2024, arXiv:2405.12497; layout of the scan: André, Kermarrec and Le Scouarnec,
-//! "Cache locality is not enough: high-performance nearest neighbor search with product quantization fast scan",
-//! VLDB 2015.
+//! Sources: Gao and Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound for Approximate
+//! Nearest Neighbor Search", SIGMOD 2024, arXiv:2405.12497; Gao et al., "Practical and Asymptotically Optimal
+//! Quantization of High-Dimensional Vectors in Euclidean Space for Approximate Nearest Neighbor Search", SIGMOD 2025,
+//! arXiv:2409.09913 (more bits, and factors that fold the centroid in); layout of the scan: André, Kermarrec and Le
+//! Scouarnec, "Cache locality is not enough", VLDB 2015.
 //!
 //! ```text
-//! encode   r = P (o - mean);  code_i = [r_i >= 0];  keep three factors of (o, r, code)
-//! prepare  v = P (q - s mean);  tables of sums of 4 coordinates of v, in 8 bits
-//! estimate add + f_add * s + f_rescale * <x, v>,   <x, v> = step * (sum of table entries) - |v|_1 / 2
-//! bound    f_error * epsilon * |v|  +  |f_rescale| * epsilon * (deviation of the tables)  +  rounding
+//! x' = P (o - origin),  q' = P (q - origin)          origin: the mean for L2, nothing for the other metrics
+//! encode    r = x' - c';  code_i = [r_i >= 0];       c': the centroid of the vector's list, in small integers
+//!           keep three factors of (r, c', code)
+//! prepare   tables of sums of 4 coordinates of q', in 8 bits, once for all lists
+//! estimate  add + add_scale * f_add + f_rescale * <x, q'>,   <x, q'> = step * (sum of table entries) - |q'|_1 / 2
+//! bound     f_error * epsilon * |v|  +  |f_rescale| * epsilon * (deviation of the tables)  +  rounding
 //! ```
+//! With L2, `v = q' - c'`, `add = |v|^2`, `add_scale = 1`:
+//! ```text
+//! |o - q|^2 = |r|^2 + |v|^2 - 2 <r, v>,    <r, v> ~ (|r|^2 / <r, x>) (<x, q'> - <x, c'>)
+//! f_add = |r|^2 + 2 |r|^2 <x, c'> / <r, x>,    f_rescale = -2 |r|^2 / <r, x>
+//! ```
+//! With the inner product, and cosine as the inner product of vectors of length 1, `v = q' - s c'` with the `s` that
+//! makes `v` shortest, `add = -<q', c'>`, `add_scale = s`:
+//! ```text
+//! -<o, q> = -<c', q'> - <r, v> - s <r, c'>
+//! f_add = -<r, c'> + |r|^2 <x, c'> / <r, x>,    f_rescale = -|r|^2 / <r, x>
+//! ```
+//! `f_error` is the standard deviation of the estimate for a `v` of length 1:
+//! `|f_rescale| <r, x> sqrt((1 / cos(r, x)^2 - 1) / (padded_dim - 1)) / |r|`.
 //!
 //! | paper | here | meaning |
 //! |---|---|---|
 //! | `D` | `padded_dim` | coordinates of a code |
 //! | `P^-1` | [`Rotation`](crate::rotation::Rotation) | the random rotation |
-//! | `c` | `mean` | the centroid: one for all vectors |
 //! | `o_r`, `q_r` | `vector`, `query` | what the caller gave |
-//! | `o`, `\|\|o_r - c\|\|` | `residual`, `radius` | the rotated vector without the mean, not normalised; its length |
-//! | `x_b` | code | the bits |
-//! | `x_bar` | x | the vector a code stands for: every coordinate is -1/2 or +1/2, so its length is `sqrt(padded_dim) / 2` |
-//! | `<o_bar, o>` | `cosine_to_code` | how well a code points along its vector; 0.8 is typical |
+//! | `c` | `centroid` | rotated already, and relative to the origin |
+//! | `o`, `\|\|o_r - c\|\|` | `residual`, `radius` | the rotated vector without its centroid, not normalised; its length |
+//! | `x_b`, `x_u` | code | the bits |
+//! | `x_bar`, `x_cb` | x | the vector a code stands for: coordinates of size 1/2, or 1/2 to 15/2 with four bits |
+//! | `<o_bar, o>` | `cosine_to_code` | how well a code points along its vector; 0.8 is typical, 0.995 with four bits |
 //! | `epsilon_0` | `epsilon` | the width of the bound in standard deviations |
 //! | `q_u`, `B_q` | `tables`, 8 bits | the query as the scan reads it |
 //!
 //! We differ in: (1) a fast Hadamard rotation instead of a dense one, so encoding costs O(dim log dim); (2) the query
 //! stays in floats up to the tables, whose rounding is part of the bound, instead of 4-bit coordinates rounded at random:
 //! the same query gets the same answer; (3) nothing is normalised: lengths are folded into three factors per vector,
-//! computed in f64, the error rounded up; (4) inner product and cosine project the query off the mean instead of
-//! subtracting it, which tightens the bound (s above; Lance does the same); (5) cosine works on normalised copies.
+//! computed in f64, the error rounded up; (4) `s` above (Lance does the same); (5) centroids are vectors of small
+//! integers, so that lists are found by integer products, which are the same on every machine; (6) four-bit codes stand
+//! by themselves, sign included, and have one step for all vectors, that of a normal distribution.
 //!
-//! An estimate reads `padded_dim / 8 + 12` bytes per vector and allocates nothing.
+//! An estimate reads `padded_dim / 8 + 12` bytes per vector, `padded_dim / 2 + 12` with four bits, and allocates nothing.
 
-mod estimator;
+mod blocks;
+mod centroids;
+mod encoder;
+mod kmeans;
 mod quantizer;
+mod query;
+mod rows;
 
-pub(crate) use estimator::QueryCode;
-pub(crate) use quantizer::{CodeBlocks, Quantizer};
-
-/// Dimensions that share one lookup table.
-const GROUP_DIMS: usize = 4;
+pub(crate) use blocks::{CodeBlocks, block_bytes, set_lane};
+pub(crate) use centroids::{Centroids, NearestLists};
+pub(crate) use encoder::Encoder;
+pub(crate) use kmeans::{ASSIGN_CHUNK, train_centroids};
+pub(crate) use quantizer::Quantizer;
+pub(crate) use query::{ListTerms, QueryCode};
+pub(crate) use rows::{Rows, row_bytes};
 
 /// A squared length above this could overflow in f32 factors: such a vector is never estimated, always computed.
 const MAX_SQUARED_LENGTH: f64 = 1e34;
 
-/// Writes `vector` with length 1 to `output`; a zero vector stays zero.
-fn normalize(vector: &[f32], output: &mut [f32]) {
-    let length = crate::metric::dot_f64(vector, vector).sqrt();
-    let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
-    for (output, &value) in output.iter_mut().zip(vector) {
-        *output = (f64::from(value) * scale) as f32;
-    }
+/// A query of a squared length below this could underflow in f32: it is never estimated, unless it is zero.
+const MIN_SQUARED_LENGTH: f64 = 1e-60;
+
+/// What one vector has beside its bits; see the formulas above.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Factors {
+    pub(crate) add: f32,
+    pub(crate) rescale: f32,
+    pub(crate) error: f32,
+}
+
+impl Factors {
+    /// For a vector that a code says nothing about: its lower bound is minus infinity, so it is always computed.
+    const UNBOUNDED: Self = Self { add: 0.0, rescale: 0.0, error: f32::INFINITY };
 }
 
 /// Returns the nearest f32 that is not below `value`.

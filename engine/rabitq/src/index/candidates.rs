@@ -1,87 +1,89 @@
 use std::cmp::Ordering;
 
-use crate::kernel::BLOCK_LEN;
-
 /// A vector whose distance is not below `lower_bound`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Candidate {
     pub(super) lower_bound: f32,
-    pub(super) slot: u32,
+    pub(super) row: u32,
 }
 
 impl Candidate {
-    /// By bound, then by slot.
-    pub(super) fn compare(&self, other: &Self) -> Ordering {
-        self.lower_bound.total_cmp(&other.lower_bound).then(self.slot.cmp(&other.slot))
+    /// By bound, then by row.
+    fn compare(&self, other: &Self) -> Ordering {
+        self.lower_bound.total_cmp(&other.lower_bound).then(self.row.cmp(&other.row))
     }
 }
 
-/// Keeps the `len` candidates of smallest bound.
-///
-/// Not a heap: candidates are gathered and cut back to `len` once in a while, which costs a push next to nothing. The
-/// threshold is that of the last cut, so that some are gathered in vain.
+/// Candidates left for the end of a search: those whose bound is not above the distance of the last answer, and of the
+/// others as many as the floor of exact distances still asks for, nearest first.
 #[derive(Debug)]
-pub(super) struct SmallestBounds {
-    len: usize,
-    threshold: f32,
-    pool: Vec<Candidate>,
+pub(super) struct Pending {
+    candidates: Vec<Candidate>,
+    /// A bound above it is of no use to the floor.
+    floor_threshold: f32,
+    /// How many there may be before they are looked through.
+    cut_at: usize,
 }
 
-impl SmallestBounds {
-    /// `len` is at least 1.
-    pub(super) fn new(len: usize) -> Self {
-        Self { len, threshold: f32::INFINITY, pool: Vec::new() }
+/// Candidates that are not worth looking through.
+const FEW: usize = 512;
+
+impl Pending {
+    pub(super) fn new() -> Self {
+        Self { candidates: Vec::new(), floor_threshold: f32::INFINITY, cut_at: FEW }
     }
 
-    /// A bound that is not below it need not be pushed.
-    pub(super) fn threshold(&self) -> f32 {
-        self.threshold
+    pub(super) fn push(&mut self, lower_bound: f32, row: usize) {
+        self.candidates.push(Candidate { lower_bound, row: row as u32 });
     }
 
-    pub(super) fn push(&mut self, candidate: Candidate) {
-        self.pool.push(candidate);
-        if self.pool.len() >= self.len.saturating_add(self.len.max(BLOCK_LEN)) {
-            self.cut();
+    /// The bound above which a vector is of no use: neither to the answer, whose last distance is `threshold`, nor to
+    /// the floor, which asks for `needed` more.
+    pub(super) fn threshold(&mut self, threshold: f32, needed: usize) -> f32 {
+        if needed == 0 {
+            return threshold;
         }
-    }
-
-    /// The kept candidates, in no order.
-    pub(super) fn into_candidates(mut self) -> Vec<Candidate> {
-        self.cut();
-        self.pool
-    }
-
-    fn cut(&mut self) {
-        if self.pool.len() > self.len {
-            let (_, last, _) = self.pool.select_nth_unstable_by(self.len - 1, Candidate::compare);
-            self.threshold = last.lower_bound;
-            self.pool.truncate(self.len);
+        if self.candidates.len() >= self.cut_at {
+            self.cut(threshold, needed);
         }
+        threshold.max(self.floor_threshold)
     }
-}
 
-/// Returns the candidates whose bound is at most `threshold`, smallest first. An infinite bound is not a candidate.
-pub(super) fn candidates_within(lower_bounds: &[f32], threshold: f32) -> Vec<Candidate> {
-    let threshold = threshold.min(f32::MAX);
-    let mut candidates = Vec::new();
-    for (block, bounds) in lower_bounds.as_chunks::<BLOCK_LEN>().0.iter().enumerate() {
-        if any(bounds, |bound| bound <= threshold) {
-            let lanes = bounds.iter().enumerate().filter(|&(_, &bound)| bound <= threshold);
-            candidates.extend(lanes.map(|(lane, &lower_bound)| candidate(block, lane, lower_bound)));
+    fn cut(&mut self, threshold: f32, needed: usize) {
+        if self.candidates.len() > needed {
+            let (_, last, _) = self.candidates.select_nth_unstable_by(needed - 1, Candidate::compare);
+            self.floor_threshold = last.lower_bound;
+            let threshold = threshold.max(self.floor_threshold);
+            self.candidates.retain(|candidate| candidate.lower_bound <= threshold);
         }
+        self.cut_at = (2 * self.candidates.len()).max(FEW);
     }
-    candidates.sort_unstable_by(Candidate::compare);
-    candidates
-}
 
-/// The candidate in lane `lane` of block `block`.
-pub(super) fn candidate(block: usize, lane: usize, lower_bound: f32) -> Candidate {
-    Candidate { lower_bound, slot: (block * BLOCK_LEN + lane) as u32 }
-}
+    /// Forgets all, for another search.
+    pub(super) fn clear(&mut self) {
+        self.candidates.clear();
+        (self.floor_threshold, self.cut_at) = (f32::INFINITY, FEW);
+    }
 
-/// Whether any bound of a block passes. All are counted: that takes a few vector instructions, and most blocks have none.
-pub(super) fn any(bounds: &[f32; BLOCK_LEN], passes: impl Fn(f32) -> bool) -> bool {
-    bounds.iter().map(|&bound| u32::from(passes(bound))).sum::<u32>() > 0
+    /// The candidates of use: first the `needed` of smallest bound, then the others, in no order.
+    pub(super) fn useful(&mut self, threshold: f32, needed: usize) -> &[Candidate] {
+        let mut kept = 0;
+        if needed > 0 && needed < self.candidates.len() {
+            self.candidates.select_nth_unstable_by(needed, Candidate::compare);
+            kept = needed;
+        }
+        if needed < self.candidates.len() {
+            // Most are not: a loop without a branch is worth its lines.
+            let first = kept;
+            for i in first..self.candidates.len() {
+                let candidate = self.candidates[i];
+                self.candidates[kept] = candidate;
+                kept += usize::from(candidate.lower_bound <= threshold);
+            }
+            self.candidates.truncate(kept);
+        }
+        &self.candidates
+    }
 }
 
 #[cfg(test)]
@@ -90,33 +92,30 @@ mod tests {
     use crate::test_data::Random;
 
     #[test]
-    fn smallest_bounds_are_kept() {
+    fn what_the_floor_or_the_answer_needs_is_kept() {
         let mut random = Random::new(4);
-        for len in [1, 5, 40, 999, 1000, 2000, usize::MAX] {
-            let mut all: Vec<Candidate> =
-                (0..1000).map(|slot| Candidate { lower_bound: random.below(100) as f32, slot }).collect();
-            let mut smallest = SmallestBounds::new(len);
-            for &candidate in &all {
-                if candidate.lower_bound < smallest.threshold() {
-                    smallest.push(candidate);
+        for needed in [0, 1, 5, 40, 999, 1000, 2000] {
+            for threshold in [-1.0, 3.0, 50.0, f32::INFINITY] {
+                let all: Vec<Candidate> =
+                    (0..3000).map(|row| Candidate { lower_bound: random.below(1000) as f32, row }).collect();
+                let mut pending = Pending::new();
+                for candidate in &all {
+                    if candidate.lower_bound <= pending.threshold(threshold, needed) {
+                        pending.push(candidate.lower_bound, candidate.row as usize);
+                    }
                 }
+                let mut expected = all.clone();
+                expected.sort_unstable_by(Candidate::compare);
+                let mut rest = expected.split_off(needed);
+                rest.retain(|candidate| candidate.lower_bound <= threshold);
+                expected.append(&mut rest);
+                let mut useful = pending.useful(threshold, needed).to_vec();
+                let first = needed.min(useful.len());
+                useful[..first].sort_unstable_by(Candidate::compare);
+                assert_eq!(useful[..first], expected[..first], "needed {needed}, threshold {threshold}");
+                useful.sort_unstable_by(Candidate::compare);
+                assert_eq!(useful, expected, "needed {needed}, threshold {threshold}");
             }
-            let mut kept = smallest.into_candidates();
-            kept.sort_unstable_by(Candidate::compare);
-            all.sort_unstable_by(Candidate::compare);
-            all.truncate(len);
-            assert_eq!(kept, all, "len {len}");
         }
-    }
-
-    #[test]
-    fn candidates_come_smallest_first_and_infinite_ones_never() {
-        let mut bounds = [f32::INFINITY; 2 * BLOCK_LEN];
-        (bounds[3], bounds[40], bounds[41], bounds[60]) = (2.0, f32::NEG_INFINITY, 3.0, 2.0);
-        let slots = |threshold| -> Vec<u32> {
-            candidates_within(&bounds, threshold).iter().map(|candidate| candidate.slot).collect()
-        };
-        assert_eq!(slots(2.0), [40, 3, 60]);
-        assert_eq!(slots(f32::INFINITY), [40, 3, 60, 41]);
     }
 }

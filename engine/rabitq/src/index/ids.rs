@@ -1,14 +1,55 @@
-use roaring::{RoaringBitmap, RoaringTreemap};
+use std::collections::HashMap;
+
+use roaring::RoaringTreemap;
 
 use crate::error::{Error, Result};
-use crate::kernel::BLOCK_LEN;
 
-/// The ids of an index. A *slot* is the position of a vector: its row when the index was built.
-#[derive(Debug)]
-pub(crate) struct Ids {
-    ids: Vec<u64>,
-    /// Slots in the order of their ids; nothing if that is the order of slots.
-    by_id: Option<Vec<u32>>,
+/// The ids of an index, by row. A *row* is the position of a vector: the order they were given in, until one is removed
+/// and the last one takes its place.
+#[derive(Clone, Debug)]
+pub(crate) enum Ids {
+    /// The id is the row: nothing is stored.
+    Rows(usize),
+    /// Ascending, so that a row is found by halves.
+    Ascending(Vec<u64>),
+    /// Any order.
+    Mapped(Vec<u64>, RowMap),
+}
+
+/// The row of each id.
+#[derive(Clone, Debug)]
+pub(crate) struct RowMap {
+    rows: HashMap<u64, u32>,
+    /// The most it ever had room for. The map never gives memory back, but it no longer counts all places of ids that
+    /// were removed.
+    capacity: usize,
+}
+
+impl RowMap {
+    fn with_capacity(capacity: usize) -> Self {
+        let rows = HashMap::with_capacity(capacity);
+        Self { capacity: rows.capacity(), rows }
+    }
+
+    fn get(&self, id: u64) -> Option<usize> {
+        self.rows.get(&id).map(|&row| row as usize)
+    }
+
+    /// Returns the row that `id` had before.
+    fn insert(&mut self, id: u64, row: usize) -> Option<u32> {
+        let before = self.rows.insert(id, row as u32);
+        self.capacity = self.capacity.max(self.rows.capacity());
+        before
+    }
+
+    fn remove(&mut self, id: u64) {
+        self.rows.remove(&id);
+    }
+
+    /// A slot of the standard map and its byte of control; seven of eight slots may be in use.
+    fn memory_bytes(&self) -> usize {
+        (self.capacity * 8 / 7).next_power_of_two() * (size_of::<(u64, u32)>() + 1)
+    }
 }
 
 impl Ids {
@@ -17,143 +58,162 @@ impl Ids {
     /// # Errors
     /// `InvalidInput` if their number is not `num_vectors`, if two are equal, or if there are too many.
     pub(crate) fn new(ids: Option<Vec<u64>>, num_vectors: usize) -> Result<Self> {
-        if u32::try_from(num_vectors).is_err() {
-            return Err(Error::invalid_input("too many vectors for one index")
-                .with("expected", format_args!("at most {}", u32::MAX))
-                .with("got", num_vectors));
-        }
-        let ids = ids.unwrap_or_else(|| (0..num_vectors as u64).collect());
+        check_len(num_vectors)?;
+        let Some(ids) = ids else { return Ok(Self::Rows(num_vectors)) };
         if ids.len() != num_vectors {
             return Err(Error::invalid_input("number of ids differs from number of vectors")
                 .with("expected", num_vectors)
                 .with("got", ids.len()));
         }
         if ids.is_sorted_by(|a, b| a < b) {
-            return Ok(Self { ids, by_id: None });
+            return Ok(Self::Ascending(ids));
         }
-        let mut by_id: Vec<u32> = (0..ids.len() as u32).collect();
-        by_id.sort_unstable_by_key(|&slot| (ids[slot as usize], slot));
-        let equal = by_id.windows(2).find(|pair| ids[pair[0] as usize] == ids[pair[1] as usize]);
-        if let Some(&[first, second]) = equal {
-            return Err(Error::invalid_input("two vectors have one id")
-                .with("id", ids[first as usize])
-                .with("row", first)
-                .with("and row", second));
+        let mut rows = RowMap::with_capacity(ids.len());
+        for (row, &id) in ids.iter().enumerate() {
+            if let Some(first) = rows.insert(id, row) {
+                return Err(Error::invalid_input("two vectors have one id")
+                    .with("id", id)
+                    .with("row", first)
+                    .with("and row", row));
+            }
         }
-        Ok(Self { ids, by_id: Some(by_id) })
+        Ok(Self::Mapped(ids, rows))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ids.len()
+        match self {
+            Self::Rows(len) => *len,
+            Self::Ascending(ids) | Self::Mapped(ids, _) => ids.len(),
+        }
     }
 
-    pub(crate) fn as_slice(&self) -> &[u64] {
-        &self.ids
+    #[inline]
+    pub(crate) fn id(&self, row: usize) -> u64 {
+        match self {
+            Self::Rows(_) => row as u64,
+            Self::Ascending(ids) | Self::Mapped(ids, _) => ids[row],
+        }
     }
 
-    pub(crate) fn id(&self, slot: usize) -> u64 {
-        self.ids[slot]
+    pub(crate) fn row(&self, id: u64) -> Option<usize> {
+        match self {
+            Self::Rows(len) => usize::try_from(id).ok().filter(|row| row < len),
+            Self::Ascending(ids) => ids.binary_search(&id).ok(),
+            Self::Mapped(_, rows) => rows.get(id),
+        }
     }
 
-    pub(crate) fn slot(&self, id: u64) -> Option<usize> {
-        match &self.by_id {
-            None => self.ids.binary_search(&id).ok(),
-            Some(by_id) => {
-                let i = by_id.binary_search_by_key(&id, |&slot| self.ids[slot as usize]).ok()?;
-                Some(by_id[i] as usize)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
+        (0..self.len()).map(|row| self.id(row))
+    }
+
+    /// The ids, if they are stored.
+    pub(crate) fn stored(&self) -> Option<&[u64]> {
+        match self {
+            Self::Rows(_) => None,
+            Self::Ascending(ids) | Self::Mapped(ids, _) => Some(ids),
+        }
+    }
+
+    /// Checks that none of `new` is there already, or twice.
+    pub(crate) fn check_new(&self, new: &[u64]) -> Result<()> {
+        check_len(self.len().saturating_add(new.len()))?;
+        if let Some(id) = new.iter().find(|&&id| self.row(id).is_some()) {
+            return Err(Error::already_exists("the index has a vector of this id").with("id", id));
+        }
+        let mut sorted = new.to_vec();
+        sorted.sort_unstable();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::invalid_input("two vectors have one id").with("id", pair[0])),
+            None => Ok(()),
+        }
+    }
+
+    /// Appends ids that [`check_new`](Self::check_new) passed.
+    pub(crate) fn extend(&mut self, new: &[u64]) {
+        if let Self::Rows(len) = self {
+            if new.iter().enumerate().all(|(i, &id)| id == (*len + i) as u64) {
+                *len += new.len();
+                return;
             }
+            *self = Self::Ascending((0..*len as u64).collect());
+        }
+        if let Self::Ascending(ids) = self {
+            let last = ids.last().copied();
+            if new.is_sorted_by(|a, b| a < b) && new.first().is_none_or(|&first| last.is_none_or(|last| last < first)) {
+                ids.extend_from_slice(new);
+                return;
+            }
+            self.map();
+        }
+        if let Self::Mapped(ids, rows) = self {
+            for &id in new {
+                rows.insert(id, ids.len());
+                ids.push(id);
+            }
+        }
+    }
+
+    /// Forgets the id of `row`; the last one takes its place.
+    pub(crate) fn swap_remove(&mut self, row: usize) {
+        if row + 1 == self.len() {
+            match self {
+                Self::Rows(len) => *len -= 1,
+                Self::Ascending(ids) => _ = ids.pop(),
+                Self::Mapped(ids, rows) => _ = ids.pop().map(|id| rows.remove(id)),
+            }
+            return;
+        }
+        self.map();
+        if let Self::Mapped(ids, rows) = self {
+            rows.remove(ids.swap_remove(row));
+            rows.insert(ids[row], row);
+        }
+    }
+
+    fn map(&mut self) {
+        if !matches!(self, Self::Mapped(..)) {
+            let ids: Vec<u64> = self.iter().collect();
+            let mut rows = RowMap::with_capacity(ids.len());
+            for (row, &id) in ids.iter().enumerate() {
+                rows.insert(id, row);
+            }
+            *self = Self::Mapped(ids, rows);
         }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.ids.capacity() * size_of::<u64>()
-            + self.by_id.as_ref().map_or(0, |by_id| by_id.capacity() * size_of::<u32>())
+        match self {
+            Self::Rows(_) => 0,
+            Self::Ascending(ids) => ids.capacity() * size_of::<u64>(),
+            Self::Mapped(ids, rows) => ids.capacity() * size_of::<u64>() + rows.memory_bytes(),
+        }
     }
 
-    /// The slots a search may answer from: those whose id is in `filter`, or all.
-    pub(super) fn matching(&self, filter: Option<&RoaringTreemap>) -> SlotSet {
-        match filter {
-            None => SlotSet::all(self.len()),
-            // A lookup is a binary search, a test a probe of a bitmap: the smaller side leads.
-            Some(filter) if filter.len().saturating_mul(8) < self.len() as u64 => {
-                let mut slots = SlotSet::none(self.len());
-                filter.iter().filter_map(|id| self.slot(id)).for_each(|slot| slots.insert(slot));
-                slots
-            }
-            Some(filter) => {
-                let mut slots = SlotSet::none(self.len());
-                let bitmaps: Vec<(u32, &RoaringBitmap)> = filter.bitmaps().collect();
-                let mut last: (Option<u32>, Option<&RoaringBitmap>) = (None, None);
-                for (slot, &id) in self.ids.iter().enumerate() {
-                    let (high, low) = ((id >> 32) as u32, id as u32);
-                    // Neighbours mostly share their upper half, the file they came from.
-                    if last.0 != Some(high) {
-                        let found = bitmaps.binary_search_by_key(&high, |&(high, _)| high);
-                        last = (Some(high), found.ok().map(|i| bitmaps[i].1));
-                    }
-                    if last.1.is_some_and(|bitmap| bitmap.contains(low)) {
-                        slots.insert(slot);
-                    }
-                }
-                slots
-            }
+    /// The rows whose id is in `filter`. A filter may have billions of ids: the shorter of the two is gone through.
+    pub(crate) fn matching(&self, filter: &RoaringTreemap) -> Vec<usize> {
+        if filter.len() < self.len() as u64 {
+            filter.iter().filter_map(|id| self.row(id)).collect()
+        } else {
+            (0..self.len()).filter(|&row| filter.contains(self.id(row))).collect()
         }
     }
 }
 
-/// A set of slots: 32 bits for each block.
-#[derive(Debug)]
-pub(super) struct SlotSet {
-    masks: Vec<u32>,
-    len: usize,
-}
-
-impl SlotSet {
-    fn none(num_slots: usize) -> Self {
-        Self { masks: vec![0; num_slots.div_ceil(BLOCK_LEN)], len: 0 }
+fn check_len(num_vectors: usize) -> Result<()> {
+    // The largest number is kept for "none".
+    if num_vectors < u32::MAX as usize {
+        return Ok(());
     }
-
-    fn all(num_slots: usize) -> Self {
-        let mut masks = vec![u32::MAX; num_slots.div_ceil(BLOCK_LEN)];
-        if let (Some(last), tail @ 1..) = (masks.last_mut(), num_slots % BLOCK_LEN) {
-            *last = (1 << tail) - 1;
-        }
-        Self { masks, len: num_slots }
-    }
-
-    fn insert(&mut self, slot: usize) {
-        let (mask, bit) = (&mut self.masks[slot / BLOCK_LEN], 1 << (slot % BLOCK_LEN));
-        self.len += usize::from(*mask & bit == 0);
-        *mask |= bit;
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Blocks that have a slot of the set, with a bit for each such slot.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (usize, u32)> {
-        self.masks.iter().copied().enumerate().filter(|&(_, mask)| mask != 0)
-    }
-
-    /// The slots in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
-        self.blocks().flat_map(|(block, mask)| bits(mask).map(move |lane| block * BLOCK_LEN + lane))
-    }
-}
-
-/// The positions of the ones in `mask`, in order.
-fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let lane = (mask != 0).then(|| mask.trailing_zeros() as usize);
-        mask &= mask.wrapping_sub(1);
-        lane
-    })
+    Err(Error::invalid_input("too many vectors for one index")
+        .with("expected", format_args!("at most {}", u32::MAX - 1))
+        .with("got", num_vectors))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_data::Random;
 
     #[test]
     fn equal_ids_are_refused() {
@@ -161,42 +221,50 @@ mod tests {
         assert_eq!(error.to_string(), "two vectors have one id: id 9, row 1, and row 3");
         let error = Ids::new(Some(vec![5]), 2).unwrap_err();
         assert_eq!(error.to_string(), "number of ids differs from number of vectors: expected 2, got 1");
+        let ids = Ids::new(None, 4).unwrap();
+        assert_eq!(ids.check_new(&[7, 3]).unwrap_err().to_string(), "the index has a vector of this id: id 3");
+        assert_eq!(ids.check_new(&[7, 7]).unwrap_err().to_string(), "two vectors have one id: id 7");
     }
 
     #[test]
-    fn ids_find_their_slots_in_any_order() {
+    fn ids_find_their_rows_in_any_order() {
         for ids in [vec![3, 10, 1 << 40, u64::MAX], vec![u64::MAX, 3, 1 << 40, 10]] {
             let map = Ids::new(Some(ids.clone()), 4).unwrap();
-            for (slot, &id) in ids.iter().enumerate() {
-                assert_eq!((map.slot(id), map.id(slot)), (Some(slot), id));
+            for (row, &id) in ids.iter().enumerate() {
+                assert_eq!((map.row(id), map.id(row)), (Some(row), id));
             }
-            assert_eq!(map.slot(4), None);
+            assert_eq!(map.row(4), None);
         }
     }
 
     #[test]
-    fn filters_become_slots() {
-        // Three files of rows, not in order.
-        let ids: Vec<u64> = (0..100).map(|i| ((2 - i % 3) << 32) | (i * 7)).collect();
-        let map = Ids::new(Some(ids.clone()), 100).unwrap();
-        for modulus in [1, 2, 3, 50, 1000] {
-            let filter: RoaringTreemap = ids.iter().copied().filter(|id| id % modulus == 1 % modulus).collect();
-            let expected: Vec<usize> = (0..100).filter(|&slot| filter.contains(ids[slot])).collect();
-            let slots = map.matching(Some(&filter));
-            assert_eq!(slots.iter().collect::<Vec<_>>(), expected, "modulus {modulus}");
-            assert_eq!(slots.len(), expected.len());
+    fn ids_come_and_go_as_in_a_list() {
+        for start in [None, Some((0..20).map(|i| i * 3).collect()), Some((0..20).rev().collect())] {
+            let mut ids = Ids::new(start, 20).unwrap();
+            let mut list: Vec<u64> = ids.iter().collect();
+            let mut random = Random::new(9);
+            for i in 0..200 {
+                if random.below(3) > 0 {
+                    let new = [1000 + 2 * i, 1001 + 2 * i];
+                    ids.check_new(&new).unwrap();
+                    ids.extend(&new);
+                    list.extend(new);
+                } else {
+                    let row = random.below(list.len());
+                    ids.swap_remove(row);
+                    list.swap_remove(row);
+                }
+                assert_eq!(ids.iter().collect::<Vec<_>>(), list);
+                assert!(list.iter().enumerate().all(|(row, &id)| ids.row(id) == Some(row)));
+            }
         }
-        let strangers: RoaringTreemap = [1, 2, 3, u64::MAX].into_iter().collect();
-        assert_eq!(map.matching(Some(&strangers)).len(), 0);
     }
 
     #[test]
-    fn all_slots_end_with_the_last() {
-        for num_slots in [0, 1, 31, 32, 33, 64] {
-            let map = Ids::new(None, num_slots).unwrap();
-            let slots = map.matching(None);
-            assert_eq!(slots.iter().collect::<Vec<_>>(), (0..num_slots).collect::<Vec<_>>());
-            assert_eq!(slots.len(), num_slots);
-        }
+    fn appending_in_order_stores_nothing_for_rows() {
+        let mut ids = Ids::new(None, 3).unwrap();
+        ids.extend(&[3, 4]);
+        ids.swap_remove(4);
+        assert_eq!((ids.len(), ids.memory_bytes()), (4, 0));
     }
 }

@@ -2,43 +2,60 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
+
+use roaring::RoaringTreemap;
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::vector::Dim;
+use crate::vector::{Dim, VectorBatch, check_query};
 
 mod candidates;
-mod flat;
+mod core;
 mod ids;
+mod kinds;
+mod lists;
 mod originals;
 mod params;
-mod rabitq_plus;
+mod search;
 mod top_k;
 
 #[cfg(test)]
 mod conformance;
 
-pub use flat::FlatF32Index;
+pub(crate) use core::Core;
 pub(crate) use ids::Ids;
+pub(crate) use kinds::boxed;
+pub use kinds::{FlatF32Index, IvfRabitqIndex, RabitqAsymIndex, RabitqIndex, RabitqPlusIndex};
+pub(crate) use lists::{List, Lists};
 pub(crate) use originals::Originals;
-pub use params::{BuildParams, DEFAULT_EPSILON, DEFAULT_RERANK_FACTOR, DEFAULT_SEED, SearchParams};
-pub(crate) use rabitq_plus::RabitqCodes;
-pub use rabitq_plus::RabitqPlusIndex;
-
-/// Told during a build how many vectors are done so far; called from any thread, so numbers may arrive out of order.
-pub type Progress<'a> = &'a (dyn Fn(usize) + Sync);
+pub use params::{BuildParams, DEFAULT_EPSILON, DEFAULT_RERANK_FACTOR, DEFAULT_SEED, Progress, SearchParams};
 
 /// Words that the owner of an index seals into its file, such as a witness; kept as they are, and sorted.
 pub type Attributes = BTreeMap<String, String>;
 
 /// Answers nearest-neighbour queries over vectors held in memory. Searching takes `&self` and is safe from many threads.
+///
+/// Every kind has the same parts, so a kind implements nothing but [`core`](Self::core).
 pub trait VectorIndex: Send + Sync + fmt::Debug {
+    /// The parts.
+    #[doc(hidden)]
+    fn core(&self) -> &Core;
+
+    /// The parts, to change.
+    #[doc(hidden)]
+    fn core_mut(&mut self) -> &mut Core;
+
     /// Which structure this is.
-    fn kind(&self) -> IndexKind;
+    fn kind(&self) -> IndexKind {
+        self.core().kind
+    }
 
     /// Coordinates per vector.
-    fn dim(&self) -> Dim;
+    fn dim(&self) -> Dim {
+        self.core().dim
+    }
 
     /// How distances are measured.
     fn metric(&self) -> Metric {
@@ -46,11 +63,13 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     }
 
     /// The parameters it was built with.
-    fn build_params(&self) -> &BuildParams;
+    fn build_params(&self) -> &BuildParams {
+        &self.core().params
+    }
 
     /// Number of vectors.
     fn len(&self) -> usize {
-        self.ids().len()
+        self.core().len()
     }
 
     /// Whether there are no vectors.
@@ -58,11 +77,31 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         self.len() == 0
     }
 
-    /// The id of every vector, in the order they were given to the build.
-    fn ids(&self) -> &[u64];
+    /// Number of lists that the codes are in; 1 for a kind without.
+    fn nlist(&self) -> usize {
+        self.core().lists.as_ref().map_or(1, |lists| lists.lists.len())
+    }
 
-    /// Returns a copy of the original vector behind `id`; nothing if there is no such id, or no originals are kept.
-    fn vector(&self, id: u64) -> Option<Vec<f32>>;
+    /// The id of every vector, by row: the order they were given in, until one is removed and the last takes its place.
+    fn ids(&self) -> Vec<u64> {
+        self.core().ids.iter().collect()
+    }
+
+    /// Whether there is a vector of this id.
+    fn contains(&self, id: u64) -> bool {
+        self.core().ids.row(id).is_some()
+    }
+
+    /// Returns the original vector behind `id`; nothing if there is no such id, or no originals are kept.
+    fn vector(&self, id: u64) -> Option<&[f32]> {
+        let row = self.core().ids.row(id)?;
+        Some(self.core().originals.as_ref()?.row(row))
+    }
+
+    /// The originals, if they are kept: row-major `[len, dim]`, in the order of [`ids`](Self::ids).
+    fn vectors(&self) -> Option<&[f32]> {
+        self.core().originals.as_ref().map(Originals::values)
+    }
 
     /// Returns the `min(k, matching)` nearest vectors, nearest first; ties by smaller id.
     ///
@@ -70,21 +109,102 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     /// match.
     ///
     /// # Errors
-    /// `InvalidInput` if `k` is 0, if the query's dimension is not that of the index, or if a component of the query is
-    /// NaN or infinite.
-    fn search(&self, query: &[f32], params: &SearchParams<'_>) -> Result<Vec<Hit>>;
+    /// `InvalidInput` if `k` or `nprobe` is 0, if the query's dimension is not that of the index, or if a component of
+    /// the query is NaN or infinite.
+    fn search(&self, query: &[f32], params: &SearchParams<'_>) -> Result<Vec<Hit>> {
+        params.check()?;
+        Ok(self.core().nearest(check_query(query, self.dim())?, params))
+    }
+
+    /// Returns for each query what [`search`](Self::search) would, on all threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search), before anything is searched.
+    fn search_batch(&self, queries: VectorBatch<'_>, params: &SearchParams<'_>) -> Result<Vec<Vec<Hit>>> {
+        params.check()?;
+        if queries.dim() != self.dim() {
+            return Err(Error::invalid_input("queries have the wrong dimension")
+                .with("expected", self.dim())
+                .with("got", queries.dim()));
+        }
+        let queries: Vec<&[f32]> = queries.rows().collect();
+        Ok(self.core().nearest_batch(&queries, params))
+    }
+
+    /// Returns every vector whose distance is at most `radius`, in units of the metric, nearest first; ties by smaller id.
+    /// The lists of an index are left out only where no vector of theirs can be that near.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the radius is not a number, or for a query as in [`search`](Self::search).
+    fn range_search(&self, query: &[f32], radius: f32, filter: Option<&RoaringTreemap>) -> Result<Vec<Hit>> {
+        if radius.is_nan() {
+            return Err(Error::invalid_input("radius is out of range")
+                .with("expected", "a number")
+                .with("got", radius));
+        }
+        Ok(self.core().within(check_query(query, self.dim())?, radius, filter))
+    }
+
+    /// Appends one vector under a new id.
+    ///
+    /// # Errors
+    /// As [`add_batch`](Self::add_batch).
+    fn add(&mut self, id: u64, vector: &[f32]) -> Result<()> {
+        self.add_batch(&[id], VectorBatch::new(Dim::new(vector.len())?, vector)?)
+    }
+
+    /// Appends vectors under new ids, without a rebuild: the rotation, the origin and the centroids stay as they are.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the dimension is not that of the index, if the number of ids is not that of the vectors, or if
+    /// two ids are equal; `AlreadyExists` if the index has an id. Nothing is changed on error.
+    fn add_batch(&mut self, ids: &[u64], vectors: VectorBatch<'_>) -> Result<()> {
+        self.core_mut().add_batch(ids, vectors)
+    }
+
+    /// Removes the vectors behind `ids`, without a rebuild, and returns how many there were; an id that is not there is
+    /// passed over.
+    fn remove(&mut self, ids: &[u64]) -> usize {
+        self.core_mut().remove(ids)
+    }
 
     /// Bytes of memory held.
-    fn memory_bytes(&self) -> usize;
+    fn memory_bytes(&self) -> usize {
+        self.core().memory_bytes()
+    }
 
     /// What the owner sealed into the index.
-    fn attributes(&self) -> &Attributes;
+    fn attributes(&self) -> &Attributes {
+        &self.core().attributes
+    }
 
     /// What the owner seals into the index; saved with it.
-    fn attributes_mut(&mut self) -> &mut Attributes;
+    fn attributes_mut(&mut self) -> &mut Attributes {
+        &mut self.core_mut().attributes
+    }
 
-    /// The parts an index file stores; [`save`](crate::persist::save) writes them.
-    fn parts(&self) -> IndexParts<'_>;
+    /// Writes the index and its attributes to `path`, atomically: a crash leaves the old file, or none, or all of the
+    /// new one.
+    ///
+    /// # Errors
+    /// `NotFound` if the folder does not exist, `Io` if the file system refuses.
+    fn save(&self, path: &Path) -> Result<()> {
+        crate::persist::save(self.core(), path)
+    }
+}
+
+impl Clone for Box<dyn VectorIndex> {
+    fn clone(&self) -> Self {
+        boxed(self.core().clone())
+    }
+}
+
+impl PartialEq for dyn VectorIndex {
+    /// Whether both would be the same file: the same vectors under the same ids in the same rows, built in the same
+    /// way, with the same attributes.
+    fn eq(&self, other: &Self) -> bool {
+        self.core() == other.core()
+    }
 }
 
 /// One answer of a search.
@@ -92,8 +212,8 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
 pub struct Hit {
     /// Whose vector it is.
     pub id: u64,
-    /// The exact distance by the metric of the index, nearer is smaller: *squared* L2, the negated inner product, or one
-    /// minus the cosine.
+    /// The distance by the metric of the index, nearer is smaller: *squared* L2, the negated inner product, or one minus
+    /// the cosine. Exact where the index keeps originals, else the estimate.
     pub distance: f32,
 }
 
@@ -103,20 +223,44 @@ pub struct Hit {
 pub enum IndexKind {
     /// [`FlatF32Index`].
     FlatF32,
+    /// [`RabitqIndex`].
+    Rabitq,
+    /// [`RabitqAsymIndex`].
+    RabitqAsym,
     /// [`RabitqPlusIndex`].
     RabitqPlus,
+    /// [`IvfRabitqIndex`].
+    IvfRabitq,
 }
 
 impl IndexKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::FlatF32, Self::RabitqPlus];
+    pub const ALL: [Self; 5] = [Self::FlatF32, Self::Rabitq, Self::RabitqAsym, Self::RabitqPlus, Self::IvfRabitq];
 
-    /// The name in SQL and in [`FromStr`]: `flat` or `rabitq_plus`.
+    /// The name in SQL and in [`FromStr`]: `flat`, `rabitq`, `rabitq_asym`, `rabitq_plus` or `ivf_rabitq`.
     pub fn name(self) -> &'static str {
         match self {
             Self::FlatF32 => "flat",
+            Self::Rabitq => "rabitq",
+            Self::RabitqAsym => "rabitq_asym",
             Self::RabitqPlus => "rabitq_plus",
+            Self::IvfRabitq => "ivf_rabitq",
         }
+    }
+
+    /// Builds an index of this kind. Without `ids` vectors are numbered from 0.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the number of ids is not that of the vectors, if two ids are equal, or if a parameter is out of
+    /// range; `Cancelled` if `progress` said so.
+    pub fn build(
+        self,
+        ids: Option<&[u64]>,
+        vectors: VectorBatch<'_>,
+        params: &BuildParams,
+        progress: Option<Progress<'_>>,
+    ) -> Result<Box<dyn VectorIndex>> {
+        Core::build(self, ids, vectors, params, progress).map(boxed)
     }
 }
 
@@ -132,38 +276,10 @@ impl FromStr for IndexKind {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
             Error::invalid_input("unknown index kind")
-                .with("expected", "flat or rabitq_plus")
+                .with("expected", "flat, rabitq, rabitq_asym, rabitq_plus or ivf_rabitq")
                 .with("got", format_args!("'{name}'"))
         })
     }
-}
-
-/// What an index is made of, borrowed.
-#[derive(Clone, Copy)]
-pub struct IndexParts<'a> {
-    pub(crate) kind: IndexKind,
-    pub(crate) dim: Dim,
-    pub(crate) params: &'a BuildParams,
-    pub(crate) ids: &'a [u64],
-    pub(crate) vectors: &'a [f32],
-    pub(crate) codes: Option<&'a RabitqCodes>,
-    pub(crate) attributes: &'a Attributes,
-}
-
-impl fmt::Debug for IndexParts<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IndexParts").field("kind", &self.kind).field("params", self.params).finish_non_exhaustive()
-    }
-}
-
-/// Prints what an index is, not the millions of numbers in it.
-fn debug_index(index: &dyn VectorIndex, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.debug_struct("VectorIndex")
-        .field("kind", &index.kind())
-        .field("dim", &index.dim())
-        .field("len", &index.len())
-        .field("params", index.build_params())
-        .finish_non_exhaustive()
 }
 
 #[cfg(test)]
@@ -176,6 +292,9 @@ mod tests {
             assert_eq!(kind.to_string().parse::<IndexKind>().unwrap(), kind);
         }
         let error = "hnsw".parse::<IndexKind>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown index kind: expected flat or rabitq_plus, got 'hnsw'");
+        assert_eq!(
+            error.to_string(),
+            "unknown index kind: expected flat, rabitq, rabitq_asym, rabitq_plus or ivf_rabitq, got 'hnsw'"
+        );
     }
 }

@@ -49,6 +49,11 @@ impl<T: Ord> TopK<T> {
         }
     }
 
+    /// How many more would stay whatever their key.
+    pub(super) fn missing(&self) -> usize {
+        self.k - self.heap.len()
+    }
+
     pub(super) fn push(&mut self, key: f32, value: T) {
         let entry = Entry { key, value };
         if self.heap.len() < self.k {

@@ -1,18 +1,27 @@
-//! Index files (`.rbpx`): the same index gives the same bytes on every machine.
+//! Index files (`.rbpx`): the same index gives the same bytes on every machine, and there is one file for each index.
 //!
 //! An index file is derived data. One that is truncated, torn or altered in any byte is
 //! [`Corrupt`](crate::error::ErrorKind::Corrupt), never a wrong answer: rebuild it.
+//!
+//! A file is read into memory, not mapped: whoever cuts a mapped file short kills the process that reads from it.
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
-use crate::index::{FlatF32Index, IndexKind, RabitqPlusIndex, VectorIndex};
+use crate::error::Result;
+use crate::index::{Core, VectorIndex, boxed};
 
+mod attributes;
+mod fields;
 mod format;
+mod header;
+mod lists;
+mod parts;
 mod reader;
+mod unsaved;
 mod writer;
 
-use reader::Loaded;
+#[cfg(test)]
+mod tests;
 
 /// The extension of an index file, without the dot.
 pub const EXTENSION: &str = "rbpx";
@@ -20,76 +29,34 @@ pub const EXTENSION: &str = "rbpx";
 /// Writes an index and its attributes to `path`, atomically: a crash leaves the old file, or none, or all of the new one.
 ///
 /// # Errors
-/// `NotFound` if the folder does not exist, `Io` if the file system refuses.
-pub fn save(index: &dyn VectorIndex, path: &Path) -> Result<()> {
-    let parts = index.parts();
-    writer::write(&parts, path)?;
-    tracing::debug!(path = %path.display(), kind = %parts.kind, num_vectors = parts.ids.len(), "saved an index");
+/// `NotFound` if the folder does not exist, `InvalidInput` if the path names no file, `Io` if the file system refuses.
+pub(crate) fn save(core: &Core, path: &Path) -> Result<()> {
+    unsaved::replace(path, |file| writer::write(core, file))?;
+    tracing::debug!(path = %path.display(), kind = %core.kind, num_vectors = core.len(), "saved an index");
     Ok(())
+}
+
+/// Reads the parts of an index of any kind from `path`; errors as of [`load_any`].
+pub(crate) fn load(path: &Path) -> Result<Core> {
+    let core = reader::read_file(path).map_err(|error| error.with("path", path.display()))?;
+    tracing::debug!(path = %path.display(), kind = %core.kind, num_vectors = core.len(), "loaded an index");
+    Ok(core)
 }
 
 /// Reads an index of any kind from `path`.
 ///
 /// # Errors
-/// `NotFound` if there is no such file, `Corrupt` if any byte of it is not what was written, `NotSupported` if a later
-/// version wrote it, `Io` if the file system refuses.
+/// `NotFound` if there is no such file, `Corrupt` if any byte of it is not what was written, `NotSupported` if another
+/// major version wrote it, or a later one that needs what this one does not know; `Io` if the file system refuses.
 pub fn load_any(path: &Path) -> Result<Box<dyn VectorIndex>> {
-    let index: Box<dyn VectorIndex> = match reader::read(path)? {
-        Loaded::FlatF32(index) => Box::new(index),
-        Loaded::RabitqPlus(index) => Box::new(index),
-    };
-    tracing::debug!(path = %path.display(), kind = %index.kind(), num_vectors = index.len(), "loaded an index");
-    Ok(index)
+    load(path).map(boxed)
 }
 
-impl FlatF32Index {
-    /// Writes the index to `path`; see [`save`].
-    ///
-    /// # Errors
-    /// As [`save`].
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        save(self, path.as_ref())
-    }
-
-    /// Reads a flat index from `path`.
-    ///
-    /// # Errors
-    /// As [`load_any`], and `InvalidInput` if the file holds another kind.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        match reader::read(path.as_ref())? {
-            Loaded::FlatF32(index) => Ok(index),
-            Loaded::RabitqPlus(_) => Err(other_kind(path.as_ref(), IndexKind::FlatF32, IndexKind::RabitqPlus)),
-        }
-    }
+/// Reads an index from the bytes of a file: for the fuzzer.
+///
+/// # Errors
+/// As [`load_any`].
+#[doc(hidden)]
+pub fn load_bytes(bytes: &[u8]) -> Result<Box<dyn VectorIndex>> {
+    reader::read(bytes, bytes.len() as u64).map(boxed)
 }
-
-impl RabitqPlusIndex {
-    /// Writes the index to `path`; see [`save`].
-    ///
-    /// # Errors
-    /// As [`save`].
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        save(self, path.as_ref())
-    }
-
-    /// Reads an index with codes and originals from `path`.
-    ///
-    /// # Errors
-    /// As [`load_any`], and `InvalidInput` if the file holds another kind.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        match reader::read(path.as_ref())? {
-            Loaded::RabitqPlus(index) => Ok(index),
-            Loaded::FlatF32(_) => Err(other_kind(path.as_ref(), IndexKind::RabitqPlus, IndexKind::FlatF32)),
-        }
-    }
-}
-
-fn other_kind(path: &Path, expected: IndexKind, got: IndexKind) -> Error {
-    Error::invalid_input("index file holds another kind")
-        .with("expected", expected)
-        .with("got", got)
-        .with("path", path.display())
-}
-
-#[cfg(test)]
-mod tests;

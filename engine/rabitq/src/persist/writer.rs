@@ -1,189 +1,142 @@
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{BufWriter, Result, Seek, SeekFrom, Write};
 
-use super::format::{ALIGNMENT, FLAG_REQUIRED, Header, Section, SectionId, header_len};
-use crate::error::{Error, Result};
-use crate::index::{Attributes, IndexParts};
-use crate::rotation::padded_dim;
+use super::attributes;
+use super::format::{ALIGNMENT, FLAG_REQUIRED, Section, SectionId, header_len};
+use super::header::Header;
+use super::lists::{ENTRY_BYTES, Entry};
+use crate::code::Rows;
+use crate::index::{Core, List, Lists, Originals};
 
-/// Writes the parts of an index to `path`: the old file is there until the new one is complete and on disk.
-pub(super) fn write(parts: &IndexParts<'_>, path: &Path) -> Result<()> {
-    let unsaved = Unsaved::create(path)?;
-    unsaved
-        .fill(parts)
-        .map_err(|source| Error::io("cannot write the index file", source).with("path", path.display()))?;
-    unsaved
-        .publish(path)
-        .map_err(|source| Error::io("cannot replace the index file", source).with("path", path.display()))
+/// Writes an index to an empty file.
+pub(super) fn write(core: &Core, file: impl Write + Seek) -> Result<()> {
+    let mut writer = SectionWriter::new(file);
+    let ids = core.ids.stored();
+    let num_sections =
+        1 + usize::from(ids.is_some()) + usize::from(core.originals.is_some()) + 4 * usize::from(core.lists.is_some());
+    writer.bytes(&vec![0; header_len(num_sections)])?;
+    if let Some(ids) = ids {
+        writer.section(SectionId::Ids, |writer| writer.numbers(ids, u64::to_le_bytes))?;
+    }
+    if let Some(values) = core.originals.as_ref().map(Originals::values) {
+        writer.section(SectionId::Vectors, |writer| writer.numbers(values, f32::to_le_bytes))?;
+    }
+    if let Some(lists) = &core.lists {
+        write_lists(&mut writer, lists)?;
+    }
+    let attributes = attributes::to_bytes(&core.attributes)?;
+    writer.section(SectionId::Attributes, |writer| writer.bytes(&attributes))?;
+    let header = Header {
+        kind: core.kind,
+        params: core.params.clone(),
+        dim: core.dim,
+        num_vectors: core.len() as u32,
+        nlist: core.lists.as_ref().map_or(0, |lists| lists.lists.len() as u32),
+        file_len: writer.position,
+        sections: std::mem::take(&mut writer.sections),
+    };
+    debug_assert_eq!(header.sections.len(), num_sections, "room was left for the table");
+    writer.overwrite(0, &header.to_bytes())?;
+    writer.file.flush()
 }
 
-/// A file beside the one it will become; deleted unless it is published.
-struct Unsaved {
-    path: PathBuf,
-    file: File,
-}
-
-impl Unsaved {
-    /// Creates an empty file in the folder of `path`, under a name that no index has.
-    fn create(path: &Path) -> Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = path.file_name().ok_or_else(|| {
-            Error::invalid_input("path names no file").with("expected", "a file name").with("got", path.display())
-        })?;
-        loop {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let mut unsaved_name = std::ffi::OsString::from(".");
-            unsaved_name.push(name);
-            unsaved_name.push(format!(".{}-{number}.unsaved", std::process::id()));
-            let unsaved = path.with_file_name(unsaved_name);
-            match OpenOptions::new().write(true).create_new(true).open(&unsaved) {
-                Ok(file) => return Ok(Self { path: unsaved, file }),
-                // Left by a process of this number that was killed.
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    return Err(Error::io("cannot create an index file", error).with("path", unsaved.display()));
-                }
-            }
+fn write_lists<W: Write + Seek>(writer: &mut SectionWriter<W>, lists: &Lists) -> Result<()> {
+    let origin = lists.quantizer.origin();
+    writer.section(SectionId::Origin, |writer| writer.numbers(origin, f32::to_le_bytes))?;
+    writer.section(SectionId::Centroids, |writer| {
+        writer.bytes(&lists.centroids.step().to_le_bytes())?;
+        writer.numbers(lists.centroids.rows(), i8::to_le_bytes)
+    })?;
+    // The directory has checksums of what follows it: zeros until they are known.
+    let zeros = vec![0; lists.lists.len() * ENTRY_BYTES];
+    let directory = writer.section(SectionId::Directory, |writer| writer.bytes(&zeros))?;
+    let mut entries = Vec::with_capacity(zeros.len());
+    writer.section(SectionId::Lists, |writer| {
+        let start = writer.position;
+        for list in &lists.lists {
+            writer.align()?;
+            let offset = writer.position - start;
+            entries.extend(write_list(writer, list, offset)?.to_bytes());
         }
-    }
-
-    fn fill(&self, parts: &IndexParts<'_>) -> std::io::Result<()> {
-        let contents = contents(parts);
-        let mut writer = SectionWriter::new(&self.file, header_len(contents.len()))?;
-        for (id, content) in contents {
-            writer.section(id, content)?;
-        }
-        let header = Header {
-            kind: parts.kind,
-            metric: parts.params.metric,
-            dim: parts.dim.get() as u32,
-            padded_dim: padded_dim(parts.dim.get()) as u32,
-            num_vectors: parts.ids.len() as u64,
-            seed: parts.params.seed,
-            rerank_factor: parts.params.rerank_factor as u64,
-            epsilon: parts.params.epsilon,
-            max_norm: parts.codes.map_or(0.0, |codes| codes.quantizer.max_norm()),
-            file_len: writer.position,
-            sections: writer.sections,
-        };
-        writer.file.seek(SeekFrom::Start(0))?;
-        writer.file.write_all(&header.to_bytes())?;
-        writer.file.flush()?;
-        self.file.sync_all()
-    }
-
-    fn publish(self, path: &Path) -> std::io::Result<()> {
-        std::fs::rename(&self.path, path)?;
-        sync_folder(path)
-    }
+        Ok(())
+    })?;
+    let section = &mut writer.sections[directory];
+    section.crc = crc32fast::hash(&entries);
+    let offset = section.offset;
+    writer.overwrite(offset, &entries)
 }
 
-impl Drop for Unsaved {
-    fn drop(&mut self) {
-        // After a rename there is nothing under this name; after a failure the first error is the one to report.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Makes the new name last through a power cut. Elsewhere than on Unix a folder cannot be opened, nor need be.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
-}
-
-/// What a section is made from.
-enum Content<'a> {
-    U64(&'a [u64]),
-    F32(&'a [f32]),
-    Bytes(&'a [u8]),
-    Attributes(&'a Attributes),
-}
-
-fn contents<'a>(parts: &IndexParts<'a>) -> Vec<(SectionId, Content<'a>)> {
-    let mut contents =
-        vec![(SectionId::Ids, Content::U64(parts.ids)), (SectionId::Vectors, Content::F32(parts.vectors))];
-    if let Some(codes) = parts.codes {
-        contents.extend([
-            (SectionId::Mean, Content::F32(codes.quantizer.mean())),
-            (SectionId::Codes, Content::Bytes(&codes.blocks.codes)),
-            (SectionId::FactorAdd, Content::F32(&codes.blocks.f_add)),
-            (SectionId::FactorRescale, Content::F32(&codes.blocks.f_rescale)),
-            (SectionId::FactorError, Content::F32(&codes.blocks.f_error)),
-        ]);
-    }
-    contents.push((SectionId::Attributes, Content::Attributes(parts.attributes)));
-    contents
+/// Writes the range of one list, and tells what the directory says of it.
+fn write_list<W: Write + Seek>(writer: &mut SectionWriter<W>, list: &List, offset: u64) -> Result<Entry> {
+    let mut crc = crc32fast::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        crc.update(bytes);
+        writer.bytes(bytes)
+    };
+    list.blocks.file_blocks().try_for_each(|block| part(&block))?;
+    part(list.rows.as_ref().map_or(&[], Rows::bytes))?;
+    let members: Vec<u8> = list.members.iter().flat_map(|row| row.to_le_bytes()).collect();
+    part(&members)?;
+    Ok(Entry {
+        offset,
+        num_vectors: list.blocks.len() as u32,
+        radius: list.radius,
+        has_rows: list.rows.is_some(),
+        crc: crc.finalize(),
+    })
 }
 
 /// Writes sections one after another and keeps their table. The header is written last, over the zeros left for it.
-struct SectionWriter<'a> {
-    file: BufWriter<&'a File>,
+struct SectionWriter<W: Write> {
+    file: BufWriter<W>,
     position: u64,
     crc: crc32fast::Hasher,
     sections: Vec<Section>,
 }
 
-impl<'a> SectionWriter<'a> {
-    fn new(file: &'a File, header_len: usize) -> std::io::Result<Self> {
+impl<W: Write + Seek> SectionWriter<W> {
+    fn new(file: W) -> Self {
         let (file, crc) = (BufWriter::with_capacity(1 << 20, file), crc32fast::Hasher::new());
-        let mut writer = Self { file, position: 0, crc, sections: Vec::new() };
-        writer.write(&vec![0; header_len])?;
-        Ok(writer)
+        Self { file, position: 0, crc, sections: Vec::new() }
     }
 
-    fn section(&mut self, id: SectionId, content: Content<'_>) -> std::io::Result<()> {
-        let gap = self.position.next_multiple_of(ALIGNMENT) - self.position;
-        self.write(&[0; ALIGNMENT as usize][..gap as usize])?;
+    /// Writes one section, and tells its place in the table.
+    fn section(&mut self, id: SectionId, content: impl FnOnce(&mut Self) -> Result<()>) -> Result<usize> {
+        self.align()?;
         let offset = self.position;
         self.crc = crc32fast::Hasher::new();
-        match content {
-            Content::U64(values) => self.numbers(values, |value| value.to_le_bytes())?,
-            Content::F32(values) => self.numbers(values, |value| value.to_le_bytes())?,
-            Content::Bytes(bytes) => self.write(bytes)?,
-            Content::Attributes(attributes) => self.attributes(attributes)?,
-        }
+        content(self)?;
         let (len, crc) = (self.position - offset, self.crc.clone().finalize());
         self.sections.push(Section { id: id as u32, flags: FLAG_REQUIRED, offset, len, crc });
-        Ok(())
+        Ok(self.sections.len() - 1)
+    }
+
+    fn align(&mut self) -> Result<()> {
+        let gap = self.position.next_multiple_of(ALIGNMENT) - self.position;
+        self.bytes(&[0; ALIGNMENT as usize][..gap as usize])
     }
 
     /// Converts and writes in pieces that stay in the cache.
-    fn numbers<T: Copy, const LEN: usize>(
-        &mut self,
-        values: &[T],
-        bytes: impl Fn(T) -> [u8; LEN],
-    ) -> std::io::Result<()> {
+    fn numbers<T: Copy, const LEN: usize>(&mut self, values: &[T], to_bytes: fn(T) -> [u8; LEN]) -> Result<()> {
         let mut buffer = Vec::with_capacity(1 << 16);
         for chunk in values.chunks((1 << 16) / LEN) {
             buffer.clear();
-            chunk.iter().for_each(|&value| buffer.extend(bytes(value)));
-            self.write(&buffer)?;
+            chunk.iter().for_each(|&value| buffer.extend(to_bytes(value)));
+            self.bytes(&buffer)?;
         }
         Ok(())
     }
 
-    fn attributes(&mut self, attributes: &Attributes) -> std::io::Result<()> {
-        self.length(attributes.len())?;
-        for text in attributes.iter().flat_map(|(key, value)| [key, value]) {
-            self.length(text.len())?;
-            self.write(text.as_bytes())?;
-        }
-        Ok(())
-    }
-
-    fn length(&mut self, len: usize) -> std::io::Result<()> {
-        let len = u32::try_from(len).map_err(|_| std::io::Error::other("an attribute is longer than 4 GiB"))?;
-        self.write(&len.to_le_bytes())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.crc.update(bytes);
         self.position += bytes.len() as u64;
         self.file.write_all(bytes)
+    }
+
+    /// Writes over what is there already, and goes back to the end.
+    fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.file.write_all(bytes)?;
+        self.file.seek(SeekFrom::Start(self.position))?;
+        Ok(())
     }
 }

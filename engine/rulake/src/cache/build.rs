@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
-use ruvector_rabitq::{BuildParams, Dim, FlatF32Index, RabitqPlusIndex, VectorBatch, VectorIndex};
+use ruvector_rabitq::{BuildParams, Dim, Progress, VectorBatch, VectorIndex};
 
-use super::{IndexKind, IndexSpec};
+use super::IndexSpec;
 use crate::backend::Snapshot;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::read::fold_vectors;
 
 /// The vectors of a column and the addresses of their rows, in address order.
@@ -22,7 +22,7 @@ pub(super) async fn build(
     snapshot: &dyn Snapshot,
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
-    progress: Option<&(dyn Fn(usize) + Sync)>,
+    progress: Option<Progress<'_>>,
 ) -> Result<Box<dyn VectorIndex>> {
     let dim = Dim::new(spec.dim(snapshot)?)?;
     let vectors = read(snapshot, &spec.column, dim, context).await?;
@@ -30,17 +30,13 @@ pub(super) async fn build(
         metric: spec.metric,
         seed: spec.seed,
         rerank_factor: spec.rerank_factor,
+        nlist: spec.nlist,
+        nprobe: spec.nprobe,
         ..BuildParams::default()
     };
     let build = || -> Result<Box<dyn VectorIndex>> {
         let batch = VectorBatch::new(dim, &vectors.values)?;
-        Ok(match spec.kind {
-            IndexKind::FlatF32 => Box::new(FlatF32Index::build(Some(&vectors.addresses), batch, &params, progress)?),
-            IndexKind::RabitqPlus => {
-                Box::new(RabitqPlusIndex::build(Some(&vectors.addresses), batch, &params, progress)?)
-            }
-            other => return Err(Error::not_supported("index kind over a collection").with("got", other)),
-        })
+        spec.kind.build(Some(&vectors.addresses), batch, &params, progress)
     };
     // Encoding is CPU work: the other tasks of this worker thread move elsewhere.
     match tokio::runtime::Handle::current().runtime_flavor() {

@@ -15,7 +15,7 @@ use datafusion::execution::TaskContext;
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 use ruvector_rabitq::index::{DEFAULT_RERANK_FACTOR, DEFAULT_SEED};
-use ruvector_rabitq::{Hit, Metric, SearchParams, VectorIndex};
+use ruvector_rabitq::{Hit, Metric, Progress, SearchParams, VectorIndex};
 
 pub use ruvector_rabitq::IndexKind;
 use tokio::sync::OnceCell;
@@ -38,6 +38,10 @@ pub struct IndexSpec {
     pub seed: u64,
     /// Floor of candidates reranked exactly, as a multiple of `k`.
     pub rerank_factor: usize,
+    /// Number of inverted lists of `ivf_rabitq`; without it 4 times the square root of the number of vectors.
+    pub nlist: Option<usize>,
+    /// Number of lists a search of `ivf_rabitq` looks into; without it a sixteenth of them, at least 16.
+    pub nprobe: Option<usize>,
 }
 
 impl IndexSpec {
@@ -49,6 +53,8 @@ impl IndexSpec {
             kind: IndexKind::RabitqPlus,
             seed: DEFAULT_SEED,
             rerank_factor: DEFAULT_RERANK_FACTOR,
+            nlist: None,
+            nprobe: None,
         }
     }
 
@@ -181,7 +187,7 @@ impl RuLake {
         snapshot: &Arc<dyn Snapshot>,
         spec: &IndexSpec,
         context: &Arc<TaskContext>,
-        progress: Option<&(dyn Fn(usize) + Sync)>,
+        progress: Option<Progress<'_>>,
     ) -> Result<Arc<Entry>> {
         let witness = spec.witness(snapshot.as_ref())?;
         let cell = self.cell(snapshot.data_ref(), spec, &witness);

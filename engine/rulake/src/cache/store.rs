@@ -20,11 +20,14 @@ fn path(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<PathBuf> {
     let column: String = spec.column.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
     // Columns that differ in other characters only would share a name; the number keeps them apart.
     let number = crc32fast::hash(spec.column.as_bytes());
-    let name = format!(
-        "{column}-{number:08x}.{}.{}.seed{}.rerank{}.rbpx",
-        spec.kind, spec.metric, spec.seed, spec.rerank_factor
-    );
-    Some(snapshot.index_dir()?.join(name))
+    let mut name =
+        format!("{column}-{number:08x}.{}.{}.seed{}.rerank{}", spec.kind, spec.metric, spec.seed, spec.rerank_factor);
+    for (option, value) in [("nlist", spec.nlist), ("nprobe", spec.nprobe)] {
+        if let Some(value) = value {
+            name.push_str(&format!(".{option}{value}"));
+        }
+    }
+    Some(snapshot.index_dir()?.join(name + ".rbpx"))
 }
 
 /// Reads the index file, if there is one that is whole and sealed by `witness`.
@@ -67,7 +70,7 @@ pub(super) async fn save(
         let folder = path.parent().expect("an index file has a folder");
         let written = std::fs::create_dir_all(folder)
             .map_err(|e| Error::unavailable("index folder cannot be made").with("reason", e))
-            .and_then(|()| ruvector_rabitq::persist::save(index.as_ref(), &path));
+            .and_then(|()| index.save(&path));
         if let Err(e) = written {
             tracing::warn!(path = %path.display(), reason = %e, "index file is not written");
         }

@@ -1,0 +1,239 @@
+use crate::kernel::{self, CENTROID_LANES, LINE_BYTES, Line, Nearest, bytes_mut};
+use crate::metric::Metric;
+
+/// Added to a coordinate of a centroid: kernels multiply unsigned bytes with signed ones.
+const OFFSET: i16 = 128;
+
+/// The centroids of the lists: vectors of integers in -127..=127, times one step. Which of them is near is decided by
+/// products of integers, so it is the same on every machine; and a list is as good around a rounded centroid as around
+/// the mean of its vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Centroids {
+    padded_dim: usize,
+    step: f32,
+    /// Row-major `[nlist, padded_dim]`.
+    rows: Vec<i8>,
+    /// The squared norm of each row, as a distance.
+    squared_norms: Vec<f32>,
+    /// The same rows for the kernels: blocks of 16, in each block a line for 4 coordinates, each plus [`OFFSET`].
+    blocks: Vec<Line>,
+    /// For each lane of the blocks the squared norm of its row; the largest number where there is none.
+    norms: Vec<i32>,
+}
+
+/// What an absent centroid has for a norm, and for a score, its bytes being zero: more than any other scores.
+const ABSENT: i32 = i32::MAX;
+
+impl Centroids {
+    /// Takes the rows: `[nlist, padded_dim]`.
+    pub(crate) fn new(padded_dim: usize, step: f32, rows: Vec<i8>) -> Self {
+        let quads = padded_dim / 4;
+        let nlist = rows.len() / padded_dim;
+        let num_blocks = nlist.div_ceil(CENTROID_LANES);
+        let mut blocks = vec![Line::ZERO; num_blocks * quads];
+        let mut norms = vec![ABSENT; num_blocks * CENTROID_LANES];
+        for (centroid, row) in rows.chunks_exact(padded_dim).enumerate() {
+            norms[centroid] = row.iter().map(|&value| i32::from(value) * i32::from(value)).sum();
+            let block = &mut blocks[centroid / CENTROID_LANES * quads..][..quads];
+            let lane = centroid % CENTROID_LANES * 4;
+            for (line, values) in bytes_mut(block).chunks_exact_mut(LINE_BYTES).zip(row.as_chunks::<4>().0) {
+                line[lane..lane + 4].copy_from_slice(&values.map(|value| (i16::from(value) + OFFSET) as u8));
+            }
+        }
+        let squared_step = f64::from(step) * f64::from(step);
+        let squared_norms = norms[..nlist].iter().map(|&norm| (f64::from(norm) * squared_step) as f32).collect();
+        Self { padded_dim, step, rows, squared_norms, blocks, norms }
+    }
+
+    /// One centroid at the given place, or as near to it as 8 bits are.
+    pub(crate) fn single(centroid: &[f32]) -> Self {
+        let step = widest_step(centroid);
+        let mut row = vec![0; centroid.len()];
+        quantize(centroid, step, &mut row);
+        Self::new(centroid.len(), step, row)
+    }
+
+    pub(crate) fn nlist(&self) -> usize {
+        self.squared_norms.len()
+    }
+
+    pub(crate) fn step(&self) -> f32 {
+        self.step
+    }
+
+    pub(crate) fn rows(&self) -> &[i8] {
+        &self.rows
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.rows.capacity()
+            + self.squared_norms.capacity() * size_of::<f32>()
+            + self.blocks.capacity() * LINE_BYTES
+            + self.norms.capacity() * size_of::<i32>()
+    }
+
+    pub(super) fn squared_norm(&self, list: usize) -> f32 {
+        self.squared_norms[list]
+    }
+
+    /// The inner product of a rotated vector with a centroid.
+    pub(super) fn dot(&self, rotated: &[f32], list: usize) -> f32 {
+        (kernel::best().dot_i8)(rotated, self.row(list)) * self.step
+    }
+
+    /// Writes centroid `list` to `centroid`.
+    pub(super) fn copy_to(&self, list: usize, centroid: &mut [f32]) {
+        for (value, &integer) in centroid.iter_mut().zip(self.row(list)) {
+            *value = f32::from(integer) * self.step;
+        }
+    }
+
+    /// Asks the CPU to fetch a centroid that will be wanted soon.
+    pub(crate) fn prefetch(&self, list: usize) {
+        kernel::prefetch(self.row(list));
+    }
+
+    fn row(&self, list: usize) -> &[i8] {
+        &self.rows[list * self.padded_dim..][..self.padded_dim]
+    }
+
+    /// Writes the list of each of some rotated vectors, given as integers, to `nearest`.
+    pub(crate) fn assign(&self, points: &[i8], nearest: &mut [Nearest]) {
+        (kernel::best().nearest_centroids)(points, self.padded_dim, &self.blocks, &self.norms, nearest);
+    }
+
+    /// Finds the `nprobe` lists nearest to a rotated query, nearest first; ties by number. With the inner product near
+    /// means a large product, else a small distance.
+    pub(crate) fn nearest_lists(&self, metric: Metric, rotated: &[f32], nprobe: usize, found: &mut NearestLists) {
+        let nlist = self.nlist();
+        found.lists.clear();
+        if nlist == 1 {
+            found.lists.push(0);
+            return;
+        }
+        // A query may be longer than any centroid: the direction is what counts for products, so nothing is cut off.
+        let step = match metric {
+            Metric::L2 | Metric::Cosine => self.step,
+            Metric::InnerProduct => widest_step(rotated),
+        };
+        found.point.resize(self.padded_dim, 0);
+        quantize(rotated, step, &mut found.point);
+        let absent;
+        let norms = match metric {
+            Metric::L2 | Metric::Cosine => &self.norms,
+            Metric::InnerProduct => {
+                absent = (0..self.norms.len()).map(|i| if i < nlist { 0 } else { ABSENT }).collect::<Vec<i32>>();
+                &absent
+            }
+        };
+        found.scores.resize(norms.len(), 0);
+        (kernel::best().centroid_scores)(&found.point, &self.blocks, norms, &mut found.scores);
+        found.keep_smallest(nlist, nprobe.min(nlist));
+    }
+}
+
+/// The lists found for a query, and the memory of finding them.
+#[derive(Debug, Default)]
+pub(crate) struct NearestLists {
+    pub(crate) lists: Vec<u32>,
+    point: Vec<i8>,
+    scores: Vec<i32>,
+    keys: Vec<i64>,
+}
+
+impl NearestLists {
+    /// The positions of the `len` smallest of the first `nlist` scores, smallest first; ties by position. `len` is at
+    /// least 1.
+    fn keep_smallest(&mut self, nlist: usize, len: usize) {
+        let keys = &mut self.keys;
+        keys.clear();
+        let mut threshold = i32::MAX;
+        for (position, &score) in self.scores[..nlist].iter().enumerate() {
+            if score <= threshold {
+                if keys.len() >= 4 * len {
+                    let (_, &mut last, _) = keys.select_nth_unstable(len - 1);
+                    keys.truncate(len);
+                    threshold = (last >> 32) as i32;
+                }
+                // Score above position in one number: one comparison orders both.
+                keys.push((i64::from(score) << 32) | position as i64);
+            }
+        }
+        keys.sort_unstable();
+        keys.truncate(len);
+        self.lists.extend(keys.iter().map(|&key| key as u32));
+    }
+}
+
+/// The step that fits the widest coordinate into 127; 1 if that is no normal number, whose inverse is finite.
+pub(super) fn widest_step(values: &[f32]) -> f32 {
+    let widest = values.iter().fold(0.0_f32, |widest, value| widest.max(value.abs()));
+    let step = widest / 127.0;
+    if step.is_normal() { step } else { 1.0 }
+}
+
+/// Rounds to whole steps in -127..=127.
+pub(crate) fn quantize(values: &[f32], step: f32, integers: &mut [i8]) {
+    let scale = 1.0 / step;
+    for (integer, &value) in integers.iter_mut().zip(values) {
+        let scaled = (value * scale).clamp(-127.0, 127.0);
+        // Half away from zero, by a cast that truncates: what is not a number becomes 0.
+        *integer = (scaled + 0.5_f32.copysign(scaled)) as i8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_data::Random;
+
+    #[test]
+    fn nearest_lists_are_those_of_brute_force() {
+        let mut random = Random::new(2);
+        let (padded_dim, nlist) = (64, 37);
+        let values: Vec<f32> = (0..nlist).flat_map(|_| random.gaussians(padded_dim)).collect();
+        let step = widest_step(&values);
+        let mut rows = vec![0; values.len()];
+        quantize(&values, step, &mut rows);
+        let centroids = Centroids::new(padded_dim, step, rows.clone());
+        for metric in Metric::ALL {
+            let query = random.gaussians(padded_dim);
+            let mut expected: Vec<(f32, u32)> = (0..nlist as u32)
+                .map(|list| {
+                    let row: Vec<f32> =
+                        rows[list as usize * padded_dim..][..padded_dim].iter().map(|&x| f32::from(x) * step).collect();
+                    let metric = if metric == Metric::Cosine { Metric::L2 } else { metric };
+                    (metric.distance(&query, &row), list)
+                })
+                .collect();
+            expected.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut found = NearestLists::default();
+            centroids.nearest_lists(metric, &query, 10, &mut found);
+            let lists = found.lists;
+            // Rounding may swap neighbours, not more.
+            let worst = expected[11].0;
+            assert_eq!(lists[0], expected[0].1, "{metric}");
+            assert!(
+                lists.iter().all(|list| expected.iter().any(|&(d, other)| other == *list && d <= worst)),
+                "{metric}"
+            );
+        }
+    }
+
+    /// In the largest dimension a centroid that is there scores up to 1.3e9.
+    #[test]
+    fn an_absent_centroid_is_never_the_nearest() {
+        let padded_dim = crate::vector::MAX_DIM;
+        let centroids = Centroids::new(padded_dim, 1.0, vec![127; padded_dim]);
+        let mut nearest = [Nearest::NONE; 7];
+        centroids.assign(&vec![-127; 7 * padded_dim], &mut nearest);
+        assert!(nearest.iter().all(|nearest| nearest.centroid == 0), "{nearest:?}");
+    }
+
+    #[test]
+    fn integers_are_rounded_and_kept_in_range() {
+        let mut integers = [0; 7];
+        quantize(&[0.49, -0.5, 0.5, 1e9, -1e9, f32::NAN, 126.6], 1.0, &mut integers);
+        assert_eq!(integers, [0, -1, 1, 127, -127, 0, 127]);
+    }
+}

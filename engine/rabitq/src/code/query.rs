@@ -1,0 +1,212 @@
+use super::centroids::{quantize, widest_step};
+use super::rows::{self, split_coordinates};
+use super::{Centroids, MAX_SQUARED_LENGTH, MIN_SQUARED_LENGTH, Quantizer};
+use crate::kernel::{self, GROUP_DIMS, Kernels, QueryTerms, code_bytes};
+use crate::metric::{Metric, dot_f64};
+
+/// What f32 sums may be off by, relative to the lengths that enter them; far below the error of one bit.
+const ROUNDING: f64 = 4e-6;
+
+/// The longest a four-bit code can be, for each coordinate.
+const LONGEST_COORDINATE: f64 = 7.5;
+
+/// A query as codes meet it: rotated, as lookup tables for bits, and as small integers for four-bit rows.
+#[derive(Debug)]
+pub(crate) struct QueryCode {
+    kernels: &'static Kernels,
+    metric: Metric,
+    epsilon: f64,
+    pub(crate) rotated: Vec<f32>,
+    squared_length: f64,
+    /// Whether it is nearly nothing: the tables, or the rotation itself, have lost bits. With L2 there is an origin, and
+    /// what is lost in the difference from it is within the error of any vector.
+    underflows: bool,
+    /// For each group of 4 dimensions the 16 sums of subsets of its coordinates, in units of a step above the smallest.
+    tables: Vec<u8>,
+    step: f64,
+    /// Minus half the sum of absolute coordinates: the product that a sum of 0 stands for.
+    smallest_product: f64,
+    integers: Integers,
+}
+
+/// The coordinates of a query in steps, in the order of a row.
+#[derive(Debug, Default)]
+struct Integers {
+    all: Vec<i8>,
+    low: Vec<i8>,
+    high: Vec<i8>,
+    step: f64,
+    /// 15 times the sum of all: what two times 7.5 less in every code makes.
+    offset: i64,
+}
+
+/// What the estimates of one query have in common for one list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListTerms {
+    /// For the bits.
+    pub(crate) bits: QueryTerms,
+    /// For rows: only the error of the query's own rounding differs.
+    row_error: f32,
+    /// The distance of the query from the centroid, as the bound sees it.
+    pub(crate) length: f64,
+}
+
+impl QueryCode {
+    /// Prepares `query` for codes that `quantizer` made. `epsilon` is the width of the error bound in standard
+    /// deviations.
+    pub(crate) fn new(quantizer: &Quantizer, query: &[f32], epsilon: f32) -> Self {
+        let mut code = Self::default();
+        code.prepare(quantizer, query, epsilon);
+        code
+    }
+
+    /// As [`new`](Self::new), in the memory of another query.
+    pub(crate) fn prepare(&mut self, quantizer: &Quantizer, query: &[f32], epsilon: f32) {
+        let kernels = kernel::best();
+        self.rotated.resize(quantizer.padded_dim(), 0.0);
+        quantizer.rotate(query, &mut self.rotated);
+        let rotated = &self.rotated;
+        let (mut widest, mut all) = (0.0_f32, 0.0_f64);
+        for group in rotated.as_chunks::<GROUP_DIMS>().0 {
+            // The sum of a subset is smallest for all negative coordinates, and largest for all positive ones.
+            let span: f32 = group.iter().map(|value| value.abs()).sum();
+            widest = widest.max(span);
+            all += f64::from(span);
+        }
+        // One step fits all groups: 255 steps are the widest span.
+        let to_steps = 255.0 / widest;
+        self.tables.resize(code_bytes(rotated.len()), 0);
+        if widest > 0.0 && to_steps.is_finite() {
+            (kernels.fill_tables)(rotated, kernels.layout, to_steps, &mut self.tables);
+        } else {
+            self.tables.fill(0);
+        }
+        let is_zero = query.iter().all(|&value| value == 0.0);
+        self.kernels = kernels;
+        self.metric = quantizer.metric();
+        self.epsilon = f64::from(epsilon);
+        self.squared_length = dot_f64(rotated, rotated);
+        self.underflows = self.metric != Metric::L2 && self.squared_length < MIN_SQUARED_LENGTH && !is_zero;
+        self.step = f64::from(widest) / 255.0;
+        self.smallest_product = -0.5 * all;
+        self.integers.prepare(rotated);
+    }
+
+    pub(crate) fn tables(&self) -> &[u8] {
+        &self.tables
+    }
+
+    pub(crate) fn kernels(&self) -> &'static Kernels {
+        self.kernels
+    }
+
+    /// The terms for one list.
+    pub(crate) fn list_terms(&self, centroids: &Centroids, list: usize) -> ListTerms {
+        let product = f64::from(centroids.dot(&self.rotated, list));
+        let squared_norm = f64::from(centroids.squared_norm(list));
+        let (add, add_scale, squared_length, rounding) = match self.metric {
+            Metric::L2 => {
+                let squared = (self.squared_length - 2.0 * product + squared_norm).max(0.0);
+                (squared, 1.0, squared, self.squared_length + squared_norm)
+            }
+            Metric::InnerProduct | Metric::Cosine => {
+                let share = if squared_norm > 0.0 { product / squared_norm } else { 0.0 };
+                let squared = (self.squared_length - share * product).max(0.0);
+                let base = if self.metric == Metric::Cosine { 1.0 } else { 0.0 };
+                (
+                    base - product,
+                    share,
+                    squared,
+                    base + product.abs() + self.squared_length.sqrt() * squared_norm.sqrt(),
+                )
+            }
+        };
+        // Beyond this the estimates could overflow: an infinite error leaves every vector to the exact distance. So it
+        // does where the query itself underflows.
+        let lengths = [squared_length, self.squared_length, add.abs(), self.squared_length * add_scale * add_scale];
+        let can_overflow = !lengths.iter().all(|&value| value <= MAX_SQUARED_LENGTH);
+        let rounding = if can_overflow || self.underflows { f64::INFINITY } else { ROUNDING * rounding };
+        let table_deviation = self.step * (self.rotated.len() as f64 / (12 * GROUP_DIMS) as f64).sqrt();
+        let longest = LONGEST_COORDINATE * (self.rotated.len() as f64).sqrt();
+        let row_deviation = self.integers.step / 12_f64.sqrt() * longest;
+        let length = squared_length.sqrt();
+        let bits = QueryTerms {
+            step: self.step as f32,
+            smallest_product: self.smallest_product as f32,
+            add: add as f32,
+            add_scale: add_scale as f32,
+            error_scale: (self.epsilon * length) as f32,
+            table_error: (self.epsilon * table_deviation) as f32,
+            rounding: rounding as f32,
+            rounding_share: ROUNDING as f32,
+        };
+        ListTerms { bits, row_error: (self.epsilon * row_deviation) as f32, length }
+    }
+
+    /// The smallest distance that a vector can have which is no farther than `radius` from the centroid of a list.
+    pub(crate) fn nearest_possible(&self, terms: &ListTerms, radius: f32) -> f64 {
+        let slack = f64::from(terms.bits.rounding);
+        match self.metric {
+            Metric::L2 => (terms.length - f64::from(radius)).max(0.0).powi(2) - slack,
+            Metric::InnerProduct | Metric::Cosine => {
+                f64::from(terms.bits.add) - self.squared_length.sqrt() * f64::from(radius) - slack
+            }
+        }
+    }
+
+    /// Returns the estimate of a four-bit row, and a distance that the true one is not below, but for the chance that
+    /// epsilon leaves.
+    #[inline]
+    pub(crate) fn row_estimate(&self, terms: &ListTerms, row: &[u8]) -> (f32, f32) {
+        let (codes, factors) = rows::split(row);
+        let sum = (self.kernels.dot_u4)(codes, &self.integers.low, &self.integers.high);
+        let product = (0.5 * self.integers.step * (2 * i64::from(sum) - self.integers.offset) as f64) as f32;
+        let terms_of_row = QueryTerms { table_error: terms.row_error, ..terms.bits };
+        let (estimate, error) = terms_of_row.bound(product, factors.add, factors.rescale, factors.error);
+        (estimate, estimate - error)
+    }
+
+    /// Returns the estimate of a 1-bit code by the query's floats, without tables, and its error bound.
+    pub(crate) fn float_estimate(&self, terms: &ListTerms, nibbles: &[u8], factors: super::Factors) -> (f32, f32) {
+        let mut product = 0.0_f64;
+        for (&nibble, group) in nibbles.iter().zip(self.rotated.as_chunks::<GROUP_DIMS>().0) {
+            for (i, &value) in group.iter().enumerate() {
+                product += if (nibble >> i) & 1 == 1 { f64::from(value) } else { -f64::from(value) };
+            }
+        }
+        let terms = QueryTerms { table_error: 0.0, ..terms.bits };
+        terms.bound((0.5 * product) as f32, factors.add, factors.rescale, factors.error)
+    }
+}
+
+impl Integers {
+    fn prepare(&mut self, rotated: &[f32]) {
+        let step = widest_step(rotated);
+        self.all.resize(rotated.len(), 0);
+        quantize(rotated, step, &mut self.all);
+        let sum: i64 = self.all.iter().map(|&value| i64::from(value)).sum();
+        split_coordinates(&self.all, &mut self.low, &mut self.high);
+        (self.step, self.offset) = (f64::from(step), 15 * sum);
+    }
+}
+
+impl Default for QueryCode {
+    /// Of no query yet.
+    fn default() -> Self {
+        Self {
+            kernels: kernel::best(),
+            metric: Metric::L2,
+            epsilon: 0.0,
+            rotated: Vec::new(),
+            squared_length: 0.0,
+            underflows: false,
+            tables: Vec::new(),
+            step: 0.0,
+            smallest_product: 0.0,
+            integers: Integers::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

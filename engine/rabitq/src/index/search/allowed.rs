@@ -1,0 +1,63 @@
+use roaring::RoaringTreemap;
+
+use crate::index::core::Core;
+use crate::index::lists::Lists;
+use crate::kernel::BLOCK_LEN;
+
+/// A filter that allows less than one in so many is turned into masks of blocks, which are then skipped; a wider one is
+/// asked about what survives the scan.
+const MASKS_BELOW: u64 = 16;
+
+/// Which vectors may be answers.
+pub(super) enum Allowed<'a> {
+    All,
+    /// A bit for each slot of each list.
+    Masks(Vec<Vec<u32>>),
+    /// Asked about each survivor.
+    Filter(&'a RoaringTreemap),
+}
+
+impl<'a> Allowed<'a> {
+    pub(super) fn new(core: &Core, lists: &Lists, filter: Option<&'a RoaringTreemap>) -> Self {
+        let Some(filter) = filter else { return Self::All };
+        if filter.len().saturating_mul(MASKS_BELOW) >= core.len() as u64 {
+            return Self::Filter(filter);
+        }
+        let mut masks: Vec<Vec<u32>> = vec![Vec::new(); lists.lists.len()];
+        for row in core.ids.matching(filter) {
+            let (list, slot) = lists.place(row);
+            let masks = &mut masks[list];
+            if masks.is_empty() {
+                masks.resize(lists.lists[list].blocks.num_blocks(), 0);
+            }
+            masks[slot / BLOCK_LEN] |= 1 << (slot % BLOCK_LEN);
+        }
+        Self::Masks(masks)
+    }
+
+    /// What the scan of a list has to leave out by itself.
+    pub(super) fn masks(&self, list: usize) -> Masks<'_> {
+        match self {
+            Self::All | Self::Filter(_) => Masks::All,
+            Self::Masks(masks) if masks[list].is_empty() => Masks::None,
+            Self::Masks(masks) => Masks::Blocks(&masks[list]),
+        }
+    }
+
+    /// Whether a survivor may be an answer.
+    #[inline]
+    pub(super) fn row(&self, core: &Core, row: usize) -> bool {
+        match self {
+            Self::All | Self::Masks(_) => true,
+            Self::Filter(filter) => filter.contains(core.ids.id(row)),
+        }
+    }
+}
+
+/// Which lanes of the blocks of a list are scanned.
+#[derive(Clone, Copy)]
+pub(super) enum Masks<'a> {
+    All,
+    None,
+    Blocks(&'a [u32]),
+}

@@ -1,0 +1,253 @@
+//! The way of a query through an index.
+//!
+//! ```text
+//! for each list, nearest first
+//!     scan the bits of its vectors: an estimate and a lower bound of each distance
+//!     of those whose bound is not above t, the distance of the k-th answer so far
+//!         with four-bit rows: take the estimate and the bound of the row instead, and rule out by them again
+//!         estimate below t: compute the distance, which may lower t
+//!         else: leave it pending
+//! compute the pending distances that the floor asks for, smallest bound first, and all whose bound is not above t
+//! ```
+//! Computing at once what is probably nearer, and only that, keeps t near its end value without computing what a later t
+//! rules out. Without originals the estimate is the answer, and the pending part falls away.
+//!
+//! A list is left out if, by the triangle inequality, none of its vectors is as near as t.
+//!
+//! Queries of a batch go together where they read the same: eight share each pass over the codes if all lists are to be
+//! searched, and over the vectors of an index without codes.
+
+use rayon::prelude::*;
+use roaring::RoaringTreemap;
+
+use super::core::Core;
+use super::lists::{List, Lists};
+use super::originals::Originals;
+use super::top_k::TopK;
+use super::{Hit, IndexKind, SearchParams};
+use crate::code::{ListTerms, QueryCode};
+use crate::kernel::{Survivors, prefetch};
+use crate::metric::ExactQuery;
+
+mod allowed;
+mod probe;
+mod scratch;
+
+use allowed::Allowed;
+use probe::{AHEAD, Probe, pass, probe_together, runs};
+
+/// With a filter that allows so few vectors, or fewer than the floor, their distances are computed without a look at
+/// codes.
+const FEW_ALLOWED: u64 = 1024;
+
+/// Queries of a batch that share a pass: as many as the widest kernel takes.
+const TOGETHER: usize = 8;
+
+/// What a search asks of this index.
+struct Plan<'a> {
+    core: &'a Core,
+    k: usize,
+    epsilon: f32,
+    way: Way<'a>,
+}
+
+/// How the answers are found.
+enum Way<'a> {
+    /// By the distances to all allowed vectors; without a filter that is all.
+    Originals(&'a Originals, Option<Vec<usize>>),
+    /// By codes.
+    Codes { lists: &'a Lists, allowed: Allowed<'a>, nprobe: usize, floor: usize },
+}
+
+impl Core {
+    /// The answers to a query that was checked.
+    pub(super) fn nearest(&self, query: &[f32], params: &SearchParams<'_>) -> Vec<Hit> {
+        let [answers] = self.plan(params).answers([query]);
+        answers
+    }
+
+    /// The answers to queries that were checked, on all threads.
+    pub(super) fn nearest_batch(&self, queries: &[&[f32]], params: &SearchParams<'_>) -> Vec<Vec<Hit>> {
+        let plan = self.plan(params);
+        let (groups, rest) = queries.as_chunks::<TOGETHER>();
+        // Fewer queries than would keep all threads busy do not wait for each other.
+        if groups.len() < rayon::current_num_threads() {
+            return queries.par_iter().flat_map_iter(|&query| plan.answers([query])).collect();
+        }
+        let mut answers: Vec<Vec<Hit>> = groups.par_iter().flat_map_iter(|&group| plan.answers(group)).collect();
+        answers.par_extend(rest.par_iter().flat_map_iter(|&query| plan.answers([query])));
+        answers
+    }
+
+    fn plan<'a>(&'a self, params: &SearchParams<'a>) -> Plan<'a> {
+        let floor = params.k.saturating_mul(params.rerank_factor.unwrap_or(self.params.rerank_factor).max(1));
+        let way = match (&self.lists, &self.originals) {
+            (Some(lists), originals) => {
+                let few = params.filter.map_or(0, |_| FEW_ALLOWED).max(floor as u64);
+                match originals {
+                    Some(originals) if params.filter.map_or(self.len() as u64, RoaringTreemap::len) <= few => {
+                        Way::Originals(originals, params.filter.map(|filter| self.ids.matching(filter)))
+                    }
+                    _ => Way::Codes {
+                        lists,
+                        allowed: Allowed::new(self, lists, params.filter),
+                        nprobe: self.nprobe(params.nprobe, lists),
+                        floor: if originals.is_some() { floor } else { 0 },
+                    },
+                }
+            }
+            (None, Some(originals)) => Way::Originals(originals, params.filter.map(|filter| self.ids.matching(filter))),
+            (None, None) => unreachable!("an index has codes or originals"),
+        };
+        let epsilon = params.epsilon.unwrap_or(self.params.epsilon);
+        Plan { core: self, k: params.k.min(self.len()), epsilon, way }
+    }
+
+    fn nprobe(&self, asked: Option<usize>, lists: &Lists) -> usize {
+        let nlist = lists.lists.len();
+        if self.kind != IndexKind::IvfRabitq {
+            return nlist;
+        }
+        asked.or(self.params.nprobe).unwrap_or_else(|| (nlist / 16).max(16)).min(nlist)
+    }
+
+    /// The vectors within a distance, nearest first. Lists are left out only if none of their vectors can be.
+    pub(super) fn within(&self, query: &[f32], radius: f32, filter: Option<&RoaringTreemap>) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        let exact = ExactQuery::new(self.params.metric, query);
+        let mut visit = |row: usize, distance: f32| {
+            if distance <= radius {
+                hits.push(Hit { id: self.ids.id(row), distance });
+            }
+        };
+        match (&self.lists, &self.originals) {
+            (Some(lists), originals) => {
+                let code = QueryCode::new(&lists.quantizer, query, self.params.epsilon);
+                let allowed = Allowed::new(self, lists, filter);
+                let mut survivors = Survivors::default();
+                for (number, list) in lists.lists.iter().enumerate() {
+                    let terms = self.terms(&code, lists, number);
+                    if code.nearest_possible(&terms, list.radius) > f64::from(radius) {
+                        continue;
+                    }
+                    for blocks in runs(list) {
+                        survivors.clear();
+                        pass(&code, list, blocks, &terms, allowed.masks(number), radius, &mut survivors);
+                        for (i, &slot) in survivors.slots.iter().enumerate() {
+                            let (slot, row) = (slot as usize, list.row(slot as usize));
+                            if allowed.row(self, row) {
+                                visit(
+                                    row,
+                                    match originals {
+                                        Some(originals) => originals.distance(&exact, row),
+                                        None => self.estimate(&code, &terms, list, slot, survivors.estimates[i]),
+                                    },
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+            (None, Some(originals)) => {
+                let rows = filter.map_or_else(|| (0..self.len()).collect(), |filter| self.ids.matching(filter));
+                rows.into_iter().for_each(|row| visit(row, originals.distance(&exact, row)));
+            }
+            (None, None) => unreachable!("an index has codes or originals"),
+        }
+        hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
+        hits
+    }
+
+    /// The best estimate there is of a survivor: of its four-bit row, or of its bits by the floats of the query where the
+    /// kind says so, or else the one of the scan. Never not-a-number: an answer needs a place in the order.
+    fn estimate(&self, code: &QueryCode, terms: &ListTerms, list: &List, slot: usize, estimate: f32) -> f32 {
+        let estimate = if let Some(rows) = &list.rows {
+            code.row_estimate(terms, rows.row(slot)).0
+        } else if self.kind == IndexKind::RabitqAsym {
+            let mut nibbles = vec![0; code.rotated.len() / 4];
+            let factors = list.blocks.vector(slot, &mut nibbles);
+            code.float_estimate(terms, &nibbles, factors).0
+        } else {
+            estimate
+        };
+        if estimate.is_nan() { f32::MAX } else { estimate }
+    }
+
+    /// The terms of a scan: without originals the bits of `rabitq` are ranked by their estimates alone, and those of
+    /// `rabitq_asym` by what the floats of the query would say.
+    fn terms(&self, code: &QueryCode, lists: &Lists, list: usize) -> ListTerms {
+        let mut terms = code.list_terms(&lists.centroids, list);
+        if self.originals.is_none() && lists.lists[list].rows.is_none() {
+            terms.bits.error_scale = 0.0;
+            if self.kind == IndexKind::Rabitq {
+                (terms.bits.table_error, terms.bits.rounding, terms.bits.rounding_share) = (0.0, 0.0, 0.0);
+            }
+        }
+        terms
+    }
+}
+
+impl Plan<'_> {
+    fn answers<const N: usize>(&self, queries: [&[f32]; N]) -> [Vec<Hit>; N] {
+        if self.k == 0 {
+            return [const { Vec::new() }; N];
+        }
+        match &self.way {
+            Way::Originals(originals, rows) => self.by_originals(originals, rows.as_deref(), queries),
+            Way::Codes { lists, allowed, nprobe, floor } => {
+                let mut probes: [Probe<'_>; N] =
+                    queries.map(|query| Probe::new(self.core, lists, query, self.epsilon, self.k, *floor));
+                if N > 1 && *nprobe == lists.lists.len() {
+                    probe_together(&mut probes, allowed);
+                } else {
+                    probes.iter_mut().for_each(|probe| self.nearest_lists(probe, allowed, *nprobe));
+                }
+                probes.map(|probe| hits(probe.finish()))
+            }
+        }
+    }
+
+    /// Looks into the `nprobe` nearest lists, and into as many more as it takes to find `k` allowed vectors.
+    fn nearest_lists(&self, probe: &mut Probe<'_>, allowed: &Allowed<'_>, nprobe: usize) {
+        probe.nearest_lists(nprobe, 0, true, allowed);
+        if probe.top.missing() > 0 && nprobe < probe.nlist() {
+            probe.nearest_lists(usize::MAX, nprobe, false, allowed);
+        }
+    }
+
+    /// The nearest by computing the distance to every allowed vector.
+    fn by_originals<const N: usize>(
+        &self,
+        originals: &Originals,
+        rows: Option<&[usize]>,
+        queries: [&[f32]; N],
+    ) -> [Vec<Hit>; N] {
+        let exact = queries.map(|query| ExactQuery::new(self.core.params.metric, query));
+        let mut tops: [TopK<u64>; N] = std::array::from_fn(|_| TopK::new(self.k));
+        let mut visit = |row: usize| {
+            for (query, top) in exact.iter().zip(&mut tops) {
+                let distance = originals.distance(query, row);
+                if distance <= top.threshold() {
+                    top.push(distance, self.core.ids.id(row));
+                }
+            }
+        };
+        match rows {
+            None => (0..self.core.len()).for_each(visit),
+            Some(rows) => {
+                for (i, &row) in rows.iter().enumerate() {
+                    if let Some(&ahead) = rows.get(i + AHEAD) {
+                        prefetch(originals.row(ahead));
+                    }
+                    visit(row);
+                }
+            }
+        }
+        tops.map(hits)
+    }
+}
+
+/// The kept (distance, id) pairs as answers, nearest first.
+fn hits(top: TopK<u64>) -> Vec<Hit> {
+    top.into_sorted().map(|(distance, id)| Hit { id, distance }).collect()
+}

@@ -1,0 +1,330 @@
+use std::ops::Range;
+
+use super::allowed::{Allowed, Masks};
+use super::scratch::Scratch;
+use crate::code::{ListTerms, QueryCode};
+use crate::index::candidates::Pending;
+use crate::index::core::Core;
+use crate::index::lists::{List, Lists};
+use crate::index::originals::Originals;
+use crate::index::top_k::TopK;
+use crate::kernel::{QueryPass, Survivors, prefetch};
+use crate::metric::ExactQuery;
+
+/// Blocks scanned under one threshold.
+const RUN_BLOCKS: usize = 64;
+
+/// Rows looked at for each first answer.
+const LOOKED_AT: usize = 4;
+
+/// Vectors fetched ahead of the one being computed.
+pub(super) const AHEAD: usize = 4;
+
+/// The search of one query through lists.
+pub(super) struct Probe<'a> {
+    core: &'a Core,
+    lists: &'a Lists,
+    exact: Option<(ExactQuery<'a>, &'a Originals)>,
+    pub(super) top: TopK<u64>,
+    /// Exact distances still to be computed at least.
+    needed: usize,
+    pub(super) scratch: Scratch,
+}
+
+impl<'a> Probe<'a> {
+    /// `floor` is the least number of exact distances.
+    pub(super) fn new(
+        core: &'a Core,
+        lists: &'a Lists,
+        query: &'a [f32],
+        epsilon: f32,
+        k: usize,
+        floor: usize,
+    ) -> Self {
+        let mut scratch = Scratch::take();
+        scratch.code.prepare(&lists.quantizer, query, epsilon);
+        let exact = core.originals.as_ref().map(|originals| (ExactQuery::new(core.params.metric, query), originals));
+        Self { core, lists, exact, top: TopK::new(k), needed: floor, scratch }
+    }
+
+    /// Searches one list.
+    fn list(&mut self, number: usize, allowed: &Allowed<'_>) {
+        let list = &self.lists.lists[number];
+        let masks = allowed.masks(number);
+        if list.blocks.len() == 0 || matches!(masks, Masks::None) {
+            return;
+        }
+        let Some(terms) = self.terms_unless_too_far(number) else { return };
+        for blocks in runs(list) {
+            let threshold = self.threshold();
+            let mut survivors = std::mem::take(&mut self.scratch.survivors);
+            survivors.clear();
+            pass(&self.scratch.code, list, blocks, &terms, masks, threshold, &mut survivors);
+            self.visit(list, &terms, allowed, &survivors);
+            self.scratch.survivors = survivors;
+        }
+    }
+
+    /// The terms of a list, unless none of its vectors is of use by the triangle inequality.
+    fn terms_unless_too_far(&mut self, number: usize) -> Option<ListTerms> {
+        let terms = self.core.terms(&self.scratch.code, self.lists, number);
+        let nearest = self.scratch.code.nearest_possible(&terms, self.lists.lists[number].radius);
+        // What is not a number rules nothing out; and an estimate may be below what is possible.
+        let too_far = nearest > f64::from(self.threshold());
+        (self.exact.is_none() || !too_far).then_some(terms)
+    }
+
+    pub(super) fn nlist(&self) -> usize {
+        self.lists.lists.len()
+    }
+
+    /// The bound above which a vector is of no use.
+    fn threshold(&mut self) -> f32 {
+        self.scratch.pending.threshold(self.top.threshold(), self.needed)
+    }
+
+    /// Searches the `nprobe` lists nearest to the query, nearest first, but for the `skipped` nearest of them, until
+    /// there are `k` answers, or to the end if `all`.
+    pub(super) fn nearest_lists(&mut self, nprobe: usize, skipped: usize, all: bool, allowed: &Allowed<'_>) {
+        let mut found = std::mem::take(&mut self.scratch.lists);
+        self.lists.centroids.nearest_lists(self.core.params.metric, &self.scratch.code.rotated, nprobe, &mut found);
+        for (i, &list) in found.lists.iter().enumerate().skip(skipped) {
+            if !all && self.top.missing() == 0 {
+                break;
+            }
+            // The parts of the next list; where they lie is in the list itself, so that was asked for one step before.
+            if let Some(&next) = found.lists.get(i + 1) {
+                self.prefetch(next as usize);
+            }
+            if let Some(&after) = found.lists.get(i + 2) {
+                prefetch(std::slice::from_ref(&self.lists.lists[after as usize]));
+            }
+            self.list(list as usize, allowed);
+        }
+        self.scratch.lists = found;
+    }
+
+    /// Searches the nearest list, if there are several, and returns its number.
+    fn nearest_list(&mut self, allowed: &Allowed<'_>) -> Option<usize> {
+        if self.nlist() == 1 {
+            return None;
+        }
+        self.nearest_lists(1, 0, true, allowed);
+        self.scratch.lists.lists.first().map(|&list| list as usize)
+    }
+
+    /// Asks for the beginning of a list, for the CPU to fetch while it is busy with another.
+    fn prefetch(&self, number: usize) {
+        let list = &self.lists.lists[number];
+        self.lists.centroids.prefetch(number);
+        prefetch(list.blocks.run(0..list.blocks.num_blocks().min(2)).lines);
+    }
+
+    /// Takes what survived a run.
+    fn visit(&mut self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) {
+        let Some((query, originals)) = self.exact else { return self.take_estimates(list, terms, allowed, survivors) };
+        let first = self.first_answers(list, terms, allowed, survivors);
+        let first_rows = || first.iter().map(|&i| list.row(survivors.slots[i as usize] as usize));
+        first_rows().for_each(|row| prefetch(originals.row(row)));
+        first_rows().for_each(|row| self.compute(&query, originals, row));
+
+        let (answer, useful) = (self.top.threshold(), self.threshold());
+        let mut worth = std::mem::take(&mut self.scratch.worth);
+        worth.clear();
+        for (i, &bound) in survivors.bounds.iter().enumerate() {
+            if bound <= useful && (first.is_empty() || first.binary_search(&(i as u32)).is_err()) {
+                let slot = survivors.slots[i] as usize;
+                let row = list.row(slot);
+                if allowed.row(self.core, row) {
+                    list.rows.iter().for_each(|rows| prefetch(rows.row(slot)));
+                    worth.push((i as u32, row as u32));
+                }
+            }
+        }
+        let mut likely = std::mem::take(&mut self.scratch.likely);
+        likely.clear();
+        for &(i, row) in &worth {
+            let i = i as usize;
+            let (estimate, bound) = match &list.rows {
+                Some(rows) => self.scratch.code.row_estimate(terms, rows.row(survivors.slots[i] as usize)),
+                None => (survivors.estimates[i], survivors.bounds[i]),
+            };
+            let bound = if bound.is_nan() { f32::NEG_INFINITY } else { bound };
+            if bound > useful {
+                continue;
+            }
+            if estimate < answer {
+                prefetch(originals.row(row as usize));
+                likely.push((bound, row));
+            } else {
+                self.scratch.pending.push(bound, row as usize);
+            }
+        }
+        for &(bound, row) in &likely {
+            if bound <= self.top.threshold() {
+                self.compute(&query, originals, row as usize);
+            } else {
+                self.scratch.pending.push(bound, row as usize);
+            }
+        }
+        (self.scratch.worth, self.scratch.likely) = (worth, likely);
+    }
+
+    /// Without originals: the estimates are the answers.
+    fn take_estimates(&mut self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) {
+        if let Some(rows) = &list.rows {
+            survivors.slots.iter().for_each(|&slot| prefetch(rows.row(slot as usize)));
+        }
+        for (i, &slot) in survivors.slots.iter().enumerate() {
+            let row = list.row(slot as usize);
+            if survivors.bounds[i] <= self.top.threshold() && allowed.row(self.core, row) {
+                let estimate =
+                    self.core.estimate(&self.scratch.code, terms, list, slot as usize, survivors.estimates[i]);
+                self.top.push(estimate, self.core.ids.id(row));
+            }
+        }
+    }
+
+    /// While there are fewer than `k` answers: the survivors of smallest estimate that fill them up, in order. With
+    /// four-bit rows a few times as many are looked at closer, so that the first distances are near the last ones.
+    fn first_answers(&self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) -> Vec<u32> {
+        let missing = self.top.missing();
+        if missing == 0 {
+            return Vec::new();
+        }
+        let mut first: Vec<u32> = (0..survivors.len() as u32)
+            .filter(|&i| allowed.row(self.core, list.row(survivors.slots[i as usize] as usize)))
+            .collect();
+        if let Some(rows) = &list.rows {
+            keep_smallest(&mut first, missing.saturating_mul(LOOKED_AT), |i| survivors.estimates[i as usize]);
+            let row = |i: u32| rows.row(survivors.slots[i as usize] as usize);
+            first.iter().for_each(|&i| prefetch(row(i)));
+            let estimates: Vec<f32> = first.iter().map(|&i| self.scratch.code.row_estimate(terms, row(i)).0).collect();
+            let mut nearest: Vec<u32> = (0..first.len() as u32).collect();
+            keep_smallest(&mut nearest, missing, |i| estimates[i as usize]);
+            first = nearest.into_iter().map(|i| first[i as usize]).collect();
+        } else {
+            keep_smallest(&mut first, missing, |i| survivors.estimates[i as usize]);
+        }
+        first
+    }
+
+    #[inline]
+    fn compute(&mut self, query: &ExactQuery<'_>, originals: &Originals, row: usize) {
+        self.needed = self.needed.saturating_sub(1);
+        let distance = originals.distance(query, row);
+        if distance <= self.top.threshold() {
+            self.top.push(distance, self.core.ids.id(row));
+        }
+    }
+
+    /// Computes what is pending, and returns the answers.
+    pub(super) fn finish(mut self) -> TopK<u64> {
+        if let Some((query, originals)) = self.exact {
+            let mut pending = std::mem::replace(&mut self.scratch.pending, Pending::new());
+            let useful = pending.useful(self.top.threshold(), self.needed);
+            for (i, candidate) in useful.iter().enumerate() {
+                if let Some(ahead) = useful.get(i + AHEAD) {
+                    prefetch(originals.row(ahead.row as usize));
+                }
+                if candidate.lower_bound <= self.top.threshold() || self.needed > 0 {
+                    self.compute(&query, originals, candidate.row as usize);
+                }
+            }
+            self.scratch.pending = pending;
+        }
+        self.scratch.give_back();
+        self.top
+    }
+}
+
+/// Keeps the `len` positions of smallest key, in order; ties go to the smaller position.
+fn keep_smallest(positions: &mut Vec<u32>, len: usize, key: impl Fn(u32) -> f32) {
+    if positions.len() > len {
+        positions.select_nth_unstable_by(len, |&a, &b| key(a).total_cmp(&key(b)).then(a.cmp(&b)));
+        positions.truncate(len);
+        positions.sort_unstable();
+    }
+}
+
+/// The blocks of a list, a run at a time.
+pub(super) fn runs(list: &List) -> impl Iterator<Item = Range<usize>> + use<> {
+    let num_blocks = list.blocks.num_blocks();
+    (0..num_blocks).step_by(RUN_BLOCKS).map(move |start| start..num_blocks.min(start + RUN_BLOCKS))
+}
+
+/// Scans some blocks of a list for one query.
+pub(super) fn pass(
+    code: &QueryCode,
+    list: &List,
+    blocks: Range<usize>,
+    terms: &ListTerms,
+    masks: Masks<'_>,
+    threshold: f32,
+    survivors: &mut Survivors,
+) {
+    let masks = match masks {
+        Masks::None => return,
+        Masks::All => None,
+        Masks::Blocks(masks) => Some(&masks[blocks.clone()]),
+    };
+    let query = QueryPass { tables: code.tables(), terms: terms.bits, threshold, masks, survivors };
+    (code.kernels().scan)(&list.blocks.run(blocks), &mut [query]);
+    settle(survivors);
+}
+
+/// A bound that is not a number rules nothing out.
+fn settle(survivors: &mut Survivors) {
+    for bound in &mut survivors.bounds {
+        *bound = if bound.is_nan() { f32::NEG_INFINITY } else { *bound };
+    }
+}
+
+/// Searches all lists for several queries: each run of codes is read once for all that it may matter to.
+pub(super) fn probe_together<const N: usize>(probes: &mut [Probe<'_>; N], allowed: &Allowed<'_>) {
+    let Some(Probe { lists, scratch, .. }) = probes.first() else { return };
+    let (lists, scan) = (*lists, scratch.code.kernels().scan);
+    // The nearest list of each query by itself: its answers rule out most of the others.
+    let searched = probes.each_mut().map(|probe| probe.nearest_list(allowed));
+    let mut survivors = probes.each_mut().map(|probe| std::mem::take(&mut probe.scratch.survivors));
+    for (number, list) in lists.lists.iter().enumerate() {
+        let masks = allowed.masks(number);
+        if list.blocks.len() == 0 || matches!(masks, Masks::None) {
+            continue;
+        }
+        let terms: [Option<ListTerms>; N] = std::array::from_fn(|i| match searched[i] {
+            Some(searched) if searched == number => None,
+            _ => probes[i].terms_unless_too_far(number),
+        });
+        for blocks in runs(list) {
+            let masks = match masks {
+                Masks::Blocks(masks) => Some(&masks[blocks.clone()]),
+                Masks::All | Masks::None => None,
+            };
+            let mut passes = Vec::with_capacity(N);
+            for ((probe, terms), survivors) in probes.iter_mut().zip(&terms).zip(&mut survivors) {
+                if let Some(terms) = terms {
+                    let threshold = probe.threshold();
+                    survivors.clear();
+                    passes.push(QueryPass {
+                        tables: probe.scratch.code.tables(),
+                        terms: terms.bits,
+                        threshold,
+                        masks,
+                        survivors,
+                    });
+                }
+            }
+            scan(&list.blocks.run(blocks), &mut passes);
+            for ((probe, terms), survivors) in probes.iter_mut().zip(&terms).zip(&mut survivors) {
+                if let Some(terms) = terms {
+                    settle(survivors);
+                    probe.visit(list, terms, allowed, survivors);
+                }
+            }
+        }
+    }
+    for (probe, survivors) in probes.iter_mut().zip(survivors) {
+        probe.scratch.survivors = survivors;
+    }
+}

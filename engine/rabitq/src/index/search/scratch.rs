@@ -1,0 +1,48 @@
+use std::cell::RefCell;
+
+use super::TOGETHER;
+use crate::code::{NearestLists, QueryCode};
+use crate::index::candidates::Pending;
+use crate::kernel::Survivors;
+
+/// The memory of one query on its way. It is kept for the next query of the thread: to give back and ask for as much with
+/// every query makes the system map and clear pages all the time, which threads cannot do side by side.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) code: QueryCode,
+    pub(super) lists: NearestLists,
+    pub(super) survivors: Survivors,
+    /// Position among the survivors and row of what is worth a closer look.
+    pub(super) worth: Vec<(u32, u32)>,
+    /// Bound and row of what is probably an answer.
+    pub(super) likely: Vec<(f32, u32)>,
+    pub(super) pending: Pending,
+}
+
+thread_local! {
+    static KEPT: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Scratch {
+    /// Memory that an earlier query left, or new.
+    pub(super) fn take() -> Self {
+        KEPT.with_borrow_mut(Vec::pop).unwrap_or_else(|| Self {
+            code: QueryCode::default(),
+            lists: NearestLists::default(),
+            survivors: Survivors::default(),
+            worth: Vec::new(),
+            likely: Vec::new(),
+            pending: Pending::new(),
+        })
+    }
+
+    /// Leaves the memory to a later query.
+    pub(super) fn give_back(mut self) {
+        self.pending.clear();
+        KEPT.with_borrow_mut(|kept| {
+            if kept.len() < TOGETHER {
+                kept.push(self);
+            }
+        });
+    }
+}

@@ -1,0 +1,443 @@
+//! AVX-512 with VBMI and VNNI: `vpermb` looks 64 codes up in four tables at once, `vpdpbusd` adds four of them per lane.
+//!
+//! Source of the pairing: the search kernels of turbovec (MIT licence). Per 64 bytes of codes, which are 512 dimensions
+//! of vectors, it takes 3 instructions that all queries share and 4 for each query.
+
+#![expect(
+    clippy::needless_range_loop,
+    reason = "an iterator over registers is a closure, which is called and not inlined"
+)]
+
+use std::arch::x86_64::*;
+
+use super::avx2::fold_eight;
+use super::pass::{QueryTerms, block_bytes};
+use super::{
+    BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, LINE_BYTES, Layout, Line, Nearest, QueryPass, Survivors, bytes,
+    scalar,
+};
+
+static KERNELS: Kernels = Kernels {
+    name: "avx512vnni",
+    layout: Layout::Lanes,
+    l2_squared,
+    dot,
+    dot_i8,
+    scan,
+    dot_u4,
+    centroid_scores,
+    nearest_centroids,
+    hadamard,
+    fill_tables,
+};
+
+/// The table, if this CPU has all of what the functions are compiled for: the only way to them.
+pub(super) fn kernels() -> Option<&'static Kernels> {
+    let detected = super::avx512_bw::detected()
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vnni");
+    detected.then_some(&KERNELS)
+}
+
+pub(super) fn l2_squared(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len(), "vectors of one dimension");
+    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512F; the lengths are equal.
+    unsafe { l2_squared_avx512(a, b) }
+}
+
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len(), "vectors of one dimension");
+    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512F; the lengths are equal.
+    unsafe { dot_avx512(a, b) }
+}
+
+pub(super) fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn compiled(a: &[f32], b: &[i8]) -> f32 {
+        scalar::dot_i8(a, b)
+    }
+    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512.
+    unsafe { compiled(a, b) }
+}
+
+pub(super) fn hadamard(values: &mut [f32]) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn compiled(values: &mut [f32]) {
+        scalar::hadamard(values);
+    }
+    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512.
+    unsafe { compiled(values) }
+}
+
+pub(super) fn fill_tables(rotated: &[f32], layout: Layout, to_steps: f32, tables: &mut [u8]) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn compiled(rotated: &[f32], layout: Layout, to_steps: f32, tables: &mut [u8]) {
+        scalar::fill_tables(rotated, layout, to_steps, tables);
+    }
+    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512.
+    unsafe { compiled(rotated, layout, to_steps, tables) }
+}
+
+fn scan(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
+    run.assert_fits();
+    queries.iter().for_each(|query| query.assert_fits(run));
+    // SAFETY: reached only through `kernels`, which detected what they are compiled for; lengths were checked above.
+    unsafe {
+        let (eights, rest) = queries.as_chunks_mut::<8>();
+        eights.iter_mut().for_each(|eight| scan_together(run, eight));
+        let (fours, rest) = rest.as_chunks_mut::<4>();
+        fours.iter_mut().for_each(|four| scan_together(run, four));
+        let (twos, rest) = rest.as_chunks_mut::<2>();
+        twos.iter_mut().for_each(|two| scan_together(run, two));
+        let (ones, _) = rest.as_chunks_mut::<1>();
+        ones.iter_mut().for_each(|one| scan_together(run, one));
+    }
+}
+
+fn dot_u4(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
+    assert!(codes.len() == low.len() && codes.len() == high.len(), "one byte of codes for two coordinates");
+    // SAFETY: reached only through `kernels`, which detected what it is compiled for; the lengths are equal.
+    unsafe { dot_u4_vnni(codes, low, high) }
+}
+
+fn centroid_scores(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
+    assert_eq!(blocks.len() / (point.len() / 4) * CENTROID_LANES, norms.len(), "16 centroids in a block");
+    assert_eq!(norms.len(), scores.len(), "one score for each centroid");
+    // SAFETY: reached only through `kernels`, which detected what it is compiled for; lengths were checked above.
+    unsafe { centroid_scores_vnni(point, blocks, norms, scores) }
+}
+
+fn nearest_centroids(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], nearest: &mut [Nearest]) {
+    assert_eq!(points.len(), nearest.len() * padded_dim, "one answer for each point");
+    assert!(padded_dim.is_multiple_of(4), "whole quads");
+    assert_eq!(blocks.len() / (padded_dim / 4) * CENTROID_LANES, norms.len(), "16 centroids in a block");
+    for (points, nearest) in points.chunks(TILE_POINTS * padded_dim).zip(nearest.chunks_mut(TILE_POINTS)) {
+        // SAFETY: reached only through `kernels`, which detected what they are compiled for; lengths were checked above.
+        unsafe {
+            match nearest.len() {
+                TILE_POINTS => nearest_of_tile::<TILE_POINTS>(points, padded_dim, blocks, norms, nearest),
+                _ => {
+                    for (point, nearest) in points.chunks_exact(padded_dim).zip(nearest) {
+                        nearest_of_tile::<1>(point, padded_dim, blocks, norms, std::slice::from_mut(nearest));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Thirty-two lanes of the definition in two registers.
+type Lanes = [__m512; 2];
+
+#[target_feature(enable = "avx512f")]
+unsafe fn l2_squared_avx512(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [_mm512_setzero_ps(); 2];
+    let (a_chunks, a_tail) = a.as_chunks::<32>();
+    let (b_chunks, b_tail) = b.as_chunks::<32>();
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        l2_squared_step(&mut lanes, a, b);
+    }
+    if !a_tail.is_empty() {
+        l2_squared_step(&mut lanes, &super::avx2::with_zeros(a_tail), &super::avx2::with_zeros(b_tail));
+    }
+    fold(lanes)
+}
+
+#[target_feature(enable = "avx512f")]
+unsafe fn dot_avx512(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [_mm512_setzero_ps(); 2];
+    let (a_chunks, a_tail) = a.as_chunks::<32>();
+    let (b_chunks, b_tail) = b.as_chunks::<32>();
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        dot_step(&mut lanes, a, b);
+    }
+    if !a_tail.is_empty() {
+        dot_step(&mut lanes, &super::avx2::with_zeros(a_tail), &super::avx2::with_zeros(b_tail));
+    }
+    fold(lanes)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn l2_squared_step(lanes: &mut Lanes, a: &[f32; 32], b: &[f32; 32]) {
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        let difference = _mm512_sub_ps(load(a, i), load(b, i));
+        // Not a fused multiply-add: its single rounding would give other bits than the definition.
+        *lane = _mm512_add_ps(*lane, _mm512_mul_ps(difference, difference));
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn dot_step(lanes: &mut Lanes, a: &[f32; 32], b: &[f32; 32]) {
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        *lane = _mm512_add_ps(*lane, _mm512_mul_ps(load(a, i), load(b, i)));
+    }
+}
+
+/// Loads floats `16 * i..16 * i + 16`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(values: &[f32; 32], i: usize) -> __m512 {
+    let sixteen: &[f32; 16] = &values.as_chunks().0[i];
+    // SAFETY: `sixteen` is sixteen floats, and the load asks for no alignment.
+    unsafe { _mm512_loadu_ps(sixteen.as_ptr()) }
+}
+
+/// The fold of the definition: 16 upper lanes onto 16 lower, 8 onto 8, 4 onto 4, 2 onto 2, 1 onto 1.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fold([a, b]: Lanes) -> f32 {
+    let sixteen = _mm512_add_ps(a, b);
+    let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(sixteen)));
+    fold_eight(_mm256_add_ps(_mm512_castps512_ps256(sixteen), upper))
+}
+
+/// How many bytes ahead of the scan lines are asked for: the CPU's own prefetcher stops at every 4 KiB.
+const PREFETCH_BYTES: usize = 2048;
+
+/// Scans all blocks for `N` queries at once.
+///
+/// # Safety
+/// The CPU has the features, and the lengths were checked by `assert_fits`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vnni")]
+unsafe fn scan_together<const N: usize>(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>; N]) {
+    let stride = block_bytes(run.padded_dim);
+    let quads = run.padded_dim / 32;
+    let start = bytes(run.lines).as_ptr();
+    queries.iter_mut().for_each(|query| query.survivors.reserve(run.num_vectors));
+    let low_nibble = _mm512_set1_epi8(0x0F);
+    // Byte `j` of four looks in table `j`.
+    let ramp = _mm512_set1_epi32(0x3020_1000);
+    let ones = _mm512_set1_epi8(1);
+    // No closures in here: one is compiled as a function of its own, and the loop would call it.
+    let (mut tables, mut masks) = ([std::ptr::null::<u8>(); N], [0; N]);
+    for i in 0..N {
+        tables[i] = queries[i].tables.as_ptr();
+    }
+    for block in 0..run.num_blocks() {
+        let mut any = 0;
+        for i in 0..N {
+            masks[i] = queries[i].mask(run, block);
+            any |= masks[i];
+        }
+        if any == 0 {
+            continue;
+        }
+        // SAFETY: the block is within the run, as `assert_fits` checked.
+        let codes = unsafe { start.add(block * stride) };
+        let mut sums = [[_mm512_setzero_si512(); 2]; N];
+        for quad in 0..quads {
+            // SAFETY: a block has two lines of codes for each quad, and tables have two lines for each quad. A prefetch
+            // may point anywhere.
+            unsafe {
+                let line = codes.add(quad * 2 * LINE_BYTES);
+                _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(PREFETCH_BYTES).cast());
+                _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(PREFETCH_BYTES + LINE_BYTES).cast());
+                let first = _mm512_load_si512(line.cast());
+                let second = _mm512_load_si512(line.add(LINE_BYTES).cast());
+                // ramp | (codes & 0x0F) in one instruction each: 0xF8 is a | (b & c).
+                let first_low = _mm512_ternarylogic_epi32::<0xF8>(ramp, first, low_nibble);
+                let second_low = _mm512_ternarylogic_epi32::<0xF8>(ramp, second, low_nibble);
+                let first_high = _mm512_ternarylogic_epi32::<0xF8>(ramp, _mm512_srli_epi16::<4>(first), low_nibble);
+                let second_high = _mm512_ternarylogic_epi32::<0xF8>(ramp, _mm512_srli_epi16::<4>(second), low_nibble);
+                for i in 0..N {
+                    let table = tables[i].add(quad * 2 * LINE_BYTES);
+                    let low = _mm512_loadu_si512(table.cast());
+                    let high = _mm512_loadu_si512(table.add(LINE_BYTES).cast());
+                    let [a, b] = sums[i];
+                    let a = _mm512_dpbusd_epi32(a, _mm512_permutexvar_epi8(first_low, low), ones);
+                    let b = _mm512_dpbusd_epi32(b, _mm512_permutexvar_epi8(second_low, low), ones);
+                    let a = _mm512_dpbusd_epi32(a, _mm512_permutexvar_epi8(first_high, high), ones);
+                    let b = _mm512_dpbusd_epi32(b, _mm512_permutexvar_epi8(second_high, high), ones);
+                    sums[i] = [a, b];
+                }
+            }
+        }
+        // SAFETY: three times two lines of factors follow the codes of a block.
+        let factors = unsafe { codes.add(quads * 2 * LINE_BYTES).cast::<f32>() };
+        for half in 0..2 {
+            let lane = half * BLOCK_LEN / 2;
+            // SAFETY: as above.
+            let factors = unsafe {
+                [
+                    _mm512_load_ps(factors.add(lane)),
+                    _mm512_load_ps(factors.add(BLOCK_LEN + lane)),
+                    _mm512_load_ps(factors.add(2 * BLOCK_LEN + lane)),
+                ]
+            };
+            let slot = run.first_slot + (block * BLOCK_LEN + lane) as u32;
+            for i in 0..N {
+                let query = &mut queries[i];
+                let mask = (masks[i] >> lane) as __mmask16;
+                // SAFETY: `reserve` made room for all vectors of the run and a line beyond.
+                unsafe {
+                    keep_survivors(sums[i][half], factors, &query.terms, query.threshold, mask, slot, query.survivors);
+                }
+            }
+        }
+    }
+}
+
+/// The estimates of sixteen vectors, as [`QueryTerms::estimate`] defines them; the survivors of the threshold are stored.
+///
+/// # Safety
+/// The CPU has the features, and all three columns of `survivors` have room for sixteen more.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(super) unsafe fn keep_survivors(
+    sums: __m512i,
+    [add, rescale, error]: [__m512; 3],
+    terms: &QueryTerms,
+    threshold: f32,
+    mask: __mmask16,
+    slot: u32,
+    survivors: &mut Survivors,
+) {
+    let product = _mm512_add_ps(
+        _mm512_mul_ps(_mm512_set1_ps(terms.step), _mm512_cvtepi32_ps(sums)),
+        _mm512_set1_ps(terms.smallest_product),
+    );
+    let estimate = _mm512_add_ps(
+        _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(terms.add_scale), add), _mm512_set1_ps(terms.add)),
+        _mm512_mul_ps(rescale, product),
+    );
+    let error_bound = _mm512_add_ps(
+        _mm512_add_ps(
+            _mm512_mul_ps(error, _mm512_set1_ps(terms.error_scale)),
+            _mm512_mul_ps(_mm512_abs_ps(rescale), _mm512_set1_ps(terms.table_error)),
+        ),
+        _mm512_add_ps(
+            _mm512_mul_ps(_mm512_abs_ps(add), _mm512_set1_ps(terms.rounding_share)),
+            _mm512_set1_ps(terms.rounding),
+        ),
+    );
+    let bound = _mm512_sub_ps(estimate, error_bound);
+    // Not greater, or not a number.
+    let survives = _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(bound, _mm512_set1_ps(threshold)) & mask;
+    if survives == 0 {
+        return;
+    }
+    let slots = _mm512_add_epi32(
+        _mm512_set1_epi32(slot as i32),
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+    );
+    let len = survivors.len();
+    let new_len = len + survives.count_ones() as usize;
+    // Compressed in a register and stored whole: compressing into memory is slow on some CPUs.
+    // SAFETY: the caller vouches for the room; the lanes up to `new_len` are written.
+    unsafe {
+        _mm512_storeu_si512(survivors.slots.as_mut_ptr().add(len).cast(), _mm512_maskz_compress_epi32(survives, slots));
+        _mm512_storeu_ps(survivors.bounds.as_mut_ptr().add(len), _mm512_maskz_compress_ps(survives, bound));
+        _mm512_storeu_ps(survivors.estimates.as_mut_ptr().add(len), _mm512_maskz_compress_ps(survives, estimate));
+        survivors.slots.set_len(new_len);
+        survivors.bounds.set_len(new_len);
+        survivors.estimates.set_len(new_len);
+    }
+}
+
+/// # Safety
+/// The CPU has the features, and the three slices have one length.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn dot_u4_vnni(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
+    let low_nibble = _mm512_set1_epi8(0x0F);
+    let mut sums = [_mm512_setzero_si512(); 2];
+    for start in (0..codes.len()).step_by(LINE_BYTES) {
+        let left = (codes.len() - start).min(LINE_BYTES);
+        let mask = u64::MAX >> (LINE_BYTES - left);
+        // SAFETY: the mask ends the loads with the slices.
+        let (codes, low, high) = unsafe {
+            (
+                _mm512_maskz_loadu_epi8(mask, codes.as_ptr().add(start).cast()),
+                _mm512_maskz_loadu_epi8(mask, low.as_ptr().add(start)),
+                _mm512_maskz_loadu_epi8(mask, high.as_ptr().add(start)),
+            )
+        };
+        sums[0] = _mm512_dpbusd_epi32(sums[0], _mm512_and_si512(codes, low_nibble), low);
+        sums[1] = _mm512_dpbusd_epi32(sums[1], _mm512_and_si512(_mm512_srli_epi16::<4>(codes), low_nibble), high);
+    }
+    _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+}
+
+/// # Safety
+/// The CPU has the features, and the lengths fit.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn centroid_scores_vnni(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
+    let quads = point.len() / 4;
+    for (block, first) in blocks.chunks_exact(quads).zip((0..norms.len()).step_by(CENTROID_LANES)) {
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for (i, (line, values)) in block.iter().zip(point.as_chunks::<4>().0).enumerate() {
+            // SAFETY: `values` is four bytes.
+            let values = _mm512_set1_epi32(unsafe { values.as_ptr().cast::<i32>().read_unaligned() });
+            // SAFETY: a line is 64 bytes, and aligned to them.
+            let line = unsafe { _mm512_load_si512(line.0.as_ptr().cast()) };
+            sums[i % 4] = _mm512_dpbusd_epi32(sums[i % 4], line, values);
+        }
+        let sum = _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
+        // SAFETY: norms and scores have sixteen numbers for each block.
+        unsafe {
+            let norms = _mm512_loadu_si512(norms.as_ptr().add(first).cast());
+            let score = _mm512_sub_epi32(norms, _mm512_slli_epi32::<1>(sum));
+            _mm512_storeu_si512(scores.as_mut_ptr().add(first).cast(), score);
+        }
+    }
+}
+
+/// Points whose scores are computed together: with two blocks of centroids they fill twelve registers of sums.
+const TILE_POINTS: usize = 6;
+
+/// # Safety
+/// The CPU has the features; `points` holds `P` points; the lengths fit.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn nearest_of_tile<const P: usize>(
+    points: &[i8],
+    padded_dim: usize,
+    blocks: &[Line],
+    norms: &[i32],
+    nearest: &mut [Nearest],
+) {
+    let quads = padded_dim / 4;
+    let num_blocks = blocks.len() / quads;
+    let lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let mut best_scores = [_mm512_set1_epi32(i32::MAX); P];
+    let mut best_centroids = [_mm512_set1_epi32(-1); P];
+    let mut block = 0;
+    while block < num_blocks {
+        // Two blocks, or the last one twice: the second time it is not smaller.
+        let pair = [block, (block + 1).min(num_blocks - 1)];
+        let mut sums = [[_mm512_setzero_si512(); 2]; P];
+        // SAFETY: both blocks have `quads` lines, and each of the `P` points `quads` times four bytes.
+        unsafe {
+            let (first, second) = (blocks.as_ptr().add(pair[0] * quads), blocks.as_ptr().add(pair[1] * quads));
+            for quad in 0..quads {
+                let first = _mm512_load_si512(first.add(quad).cast());
+                let second = _mm512_load_si512(second.add(quad).cast());
+                for p in 0..P {
+                    let values = points.as_ptr().add(p * padded_dim + quad * 4).cast::<i32>().read_unaligned();
+                    let values = _mm512_set1_epi32(values);
+                    sums[p][0] = _mm512_dpbusd_epi32(sums[p][0], first, values);
+                    sums[p][1] = _mm512_dpbusd_epi32(sums[p][1], second, values);
+                }
+            }
+        }
+        for half in 0..2 {
+            let first = pair[half] * CENTROID_LANES;
+            // SAFETY: norms have sixteen numbers for each block.
+            let norms = unsafe { _mm512_loadu_si512(norms.as_ptr().add(first).cast()) };
+            let centroids = _mm512_add_epi32(lane, _mm512_set1_epi32(first as i32));
+            for p in 0..P {
+                let score = _mm512_sub_epi32(norms, _mm512_slli_epi32::<1>(sums[p][half]));
+                let smaller = _mm512_cmplt_epi32_mask(score, best_scores[p]);
+                best_scores[p] = _mm512_mask_mov_epi32(best_scores[p], smaller, score);
+                best_centroids[p] = _mm512_mask_mov_epi32(best_centroids[p], smaller, centroids);
+            }
+        }
+        block += 2;
+    }
+    for p in 0..P {
+        let score = _mm512_reduce_min_epi32(best_scores[p]);
+        let equal = _mm512_cmpeq_epi32_mask(best_scores[p], _mm512_set1_epi32(score));
+        let centroid = _mm512_mask_reduce_min_epu32(equal, best_centroids[p]);
+        nearest[p] = Nearest { score, centroid };
+    }
+}

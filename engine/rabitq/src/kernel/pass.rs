@@ -1,0 +1,172 @@
+use super::{BLOCK_LEN, Line, bytes, code_bytes, floats};
+
+/// Lines of factors behind the codes of a block: 32 times `add`, `rescale` and `error`.
+pub(crate) const FACTOR_LINES: usize = 3 * BLOCK_LEN * size_of::<f32>() / size_of::<Line>();
+
+/// Some blocks of one list, one after another: codes, then factors, of 32 vectors each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockRun<'a> {
+    pub(crate) lines: &'a [Line],
+    pub(crate) padded_dim: usize,
+    /// Vectors in these blocks. The last block may have fewer than 32; the lanes behind them are never survivors.
+    pub(crate) num_vectors: usize,
+    /// The slot of the first vector: survivors are told by slot.
+    pub(crate) first_slot: u32,
+}
+
+/// The factors of the vectors of one block; see [`factors`](crate::code).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockFactors<'a> {
+    pub(crate) add: &'a [f32; BLOCK_LEN],
+    pub(crate) rescale: &'a [f32; BLOCK_LEN],
+    pub(crate) error: &'a [f32; BLOCK_LEN],
+}
+
+/// Bytes of one block: codes and factors.
+#[inline(always)]
+pub(crate) const fn block_bytes(padded_dim: usize) -> usize {
+    code_bytes(padded_dim) + FACTOR_LINES * size_of::<Line>()
+}
+
+impl<'a> BlockRun<'a> {
+    #[inline(always)]
+    pub(crate) fn num_blocks(&self) -> usize {
+        self.num_vectors.div_ceil(BLOCK_LEN)
+    }
+
+    #[inline(always)]
+    pub(crate) fn code_bytes(&self) -> usize {
+        code_bytes(self.padded_dim)
+    }
+
+    #[inline(always)]
+    pub(crate) fn block_start(&self, block: usize) -> usize {
+        block * block_bytes(self.padded_dim)
+    }
+
+    #[inline(always)]
+    pub(crate) fn codes(&self, block: usize) -> &'a [u8] {
+        &bytes(self.lines)[self.block_start(block)..][..self.code_bytes()]
+    }
+
+    #[inline(always)]
+    pub(crate) fn factors(&self, block: usize) -> BlockFactors<'a> {
+        let start = (self.block_start(block) + self.code_bytes()) / size_of::<f32>();
+        let (factors, _) = floats(self.lines)[start..][..3 * BLOCK_LEN].as_chunks();
+        BlockFactors { add: &factors[0], rescale: &factors[1], error: &factors[2] }
+    }
+
+    /// A bit for each vector that is there.
+    #[inline(always)]
+    pub(crate) fn lanes(&self, block: usize) -> u32 {
+        let left = self.num_vectors - block * BLOCK_LEN;
+        if left >= BLOCK_LEN { u32::MAX } else { (1 << left) - 1 }
+    }
+}
+
+/// What the estimates of one query have in common.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct QueryTerms {
+    /// One unit of the lookup tables.
+    pub(crate) step: f32,
+    /// The product that a sum of 0 stands for.
+    pub(crate) smallest_product: f32,
+    /// Added to every estimate.
+    pub(crate) add: f32,
+    /// Scales the factor `add`.
+    pub(crate) add_scale: f32,
+    /// Scales the factor `error`: epsilon times the length of the query.
+    pub(crate) error_scale: f32,
+    /// Epsilon times the standard deviation of the product that the rounding of the tables causes.
+    pub(crate) table_error: f32,
+    /// What rounding of f32 may add to the error: a constant, and a share of the factor `add`.
+    pub(crate) rounding: f32,
+    pub(crate) rounding_share: f32,
+}
+
+impl QueryTerms {
+    /// Returns the estimated distance of a vector and the bound of its error: the definition of both. The factors are
+    /// its `add`, `rescale` and `error`.
+    #[inline(always)]
+    pub(crate) fn estimate(&self, sum: i32, add: f32, rescale: f32, error: f32) -> (f32, f32) {
+        let product = self.step * sum as f32 + self.smallest_product;
+        self.bound(product, add, rescale, error)
+    }
+
+    /// As [`estimate`](Self::estimate), from the product of code and query.
+    #[inline(always)]
+    pub(crate) fn bound(&self, product: f32, add: f32, rescale: f32, error: f32) -> (f32, f32) {
+        let distance = (self.add_scale * add + self.add) + rescale * product;
+        let error_bound = (error * self.error_scale + rescale.abs() * self.table_error)
+            + (add.abs() * self.rounding_share + self.rounding);
+        (distance, error_bound)
+    }
+}
+
+/// What one query asks of a pass over some blocks.
+#[derive(Debug)]
+pub(crate) struct QueryPass<'a> {
+    pub(crate) tables: &'a [u8],
+    pub(crate) terms: QueryTerms,
+    /// A vector whose lower bound is above it is ruled out.
+    pub(crate) threshold: f32,
+    /// For each block the lanes that may survive; without it all may.
+    pub(crate) masks: Option<&'a [u32]>,
+    pub(crate) survivors: &'a mut Survivors,
+}
+
+impl QueryPass<'_> {
+    #[inline(always)]
+    pub(crate) fn mask(&self, run: &BlockRun<'_>, block: usize) -> u32 {
+        run.lanes(block) & self.masks.map_or(u32::MAX, |masks| masks[block])
+    }
+
+    /// Panics unless the kernels may read what this pass points to without further checks.
+    pub(super) fn assert_fits(&self, run: &BlockRun<'_>) {
+        assert_eq!(self.tables.len(), run.code_bytes(), "one table for each group of the block");
+        assert!(self.masks.is_none_or(|masks| masks.len() >= run.num_blocks()), "one mask for each block");
+    }
+}
+
+impl BlockRun<'_> {
+    /// As [`QueryPass::assert_fits`].
+    pub(super) fn assert_fits(&self) {
+        assert!(self.padded_dim.is_multiple_of(64), "codes in multiples of 64 dimensions");
+        let needed = self.num_blocks() * block_bytes(self.padded_dim);
+        assert!(size_of_val(self.lines) >= needed, "every block of the run is there");
+    }
+}
+
+/// The vectors a pass did not rule out, in the order of their slots: three columns.
+#[derive(Debug, Default)]
+pub(crate) struct Survivors {
+    pub(crate) slots: Vec<u32>,
+    pub(crate) bounds: Vec<f32>,
+    pub(crate) estimates: Vec<f32>,
+}
+
+impl Survivors {
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+        self.bounds.clear();
+        self.estimates.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, slot: u32, bound: f32, estimate: f32) {
+        self.slots.push(slot);
+        self.bounds.push(bound);
+        self.estimates.push(estimate);
+    }
+
+    /// Makes room for `additional` more, and a line beyond: kernels store whole lines.
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        self.slots.reserve(additional + BLOCK_LEN);
+        self.bounds.reserve(additional + BLOCK_LEN);
+        self.estimates.reserve(additional + BLOCK_LEN);
+    }
+}

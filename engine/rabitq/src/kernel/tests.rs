@@ -1,0 +1,25 @@
+//! Every function of every kernel that this CPU can run, against the definition: the same bits.
+
+use super::*;
+
+mod bytes;
+mod floats;
+mod scans;
+
+#[test]
+fn a_kernel_can_be_forced() {
+    for kernels in available() {
+        assert_eq!(choose(Some(kernels.name)).name, kernels.name);
+    }
+    let fastest = available().last().unwrap().name;
+    for ignored in [None, Some(""), Some("mmx"), Some("AVX2")] {
+        assert_eq!(choose(ignored).name, fastest);
+    }
+    assert!(cpu_features().available.contains(&cpu_features().kernel));
+    assert_eq!(cpu_features().available[0], "scalar");
+}
+
+/// The bits of a float; one number for all that is not a number, whose bits no operation promises.
+fn bits(value: f32) -> u32 {
+    if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() }
+}

@@ -1,0 +1,187 @@
+use proptest::prelude::*;
+
+use super::{CENTROID_LANES, LINE_BYTES, Line, Nearest, available, scalar};
+use crate::test_data::Random;
+
+#[test]
+fn products_with_four_bits_agree_with_scalar() {
+    for len in [0, 1, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 192, 768, 1000, 8192] {
+        for start in 0..3 {
+            let mut random = Random::new(len as u64);
+            let mut bytes = || -> Vec<u8> { (0..len + start).map(|_| random.next_u64() as u8).collect() };
+            let signed = |bytes: Vec<u8>| -> Vec<i8> { bytes.into_iter().map(|byte| byte as i8).collect() };
+            let (codes, low, high) = (bytes(), signed(bytes()), signed(bytes()));
+            assert_products_agree(&codes[start..], &low[start..], &high[start..]);
+        }
+    }
+}
+
+#[test]
+fn the_largest_products_with_four_bits_do_not_overflow() {
+    for len in [32, 100, 128, 8192] {
+        for value in [-128, -127, 127] {
+            let (codes, values) = (vec![0xFF; len], vec![value; len]);
+            let expected = 2 * 15 * i32::from(value) * len as i32;
+            for kernels in available() {
+                assert_eq!((kernels.dot_u4)(&codes, &values, &values), expected, "{} length {len}", kernels.name);
+            }
+            assert_products_agree(&vec![0x0F; len], &values, &vec![-value.max(-127); len]);
+            assert_products_agree(&vec![0xF0; len], &values, &vec![-value.max(-127); len]);
+        }
+    }
+}
+
+#[test]
+fn scores_agree_with_scalar() {
+    for padded_dim in [64, 128, 192, 1024] {
+        for nlist in [1, 15, 16, 17, 32, 33, 50] {
+            for num_points in 1..=20 {
+                let seed = (padded_dim * 10_000 + nlist * 100 + num_points) as u64;
+                Lists::random(seed, padded_dim, nlist).assert_agree(seed, num_points);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_largest_scores_do_not_overflow() {
+    let padded_dim = 16_384;
+    for nlist in [3, 16, 33] {
+        for coordinate in [-127, 0, 127] {
+            let lists = Lists::new(padded_dim, vec![coordinate; nlist * padded_dim]);
+            for value in [-127_i8, 0, 127] {
+                let point = vec![value; padded_dim];
+                let product = (i32::from(coordinate) + 128) * i32::from(value) * padded_dim as i32;
+                let expected = i32::from(coordinate).pow(2) * padded_dim as i32 - 2 * product;
+                for kernels in available() {
+                    let mut scores = vec![0; lists.norms.len()];
+                    (kernels.centroid_scores)(&point, &lists.blocks, &lists.norms, &mut scores);
+                    let what = format!("{}, centroids of {coordinate}, point of {value}", kernels.name);
+                    assert!(scores[..nlist].iter().all(|&score| score == expected), "{what}: {}", scores[0]);
+                    for num_points in [1, 7] {
+                        let mut nearest = vec![Nearest::NONE; num_points];
+                        let points = point.repeat(num_points);
+                        (kernels.nearest_centroids)(&points, padded_dim, &lists.blocks, &lists.norms, &mut nearest);
+                        // All are equally near: the first.
+                        assert_eq!(nearest, vec![Nearest { score: expected, centroid: 0 }; num_points], "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn ties_go_to_the_smaller_centroid() {
+    let padded_dim = 64;
+    let mut random = Random::new(5);
+    let (near, far) = (vec![3; padded_dim], vec![-100; padded_dim]);
+    for nlist in [2, 17, 40, 64] {
+        for _ in 0..20 {
+            let equal: Vec<bool> = (0..nlist).map(|_| random.below(4) == 0).collect();
+            let rows = equal.iter().flat_map(|&equal| if equal { near.clone() } else { far.clone() }).collect();
+            let lists = Lists::new(padded_dim, rows);
+            let first = equal.iter().position(|&equal| equal).unwrap_or(0) as u32;
+            for kernels in available() {
+                let mut nearest = [Nearest::NONE; 8];
+                (kernels.nearest_centroids)(&near.repeat(8), padded_dim, &lists.blocks, &lists.norms, &mut nearest);
+                let centroids = nearest.map(|nearest| nearest.centroid);
+                assert_eq!(centroids, [first; 8], "{} of {nlist}: {equal:?}", kernels.name);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_product_with_four_bits_agrees_with_scalar(
+        bytes in prop::collection::vec((any::<u8>(), any::<i8>(), any::<i8>()), 0..600), start in 0_usize..3,
+    ) {
+        let start = start.min(bytes.len());
+        let codes: Vec<u8> = bytes.iter().map(|bytes| bytes.0).collect();
+        let low: Vec<i8> = bytes.iter().map(|bytes| bytes.1).collect();
+        let high: Vec<i8> = bytes.iter().map(|bytes| bytes.2).collect();
+        assert_products_agree(&codes[start..], &low[start..], &high[start..]);
+    }
+
+    #[test]
+    fn every_score_agrees_with_scalar(seed: u64, lines in 1_usize..20, nlist in 1_usize..100, num_points in 1_usize..=20) {
+        Lists::random(seed, 64 * lines, nlist).assert_agree(seed, num_points);
+    }
+}
+
+fn assert_products_agree(codes: &[u8], low: &[i8], high: &[i8]) {
+    let expected = scalar::dot_u4(codes, low, high);
+    for kernels in available() {
+        assert_eq!((kernels.dot_u4)(codes, low, high), expected, "{} dot_u4 of {}", kernels.name, codes.len());
+    }
+}
+
+/// Centroids as kernels read them.
+struct Lists {
+    padded_dim: usize,
+    rows: Vec<i8>,
+    blocks: Vec<Line>,
+    norms: Vec<i32>,
+}
+
+impl Lists {
+    fn new(padded_dim: usize, rows: Vec<i8>) -> Self {
+        let (quads, nlist) = (padded_dim / 4, rows.len() / padded_dim);
+        let num_blocks = nlist.div_ceil(CENTROID_LANES);
+        let mut blocks = vec![Line([0; LINE_BYTES]); num_blocks * quads];
+        let mut norms = vec![i32::MAX; num_blocks * CENTROID_LANES];
+        for (centroid, row) in rows.chunks_exact(padded_dim).enumerate() {
+            norms[centroid] = row.iter().map(|&value| i32::from(value) * i32::from(value)).sum();
+            for (i, &value) in row.iter().enumerate() {
+                let line = &mut blocks[centroid / CENTROID_LANES * quads + i / 4].0;
+                line[centroid % CENTROID_LANES * 4 + i % 4] = (i16::from(value) + 128) as u8;
+            }
+        }
+        Self { padded_dim, rows, blocks, norms }
+    }
+
+    fn random(seed: u64, padded_dim: usize, nlist: usize) -> Self {
+        Self::new(padded_dim, coordinates(seed, nlist * padded_dim))
+    }
+
+    /// The scores and the nearest of every kernel are those of the definition, which are those of the formula.
+    fn assert_agree(&self, seed: u64, num_points: usize) {
+        let nlist = self.rows.len() / self.padded_dim;
+        let points = coordinates(seed + 1, num_points * self.padded_dim);
+        let mut expected = vec![Nearest::NONE; num_points];
+        scalar::nearest_centroids(&points, self.padded_dim, &self.blocks, &self.norms, &mut expected);
+        for (point, expected) in points.chunks_exact(self.padded_dim).zip(&expected) {
+            let scores: Vec<i32> = self.rows.chunks_exact(self.padded_dim).map(|row| score(row, point)).collect();
+            let nearest = (0..nlist).min_by_key(|&centroid| (scores[centroid], centroid)).unwrap();
+            assert_eq!(*expected, Nearest { score: scores[nearest], centroid: nearest as u32 }, "seed {seed}");
+            for kernels in available() {
+                let mut got = vec![0; self.norms.len()];
+                (kernels.centroid_scores)(point, &self.blocks, &self.norms, &mut got);
+                assert_eq!(got[..nlist], scores, "{} seed {seed}", kernels.name);
+            }
+        }
+        for kernels in available() {
+            let mut nearest = vec![Nearest::NONE; num_points];
+            (kernels.nearest_centroids)(&points, self.padded_dim, &self.blocks, &self.norms, &mut nearest);
+            assert_eq!(nearest, expected, "{} seed {seed}", kernels.name);
+        }
+    }
+}
+
+/// The norm, less twice the product of point and centroid with 128 added to its coordinates.
+fn score(row: &[i8], point: &[i8]) -> i32 {
+    let term = |(&row, &value): (&i8, &i8)| {
+        let (row, value) = (i32::from(row), i32::from(value));
+        row * row - 2 * (row + 128) * value
+    };
+    row.iter().zip(point).map(term).sum()
+}
+
+/// Integers in -127..=127.
+fn coordinates(seed: u64, len: usize) -> Vec<i8> {
+    let mut random = Random::new(seed);
+    (0..len).map(|_| (random.below(255) as i16 - 127) as i8).collect()
+}

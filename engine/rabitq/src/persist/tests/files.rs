@@ -1,0 +1,74 @@
+use super::*;
+use crate::index::{FlatF32Index, IvfRabitqIndex};
+
+fn tiny(kind: IndexKind, num_vectors: usize) -> Box<dyn VectorIndex> {
+    build(kind, &params(Metric::L2, true), 3, num_vectors, IdOrder::None)
+}
+
+#[test]
+fn a_file_holds_what_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, keep_originals) in VARIANTS {
+        let index = build(kind, &params(Metric::Cosine, keep_originals), 65, 1000, IdOrder::Ascending);
+        let path = folder.path().join("index.rbpx");
+        index.save(&path).unwrap();
+        assert!(std::fs::read(&path).unwrap() == bytes_of(index.as_ref()), "{kind}");
+        let loaded = load_any(&path).unwrap();
+        assert_eq!((loaded.kind(), answers(loaded.as_ref())), (kind, answers(index.as_ref())));
+    }
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.rbpx");
+    std::fs::write(&path, b"rbpx").unwrap();
+    let error = load_any(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let expected = format!("index file is truncated: expected at least 16 bytes, path {}", path.display());
+    assert_eq!(error.to_string(), expected);
+    std::fs::write(&path, b"PAR1 and what else a parquet file has").unwrap();
+    let error = load_any(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(
+        error.to_string().starts_with(r"not an index file: expected magic rbpx\r\n\x1a\n, got PAR1 and"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_missing_file_or_folder_is_not_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("absent").join("index.rbpx");
+    assert_eq!(load_any(&path).unwrap_err().kind(), ErrorKind::NotFound);
+    let index = tiny(IndexKind::FlatF32, 5);
+    assert_eq!(index.save(&path).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(index.save(Path::new("/")).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn loading_another_kind_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.rbpx");
+    tiny(IndexKind::FlatF32, 5).save(&path).unwrap();
+    let error = IvfRabitqIndex::load(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().starts_with("index file holds another kind: expected ivf_rabitq, got flat"), "{error}");
+    assert_eq!(FlatF32Index::load(&path).unwrap().len(), 5);
+}
+
+#[test]
+fn saving_replaces_the_old_file_and_leaves_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.rbpx");
+    tiny(IndexKind::FlatF32, 5).save(&path).unwrap();
+    tiny(IndexKind::IvfRabitq, 9).save(&path).unwrap();
+    assert_eq!(load_any(&path).unwrap().len(), 9);
+    // A folder stands where the file should be: the rename fails, and what was written is removed.
+    let taken = folder.path().join("folder.rbpx");
+    std::fs::create_dir(&taken).unwrap();
+    assert_eq!(tiny(IndexKind::FlatF32, 5).save(&taken).unwrap_err().kind(), ErrorKind::Io);
+    let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["folder.rbpx", "index.rbpx"]);
+}

@@ -1,8 +1,10 @@
-"""Nearest-neighbour questions in SQL over vectors that stay where they are.
+"""Nearest-neighbour questions over vectors: in SQL where they are stored, or to an index in memory.
 
 `connect()` gives a connection: to tables in a folder or in memory, in this process, or to a server. Its `sql()` answers
 with a `Result` that turns into Arrow, pandas, polars or NumPy; its `ingest()` writes anything with Arrow rows. Every
 error is a `RuVectorError`.
+
+An index class (`RabitqPlusIndex` is the one to begin with) is built from a NumPy array and answers with ids and scores.
 
 Examples:
     >>> import ruvector
@@ -15,11 +17,18 @@ Examples:
     1   1
     2   5
     (2 rows)
+    >>> import numpy as np
+    >>> index = ruvector.RabitqPlusIndex.build(np.array([[0, 1], [3, 4], [6, 8]], dtype=np.float32), ids=[1, 2, 3])
+    >>> index.search([0, 0], k=2)
+    [Hit(id=1, score=1.0), Hit(id=2, score=25.0)]
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ruvector._connection import Connection, connect
+from ruvector._index import AnyIndex, CpuFeatures, Hit
 from ruvector._native_module import native
 from ruvector._result import Result
 from ruvector.exceptions import (
@@ -35,6 +44,8 @@ from ruvector.exceptions import (
     EmbedError,
     EmptyIndex,
     IndexError,  # noqa: A004 - the public name; the builtin is an attribute of `builtins`
+    IndexFileCorrupt,
+    IndexFileNotFound,
     InternalError,
     InvalidInput,
     LakeError,
@@ -50,11 +61,32 @@ from ruvector.exceptions import (
     WitnessMismatch,
 )
 
+# The classes of the one native module that is loaded; for a type checker they are those of the stub.
+if TYPE_CHECKING:
+    from ruvector._native import (
+        FlatF32Index,
+        IdFilter,
+        IvfRabitqIndex,
+        RabitqAsymIndex,
+        RabitqIndex,
+        RabitqPlusIndex,
+        cpu_features,
+    )
+else:
+    FlatF32Index = native.FlatF32Index
+    IdFilter = native.IdFilter
+    IvfRabitqIndex = native.IvfRabitqIndex
+    RabitqAsymIndex = native.RabitqAsymIndex
+    RabitqIndex = native.RabitqIndex
+    RabitqPlusIndex = native.RabitqPlusIndex
+    cpu_features = native.cpu_features
+
 __version__: str = native.__version__
 
 __all__ = [
     "A2aError",
     "AlreadyExists",
+    "AnyIndex",
     "BackendError",
     "BudgetExceeded",
     "CacheMissError",
@@ -62,17 +94,27 @@ __all__ = [
     "CardSignatureInvalid",
     "Connection",
     "Corrupt",
+    "CpuFeatures",
     "DimensionMismatch",
     "EmbedError",
     "EmptyIndex",
+    "FlatF32Index",
+    "Hit",
+    "IdFilter",
     "IndexError",
+    "IndexFileCorrupt",
+    "IndexFileNotFound",
     "InternalError",
     "InvalidInput",
+    "IvfRabitqIndex",
     "LakeError",
     "NotFound",
     "NotSupported",
     "PersistError",
     "PolicyViolation",
+    "RabitqAsymIndex",
+    "RabitqIndex",
+    "RabitqPlusIndex",
     "ResourceExhausted",
     "Result",
     "RuVectorError",
@@ -82,4 +124,5 @@ __all__ = [
     "WitnessMismatch",
     "__version__",
     "connect",
+    "cpu_features",
 ]

@@ -22,6 +22,8 @@ __all__ = [
     "EmbedError",
     "EmptyIndex",
     "IndexError",
+    "IndexFileCorrupt",
+    "IndexFileNotFound",
     "InternalError",
     "InvalidInput",
     "LakeError",
@@ -102,6 +104,14 @@ class EmptyIndex(IndexError, InvalidInput):
 
 class PersistError(IndexError):
     """An index could not be saved, or its file could not be read."""
+
+
+class IndexFileNotFound(PersistError, NotFound):
+    """There is no such index file, or no such folder to save one in."""
+
+
+class IndexFileCorrupt(PersistError, Corrupt):
+    """The bytes of an index file failed a check."""
 
 
 class LakeError(RuVectorError):

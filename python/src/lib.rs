@@ -1,16 +1,19 @@
 //! The native module of the ruvector Python package.
 //!
-//! It is a border: it turns Python arguments into Arrow and Rust values, runs the work on one tokio runtime with the GIL
-//! released, and turns errors into the classes of `ruvector.exceptions`. It decides nothing: what a statement means is
-//! said by `ruvector_udfs`, what a connection looks like by the Python sources beside this crate.
+//! It is a border: it turns Python arguments into Arrow and Rust values, runs the work with the GIL released, and turns
+//! errors into the classes of `ruvector.exceptions`. It decides nothing: what a statement means is said by
+//! `ruvector_udfs`, what an index answers by `ruvector_rabitq`, what a connection looks like by the Python sources
+//! beside this crate.
+
+/// Rust errors -> `ruvector.exceptions`. The only place that maps them.
+mod error;
+
+/// The vector indexes.
+mod index;
 
 /// The one tokio runtime, and waiting on it from Python.
 #[cfg(feature = "sql")]
 mod runtime;
-
-/// Rust errors -> `ruvector.exceptions`. The only place that maps them.
-#[cfg(feature = "sql")]
-mod error;
 
 /// The SQL engine in process, and the `ruvector` command.
 #[cfg(feature = "sql")]
@@ -22,6 +25,11 @@ use pyo3::prelude::*;
 #[pymodule(name = "_native")]
 mod native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_export]
+    use super::index::{
+        FlatF32Index, IdFilter, Index, IvfRabitqIndex, RabitqAsymIndex, RabitqIndex, RabitqPlusIndex, cpu_features,
+    };
 
     #[cfg(feature = "sql")]
     #[pymodule_export]

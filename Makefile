@@ -1,7 +1,7 @@
 # Everything that a contributor runs. `make` alone says what there is.
 #
 # One build serves the demo, the tests and the Python module: plain `cargo build` in the dev profile, with the features
-# that the workspace names. Only `make wheel` and `make bench` build anything else. CARGO_TARGET_DIR is honoured.
+# that the workspace names. Only `make wheel` and the benchmarks build anything else. CARGO_TARGET_DIR is honoured.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,7 +17,11 @@ BIN := $(VENV)/bin
 MODELS := .cache/models
 MODEL := $(MODELS)/all-MiniLM-L6-v2
 
-PYTHON_SOURCES := python/ruvector tests sql-examples engine/embed
+PYTHON_SOURCES := python/ruvector tests sql-examples engine/embed benches
+
+BENCH_VENV := .venv-bench
+BENCH_BIN := $(BENCH_VENV)/bin
+BENCH_WHEELS := .cache/bench/wheels
 
 # What `embed()` needs: the model, and ONNX Runtime from its Python package. The environment wins.
 EMBED = RUVECTOR_MODELS_DIR="$${RUVECTOR_MODELS_DIR:-$(CURDIR)/$(MODELS)}" \
@@ -25,7 +29,7 @@ EMBED = RUVECTOR_MODELS_DIR="$${RUVECTOR_MODELS_DIR:-$(CURDIR)/$(MODELS)}" \
 
 .PHONY: help
 help: ## say what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 .PHONY: demo
 demo: python model ## embed a corpus, index it and ask three questions, from a fresh checkout
@@ -51,6 +55,23 @@ check: $(VENV)/stamp ## formatting, lints, types, documentation, licences
 bench: ## benchmarks against peers (release profile)
 	$(CARGO) bench --locked -p ruvector-benches
 
+# FULL=1: a million vectors, hours. BUILD=1: only the builds of a million vectors. ARGS: see `python -m benches.index -h`.
+# The peer is built for this very processor: it chooses no kernels by itself.
+.PHONY: bench-index
+bench-index: $(BENCH_VENV)/stamp ## ruvector's indexes beside faiss, hnswlib, usearch, LanceDB and turbovec: table and plots
+	@$(BENCH_BIN)/python engine/embed/models/build_minilm.py --out $(MODEL)
+	rm -rf $(BENCH_WHEELS)
+	$(BENCH_BIN)/maturin build --release --locked --out $(BENCH_WHEELS) --manifest-path python/Cargo.toml
+	RUSTFLAGS="-C target-cpu=native" $(BENCH_BIN)/maturin build --release --locked --out $(BENCH_WHEELS) \
+		--target-dir $(TARGET)/bench-peer --manifest-path benches/peer/Cargo.toml
+	$(BENCH_BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(BENCH_WHEELS)/*.whl
+	$(BENCH_BIN)/python -m benches.index $(if $(FULL),--full --minutes 0) $(if $(BUILD),--build) $(ARGS)
+
+# What the README shows is a run that was looked at: this puts it where it is kept.
+.PHONY: bench-keep
+bench-keep:
+	mkdir -p benches/results && cp benches/out/index* benches/out/*.png benches/results/
+
 .PHONY: wheel
 wheel: $(VENV)/stamp ## the wheels `ruvector` and `ruvector-sql` into dist/ (release profile)
 	$(BIN)/maturin build --release --locked --out dist --manifest-path python/Cargo.toml
@@ -60,7 +81,7 @@ wheel: $(VENV)/stamp ## the wheels `ruvector` and `ruvector-sql` into dist/ (rel
 .PHONY: clean
 clean: ## remove everything that was built or downloaded
 	$(CARGO) clean
-	rm -rf $(VENV) .cache dist python/ruvector/_native.abi3.so
+	rm -rf $(VENV) $(BENCH_VENV) .cache dist benches/out python/ruvector/_native.abi3.so
 
 # The binary and the library of the Python module, in one build.
 .PHONY: build
@@ -80,6 +101,11 @@ $(VENV)/stamp: requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	echo "$(CURDIR)/python" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ruvector.pth"
+	touch $@
+
+$(BENCH_VENV)/stamp: requirements/bench.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 # The script leaves a complete folder alone.

@@ -116,7 +116,8 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         Ok(self.core().nearest(check_query(query, self.dim())?, params))
     }
 
-    /// Returns for each query what [`search`](Self::search) would, on all threads of the current rayon pool.
+    /// Returns for each query what [`search`](Self::search) would, on all threads of the current rayon pool. Only where the
+    /// error bound fails, as seldom as it may, another answer can be missed than there.
     ///
     /// # Errors
     /// As [`search`](Self::search), before anything is searched.

@@ -14,8 +14,8 @@
 //!
 //! A list is left out if, by the triangle inequality, none of its vectors is as near as t.
 //!
-//! Queries of a batch go together where they read the same: eight share each pass over the codes if all lists are to be
-//! searched, and over the vectors of an index without codes.
+//! Queries of a batch go together where they read the same: the codes of a list (see [`batch`]), or the vectors of an index
+//! without codes.
 
 use rayon::prelude::*;
 use roaring::RoaringTreemap;
@@ -26,15 +26,17 @@ use super::originals::Originals;
 use super::top_k::TopK;
 use super::{Hit, IndexKind, SearchParams};
 use crate::code::{ListTerms, QueryCode};
-use crate::kernel::{Survivors, prefetch};
+use crate::kernel::{Survivors, code_bytes, prefetch};
 use crate::metric::ExactQuery;
 
 mod allowed;
+mod batch;
 mod probe;
 mod scratch;
 
 use allowed::Allowed;
-use probe::{AHEAD, Probe, pass, probe_together, runs};
+use batch::probe_by_list;
+use probe::{AHEAD, Probe, pass, runs};
 
 /// With a filter that allows so few vectors, or fewer than the floor, their distances are computed without a look at
 /// codes.
@@ -42,6 +44,12 @@ const FEW_ALLOWED: u64 = 1024;
 
 /// Queries of a batch that share a pass: as many as the widest kernel takes.
 const TOGETHER: usize = 8;
+
+/// Queries of a batch that go through the lists together, at most.
+const MOST_TOGETHER: usize = 512;
+
+/// Tables of so many bytes stay in the cache of a core beside what they are held against.
+const TABLE_BYTES: usize = 1 << 22;
 
 /// What a search asks of this index.
 struct Plan<'a> {
@@ -62,21 +70,16 @@ enum Way<'a> {
 impl Core {
     /// The answers to a query that was checked.
     pub(super) fn nearest(&self, query: &[f32], params: &SearchParams<'_>) -> Vec<Hit> {
-        let [answers] = self.plan(params).answers([query]);
-        answers
+        self.plan(params).answers(query)
     }
 
     /// The answers to queries that were checked, on all threads.
     pub(super) fn nearest_batch(&self, queries: &[&[f32]], params: &SearchParams<'_>) -> Vec<Vec<Hit>> {
         let plan = self.plan(params);
-        let (groups, rest) = queries.as_chunks::<TOGETHER>();
-        // Fewer queries than would keep all threads busy do not wait for each other.
-        if groups.len() < rayon::current_num_threads() {
-            return queries.par_iter().flat_map_iter(|&query| plan.answers([query])).collect();
-        }
-        let mut answers: Vec<Vec<Hit>> = groups.par_iter().flat_map_iter(|&group| plan.answers(group)).collect();
-        answers.par_extend(rest.par_iter().flat_map_iter(|&query| plan.answers([query])));
-        answers
+        let most = plan.most_together(queries.len());
+        // No more in one go than keeps all threads busy.
+        let len = most.min(queries.len().div_ceil(rayon::current_num_threads())).max(1);
+        queries.par_chunks(len).flat_map_iter(|queries| plan.answers_to_all(queries, most > 1)).collect()
     }
 
     fn plan<'a>(&'a self, params: &SearchParams<'a>) -> Plan<'a> {
@@ -188,31 +191,65 @@ impl Core {
 }
 
 impl Plan<'_> {
-    fn answers<const N: usize>(&self, queries: [&[f32]; N]) -> [Vec<Hit>; N] {
+    fn answers(&self, query: &[f32]) -> Vec<Hit> {
         if self.k == 0 {
-            return [const { Vec::new() }; N];
+            return Vec::new();
         }
         match &self.way {
-            Way::Originals(originals, rows) => self.by_originals(originals, rows.as_deref(), queries),
+            Way::Originals(originals, rows) => {
+                let [answers] = self.by_originals(originals, rows.as_deref(), [query]);
+                answers
+            }
             Way::Codes { lists, allowed, nprobe, floor } => {
-                let mut probes: [Probe<'_>; N] =
-                    queries.map(|query| Probe::new(self.core, lists, query, self.epsilon, self.k, *floor));
-                if N > 1 && *nprobe == lists.lists.len() {
-                    probe_together(&mut probes, allowed);
-                } else {
-                    probes.iter_mut().for_each(|probe| self.nearest_lists(probe, allowed, *nprobe));
-                }
-                probes.map(|probe| hits(probe.finish()))
+                let mut probe = Probe::new(self.core, lists, query, self.epsilon, self.k, *floor);
+                probe.nearest_lists(*nprobe, 0, true, allowed);
+                self.finish(probe)
             }
         }
     }
 
-    /// Looks into the `nprobe` nearest lists, and into as many more as it takes to find `k` allowed vectors.
-    fn nearest_lists(&self, probe: &mut Probe<'_>, allowed: &Allowed<'_>, nprobe: usize) {
-        probe.nearest_lists(nprobe, 0, true, allowed);
-        if probe.top.missing() > 0 && nprobe < probe.nlist() {
-            probe.nearest_lists(usize::MAX, nprobe, false, allowed);
+    /// As many of `num_queries` as are worth taking together: 1 if they hardly meet.
+    fn most_together(&self, num_queries: usize) -> usize {
+        match &self.way {
+            Way::Codes { lists, nprobe, .. } if lists.lists.len() > 1 => {
+                // Their tables are read again for every list: so many stay in the cache.
+                let most = (TABLE_BYTES / code_bytes(lists.quantizer.padded_dim())).clamp(TOGETHER, MOST_TOGETHER);
+                let meetings = most.min(num_queries) * nprobe / lists.lists.len();
+                if meetings >= TOGETHER { most } else { 1 }
+            }
+            _ => TOGETHER,
         }
+    }
+
+    fn answers_to_all(&self, queries: &[&[f32]], together: bool) -> Vec<Vec<Hit>> {
+        if self.k == 0 {
+            return vec![Vec::new(); queries.len()];
+        }
+        match &self.way {
+            Way::Originals(originals, rows) => {
+                let (eights, rest) = queries.as_chunks::<TOGETHER>();
+                let eights = eights.iter().flat_map(|&eight| self.by_originals(originals, rows.as_deref(), eight));
+                eights.chain(rest.iter().map(|query| self.answers(query))).collect()
+            }
+            Way::Codes { .. } if !together => queries.iter().map(|query| self.answers(query)).collect(),
+            Way::Codes { lists, allowed, nprobe, floor } => {
+                let probe = |query| Probe::new(self.core, lists, query, self.epsilon, self.k, *floor);
+                let mut probes: Vec<Probe<'_>> = queries.iter().map(|&query| probe(query)).collect();
+                probe_by_list(&mut probes, *nprobe, allowed);
+                probes.into_iter().map(|probe| self.finish(probe)).collect()
+            }
+        }
+    }
+
+    /// Looks into as many more lists as it takes to find `k` allowed vectors, and returns the answers.
+    fn finish(&self, mut probe: Probe<'_>) -> Vec<Hit> {
+        if let Way::Codes { allowed, nprobe, .. } = &self.way
+            && probe.top.missing() > 0
+            && *nprobe < probe.nlist()
+        {
+            probe.nearest_lists(usize::MAX, *nprobe, false, allowed);
+        }
+        hits(probe.finish())
     }
 
     /// The nearest by computing the distance to every allowed vector.

@@ -23,7 +23,7 @@ pub(super) const AHEAD: usize = 4;
 /// The search of one query through lists.
 pub(super) struct Probe<'a> {
     core: &'a Core,
-    lists: &'a Lists,
+    pub(super) lists: &'a Lists,
     exact: Option<(ExactQuery<'a>, &'a Originals)>,
     pub(super) top: TopK<u64>,
     /// Exact distances still to be computed at least.
@@ -66,7 +66,7 @@ impl<'a> Probe<'a> {
     }
 
     /// The terms of a list, unless none of its vectors is of use by the triangle inequality.
-    fn terms_unless_too_far(&mut self, number: usize) -> Option<ListTerms> {
+    pub(super) fn terms_unless_too_far(&mut self, number: usize) -> Option<ListTerms> {
         let terms = self.core.terms(&self.scratch.code, self.lists, number);
         let nearest = self.scratch.code.nearest_possible(&terms, self.lists.lists[number].radius);
         // What is not a number rules nothing out; and an estimate may be below what is possible.
@@ -79,15 +79,21 @@ impl<'a> Probe<'a> {
     }
 
     /// The bound above which a vector is of no use.
-    fn threshold(&mut self) -> f32 {
+    pub(super) fn threshold(&mut self) -> f32 {
         self.scratch.pending.threshold(self.top.threshold(), self.needed)
+    }
+
+    /// Finds the `nprobe` lists nearest to the query.
+    pub(super) fn find_lists(&mut self, nprobe: usize) {
+        let Scratch { code, lists, .. } = &mut self.scratch;
+        self.lists.centroids.nearest_lists(self.core.params.metric, &code.rotated, nprobe, lists);
     }
 
     /// Searches the `nprobe` lists nearest to the query, nearest first, but for the `skipped` nearest of them, until
     /// there are `k` answers, or to the end if `all`.
     pub(super) fn nearest_lists(&mut self, nprobe: usize, skipped: usize, all: bool, allowed: &Allowed<'_>) {
-        let mut found = std::mem::take(&mut self.scratch.lists);
-        self.lists.centroids.nearest_lists(self.core.params.metric, &self.scratch.code.rotated, nprobe, &mut found);
+        self.find_lists(nprobe);
+        let found = std::mem::take(&mut self.scratch.lists);
         for (i, &list) in found.lists.iter().enumerate().skip(skipped) {
             if !all && self.top.missing() == 0 {
                 break;
@@ -104,15 +110,6 @@ impl<'a> Probe<'a> {
         self.scratch.lists = found;
     }
 
-    /// Searches the nearest list, if there are several, and returns its number.
-    fn nearest_list(&mut self, allowed: &Allowed<'_>) -> Option<usize> {
-        if self.nlist() == 1 {
-            return None;
-        }
-        self.nearest_lists(1, 0, true, allowed);
-        self.scratch.lists.lists.first().map(|&list| list as usize)
-    }
-
     /// Asks for the beginning of a list, for the CPU to fetch while it is busy with another.
     fn prefetch(&self, number: usize) {
         let list = &self.lists.lists[number];
@@ -121,7 +118,7 @@ impl<'a> Probe<'a> {
     }
 
     /// Takes what survived a run.
-    fn visit(&mut self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) {
+    pub(super) fn visit(&mut self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) {
         let Some((query, originals)) = self.exact else { return self.take_estimates(list, terms, allowed, survivors) };
         let first = self.first_answers(list, terms, allowed, survivors);
         let first_rows = || first.iter().map(|&i| list.row(survivors.slots[i as usize] as usize));
@@ -274,57 +271,8 @@ pub(super) fn pass(
 }
 
 /// A bound that is not a number rules nothing out.
-fn settle(survivors: &mut Survivors) {
+pub(super) fn settle(survivors: &mut Survivors) {
     for bound in &mut survivors.bounds {
         *bound = if bound.is_nan() { f32::NEG_INFINITY } else { *bound };
-    }
-}
-
-/// Searches all lists for several queries: each run of codes is read once for all that it may matter to.
-pub(super) fn probe_together<const N: usize>(probes: &mut [Probe<'_>; N], allowed: &Allowed<'_>) {
-    let Some(Probe { lists, scratch, .. }) = probes.first() else { return };
-    let (lists, scan) = (*lists, scratch.code.kernels().scan);
-    // The nearest list of each query by itself: its answers rule out most of the others.
-    let searched = probes.each_mut().map(|probe| probe.nearest_list(allowed));
-    let mut survivors = probes.each_mut().map(|probe| std::mem::take(&mut probe.scratch.survivors));
-    for (number, list) in lists.lists.iter().enumerate() {
-        let masks = allowed.masks(number);
-        if list.blocks.len() == 0 || matches!(masks, Masks::None) {
-            continue;
-        }
-        let terms: [Option<ListTerms>; N] = std::array::from_fn(|i| match searched[i] {
-            Some(searched) if searched == number => None,
-            _ => probes[i].terms_unless_too_far(number),
-        });
-        for blocks in runs(list) {
-            let masks = match masks {
-                Masks::Blocks(masks) => Some(&masks[blocks.clone()]),
-                Masks::All | Masks::None => None,
-            };
-            let mut passes = Vec::with_capacity(N);
-            for ((probe, terms), survivors) in probes.iter_mut().zip(&terms).zip(&mut survivors) {
-                if let Some(terms) = terms {
-                    let threshold = probe.threshold();
-                    survivors.clear();
-                    passes.push(QueryPass {
-                        tables: probe.scratch.code.tables(),
-                        terms: terms.bits,
-                        threshold,
-                        masks,
-                        survivors,
-                    });
-                }
-            }
-            scan(&list.blocks.run(blocks), &mut passes);
-            for ((probe, terms), survivors) in probes.iter_mut().zip(&terms).zip(&mut survivors) {
-                if let Some(terms) = terms {
-                    settle(survivors);
-                    probe.visit(list, terms, allowed, survivors);
-                }
-            }
-        }
-    }
-    for (probe, survivors) in probes.iter_mut().zip(survivors) {
-        probe.scratch.survivors = survivors;
     }
 }

@@ -1,0 +1,86 @@
+//! Many queries through the lists of an index.
+//!
+//! Pairs of list and query are sorted by list, so that a list is read once for all queries that look into it, and up to
+//! eight of them share a pass over its codes. They go in waves: what a query finds in its nearest lists rules out most of
+//! the others. So a query meets its lists in another order than by itself, and where the error bound fails it may miss
+//! another answer; in which order does not depend on the other queries.
+
+use super::TOGETHER;
+use super::allowed::{Allowed, Masks};
+use super::probe::{Probe, runs, settle};
+use crate::code::ListTerms;
+use crate::kernel::{QueryPass, Survivors};
+
+/// The first wave is the nearest list of each query, the second ends with its eighth, the third with the last.
+const WAVE_ENDS: [usize; 3] = [1, 8, usize::MAX];
+
+/// Searches the `nprobe` lists nearest to each query.
+pub(super) fn probe_by_list(probes: &mut [Probe<'_>], nprobe: usize, allowed: &Allowed<'_>) {
+    probes.iter_mut().for_each(|probe| probe.find_lists(nprobe));
+    let mut survivors: [Survivors; TOGETHER] = std::array::from_fn(|_| Survivors::default());
+    let mut pairs: Vec<(u32, u32)> = Vec::new();
+    let mut start = 0;
+    for end in WAVE_ENDS {
+        let end = end.min(nprobe);
+        pairs.clear();
+        for (i, probe) in probes.iter().enumerate() {
+            pairs.extend(probe.scratch.lists.lists[start..end].iter().map(|&list| (list, i as u32)));
+        }
+        pairs.sort_unstable();
+        for list in pairs.chunk_by(|a, b| a.0 == b.0) {
+            list.chunks(TOGETHER).for_each(|together| probe_together(probes, together, allowed, &mut survivors));
+        }
+        start = end;
+    }
+}
+
+/// Searches one list for up to eight queries: each run of its codes is read once.
+fn probe_together(
+    probes: &mut [Probe<'_>],
+    pairs: &[(u32, u32)],
+    allowed: &Allowed<'_>,
+    survivors: &mut [Survivors; TOGETHER],
+) {
+    let Some(&(number, first)) = pairs.first() else { return };
+    let lists = probes[first as usize].lists;
+    let scan = probes[first as usize].scratch.code.kernels().scan;
+    let list = &lists.lists[number as usize];
+    let masks = allowed.masks(number as usize);
+    if list.blocks.len() == 0 || matches!(masks, Masks::None) {
+        return;
+    }
+    let mut terms: [Option<ListTerms>; TOGETHER] = [None; TOGETHER];
+    for (terms, &(_, query)) in terms.iter_mut().zip(pairs) {
+        *terms = probes[query as usize].terms_unless_too_far(number as usize);
+    }
+    if terms.iter().all(Option::is_none) {
+        return;
+    }
+    for blocks in runs(list) {
+        let masks = match masks {
+            Masks::Blocks(masks) => Some(&masks[blocks.clone()]),
+            Masks::All | Masks::None => None,
+        };
+        let mut thresholds = [f32::INFINITY; TOGETHER];
+        for (threshold, &(_, query)) in thresholds.iter_mut().zip(pairs) {
+            *threshold = probes[query as usize].threshold();
+        }
+        let mut passes = Vec::with_capacity(TOGETHER);
+        for (((&(_, query), terms), survivors), threshold) in
+            pairs.iter().zip(&terms).zip(survivors.iter_mut()).zip(thresholds)
+        {
+            if let Some(terms) = terms {
+                survivors.clear();
+                let tables = probes[query as usize].scratch.code.tables();
+                passes.push(QueryPass { tables, terms: terms.bits, threshold, masks, survivors });
+            }
+        }
+        scan(&list.blocks.run(blocks), &mut passes);
+        for ((&(_, query), terms), survivors) in pairs.iter().zip(&terms).zip(survivors.iter_mut()) {
+            if let Some(terms) = terms {
+                settle(survivors);
+                probes[query as usize].visit(list, terms, allowed, survivors);
+            }
+        }
+    }
+}

@@ -503,8 +503,9 @@ def test_cpu_features_name_the_kernel() -> None:
 # Files.
 
 
-def test_save_and_load(case: Case, data: np.ndarray, tmp_path: Path) -> None:
-    index = case.build(data, ids=range(10, 2010), metric="cosine", seed=5, rerank_factor=3, epsilon=2.5)
+def test_save_and_load(case: Case, tmp_path: Path) -> None:
+    data = clustered(3000, 96)  # more than one list, also where the kind decides
+    index = case.build(data, ids=range(10, 3010), metric="cosine", seed=5, rerank_factor=3, epsilon=2.5)
     index.remove(range(10, 40))
     path = tmp_path / "index.rbpx"
     index.save(path)

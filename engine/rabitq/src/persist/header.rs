@@ -89,11 +89,11 @@ impl Header {
         let nlist = below_u32_max("number of lists", fields.u64()?)?;
         match kind {
             IndexKind::FlatF32 => expect("number of lists", 0, nlist.into())?,
-            IndexKind::Rabitq | IndexKind::RabitqAsym | IndexKind::RabitqPlus => {
-                expect("number of lists", 1, nlist.into())?;
+            IndexKind::Rabitq | IndexKind::RabitqAsym => expect("number of lists", 1, nlist.into())?,
+            IndexKind::RabitqPlus | IndexKind::IvfRabitq if nlist == 0 => {
+                return Err(out_of_range("number of lists", "at least 1", 0));
             }
-            IndexKind::IvfRabitq if nlist == 0 => return Err(out_of_range("number of lists", "at least 1", 0)),
-            IndexKind::IvfRabitq => {}
+            IndexKind::RabitqPlus | IndexKind::IvfRabitq => {}
         }
         let file_len = fields.u64()?;
         let sections = (0..num_sections).map(|_| section(&mut fields)).collect::<Result<_>>()?;

@@ -31,8 +31,10 @@ fn a_lying_header_is_corrupt_and_takes_no_memory() {
         let message = file.message();
         assert!(message.contains(expected), "{offset}: {message}");
     }
-    let message = Forgery::of(IndexKind::RabitqPlus).put(80, &[2]).message();
+    let message = Forgery::of(IndexKind::Rabitq).put(80, &[2]).message();
     assert!(message.contains("field number of lists, expected 1, got 2"), "{message}");
+    let message = Forgery::of(IndexKind::RabitqPlus).put(80, &[0]).message();
+    assert!(message.contains("field number of lists, expected at least 1, got 0"), "{message}");
     let message = Forgery::of(IndexKind::FlatF32).put(80, &[1]).message();
     assert!(message.contains("field number of lists, expected 0, got 1"), "{message}");
 }

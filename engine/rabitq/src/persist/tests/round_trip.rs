@@ -32,6 +32,15 @@ fn every_kind_metric_and_order_of_ids_round_trips() {
 }
 
 #[test]
+fn a_kind_that_makes_its_own_lists_round_trips() {
+    for metric in Metric::ALL {
+        let index = build(IndexKind::RabitqPlus, &params(metric, true), 16, 3000, IdOrder::Shuffled);
+        assert!(index.nlist() > 1, "so many vectors are more than one list");
+        assert_round_trips(index.as_ref(), &format!("{metric}"));
+    }
+}
+
+#[test]
 fn an_index_round_trips_after_vectors_came_and_went() {
     for (kind, keep_originals) in VARIANTS {
         for metric in Metric::ALL {

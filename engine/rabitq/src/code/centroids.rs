@@ -102,67 +102,93 @@ impl Centroids {
         (kernel::best().nearest_centroids)(points, self.padded_dim, &self.blocks, &self.norms, nearest);
     }
 
-    /// Finds the `nprobe` lists nearest to a rotated query, nearest first; ties by number. With the inner product near
-    /// means a large product, else a small distance.
-    pub(crate) fn nearest_lists(&self, metric: Metric, rotated: &[f32], nprobe: usize, found: &mut NearestLists) {
+    /// Finds the `nprobe` lists nearest to each of some rotated queries, nearest first; ties by number. With the inner
+    /// product near means a large product, else a small distance.
+    pub(crate) fn nearest_lists(&self, metric: Metric, rotated: &[&[f32]], nprobe: usize, found: &mut NearestLists) {
         let nlist = self.nlist();
+        found.per_query = nprobe.min(nlist);
         found.lists.clear();
         if nlist == 1 {
-            found.lists.push(0);
+            found.lists.resize(rotated.len() * found.per_query, 0);
             return;
         }
-        // A query may be longer than any centroid: the direction is what counts for products, so nothing is cut off.
-        let step = match metric {
-            Metric::L2 | Metric::Cosine => self.step,
-            Metric::InnerProduct => widest_step(rotated),
-        };
-        found.point.resize(self.padded_dim, 0);
-        quantize(rotated, step, &mut found.point);
-        let absent;
+        let NearestLists { points, scores, no_norms, .. } = found;
         let norms = match metric {
             Metric::L2 | Metric::Cosine => &self.norms,
             Metric::InnerProduct => {
-                absent = (0..self.norms.len()).map(|i| if i < nlist { 0 } else { ABSENT }).collect::<Vec<i32>>();
-                &absent
+                no_norms.resize(self.norms.len(), 0);
+                no_norms
             }
         };
-        found.scores.resize(norms.len(), 0);
-        (kernel::best().centroid_scores)(&found.point, &self.blocks, norms, &mut found.scores);
-        found.keep_smallest(nlist, nprobe.min(nlist));
+        let mut lists = std::mem::take(&mut found.lists);
+        for rotated in rotated.chunks(QUERIES_TOGETHER) {
+            points.resize(rotated.len() * self.padded_dim, 0);
+            for (point, rotated) in points.chunks_exact_mut(self.padded_dim).zip(rotated) {
+                // A query may be longer than any centroid: the direction is what counts for products, so nothing is cut
+                // off.
+                let step = if metric == Metric::InnerProduct { widest_step(rotated) } else { self.step };
+                quantize(rotated, step, point);
+            }
+            scores.resize(rotated.len() * norms.len(), 0);
+            (kernel::best().centroid_scores)(points, self.padded_dim, &self.blocks, norms, scores);
+            for scores in scores.chunks_exact(norms.len()) {
+                smallest(&scores[..nlist], found.per_query, &mut found.keys);
+                lists.extend(found.keys.iter().map(|&key| key as u32));
+            }
+        }
+        found.lists = lists;
     }
 }
 
-/// The lists found for a query, and the memory of finding them.
+/// Queries whose scores are computed in one go: a whole number of the tiles that kernels make of them.
+const QUERIES_TOGETHER: usize = 12;
+
+/// The lists found for some queries, and the memory of finding them.
 #[derive(Debug, Default)]
 pub(crate) struct NearestLists {
-    pub(crate) lists: Vec<u32>,
-    point: Vec<i8>,
+    /// Row-major `[queries, per_query]`.
+    lists: Vec<u32>,
+    per_query: usize,
+    points: Vec<i8>,
     scores: Vec<i32>,
+    no_norms: Vec<i32>,
     keys: Vec<i64>,
 }
 
 impl NearestLists {
-    /// The positions of the `len` smallest of the first `nlist` scores, smallest first; ties by position. `len` is at
-    /// least 1.
-    fn keep_smallest(&mut self, nlist: usize, len: usize) {
-        let keys = &mut self.keys;
-        keys.clear();
-        let mut threshold = i32::MAX;
-        for (position, &score) in self.scores[..nlist].iter().enumerate() {
-            if score <= threshold {
-                if keys.len() >= 4 * len {
-                    let (_, &mut last, _) = keys.select_nth_unstable(len - 1);
-                    keys.truncate(len);
-                    threshold = (last >> 32) as i32;
-                }
-                // Score above position in one number: one comparison orders both.
-                keys.push((i64::from(score) << 32) | position as i64);
-            }
-        }
-        keys.sort_unstable();
-        keys.truncate(len);
-        self.lists.extend(keys.iter().map(|&key| key as u32));
+    /// The lists of query `i`, nearest first.
+    pub(crate) fn of_query(&self, i: usize) -> &[u32] {
+        &self.lists[i * self.per_query..][..self.per_query]
     }
+}
+
+/// Scores that are looked at together: where the smallest of them is too large, all are.
+const SCORES_TOGETHER: usize = 16;
+
+/// Writes the `len` smallest scores to `keys`, smallest first, each above its position in one number; ties go to the
+/// smaller position. `len` is in `1..=scores.len()`.
+fn smallest(scores: &[i32], len: usize, keys: &mut Vec<i64>) {
+    let key = |(position, &score): (usize, &i32)| (i64::from(score) << 32) | position as i64;
+    let least = |scores: &[i32]| scores.iter().fold(i32::MAX, |least, &score| least.min(score));
+    keys.clear();
+    // As many groups as there are answers hold one each that is not above the last of their minima.
+    let mut threshold = i32::MAX;
+    if len <= scores.len() / SCORES_TOGETHER {
+        keys.extend(scores.chunks(SCORES_TOGETHER).map(|scores| i64::from(least(scores))));
+        threshold = *keys.select_nth_unstable(len - 1).1 as i32;
+        keys.clear();
+    }
+    for (first, scores) in (0..).step_by(SCORES_TOGETHER).zip(scores.chunks(SCORES_TOGETHER)) {
+        if least(scores) <= threshold {
+            let kept = scores.iter().enumerate().filter(|&(_, &score)| score <= threshold);
+            keys.extend(kept.map(|(i, score)| key((first + i, score))));
+        }
+    }
+    if len < keys.len() {
+        keys.select_nth_unstable(len - 1);
+        keys.truncate(len);
+    }
+    keys.sort_unstable();
 }
 
 /// The step that fits the widest coordinate into 127; 1 if that is no normal number, whose inverse is finite.
@@ -208,8 +234,8 @@ mod tests {
                 .collect();
             expected.sort_by(|a, b| a.0.total_cmp(&b.0));
             let mut found = NearestLists::default();
-            centroids.nearest_lists(metric, &query, 10, &mut found);
-            let lists = found.lists;
+            centroids.nearest_lists(metric, &[&query], 10, &mut found);
+            let lists = found.of_query(0);
             // Rounding may swap neighbours, not more.
             let worst = expected[11].0;
             assert_eq!(lists[0], expected[0].1, "{metric}");
@@ -217,6 +243,39 @@ mod tests {
                 lists.iter().all(|list| expected.iter().any(|&(d, other)| other == *list && d <= worst)),
                 "{metric}"
             );
+        }
+    }
+
+    /// Any number of queries, more lists than are looked at together, and scores that are equal.
+    #[test]
+    fn many_queries_find_what_each_finds() {
+        let mut random = Random::new(3);
+        let padded_dim = 64;
+        for nlist in [1, 16, 17, 500] {
+            let rows: Vec<i8> = (0..nlist * padded_dim).map(|_| random.below(3) as i8 - 1).collect();
+            let centroids = Centroids::new(padded_dim, 1.0, rows.clone());
+            let queries: Vec<Vec<f32>> = (0..27)
+                .map(|_| {
+                    (0..padded_dim)
+                        .map(|i| if i < 3 { random.below(3) as f32 - 1.0 } else { 0.0 })
+                        .collect::<Vec<f32>>()
+                })
+                .collect();
+            let rotated: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
+            for nprobe in [1, 2, 15, 31, 32, 499, 1000] {
+                let mut found = NearestLists::default();
+                centroids.nearest_lists(Metric::L2, &rotated, nprobe, &mut found);
+                for (i, query) in queries.iter().enumerate() {
+                    let distance = |list: u32| {
+                        let row = &rows[list as usize * padded_dim..][..padded_dim];
+                        row.iter().zip(query).map(|(&a, &b)| (f32::from(a) - b).powi(2)).sum::<f32>()
+                    };
+                    let mut expected: Vec<u32> = (0..nlist as u32).collect();
+                    expected.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)).then(a.cmp(&b)));
+                    expected.truncate(nprobe);
+                    assert_eq!(found.of_query(i), expected, "query {i} of {nlist} lists, nprobe {nprobe}");
+                }
+            }
         }
     }
 

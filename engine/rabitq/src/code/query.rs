@@ -1,7 +1,7 @@
 use super::centroids::{quantize, widest_step};
-use super::rows::{self, split_coordinates};
+use super::rows::{Rows, split_coordinates};
 use super::{Centroids, MAX_SQUARED_LENGTH, MIN_SQUARED_LENGTH, Quantizer};
-use crate::kernel::{self, GROUP_DIMS, Kernels, QueryTerms, code_bytes};
+use crate::kernel::{self, GROUP_DIMS, Kernels, QueryTerms, RowPass, Survivors, code_bytes};
 use crate::metric::{Metric, dot_f64};
 
 /// What f32 sums may be off by, relative to the lengths that enter them; far below the error of one bit.
@@ -36,8 +36,8 @@ struct Integers {
     low: Vec<i8>,
     high: Vec<i8>,
     step: f64,
-    /// 15 times the sum of all: what two times 7.5 less in every code makes.
-    offset: i64,
+    /// What a sum of 0 stands for, a code being 7.5 less than the number it is kept as.
+    smallest_product: f64,
 }
 
 /// What the estimates of one query have in common for one list.
@@ -45,8 +45,8 @@ struct Integers {
 pub(crate) struct ListTerms {
     /// For the bits.
     pub(crate) bits: QueryTerms,
-    /// For rows: only the error of the query's own rounding differs.
-    row_error: f32,
+    /// For rows: only what the sums stand for differs, and the error of the query's own rounding.
+    rows: QueryTerms,
     /// The distance of the query from the centroid, as the bound sees it.
     pub(crate) length: f64,
 }
@@ -140,7 +140,13 @@ impl QueryCode {
             rounding: rounding as f32,
             rounding_share: ROUNDING as f32,
         };
-        ListTerms { bits, row_error: (self.epsilon * row_deviation) as f32, length }
+        let rows = QueryTerms {
+            step: self.integers.step as f32,
+            smallest_product: self.integers.smallest_product as f32,
+            table_error: (self.epsilon * row_deviation) as f32,
+            ..bits
+        };
+        ListTerms { bits, rows, length }
     }
 
     /// The smallest distance that a vector can have which is no farther than `radius` from the centroid of a list.
@@ -154,16 +160,25 @@ impl QueryCode {
         }
     }
 
-    /// Returns the estimate of a four-bit row, and a distance that the true one is not below, but for the chance that
-    /// epsilon leaves.
-    #[inline]
-    pub(crate) fn row_estimate(&self, terms: &ListTerms, row: &[u8]) -> (f32, f32) {
-        let (codes, factors) = rows::split(row);
-        let sum = (self.kernels.dot_u4)(codes, &self.integers.low, &self.integers.high);
-        let product = (0.5 * self.integers.step * (2 * i64::from(sum) - self.integers.offset) as f64) as f32;
-        let terms_of_row = QueryTerms { table_error: terms.row_error, ..terms.bits };
-        let (estimate, error) = terms_of_row.bound(product, factors.add, factors.rescale, factors.error);
-        (estimate, estimate - error)
+    /// Looks at the four-bit rows of some slots: keeps those whose bound is not above `threshold`.
+    pub(crate) fn scan_rows(
+        &self,
+        terms: &ListTerms,
+        rows: &Rows,
+        slots: &[u32],
+        threshold: f32,
+        survivors: &mut Survivors,
+    ) {
+        let Integers { low, high, .. } = &self.integers;
+        (self.kernels.scan_rows)(&mut RowPass {
+            rows: rows.bytes(),
+            slots,
+            low,
+            high,
+            terms: terms.rows,
+            threshold,
+            survivors,
+        });
     }
 
     /// Returns the estimate of a 1-bit code by the query's floats, without tables, and its error bound.
@@ -186,7 +201,7 @@ impl Integers {
         quantize(rotated, step, &mut self.all);
         let sum: i64 = self.all.iter().map(|&value| i64::from(value)).sum();
         split_coordinates(&self.all, &mut self.low, &mut self.high);
-        (self.step, self.offset) = (f64::from(step), 15 * sum);
+        (self.step, self.smallest_product) = (f64::from(step), -7.5 * f64::from(step) * sum as f64);
     }
 }
 

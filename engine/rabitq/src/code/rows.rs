@@ -34,13 +34,6 @@ impl Rows {
         self.bytes.capacity()
     }
 
-    /// The whole row in `slot`.
-    #[inline]
-    pub(crate) fn row(&self, slot: usize) -> &[u8] {
-        let len = row_bytes(self.padded_dim);
-        &self.bytes[slot * len..][..len]
-    }
-
     /// The rows in blocks of 32, to be written by several threads.
     pub(crate) fn blocks_mut(&mut self) -> std::slice::ChunksMut<'_, u8> {
         self.bytes.chunks_mut(BLOCK_LEN * row_bytes(self.padded_dim))
@@ -57,17 +50,6 @@ impl Rows {
         self.bytes.copy_within(last.., slot * len);
         self.bytes.truncate(last);
     }
-}
-
-/// The codes of a row, and its factors.
-#[inline]
-pub(super) fn split(row: &[u8]) -> (&[u8], Factors) {
-    let (codes, factors) = row.split_at(row.len() - 3 * size_of::<f32>());
-    let factor = |i: usize| {
-        let bytes: [u8; 4] = factors[4 * i..][..4].try_into().expect("a range of four bytes");
-        f32::from_le_bytes(bytes)
-    };
-    (codes, Factors { add: factor(0), rescale: factor(1), error: factor(2) })
 }
 
 /// Writes codes (each below 16, one per coordinate) and factors to a row.

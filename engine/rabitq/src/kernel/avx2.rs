@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Line, Nearest, QueryPass, scalar};
+use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Line, Nearest, QueryPass, RowPass, scalar};
 
 static KERNELS: Kernels = Kernels {
     name: "avx2",
@@ -11,7 +11,7 @@ static KERNELS: Kernels = Kernels {
     dot,
     dot_i8,
     scan,
-    dot_u4,
+    scan_rows,
     centroid_scores,
     nearest_centroids,
     hadamard,
@@ -69,23 +69,24 @@ fn scan(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
     unsafe { scan_avx2(run, queries) }
 }
 
-fn dot_u4(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
-    assert!(codes.len() == low.len() && codes.len() == high.len(), "one byte of codes for two coordinates");
-    // SAFETY: reached only through `kernels`, which detected AVX2; the lengths are equal.
-    unsafe { dot_u4_avx2(codes, low, high) }
+fn scan_rows(pass: &mut RowPass<'_>) {
+    pass.assert_fits();
+    // SAFETY: reached only through `kernels`, which detected AVX2; the lengths were checked above.
+    unsafe { scan_rows_avx2(pass) }
 }
 
-fn centroid_scores(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
-    assert_eq!(blocks.len() / (point.len() / 4) * CENTROID_LANES, norms.len(), "16 centroids in a block");
-    assert_eq!(norms.len(), scores.len(), "one score for each centroid");
-    // SAFETY: reached only through `kernels`, which detected AVX2; the lengths were checked above.
-    unsafe { centroid_scores_avx2(point, blocks, norms, scores) }
+fn centroid_scores(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
+    scalar::assert_scores_fit(points, padded_dim, blocks, norms, scores);
+    for (point, scores) in points.chunks_exact(padded_dim).zip(scores.chunks_exact_mut(norms.len())) {
+        // SAFETY: reached only through `kernels`, which detected AVX2; the lengths were checked above.
+        unsafe { centroid_scores_avx2(point, blocks, norms, scores) }
+    }
 }
 
 fn nearest_centroids(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], nearest: &mut [Nearest]) {
     let mut scores = vec![0; norms.len()];
     for (point, nearest) in points.chunks_exact(padded_dim).zip(nearest) {
-        centroid_scores(point, blocks, norms, &mut scores);
+        centroid_scores(point, padded_dim, blocks, norms, &mut scores);
         let mut best = Nearest::NONE;
         for (centroid, &score) in scores.iter().enumerate() {
             if score < best.score {
@@ -256,7 +257,17 @@ pub(super) fn add_sixteen(even: __m128i, odd: __m128i, sums: &mut [i32]) {
 const CODES_PER_FLUSH: usize = 4;
 
 #[target_feature(enable = "avx2")]
-unsafe fn dot_u4_avx2(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
+unsafe fn scan_rows_avx2(pass: &mut RowPass<'_>) {
+    for &slot in pass.slots {
+        let (codes, factors) = pass.row(slot);
+        let sum = dot_u4_avx2(codes, pass.low, pass.high);
+        pass.keep(slot, sum, factors);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn dot_u4_avx2(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
     let low_nibble = _mm256_set1_epi8(0x0F);
     let ones = _mm256_set1_epi16(1);
     let (codes, codes_tail) = codes.as_chunks::<32>();

@@ -13,8 +13,8 @@ use std::arch::x86_64::*;
 use super::avx2::fold_eight;
 use super::pass::{QueryTerms, block_bytes};
 use super::{
-    BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, LINE_BYTES, Layout, Line, Nearest, QueryPass, Survivors, bytes,
-    scalar,
+    BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, LINE_BYTES, Layout, Line, Nearest, QueryPass, RowPass, Survivors,
+    bytes, scalar,
 };
 
 static KERNELS: Kernels = Kernels {
@@ -24,7 +24,7 @@ static KERNELS: Kernels = Kernels {
     dot,
     dot_i8,
     scan,
-    dot_u4,
+    scan_rows,
     centroid_scores,
     nearest_centroids,
     hadamard,
@@ -94,17 +94,27 @@ fn scan(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
     }
 }
 
-fn dot_u4(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
-    assert!(codes.len() == low.len() && codes.len() == high.len(), "one byte of codes for two coordinates");
-    // SAFETY: reached only through `kernels`, which detected what it is compiled for; the lengths are equal.
-    unsafe { dot_u4_vnni(codes, low, high) }
+fn scan_rows(pass: &mut RowPass<'_>) {
+    pass.assert_fits();
+    // SAFETY: reached only through `kernels`, which detected what it is compiled for; lengths were checked above.
+    unsafe { scan_rows_vnni(pass) }
 }
 
-fn centroid_scores(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
-    assert_eq!(blocks.len() / (point.len() / 4) * CENTROID_LANES, norms.len(), "16 centroids in a block");
-    assert_eq!(norms.len(), scores.len(), "one score for each centroid");
-    // SAFETY: reached only through `kernels`, which detected what it is compiled for; lengths were checked above.
-    unsafe { centroid_scores_vnni(point, blocks, norms, scores) }
+fn centroid_scores(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
+    scalar::assert_scores_fit(points, padded_dim, blocks, norms, scores);
+    let tiles = points.chunks(TILE_POINTS * padded_dim).zip(scores.chunks_mut(TILE_POINTS * norms.len()));
+    for (points, scores) in tiles {
+        // SAFETY: reached only through `kernels`, which detected what they are compiled for; lengths were checked above.
+        unsafe {
+            if points.len() == TILE_POINTS * padded_dim {
+                scores_of_tile::<TILE_POINTS, 2>(points, padded_dim, blocks, norms, scores);
+            } else {
+                for (point, scores) in points.chunks_exact(padded_dim).zip(scores.chunks_exact_mut(norms.len())) {
+                    scores_of_tile::<1, 4>(point, padded_dim, blocks, norms, scores);
+                }
+            }
+        }
+    }
 }
 
 fn nearest_centroids(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], nearest: &mut [Nearest]) {
@@ -266,13 +276,13 @@ unsafe fn scan_together<const N: usize>(run: &BlockRun<'_>, queries: &mut [Query
                     _mm512_load_ps(factors.add(2 * BLOCK_LEN + lane)),
                 ]
             };
-            let slot = run.first_slot + (block * BLOCK_LEN + lane) as u32;
+            let slots = slots_from(run.first_slot + (block * BLOCK_LEN + lane) as u32);
             for i in 0..N {
                 let query = &mut queries[i];
                 let mask = (masks[i] >> lane) as __mmask16;
                 // SAFETY: `reserve` made room for all vectors of the run and a line beyond.
                 unsafe {
-                    keep_survivors(sums[i][half], factors, &query.terms, query.threshold, mask, slot, query.survivors);
+                    keep_survivors(sums[i][half], factors, &query.terms, query.threshold, mask, slots, query.survivors);
                 }
             }
         }
@@ -291,7 +301,7 @@ pub(super) unsafe fn keep_survivors(
     terms: &QueryTerms,
     threshold: f32,
     mask: __mmask16,
-    slot: u32,
+    slots: __m512i,
     survivors: &mut Survivors,
 ) {
     let product = _mm512_add_ps(
@@ -318,10 +328,6 @@ pub(super) unsafe fn keep_survivors(
     if survives == 0 {
         return;
     }
-    let slots = _mm512_add_epi32(
-        _mm512_set1_epi32(slot as i32),
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-    );
     let len = survivors.len();
     let new_len = len + survives.count_ones() as usize;
     // Compressed in a register and stored whole: compressing into memory is slow on some CPUs.
@@ -336,55 +342,177 @@ pub(super) unsafe fn keep_survivors(
     }
 }
 
-/// # Safety
-/// The CPU has the features, and the three slices have one length.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn dot_u4_vnni(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
-    let low_nibble = _mm512_set1_epi8(0x0F);
-    let mut sums = [_mm512_setzero_si512(); 2];
-    for start in (0..codes.len()).step_by(LINE_BYTES) {
-        let left = (codes.len() - start).min(LINE_BYTES);
-        let mask = u64::MAX >> (LINE_BYTES - left);
-        // SAFETY: the mask ends the loads with the slices.
-        let (codes, low, high) = unsafe {
-            (
-                _mm512_maskz_loadu_epi8(mask, codes.as_ptr().add(start).cast()),
-                _mm512_maskz_loadu_epi8(mask, low.as_ptr().add(start)),
-                _mm512_maskz_loadu_epi8(mask, high.as_ptr().add(start)),
-            )
-        };
-        sums[0] = _mm512_dpbusd_epi32(sums[0], _mm512_and_si512(codes, low_nibble), low);
-        sums[1] = _mm512_dpbusd_epi32(sums[1], _mm512_and_si512(_mm512_srli_epi16::<4>(codes), low_nibble), high);
-    }
-    _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+/// Sixteen slots one after another.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn slots_from(first: u32) -> __m512i {
+    let ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    _mm512_add_epi32(_mm512_set1_epi32(first as i32), ramp)
 }
 
+/// Four rows at a time share the loads of the query and the folding of sums, sixteen the estimates.
+///
 /// # Safety
-/// The CPU has the features, and the lengths fit.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn centroid_scores_vnni(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
-    let quads = point.len() / 4;
-    for (block, first) in blocks.chunks_exact(quads).zip((0..norms.len()).step_by(CENTROID_LANES)) {
-        let mut sums = [_mm512_setzero_si512(); 4];
-        for (i, (line, values)) in block.iter().zip(point.as_chunks::<4>().0).enumerate() {
-            // SAFETY: `values` is four bytes.
-            let values = _mm512_set1_epi32(unsafe { values.as_ptr().cast::<i32>().read_unaligned() });
-            // SAFETY: a line is 64 bytes, and aligned to them.
-            let line = unsafe { _mm512_load_si512(line.0.as_ptr().cast()) };
-            sums[i % 4] = _mm512_dpbusd_epi32(sums[i % 4], line, values);
+/// The CPU has the features, and `assert_fits` passed.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn scan_rows_vnni(pass: &mut RowPass<'_>) {
+    let row_bytes = pass.row_bytes();
+    let start = pass.rows.as_ptr();
+    pass.survivors.reserve(pass.slots.len());
+    prefetch_rows(pass, 0);
+    for first in (0..pass.slots.len()).step_by(16) {
+        prefetch_rows(pass, first + 16);
+        let sixteen = &pass.slots[first..pass.slots.len().min(first + 16)];
+        let (mut slots, mut sums) = ([sixteen[0]; 16], [0; 16]);
+        slots[..sixteen.len()].copy_from_slice(sixteen);
+        let mut factors = [[0.0_f32; 16]; 3];
+        for four in (0..sixteen.len()).step_by(4) {
+            let mut rows = [start; 4];
+            for i in 0..4 {
+                // SAFETY: the slot is a row, as `assert_fits` checked.
+                unsafe { rows[i] = start.add(slots[four + i] as usize * row_bytes) };
+                for (f, factors) in factors.iter_mut().enumerate() {
+                    // SAFETY: three floats follow the codes of a row.
+                    factors[four + i] = unsafe { rows[i].add(pass.low.len()).cast::<f32>().add(f).read_unaligned() };
+                }
+            }
+            // SAFETY: rows begin with as many bytes of codes as the query has, and `sums` has room for four more.
+            unsafe { _mm_storeu_si128(sums.as_mut_ptr().add(four).cast(), dot_of_four(rows, pass.low, pass.high)) };
         }
-        let sum = _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
-        // SAFETY: norms and scores have sixteen numbers for each block.
+        let mask = (u32::from(u16::MAX) >> (16 - sixteen.len())) as __mmask16;
+        // SAFETY: all are sixteen numbers, and the loads ask for no alignment; `reserve` made room for all slots.
         unsafe {
-            let norms = _mm512_loadu_si512(norms.as_ptr().add(first).cast());
-            let score = _mm512_sub_epi32(norms, _mm512_slli_epi32::<1>(sum));
-            _mm512_storeu_si512(scores.as_mut_ptr().add(first).cast(), score);
+            let factors = [
+                _mm512_loadu_ps(factors[0].as_ptr()),
+                _mm512_loadu_ps(factors[1].as_ptr()),
+                _mm512_loadu_ps(factors[2].as_ptr()),
+            ];
+            let (sums, slots) = (_mm512_loadu_si512(sums.as_ptr().cast()), _mm512_loadu_si512(slots.as_ptr().cast()));
+            keep_survivors(sums, factors, &pass.terms, pass.threshold, mask, slots, pass.survivors);
         }
     }
+}
+
+/// Asks for sixteen rows, at most sixteen lines of each: beyond that the CPU's own prefetcher runs.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn prefetch_rows(pass: &RowPass<'_>, first: usize) {
+    let len = pass.row_bytes();
+    for &slot in pass.slots.iter().skip(first).take(16) {
+        let row = pass.rows.as_ptr().wrapping_add(slot as usize * len).cast::<i8>();
+        for offset in (0..len.min(16 * LINE_BYTES)).step_by(LINE_BYTES) {
+            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(offset));
+        }
+        _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(len - 1));
+    }
+}
+
+/// The sums of products of four rows with a query, in order.
+///
+/// # Safety
+/// The CPU has the features, each of `rows` points to as many bytes as `low` and `high` have.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn dot_of_four(rows: [*const u8; 4], low: &[i8], high: &[i8]) -> __m128i {
+    let low_nibble = _mm512_set1_epi8(0x0F);
+    let mut sums = [[_mm512_setzero_si512(); 2]; 4];
+    for start in (0..low.len()).step_by(LINE_BYTES) {
+        let mask = u64::MAX >> (LINE_BYTES - (low.len() - start).min(LINE_BYTES));
+        // SAFETY: the mask ends the loads with the slices, and with the codes, which are as long.
+        unsafe {
+            let low = _mm512_maskz_loadu_epi8(mask, low.as_ptr().add(start));
+            let high = _mm512_maskz_loadu_epi8(mask, high.as_ptr().add(start));
+            for i in 0..4 {
+                let codes = _mm512_maskz_loadu_epi8(mask, rows[i].add(start).cast());
+                let upper = _mm512_and_si512(_mm512_srli_epi16::<4>(codes), low_nibble);
+                sums[i][0] = _mm512_dpbusd_epi32(sums[i][0], _mm512_and_si512(codes, low_nibble), low);
+                sums[i][1] = _mm512_dpbusd_epi32(sums[i][1], upper, high);
+            }
+        }
+    }
+    let [a, b, c, d] = [
+        _mm512_add_epi32(sums[0][0], sums[0][1]),
+        _mm512_add_epi32(sums[1][0], sums[1][1]),
+        _mm512_add_epi32(sums[2][0], sums[2][1]),
+        _mm512_add_epi32(sums[3][0], sums[3][1]),
+    ];
+    // In each quarter: a b a b and c d c d, then a b c d.
+    let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    let quarters = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let halves = _mm256_add_epi32(_mm512_castsi512_si256(quarters), _mm512_extracti64x4_epi64::<1>(quarters));
+    _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves))
 }
 
 /// Points whose scores are computed together: with two blocks of centroids they fill twelve registers of sums.
 const TILE_POINTS: usize = 6;
+
+/// The products of `P` points with `B` blocks of centroids, from block `first` on. Where there are fewer left, the last
+/// one is taken again.
+///
+/// # Safety
+/// The CPU has the features; `points` holds `P` points; blocks have a line for each quad of a point.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn products_of_tile<const P: usize, const B: usize>(
+    points: &[i8],
+    padded_dim: usize,
+    blocks: &[Line],
+    first: usize,
+) -> [[__m512i; B]; P] {
+    let quads = padded_dim / 4;
+    let num_blocks = blocks.len() / quads;
+    let mut sums = [[_mm512_setzero_si512(); B]; P];
+    // SAFETY: the caller vouches for `quads` lines in each block, and for `quads` times four bytes in each point.
+    unsafe {
+        let mut starts = [blocks.as_ptr(); B];
+        for b in 0..B {
+            starts[b] = blocks.as_ptr().add((first + b).min(num_blocks - 1) * quads);
+        }
+        for quad in 0..quads {
+            let mut lines = [_mm512_setzero_si512(); B];
+            for b in 0..B {
+                lines[b] = _mm512_load_si512(starts[b].add(quad).cast());
+            }
+            for p in 0..P {
+                let values = points.as_ptr().add(p * padded_dim + quad * 4).cast::<i32>().read_unaligned();
+                let values = _mm512_set1_epi32(values);
+                for b in 0..B {
+                    sums[p][b] = _mm512_dpbusd_epi32(sums[p][b], lines[b], values);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// # Safety
+/// The CPU has the features; `points` holds `P` points; the lengths fit.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn scores_of_tile<const P: usize, const B: usize>(
+    points: &[i8],
+    padded_dim: usize,
+    blocks: &[Line],
+    norms: &[i32],
+    scores: &mut [i32],
+) {
+    let num_blocks = norms.len() / CENTROID_LANES;
+    for first in (0..num_blocks).step_by(B) {
+        // SAFETY: the caller vouches for it.
+        let sums = unsafe { products_of_tile::<P, B>(points, padded_dim, blocks, first) };
+        for b in 0..B {
+            let lane = (first + b).min(num_blocks - 1) * CENTROID_LANES;
+            // SAFETY: norms have sixteen numbers for each block, and scores as many for each of the points.
+            unsafe {
+                let norms_of_block = _mm512_loadu_si512(norms.as_ptr().add(lane).cast());
+                for p in 0..P {
+                    let score = _mm512_sub_epi32(norms_of_block, _mm512_slli_epi32::<1>(sums[p][b]));
+                    _mm512_storeu_si512(scores.as_mut_ptr().add(p * norms.len() + lane).cast(), score);
+                }
+            }
+        }
+    }
+}
 
 /// # Safety
 /// The CPU has the features; `points` holds `P` points; the lengths fit.
@@ -396,30 +524,15 @@ unsafe fn nearest_of_tile<const P: usize>(
     norms: &[i32],
     nearest: &mut [Nearest],
 ) {
-    let quads = padded_dim / 4;
-    let num_blocks = blocks.len() / quads;
+    let num_blocks = norms.len() / CENTROID_LANES;
     let lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     let mut best_scores = [_mm512_set1_epi32(i32::MAX); P];
     let mut best_centroids = [_mm512_set1_epi32(-1); P];
-    let mut block = 0;
-    while block < num_blocks {
+    for block in (0..num_blocks).step_by(2) {
         // Two blocks, or the last one twice: the second time it is not smaller.
         let pair = [block, (block + 1).min(num_blocks - 1)];
-        let mut sums = [[_mm512_setzero_si512(); 2]; P];
-        // SAFETY: both blocks have `quads` lines, and each of the `P` points `quads` times four bytes.
-        unsafe {
-            let (first, second) = (blocks.as_ptr().add(pair[0] * quads), blocks.as_ptr().add(pair[1] * quads));
-            for quad in 0..quads {
-                let first = _mm512_load_si512(first.add(quad).cast());
-                let second = _mm512_load_si512(second.add(quad).cast());
-                for p in 0..P {
-                    let values = points.as_ptr().add(p * padded_dim + quad * 4).cast::<i32>().read_unaligned();
-                    let values = _mm512_set1_epi32(values);
-                    sums[p][0] = _mm512_dpbusd_epi32(sums[p][0], first, values);
-                    sums[p][1] = _mm512_dpbusd_epi32(sums[p][1], second, values);
-                }
-            }
-        }
+        // SAFETY: the caller vouches for it.
+        let sums = unsafe { products_of_tile::<P, 2>(points, padded_dim, blocks, block) };
         for half in 0..2 {
             let first = pair[half] * CENTROID_LANES;
             // SAFETY: norms have sixteen numbers for each block.
@@ -432,7 +545,6 @@ unsafe fn nearest_of_tile<const P: usize>(
                 best_centroids[p] = _mm512_mask_mov_epi32(best_centroids[p], smaller, centroids);
             }
         }
-        block += 2;
     }
     for p in 0..P {
         let score = _mm512_reduce_min_epi32(best_scores[p]);

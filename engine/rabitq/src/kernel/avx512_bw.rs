@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::avx2::add_sixteen;
-use super::avx512::keep_survivors;
+use super::avx512::{keep_survivors, slots_from};
 use super::{BLOCK_LEN, BlockRun, Kernels, Layout, QueryPass, avx2, avx512};
 
 /// The table, if this CPU has the features: the only way to these functions.
@@ -70,11 +70,11 @@ unsafe fn scan_bw(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
                         ],
                     )
                 };
-                let slot = run.first_slot + (block * BLOCK_LEN + lanes) as u32;
+                let slots = slots_from(run.first_slot + (block * BLOCK_LEN + lanes) as u32);
                 let mask = (mask >> lanes) as __mmask16;
                 // SAFETY: the caller made room for all vectors of the run.
                 unsafe {
-                    keep_survivors(sums, factors, &query.terms, query.threshold, mask, slot, query.survivors);
+                    keep_survivors(sums, factors, &query.terms, query.threshold, mask, slots, query.survivors);
                 }
             }
         }

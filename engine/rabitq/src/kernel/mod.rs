@@ -31,7 +31,7 @@ mod tests;
 
 pub(crate) use layout::{GROUP_DIMS, Layout, TABLE_LEN, code_bytes};
 pub(crate) use lines::{LINE_BYTES, Line, bytes, bytes_mut, floats, floats_mut, on_huge_pages, prefetch};
-pub(crate) use pass::{BlockRun, FACTOR_LINES, QueryPass, QueryTerms, Survivors};
+pub(crate) use pass::{BlockRun, FACTOR_LINES, QueryPass, QueryTerms, RowPass, Survivors};
 
 /// Vectors in one block of codes.
 pub(crate) const BLOCK_LEN: usize = 32;
@@ -39,7 +39,7 @@ pub(crate) const BLOCK_LEN: usize = 32;
 /// Centroids in one block of centroids.
 pub(crate) const CENTROID_LANES: usize = 16;
 
-type CentroidScores = fn(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]);
+type CentroidScores = fn(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], scores: &mut [i32]);
 type NearestCentroids = fn(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], nearest: &mut [Nearest]);
 
 /// The inner loops for one kind of CPU.
@@ -55,9 +55,9 @@ pub(crate) struct Kernels {
     pub(crate) dot_i8: fn(&[f32], &[i8]) -> f32,
     /// One pass of some queries over some blocks; see [`scalar::scan`].
     pub(crate) scan: fn(&BlockRun<'_>, &mut [QueryPass<'_>]),
-    /// The sum of products of 4-bit codes with a query; see [`scalar::dot_u4`].
-    pub(crate) dot_u4: fn(codes: &[u8], low: &[i8], high: &[i8]) -> i32,
-    /// Scores all centroids for one point; see [`scalar::centroid_scores`].
+    /// One pass of a query over some rows of four bits; see [`scalar::scan_rows`].
+    pub(crate) scan_rows: fn(&mut RowPass<'_>),
+    /// Scores all centroids for some points; see [`scalar::centroid_scores`].
     pub(crate) centroid_scores: CentroidScores,
     /// The nearest centroid of each point; see [`scalar::nearest_centroids`].
     pub(crate) nearest_centroids: NearestCentroids,

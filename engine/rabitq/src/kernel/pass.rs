@@ -128,6 +128,61 @@ impl QueryPass<'_> {
     }
 }
 
+/// What one query asks of a pass over some rows of four bits.
+#[derive(Debug)]
+pub(crate) struct RowPass<'a> {
+    /// Rows one after another: codes, then `add`, `rescale` and `error` as little-endian floats.
+    pub(crate) rows: &'a [u8],
+    /// The rows to look at.
+    pub(crate) slots: &'a [u32],
+    /// Byte `i` of a row holds one code below, whose partner is `low[i]`, and one above, whose partner is `high[i]`.
+    pub(crate) low: &'a [i8],
+    pub(crate) high: &'a [i8],
+    pub(crate) terms: QueryTerms,
+    /// A vector whose lower bound is above it is ruled out.
+    pub(crate) threshold: f32,
+    pub(crate) survivors: &'a mut Survivors,
+}
+
+impl<'a> RowPass<'a> {
+    /// Bytes of one row.
+    #[inline(always)]
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.low.len() + 3 * size_of::<f32>()
+    }
+
+    /// The codes of a row, and its factors `add`, `rescale` and `error`.
+    #[inline(always)]
+    pub(crate) fn row(&self, slot: u32) -> (&'a [u8], [f32; 3]) {
+        let rows: &'a [u8] = self.rows;
+        let (codes, factors) = rows[slot as usize * self.row_bytes()..][..self.row_bytes()].split_at(self.low.len());
+        let mut values = [0.0; 3];
+        for (value, bytes) in values.iter_mut().zip(factors.as_chunks::<4>().0) {
+            *value = f32::from_le_bytes(*bytes);
+        }
+        (codes, values)
+    }
+
+    /// Keeps the vector of `slot`, whose codes made `sum` with the query, unless it is ruled out.
+    #[inline(always)]
+    pub(crate) fn keep(&mut self, slot: u32, sum: i32, [add, rescale, error]: [f32; 3]) {
+        let (estimate, error_bound) = self.terms.estimate(sum, add, rescale, error);
+        let bound = estimate - error_bound;
+        // A bound that is not a number rules nothing out.
+        let ruled_out = bound > self.threshold;
+        if !ruled_out {
+            self.survivors.push(slot, bound, estimate);
+        }
+    }
+
+    /// Panics unless the kernels may read what this pass points to without further checks.
+    pub(super) fn assert_fits(&self) {
+        assert!(self.low.len() == self.high.len(), "one byte of codes for two coordinates");
+        let num_rows = self.rows.len() / self.row_bytes();
+        assert!(self.slots.iter().all(|&slot| (slot as usize) < num_rows), "every row is there");
+    }
+}
+
 impl BlockRun<'_> {
     /// As [`QueryPass::assert_fits`].
     pub(super) fn assert_fits(&self) {

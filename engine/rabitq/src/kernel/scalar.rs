@@ -3,7 +3,9 @@
 //! Functions marked `inline(always)` are also the code of other kernels, compiled there for more lanes: they hold nothing
 //! but additions, multiplications and comparisons, whose bits are the same on every machine.
 
-use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Line, Nearest, QueryPass, TABLE_LEN, code_bytes};
+use super::{
+    BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Line, Nearest, QueryPass, RowPass, TABLE_LEN, code_bytes,
+};
 
 pub(super) static KERNELS: Kernels = Kernels {
     name: "scalar",
@@ -12,8 +14,8 @@ pub(super) static KERNELS: Kernels = Kernels {
     dot,
     dot_i8: |a, b| dot_i8(a, b),
     scan,
-    dot_u4,
-    centroid_scores: |point, blocks, norms, scores| centroid_scores(point, blocks, norms, scores),
+    scan_rows,
+    centroid_scores,
     nearest_centroids,
     hadamard: |values| hadamard(values),
     fill_tables: |rotated, layout, to_steps, tables| fill_tables(rotated, layout, to_steps, tables),
@@ -127,21 +129,44 @@ pub(super) fn epilogue(
     }
 }
 
+/// For every slot of the pass: multiplies the codes of its row with the query, turns the sum of products into an estimate
+/// and a lower bound of the distance, and keeps it as a survivor unless the bound is above the threshold.
+pub(super) fn scan_rows(pass: &mut RowPass<'_>) {
+    pass.assert_fits();
+    for &slot in pass.slots {
+        let (codes, factors) = pass.row(slot);
+        let sum = dot_u4(codes, pass.low, pass.high);
+        pass.keep(slot, sum, factors);
+    }
+}
+
 /// The sum of products of 4-bit codes with a query of small integers. Byte `i` of `codes` holds one code below, whose
-/// partner is `low[i]`, and one above, whose partner is `high[i]`.
+/// partner is `low[i]`, and one above, whose partner is `high[i]`. At most 8192 * 2 * 15 * 128, far below `i32::MAX`.
 pub(super) fn dot_u4(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
     assert!(codes.len() == low.len() && codes.len() == high.len(), "one byte of codes for two coordinates");
     let product = |code: u8, value: i8| i32::from(code) * i32::from(value);
     codes.iter().zip(low).zip(high).map(|((&c, &low), &high)| product(c & 0x0F, low) + product(c >> 4, high)).sum()
 }
 
-/// Scores every centroid for one point: `norm - 2 * <centroid + 128, point>`, smaller is nearer; see
+/// Scores every centroid for each of some points: `norm - 2 * <centroid + 128, point>`, smaller is nearer; see
 /// [`CentroidBlocks`](crate::code::Centroids). Sums are below 2^31 for dimensions up to 16384.
-#[inline(always)]
-pub(super) fn centroid_scores(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
+/// Scores are row-major, `[points, norms]`.
+pub(super) fn centroid_scores(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
+    assert_scores_fit(points, padded_dim, blocks, norms, scores);
+    for (point, scores) in points.chunks_exact(padded_dim).zip(scores.chunks_exact_mut(norms.len())) {
+        scores_of_point(point, blocks, norms, scores);
+    }
+}
+
+/// Panics unless kernels may score without further checks.
+pub(super) fn assert_scores_fit(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], scores: &[i32]) {
+    assert!(padded_dim.is_multiple_of(4) && points.len().is_multiple_of(padded_dim), "whole points of whole quads");
+    assert_eq!(blocks.len() / (padded_dim / 4) * CENTROID_LANES, norms.len(), "16 centroids in a block");
+    assert_eq!(points.len() / padded_dim * norms.len(), scores.len(), "one score for each point and centroid");
+}
+
+fn scores_of_point(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
     let quads = point.len() / 4;
-    assert_eq!(blocks.len() / quads * CENTROID_LANES, norms.len(), "16 centroids in a block");
-    assert_eq!(norms.len(), scores.len(), "one score for each centroid");
     for ((block, norms), scores) in blocks
         .chunks_exact(quads)
         .zip(norms.as_chunks::<CENTROID_LANES>().0)
@@ -171,7 +196,7 @@ pub(super) fn nearest_centroids(
 ) {
     let mut scores = vec![0; norms.len()];
     for (point, nearest) in points.chunks_exact(padded_dim).zip(nearest) {
-        centroid_scores(point, blocks, norms, &mut scores);
+        centroid_scores(point, padded_dim, blocks, norms, &mut scores);
         let best = scores.iter().enumerate().min_by_key(|&(centroid, &score)| (score, centroid));
         if let Some((centroid, &score)) = best {
             *nearest = Nearest { score, centroid: centroid as u32 };
@@ -222,8 +247,8 @@ pub(super) fn fill_tables(rotated: &[f32], layout: Layout, to_steps: f32, tables
         let table = &mut tables[layout.table(group)..][..TABLE_LEN];
         for (i, entry) in table.iter_mut().enumerate() {
             let sum = (SUBSETS[0][i] * a + SUBSETS[1][i] * b) + (SUBSETS[2][i] * c + SUBSETS[3][i] * d);
-            // A cast from float to u8 saturates: a last bit of rounding cannot leave 0..=255.
-            *entry = ((sum - smallest) * to_steps + 0.5) as u8;
+            // A last bit of rounding cannot leave 0..=255. By way of i32, whose casts there are instructions for.
+            *entry = (((sum - smallest) * to_steps + 0.5) as i32).clamp(0, 255) as u8;
         }
     }
 }

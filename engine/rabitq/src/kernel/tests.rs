@@ -4,6 +4,7 @@ use super::*;
 
 mod bytes;
 mod floats;
+mod rows;
 mod scans;
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::code::{CodeBlocks, Encoder, Factors, row_bytes, set_lane, train_centroids};
+use crate::code::{CodeBlocks, Encoder, Factors, Rows, row_bytes, set_lane, train_centroids};
 use crate::kernel::{BLOCK_LEN, QueryPass, Survivors};
 use crate::test_data::{Random, clustered};
 use crate::vector::{Dim, VectorBatch};
@@ -223,11 +223,11 @@ impl Case {
                     (0..blocks.len()).map(&mut estimate).collect()
                 }
                 Estimate::Row => {
-                    let estimate = |row: &Vec<u8>| {
-                        let (estimate, lower) = code.row_estimate(&terms, row);
-                        (estimate, estimate - lower)
-                    };
-                    four_bits.iter().map(estimate).collect()
+                    let rows = Rows::from_bytes(self.quantizer.padded_dim(), four_bits.concat());
+                    let slots: Vec<u32> = (0..four_bits.len() as u32).collect();
+                    let mut survivors = Survivors::default();
+                    code.scan_rows(&terms, &rows, &slots, f32::INFINITY, &mut survivors);
+                    bounds_of_all(&survivors, four_bits.len())
                 }
             };
             self.lists[list].iter().zip(of_list).for_each(|(&row, estimate)| estimates[row] = estimate);
@@ -243,6 +243,10 @@ fn scanned(code: &QueryCode, terms: &ListTerms, blocks: &CodeBlocks) -> Vec<(f32
     let pass =
         QueryPass { tables: code.tables(), terms: terms.bits, threshold, masks: None, survivors: &mut survivors };
     (code.kernels().scan)(&blocks.run(0..blocks.num_blocks()), &mut [pass]);
-    assert_eq!(survivors.len(), blocks.len(), "every vector survives a threshold without end");
+    bounds_of_all(&survivors, blocks.len())
+}
+
+fn bounds_of_all(survivors: &Survivors, num_vectors: usize) -> Vec<(f32, f32)> {
+    assert_eq!(survivors.len(), num_vectors, "every vector survives a threshold without end");
     survivors.estimates.iter().zip(&survivors.bounds).map(|(estimate, lower)| (*estimate, estimate - lower)).collect()
 }

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use roaring::RoaringTreemap;
 
 use crate::index::core::Core;
@@ -58,6 +60,17 @@ impl<'a> Allowed<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Masks<'a> {
     All,
+    /// The list is not scanned at all.
     None,
     Blocks(&'a [u32]),
+}
+
+impl<'a> Masks<'a> {
+    /// A mask for each of some blocks, unless all lanes are scanned.
+    pub(super) fn of(self, blocks: Range<usize>) -> Option<&'a [u32]> {
+        match self {
+            Self::All | Self::None => None,
+            Self::Blocks(masks) => Some(&masks[blocks]),
+        }
+    }
 }

@@ -7,8 +7,9 @@
 
 use super::TOGETHER;
 use super::allowed::{Allowed, Masks};
-use super::probe::{Probe, runs, settle};
-use crate::code::ListTerms;
+use super::probe::{Probe, look_closer, runs};
+use super::scratch::Scratch;
+use crate::code::{ListTerms, NearestLists};
 use crate::kernel::{QueryPass, Survivors};
 
 /// The first wave is the nearest list of each query, the second ends with its eighth, the third with the last.
@@ -16,15 +17,18 @@ const WAVE_ENDS: [usize; 3] = [1, 8, usize::MAX];
 
 /// Searches the `nprobe` lists nearest to each query.
 pub(super) fn probe_by_list(probes: &mut [Probe<'_>], nprobe: usize, allowed: &Allowed<'_>) {
-    probes.iter_mut().for_each(|probe| probe.find_lists(nprobe));
+    let Some(&Probe { core, lists, .. }) = probes.first() else { return };
+    let mut nearest = NearestLists::default();
+    let rotated: Vec<&[f32]> = probes.iter().map(|probe| probe.scratch.code.rotated.as_slice()).collect();
+    lists.centroids.nearest_lists(core.params.metric, &rotated, nprobe, &mut nearest);
     let mut survivors: [Survivors; TOGETHER] = std::array::from_fn(|_| Survivors::default());
     let mut pairs: Vec<(u32, u32)> = Vec::new();
     let mut start = 0;
     for end in WAVE_ENDS {
         let end = end.min(nprobe);
         pairs.clear();
-        for (i, probe) in probes.iter().enumerate() {
-            pairs.extend(probe.scratch.lists.lists[start..end].iter().map(|&list| (list, i as u32)));
+        for i in 0..probes.len() {
+            pairs.extend(nearest.of_query(i)[start..end].iter().map(|&list| (list, i as u32)));
         }
         pairs.sort_unstable();
         for list in pairs.chunk_by(|a, b| a.0 == b.0) {
@@ -57,10 +61,7 @@ fn probe_together(
         return;
     }
     for blocks in runs(list) {
-        let masks = match masks {
-            Masks::Blocks(masks) => Some(&masks[blocks.clone()]),
-            Masks::All | Masks::None => None,
-        };
+        let masks = masks.of(blocks.clone());
         let mut thresholds = [f32::INFINITY; TOGETHER];
         for (threshold, &(_, query)) in thresholds.iter_mut().zip(pairs) {
             *threshold = probes[query as usize].threshold();
@@ -76,10 +77,14 @@ fn probe_together(
             }
         }
         scan(&list.blocks.run(blocks), &mut passes);
-        for ((&(_, query), terms), survivors) in pairs.iter().zip(&terms).zip(survivors.iter_mut()) {
+        for (((&(_, query), terms), survivors), threshold) in
+            pairs.iter().zip(&terms).zip(survivors.iter_mut()).zip(thresholds)
+        {
             if let Some(terms) = terms {
-                settle(survivors);
-                probes[query as usize].visit(list, terms, allowed, survivors);
+                let probe = &mut probes[query as usize];
+                let Scratch { code, closer, .. } = &mut probe.scratch;
+                look_closer(code, list, terms, threshold, survivors, closer);
+                probe.visit(list, terms, allowed, survivors);
             }
         }
     }

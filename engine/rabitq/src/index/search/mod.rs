@@ -34,7 +34,7 @@ mod batch;
 mod probe;
 mod scratch;
 
-use allowed::Allowed;
+use allowed::{Allowed, Masks};
 use batch::probe_by_list;
 use probe::{AHEAD, Probe, pass, runs};
 
@@ -127,15 +127,16 @@ impl Core {
             (Some(lists), originals) => {
                 let code = QueryCode::new(&lists.quantizer, query, self.params.epsilon);
                 let allowed = Allowed::new(self, lists, filter);
-                let mut survivors = Survivors::default();
+                let (mut survivors, mut closer) = (Survivors::default(), Survivors::default());
                 for (number, list) in lists.lists.iter().enumerate() {
                     let terms = self.terms(&code, lists, number);
-                    if code.nearest_possible(&terms, list.radius) > f64::from(radius) {
+                    let nothing_allowed = matches!(allowed.masks(number), Masks::None);
+                    if nothing_allowed || code.nearest_possible(&terms, list.radius) > f64::from(radius) {
                         continue;
                     }
                     for blocks in runs(list) {
-                        survivors.clear();
-                        pass(&code, list, blocks, &terms, allowed.masks(number), radius, &mut survivors);
+                        let masks = allowed.masks(number);
+                        pass(&code, list, blocks, &terms, masks, radius, &mut survivors, &mut closer);
                         for (i, &slot) in survivors.slots.iter().enumerate() {
                             let (slot, row) = (slot as usize, list.row(slot as usize));
                             if allowed.row(self, row) {
@@ -161,12 +162,10 @@ impl Core {
         hits
     }
 
-    /// The best estimate there is of a survivor: of its four-bit row, or of its bits by the floats of the query where the
-    /// kind says so, or else the one of the scan. Never not-a-number: an answer needs a place in the order.
+    /// The best estimate there is of a survivor: of its bits by the floats of the query where the kind says so, or else
+    /// the one of the last look. Never not-a-number: an answer needs a place in the order.
     fn estimate(&self, code: &QueryCode, terms: &ListTerms, list: &List, slot: usize, estimate: f32) -> f32 {
-        let estimate = if let Some(rows) = &list.rows {
-            code.row_estimate(terms, rows.row(slot)).0
-        } else if self.kind == IndexKind::RabitqAsym {
+        let estimate = if self.kind == IndexKind::RabitqAsym {
             let mut nibbles = vec![0; code.rotated.len() / 4];
             let factors = list.blocks.vector(slot, &mut nibbles);
             code.float_estimate(terms, &nibbles, factors).0

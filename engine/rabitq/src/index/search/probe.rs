@@ -14,15 +14,12 @@ use crate::metric::ExactQuery;
 /// Blocks scanned under one threshold.
 const RUN_BLOCKS: usize = 64;
 
-/// Rows looked at for each first answer.
-const LOOKED_AT: usize = 4;
-
 /// Vectors fetched ahead of the one being computed.
 pub(super) const AHEAD: usize = 4;
 
 /// The search of one query through lists.
 pub(super) struct Probe<'a> {
-    core: &'a Core,
+    pub(super) core: &'a Core,
     pub(super) lists: &'a Lists,
     exact: Option<(ExactQuery<'a>, &'a Originals)>,
     pub(super) top: TopK<u64>,
@@ -58,8 +55,8 @@ impl<'a> Probe<'a> {
         for blocks in runs(list) {
             let threshold = self.threshold();
             let mut survivors = std::mem::take(&mut self.scratch.survivors);
-            survivors.clear();
-            pass(&self.scratch.code, list, blocks, &terms, masks, threshold, &mut survivors);
+            let Scratch { code, closer, .. } = &mut self.scratch;
+            pass(code, list, blocks, &terms, masks, threshold, &mut survivors, closer);
             self.visit(list, &terms, allowed, &survivors);
             self.scratch.survivors = survivors;
         }
@@ -84,9 +81,9 @@ impl<'a> Probe<'a> {
     }
 
     /// Finds the `nprobe` lists nearest to the query.
-    pub(super) fn find_lists(&mut self, nprobe: usize) {
+    fn find_lists(&mut self, nprobe: usize) {
         let Scratch { code, lists, .. } = &mut self.scratch;
-        self.lists.centroids.nearest_lists(self.core.params.metric, &code.rotated, nprobe, lists);
+        self.lists.centroids.nearest_lists(self.core.params.metric, &[&code.rotated], nprobe, lists);
     }
 
     /// Searches the `nprobe` lists nearest to the query, nearest first, but for the `skipped` nearest of them, until
@@ -94,15 +91,16 @@ impl<'a> Probe<'a> {
     pub(super) fn nearest_lists(&mut self, nprobe: usize, skipped: usize, all: bool, allowed: &Allowed<'_>) {
         self.find_lists(nprobe);
         let found = std::mem::take(&mut self.scratch.lists);
-        for (i, &list) in found.lists.iter().enumerate().skip(skipped) {
+        let lists = found.of_query(0);
+        for (i, &list) in lists.iter().enumerate().skip(skipped) {
             if !all && self.top.missing() == 0 {
                 break;
             }
             // The parts of the next list; where they lie is in the list itself, so that was asked for one step before.
-            if let Some(&next) = found.lists.get(i + 1) {
+            if let Some(&next) = lists.get(i + 1) {
                 self.prefetch(next as usize);
             }
-            if let Some(&after) = found.lists.get(i + 2) {
+            if let Some(&after) = lists.get(i + 2) {
                 prefetch(std::slice::from_ref(&self.lists.lists[after as usize]));
             }
             self.list(list as usize, allowed);
@@ -120,41 +118,27 @@ impl<'a> Probe<'a> {
     /// Takes what survived a run.
     pub(super) fn visit(&mut self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) {
         let Some((query, originals)) = self.exact else { return self.take_estimates(list, terms, allowed, survivors) };
-        let first = self.first_answers(list, terms, allowed, survivors);
+        let first = self.first_answers(list, allowed, survivors);
         let first_rows = || first.iter().map(|&i| list.row(survivors.slots[i as usize] as usize));
         first_rows().for_each(|row| prefetch(originals.row(row)));
         first_rows().for_each(|row| self.compute(&query, originals, row));
 
         let (answer, useful) = (self.top.threshold(), self.threshold());
-        let mut worth = std::mem::take(&mut self.scratch.worth);
-        worth.clear();
-        for (i, &bound) in survivors.bounds.iter().enumerate() {
-            if bound <= useful && (first.is_empty() || first.binary_search(&(i as u32)).is_err()) {
-                let slot = survivors.slots[i] as usize;
-                let row = list.row(slot);
-                if allowed.row(self.core, row) {
-                    list.rows.iter().for_each(|rows| prefetch(rows.row(slot)));
-                    worth.push((i as u32, row as u32));
-                }
-            }
-        }
         let mut likely = std::mem::take(&mut self.scratch.likely);
         likely.clear();
-        for &(i, row) in &worth {
-            let i = i as usize;
-            let (estimate, bound) = match &list.rows {
-                Some(rows) => self.scratch.code.row_estimate(terms, rows.row(survivors.slots[i] as usize)),
-                None => (survivors.estimates[i], survivors.bounds[i]),
-            };
-            let bound = if bound.is_nan() { f32::NEG_INFINITY } else { bound };
-            if bound > useful {
+        for (i, &bound) in survivors.bounds.iter().enumerate() {
+            if bound > useful || first.binary_search(&(i as u32)).is_ok() {
                 continue;
             }
-            if estimate < answer {
-                prefetch(originals.row(row as usize));
-                likely.push((bound, row));
+            let row = list.row(survivors.slots[i] as usize);
+            if !allowed.row(self.core, row) {
+                continue;
+            }
+            if survivors.estimates[i] < answer {
+                prefetch(originals.row(row));
+                likely.push((bound, row as u32));
             } else {
-                self.scratch.pending.push(bound, row as usize);
+                self.scratch.pending.push(bound, row);
             }
         }
         for &(bound, row) in &likely {
@@ -164,14 +148,11 @@ impl<'a> Probe<'a> {
                 self.scratch.pending.push(bound, row as usize);
             }
         }
-        (self.scratch.worth, self.scratch.likely) = (worth, likely);
+        self.scratch.likely = likely;
     }
 
     /// Without originals: the estimates are the answers.
     fn take_estimates(&mut self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) {
-        if let Some(rows) = &list.rows {
-            survivors.slots.iter().for_each(|&slot| prefetch(rows.row(slot as usize)));
-        }
         for (i, &slot) in survivors.slots.iter().enumerate() {
             let row = list.row(slot as usize);
             if survivors.bounds[i] <= self.top.threshold() && allowed.row(self.core, row) {
@@ -182,9 +163,8 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// While there are fewer than `k` answers: the survivors of smallest estimate that fill them up, in order. With
-    /// four-bit rows a few times as many are looked at closer, so that the first distances are near the last ones.
-    fn first_answers(&self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) -> Vec<u32> {
+    /// While there are fewer than `k` answers: the survivors of smallest estimate that fill them up, in order.
+    fn first_answers(&self, list: &List, allowed: &Allowed<'_>, survivors: &Survivors) -> Vec<u32> {
         let missing = self.top.missing();
         if missing == 0 {
             return Vec::new();
@@ -192,17 +172,7 @@ impl<'a> Probe<'a> {
         let mut first: Vec<u32> = (0..survivors.len() as u32)
             .filter(|&i| allowed.row(self.core, list.row(survivors.slots[i as usize] as usize)))
             .collect();
-        if let Some(rows) = &list.rows {
-            keep_smallest(&mut first, missing.saturating_mul(LOOKED_AT), |i| survivors.estimates[i as usize]);
-            let row = |i: u32| rows.row(survivors.slots[i as usize] as usize);
-            first.iter().for_each(|&i| prefetch(row(i)));
-            let estimates: Vec<f32> = first.iter().map(|&i| self.scratch.code.row_estimate(terms, row(i)).0).collect();
-            let mut nearest: Vec<u32> = (0..first.len() as u32).collect();
-            keep_smallest(&mut nearest, missing, |i| estimates[i as usize]);
-            first = nearest.into_iter().map(|i| first[i as usize]).collect();
-        } else {
-            keep_smallest(&mut first, missing, |i| survivors.estimates[i as usize]);
-        }
+        keep_smallest(&mut first, missing, |i| survivors.estimates[i as usize]);
         first
     }
 
@@ -250,7 +220,8 @@ pub(super) fn runs(list: &List) -> impl Iterator<Item = Range<usize>> + use<> {
     (0..num_blocks).step_by(RUN_BLOCKS).map(move |start| start..num_blocks.min(start + RUN_BLOCKS))
 }
 
-/// Scans some blocks of a list for one query.
+/// Scans some blocks of a list for one query, and leaves in `survivors` what a closer look does not rule out either.
+#[expect(clippy::too_many_arguments, reason = "the parts of a search that its caller holds apart")]
 pub(super) fn pass(
     code: &QueryCode,
     list: &List,
@@ -259,19 +230,30 @@ pub(super) fn pass(
     masks: Masks<'_>,
     threshold: f32,
     survivors: &mut Survivors,
+    closer: &mut Survivors,
 ) {
-    let masks = match masks {
-        Masks::None => return,
-        Masks::All => None,
-        Masks::Blocks(masks) => Some(&masks[blocks.clone()]),
-    };
+    survivors.clear();
+    let masks = masks.of(blocks.clone());
     let query = QueryPass { tables: code.tables(), terms: terms.bits, threshold, masks, survivors };
     (code.kernels().scan)(&list.blocks.run(blocks), &mut [query]);
-    settle(survivors);
+    look_closer(code, list, terms, threshold, survivors, closer);
 }
 
-/// A bound that is not a number rules nothing out.
-pub(super) fn settle(survivors: &mut Survivors) {
+/// Takes the estimates and bounds of four-bit rows, if there are any, and rules out by them. `closer` is memory for it.
+pub(super) fn look_closer(
+    code: &QueryCode,
+    list: &List,
+    terms: &ListTerms,
+    threshold: f32,
+    survivors: &mut Survivors,
+    closer: &mut Survivors,
+) {
+    if let Some(rows) = &list.rows {
+        closer.clear();
+        code.scan_rows(terms, rows, &survivors.slots, threshold, closer);
+        std::mem::swap(survivors, closer);
+    }
+    // A bound that is not a number rules nothing out.
     for bound in &mut survivors.bounds {
         *bound = if bound.is_nan() { f32::NEG_INFINITY } else { *bound };
     }

@@ -12,8 +12,8 @@ pub(super) struct Scratch {
     pub(super) code: QueryCode,
     pub(super) lists: NearestLists,
     pub(super) survivors: Survivors,
-    /// Position among the survivors and row of what is worth a closer look.
-    pub(super) worth: Vec<(u32, u32)>,
+    /// What survives a closer look.
+    pub(super) closer: Survivors,
     /// Bound and row of what is probably an answer.
     pub(super) likely: Vec<(f32, u32)>,
     pub(super) pending: Pending,
@@ -30,7 +30,7 @@ impl Scratch {
             code: QueryCode::default(),
             lists: NearestLists::default(),
             survivors: Survivors::default(),
-            worth: Vec::new(),
+            closer: Survivors::default(),
             likely: Vec::new(),
             pending: Pending::new(),
         })

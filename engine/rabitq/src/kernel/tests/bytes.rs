@@ -4,34 +4,6 @@ use super::{CENTROID_LANES, LINE_BYTES, Line, Nearest, available, scalar};
 use crate::test_data::Random;
 
 #[test]
-fn products_with_four_bits_agree_with_scalar() {
-    for len in [0, 1, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 192, 768, 1000, 8192] {
-        for start in 0..3 {
-            let mut random = Random::new(len as u64);
-            let mut bytes = || -> Vec<u8> { (0..len + start).map(|_| random.next_u64() as u8).collect() };
-            let signed = |bytes: Vec<u8>| -> Vec<i8> { bytes.into_iter().map(|byte| byte as i8).collect() };
-            let (codes, low, high) = (bytes(), signed(bytes()), signed(bytes()));
-            assert_products_agree(&codes[start..], &low[start..], &high[start..]);
-        }
-    }
-}
-
-#[test]
-fn the_largest_products_with_four_bits_do_not_overflow() {
-    for len in [32, 100, 128, 8192] {
-        for value in [-128, -127, 127] {
-            let (codes, values) = (vec![0xFF; len], vec![value; len]);
-            let expected = 2 * 15 * i32::from(value) * len as i32;
-            for kernels in available() {
-                assert_eq!((kernels.dot_u4)(&codes, &values, &values), expected, "{} length {len}", kernels.name);
-            }
-            assert_products_agree(&vec![0x0F; len], &values, &vec![-value.max(-127); len]);
-            assert_products_agree(&vec![0xF0; len], &values, &vec![-value.max(-127); len]);
-        }
-    }
-}
-
-#[test]
 fn scores_agree_with_scalar() {
     for padded_dim in [64, 128, 192, 1024] {
         for nlist in [1, 15, 16, 17, 32, 33, 50] {
@@ -55,7 +27,7 @@ fn the_largest_scores_do_not_overflow() {
                 let expected = i32::from(coordinate).pow(2) * padded_dim as i32 - 2 * product;
                 for kernels in available() {
                     let mut scores = vec![0; lists.norms.len()];
-                    (kernels.centroid_scores)(&point, &lists.blocks, &lists.norms, &mut scores);
+                    (kernels.centroid_scores)(&point, padded_dim, &lists.blocks, &lists.norms, &mut scores);
                     let what = format!("{}, centroids of {coordinate}, point of {value}", kernels.name);
                     assert!(scores[..nlist].iter().all(|&score| score == expected), "{what}: {}", scores[0]);
                     for num_points in [1, 7] {
@@ -96,26 +68,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_product_with_four_bits_agrees_with_scalar(
-        bytes in prop::collection::vec((any::<u8>(), any::<i8>(), any::<i8>()), 0..600), start in 0_usize..3,
-    ) {
-        let start = start.min(bytes.len());
-        let codes: Vec<u8> = bytes.iter().map(|bytes| bytes.0).collect();
-        let low: Vec<i8> = bytes.iter().map(|bytes| bytes.1).collect();
-        let high: Vec<i8> = bytes.iter().map(|bytes| bytes.2).collect();
-        assert_products_agree(&codes[start..], &low[start..], &high[start..]);
-    }
-
-    #[test]
     fn every_score_agrees_with_scalar(seed: u64, lines in 1_usize..20, nlist in 1_usize..100, num_points in 1_usize..=20) {
         Lists::random(seed, 64 * lines, nlist).assert_agree(seed, num_points);
-    }
-}
-
-fn assert_products_agree(codes: &[u8], low: &[i8], high: &[i8]) {
-    let expected = scalar::dot_u4(codes, low, high);
-    for kernels in available() {
-        assert_eq!((kernels.dot_u4)(codes, low, high), expected, "{} dot_u4 of {}", kernels.name, codes.len());
     }
 }
 
@@ -153,17 +107,18 @@ impl Lists {
         let points = coordinates(seed + 1, num_points * self.padded_dim);
         let mut expected = vec![Nearest::NONE; num_points];
         scalar::nearest_centroids(&points, self.padded_dim, &self.blocks, &self.norms, &mut expected);
+        let mut all_scores = Vec::new();
         for (point, expected) in points.chunks_exact(self.padded_dim).zip(&expected) {
             let scores: Vec<i32> = self.rows.chunks_exact(self.padded_dim).map(|row| score(row, point)).collect();
             let nearest = (0..nlist).min_by_key(|&centroid| (scores[centroid], centroid)).unwrap();
             assert_eq!(*expected, Nearest { score: scores[nearest], centroid: nearest as u32 }, "seed {seed}");
-            for kernels in available() {
-                let mut got = vec![0; self.norms.len()];
-                (kernels.centroid_scores)(point, &self.blocks, &self.norms, &mut got);
-                assert_eq!(got[..nlist], scores, "{} seed {seed}", kernels.name);
-            }
+            all_scores.extend(scores);
         }
         for kernels in available() {
+            let mut got = vec![0; num_points * self.norms.len()];
+            (kernels.centroid_scores)(&points, self.padded_dim, &self.blocks, &self.norms, &mut got);
+            let got: Vec<i32> = got.chunks(self.norms.len()).flat_map(|scores| &scores[..nlist]).copied().collect();
+            assert_eq!(got, all_scores, "{} seed {seed}", kernels.name);
             let mut nearest = vec![Nearest::NONE; num_points];
             (kernels.nearest_centroids)(&points, self.padded_dim, &self.blocks, &self.norms, &mut nearest);
             assert_eq!(nearest, expected, "{} seed {seed}", kernels.name);

@@ -1,4 +1,4 @@
-use crate::kernel::{self, CENTROID_LANES, LINE_BYTES, Line, Nearest, bytes_mut};
+use crate::kernel::{self, CENTROID_LANES, LINE_BYTES, Line, Nearest, TO_INTEGER, bytes_mut};
 use crate::metric::Metric;
 
 /// Added to a coordinate of a centroid: kernels multiply unsigned bytes with signed ones.
@@ -198,13 +198,11 @@ pub(super) fn widest_step(values: &[f32]) -> f32 {
     if step.is_normal() { step } else { 1.0 }
 }
 
-/// Rounds to whole steps in -127..=127.
+/// Rounds to whole steps in -127..=127, half to even; what is not a number becomes 0.
 pub(crate) fn quantize(values: &[f32], step: f32, integers: &mut [i8]) {
     let scale = 1.0 / step;
     for (integer, &value) in integers.iter_mut().zip(values) {
-        let scaled = (value * scale).clamp(-127.0, 127.0);
-        // Half away from zero, by a cast that truncates: what is not a number becomes 0.
-        *integer = (scaled + 0.5_f32.copysign(scaled)) as i8;
+        *integer = ((value * scale).clamp(-127.0, 127.0) + TO_INTEGER).to_bits() as i8;
     }
 }
 
@@ -292,7 +290,7 @@ mod tests {
     #[test]
     fn integers_are_rounded_and_kept_in_range() {
         let mut integers = [0; 7];
-        quantize(&[0.49, -0.5, 0.5, 1e9, -1e9, f32::NAN, 126.6], 1.0, &mut integers);
-        assert_eq!(integers, [0, -1, 1, 127, -127, 0, 127]);
+        quantize(&[0.49, -0.5, 1.5, 1e9, -1e9, f32::NAN, 126.6], 1.0, &mut integers);
+        assert_eq!(integers, [0, 0, 2, 127, -127, 0, 127]);
     }
 }

@@ -126,7 +126,7 @@ fn averages(points: &[i8], padded_dim: usize, nlist: usize, nearest: &[Nearest])
             }
             let count = members.len().max(1) as i32;
             for (value, &sum) in row.iter_mut().zip(&*sums) {
-                *value = ((2 * sum + count.copysign_of(sum)) / (2 * count)) as i8;
+                *value = ((2 * sum + count * sum.signum()) / (2 * count)) as i8;
             }
         },
     );
@@ -144,16 +144,6 @@ fn split_for_the_empty(members: &mut [Vec<u32>]) {
             members[largest] = even.into_iter().map(|(_, point)| point).collect();
             members[list] = odd.into_iter().map(|(_, point)| point).collect();
         }
-    }
-}
-
-trait CopysignOf {
-    fn copysign_of(self, sign: Self) -> Self;
-}
-
-impl CopysignOf for i32 {
-    fn copysign_of(self, sign: Self) -> Self {
-        if sign < 0 { -self } else { self }
     }
 }
 

@@ -32,6 +32,7 @@ mod tests;
 pub(crate) use layout::{GROUP_DIMS, Layout, TABLE_LEN, code_bytes};
 pub(crate) use lines::{LINE_BYTES, Line, bytes, bytes_mut, floats, floats_mut, on_huge_pages, prefetch};
 pub(crate) use pass::{BlockRun, FACTOR_LINES, QueryPass, QueryTerms, RowPass, Survivors};
+pub(crate) use scalar::TO_INTEGER;
 
 /// Vectors in one block of codes.
 pub(crate) const BLOCK_LEN: usize = 32;

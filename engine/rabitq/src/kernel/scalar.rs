@@ -237,6 +237,10 @@ const SUBSETS: [[f32; TABLE_LEN]; 4] = {
     subsets
 };
 
+/// Added to a float of small size it leaves the nearest integer, half to even, in the last bits. A cast would do the same
+/// one value at a time.
+pub(crate) const TO_INTEGER: f32 = 1.5 * (1 << 23) as f32;
+
 /// Writes for each group of 4 coordinates the sums of its 16 subsets, above the smallest and in steps, to `tables`.
 #[inline(always)]
 pub(super) fn fill_tables(rotated: &[f32], layout: Layout, to_steps: f32, tables: &mut [u8]) {
@@ -247,8 +251,8 @@ pub(super) fn fill_tables(rotated: &[f32], layout: Layout, to_steps: f32, tables
         let table = &mut tables[layout.table(group)..][..TABLE_LEN];
         for (i, entry) in table.iter_mut().enumerate() {
             let sum = (SUBSETS[0][i] * a + SUBSETS[1][i] * b) + (SUBSETS[2][i] * c + SUBSETS[3][i] * d);
-            // A last bit of rounding cannot leave 0..=255. By way of i32, whose casts there are instructions for.
-            *entry = (((sum - smallest) * to_steps + 0.5) as i32).clamp(0, 255) as u8;
+            // A last bit of rounding cannot leave 0..=255.
+            *entry = ((sum - smallest) * to_steps + TO_INTEGER).to_bits() as u8;
         }
     }
 }

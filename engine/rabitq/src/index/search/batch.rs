@@ -5,23 +5,22 @@
 //! the others. So a query meets its lists in another order than by itself, and where the error bound fails it may miss
 //! another answer; in which order does not depend on the other queries.
 
-use super::TOGETHER;
 use super::allowed::{Allowed, Masks};
-use super::probe::{Probe, look_closer, runs};
+use super::probe::{Probe, give_back, look_closer, nearest_lists, runs};
 use super::scratch::Scratch;
-use crate::code::{ListTerms, NearestLists};
+use crate::code::ListTerms;
 use crate::kernel::{QueryPass, Survivors};
+
+/// Queries that share a pass: as many as the widest kernel takes.
+const PASSES: usize = 8;
 
 /// The first wave is the nearest list of each query, the second ends with its eighth, the third with the last.
 const WAVE_ENDS: [usize; 3] = [1, 8, usize::MAX];
 
 /// Searches the `nprobe` lists nearest to each query.
-pub(super) fn probe_by_list(probes: &mut [Probe<'_>], nprobe: usize, allowed: &Allowed<'_>) {
-    let Some(&Probe { core, lists, .. }) = probes.first() else { return };
-    let mut nearest = NearestLists::default();
-    let rotated: Vec<&[f32]> = probes.iter().map(|probe| probe.scratch.code.rotated.as_slice()).collect();
-    lists.centroids.nearest_lists(core.params.metric, &rotated, nprobe, &mut nearest);
-    let mut survivors: [Survivors; TOGETHER] = std::array::from_fn(|_| Survivors::default());
+pub(super) fn search_by_list(probes: &mut [Probe<'_>], nprobe: usize, allowed: &Allowed<'_>) {
+    let nearest = nearest_lists(probes, nprobe);
+    let mut survivors: [Survivors; PASSES] = std::array::from_fn(|_| Survivors::default());
     let mut pairs: Vec<(u32, u32)> = Vec::new();
     let mut start = 0;
     for end in WAVE_ENDS {
@@ -32,18 +31,19 @@ pub(super) fn probe_by_list(probes: &mut [Probe<'_>], nprobe: usize, allowed: &A
         }
         pairs.sort_unstable();
         for list in pairs.chunk_by(|a, b| a.0 == b.0) {
-            list.chunks(TOGETHER).for_each(|together| probe_together(probes, together, allowed, &mut survivors));
+            list.chunks(PASSES).for_each(|together| search_list(probes, together, allowed, &mut survivors));
         }
         start = end;
     }
+    give_back(probes, nearest);
 }
 
 /// Searches one list for up to eight queries: each run of its codes is read once.
-fn probe_together(
+fn search_list(
     probes: &mut [Probe<'_>],
     pairs: &[(u32, u32)],
     allowed: &Allowed<'_>,
-    survivors: &mut [Survivors; TOGETHER],
+    survivors: &mut [Survivors; PASSES],
 ) {
     let Some(&(number, first)) = pairs.first() else { return };
     let lists = probes[first as usize].lists;
@@ -53,7 +53,7 @@ fn probe_together(
     if list.blocks.len() == 0 || matches!(masks, Masks::None) {
         return;
     }
-    let mut terms: [Option<ListTerms>; TOGETHER] = [None; TOGETHER];
+    let mut terms: [Option<ListTerms>; PASSES] = [None; PASSES];
     for (terms, &(_, query)) in terms.iter_mut().zip(pairs) {
         *terms = probes[query as usize].terms_unless_too_far(number as usize);
     }
@@ -62,11 +62,11 @@ fn probe_together(
     }
     for blocks in runs(list) {
         let masks = masks.of(blocks.clone());
-        let mut thresholds = [f32::INFINITY; TOGETHER];
+        let mut thresholds = [f32::INFINITY; PASSES];
         for (threshold, &(_, query)) in thresholds.iter_mut().zip(pairs) {
             *threshold = probes[query as usize].threshold();
         }
-        let mut passes = Vec::with_capacity(TOGETHER);
+        let mut passes = Vec::with_capacity(PASSES);
         for (((&(_, query), terms), survivors), threshold) in
             pairs.iter().zip(&terms).zip(survivors.iter_mut()).zip(thresholds)
         {

@@ -35,20 +35,25 @@ mod probe;
 mod scratch;
 
 use allowed::{Allowed, Masks};
-use batch::probe_by_list;
-use probe::{AHEAD, Probe, pass, runs};
+use batch::search_by_list;
+use probe::{AHEAD, Probe, pass, runs, search_each};
 
 /// With a filter that allows so few vectors, or fewer than the floor, their distances are computed without a look at
 /// codes.
 const FEW_ALLOWED: u64 = 1024;
 
-/// Queries of a batch that share a pass: as many as the widest kernel takes.
-const TOGETHER: usize = 8;
+/// Queries of a batch that are taken together where they do not go by list: their distances to centroids, or to the vectors
+/// of an index without codes, are computed in one go.
+const TOGETHER: usize = 12;
 
-/// Queries of a batch that go through the lists together, at most.
-const MOST_TOGETHER: usize = 512;
+/// Queries that go by list together, at most.
+const MOST_BY_LIST: usize = 512;
 
-/// Tables of so many bytes stay in the cache of a core beside what they are held against.
+/// Queries of a batch go by list where so many of them meet in each.
+const MEETINGS: usize = 8;
+
+/// Queries that go by list together have tables of so many bytes at most. It was measured: more than a core's own cache,
+/// as every list is met by a few of them only.
 const TABLE_BYTES: usize = 1 << 22;
 
 /// What a search asks of this index.
@@ -76,10 +81,11 @@ impl Core {
     /// The answers to queries that were checked, on all threads.
     pub(super) fn nearest_batch(&self, queries: &[&[f32]], params: &SearchParams<'_>) -> Vec<Vec<Hit>> {
         let plan = self.plan(params);
-        let most = plan.most_together(queries.len());
+        let by_list = plan.most_by_list(queries.len());
         // No more in one go than keeps all threads busy.
-        let len = most.min(queries.len().div_ceil(rayon::current_num_threads())).max(1);
-        queries.par_chunks(len).flat_map_iter(|queries| plan.answers_to_all(queries, most > 1)).collect()
+        let busy = queries.len().div_ceil(rayon::current_num_threads()).max(1);
+        let len = by_list.unwrap_or(TOGETHER).min(busy);
+        queries.par_chunks(len).flat_map_iter(|queries| plan.answers_to_all(queries, by_list.is_some())).collect()
     }
 
     fn plan<'a>(&'a self, params: &SearchParams<'a>) -> Plan<'a> {
@@ -195,46 +201,36 @@ impl Plan<'_> {
             return Vec::new();
         }
         match &self.way {
-            Way::Originals(originals, rows) => {
-                let [answers] = self.by_originals(originals, rows.as_deref(), [query]);
-                answers
-            }
+            Way::Originals(originals, rows) => self.by_originals(originals, rows.as_deref(), &[query]).swap_remove(0),
             Way::Codes { lists, allowed, nprobe, floor } => {
-                let mut probe = Probe::new(self.core, lists, query, self.epsilon, self.k, *floor);
-                probe.nearest_lists(*nprobe, 0, true, allowed);
+                let mut probe = [Probe::new(self.core, lists, query, self.epsilon, self.k, *floor)];
+                search_each(&mut probe, *nprobe, allowed);
+                let [probe] = probe;
                 self.finish(probe)
             }
         }
     }
 
-    /// As many of `num_queries` as are worth taking together: 1 if they hardly meet.
-    fn most_together(&self, num_queries: usize) -> usize {
-        match &self.way {
-            Way::Codes { lists, nprobe, .. } if lists.lists.len() > 1 => {
-                // Their tables are read again for every list: so many stay in the cache.
-                let most = (TABLE_BYTES / code_bytes(lists.quantizer.padded_dim())).clamp(TOGETHER, MOST_TOGETHER);
-                let meetings = most.min(num_queries) * nprobe / lists.lists.len();
-                if meetings >= TOGETHER { most } else { 1 }
-            }
-            _ => TOGETHER,
-        }
+    /// How many of `num_queries` should go through the lists together, if they meet there often enough.
+    fn most_by_list(&self, num_queries: usize) -> Option<usize> {
+        let Way::Codes { lists, nprobe, .. } = &self.way else { return None };
+        // Their tables are read again for every list: so many stay in the cache.
+        let most = (TABLE_BYTES / code_bytes(lists.quantizer.padded_dim())).clamp(TOGETHER, MOST_BY_LIST);
+        let meetings = most.min(num_queries) * nprobe / lists.lists.len();
+        (lists.lists.len() > 1 && meetings >= MEETINGS).then_some(most)
     }
 
-    fn answers_to_all(&self, queries: &[&[f32]], together: bool) -> Vec<Vec<Hit>> {
+    fn answers_to_all(&self, queries: &[&[f32]], by_list: bool) -> Vec<Vec<Hit>> {
         if self.k == 0 {
             return vec![Vec::new(); queries.len()];
         }
         match &self.way {
-            Way::Originals(originals, rows) => {
-                let (eights, rest) = queries.as_chunks::<TOGETHER>();
-                let eights = eights.iter().flat_map(|&eight| self.by_originals(originals, rows.as_deref(), eight));
-                eights.chain(rest.iter().map(|query| self.answers(query))).collect()
-            }
-            Way::Codes { .. } if !together => queries.iter().map(|query| self.answers(query)).collect(),
+            Way::Originals(originals, rows) => self.by_originals(originals, rows.as_deref(), queries),
             Way::Codes { lists, allowed, nprobe, floor } => {
                 let probe = |query| Probe::new(self.core, lists, query, self.epsilon, self.k, *floor);
                 let mut probes: Vec<Probe<'_>> = queries.iter().map(|&query| probe(query)).collect();
-                probe_by_list(&mut probes, *nprobe, allowed);
+                let search = if by_list { search_by_list } else { search_each };
+                search(&mut probes, *nprobe, allowed);
                 probes.into_iter().map(|probe| self.finish(probe)).collect()
             }
         }
@@ -246,20 +242,15 @@ impl Plan<'_> {
             && probe.top.missing() > 0
             && *nprobe < probe.nlist()
         {
-            probe.nearest_lists(usize::MAX, *nprobe, false, allowed);
+            probe.search_on(*nprobe, allowed);
         }
         hits(probe.finish())
     }
 
     /// The nearest by computing the distance to every allowed vector.
-    fn by_originals<const N: usize>(
-        &self,
-        originals: &Originals,
-        rows: Option<&[usize]>,
-        queries: [&[f32]; N],
-    ) -> [Vec<Hit>; N] {
-        let exact = queries.map(|query| ExactQuery::new(self.core.params.metric, query));
-        let mut tops: [TopK<u64>; N] = std::array::from_fn(|_| TopK::new(self.k));
+    fn by_originals(&self, originals: &Originals, rows: Option<&[usize]>, queries: &[&[f32]]) -> Vec<Vec<Hit>> {
+        let exact: Vec<_> = queries.iter().map(|query| ExactQuery::new(self.core.params.metric, query)).collect();
+        let mut tops: Vec<TopK<u64>> = queries.iter().map(|_| TopK::new(self.k)).collect();
         let mut visit = |row: usize| {
             for (query, top) in exact.iter().zip(&mut tops) {
                 let distance = originals.distance(query, row);
@@ -279,7 +270,7 @@ impl Plan<'_> {
                 }
             }
         }
-        tops.map(hits)
+        tops.into_iter().map(hits).collect()
     }
 }
 

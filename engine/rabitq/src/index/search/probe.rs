@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use super::allowed::{Allowed, Masks};
 use super::scratch::Scratch;
-use crate::code::{ListTerms, QueryCode};
+use crate::code::{ListTerms, NearestLists, QueryCode};
 use crate::index::candidates::Pending;
 use crate::index::core::Core;
 use crate::index::lists::{List, Lists};
@@ -19,7 +19,7 @@ pub(super) const AHEAD: usize = 4;
 
 /// The search of one query through lists.
 pub(super) struct Probe<'a> {
-    pub(super) core: &'a Core,
+    core: &'a Core,
     pub(super) lists: &'a Lists,
     exact: Option<(ExactQuery<'a>, &'a Originals)>,
     pub(super) top: TopK<u64>,
@@ -80,22 +80,9 @@ impl<'a> Probe<'a> {
         self.scratch.pending.threshold(self.top.threshold(), self.needed)
     }
 
-    /// Finds the `nprobe` lists nearest to the query.
-    fn find_lists(&mut self, nprobe: usize) {
-        let Scratch { code, lists, .. } = &mut self.scratch;
-        self.lists.centroids.nearest_lists(self.core.params.metric, &[&code.rotated], nprobe, lists);
-    }
-
-    /// Searches the `nprobe` lists nearest to the query, nearest first, but for the `skipped` nearest of them, until
-    /// there are `k` answers, or to the end if `all`.
-    pub(super) fn nearest_lists(&mut self, nprobe: usize, skipped: usize, all: bool, allowed: &Allowed<'_>) {
-        self.find_lists(nprobe);
-        let found = std::mem::take(&mut self.scratch.lists);
-        let lists = found.of_query(0);
-        for (i, &list) in lists.iter().enumerate().skip(skipped) {
-            if !all && self.top.missing() == 0 {
-                break;
-            }
+    /// Searches lists, in their order.
+    pub(super) fn search(&mut self, lists: &[u32], allowed: &Allowed<'_>) {
+        for (i, &list) in lists.iter().enumerate() {
             // The parts of the next list; where they lie is in the list itself, so that was asked for one step before.
             if let Some(&next) = lists.get(i + 1) {
                 self.prefetch(next as usize);
@@ -105,7 +92,18 @@ impl<'a> Probe<'a> {
             }
             self.list(list as usize, allowed);
         }
-        self.scratch.lists = found;
+    }
+
+    /// Searches all lists but the `skipped` nearest, nearest first, until there are `k` answers.
+    pub(super) fn search_on(&mut self, skipped: usize, allowed: &Allowed<'_>) {
+        let nearest = nearest_lists(std::slice::from_mut(self), usize::MAX);
+        for &list in &nearest.of_query(0)[skipped..] {
+            if self.top.missing() == 0 {
+                break;
+            }
+            self.list(list as usize, allowed);
+        }
+        self.scratch.lists = nearest;
     }
 
     /// Asks for the beginning of a list, for the CPU to fetch while it is busy with another.
@@ -202,6 +200,29 @@ impl<'a> Probe<'a> {
         }
         self.scratch.give_back();
         self.top
+    }
+}
+
+/// Searches the `nprobe` lists nearest to each query, one query after another.
+pub(super) fn search_each(probes: &mut [Probe<'_>], nprobe: usize, allowed: &Allowed<'_>) {
+    let nearest = nearest_lists(probes, nprobe);
+    probes.iter_mut().enumerate().for_each(|(i, probe)| probe.search(nearest.of_query(i), allowed));
+    give_back(probes, nearest);
+}
+
+/// The lists nearest to each query, in memory of the first, to be given back to it.
+pub(super) fn nearest_lists(probes: &mut [Probe<'_>], nprobe: usize) -> NearestLists {
+    let Some(first) = probes.first_mut() else { return NearestLists::default() };
+    let (metric, centroids) = (first.core.params.metric, &first.lists.centroids);
+    let mut nearest = std::mem::take(&mut first.scratch.lists);
+    let rotated: Vec<&[f32]> = probes.iter().map(|probe| probe.scratch.code.rotated.as_slice()).collect();
+    centroids.nearest_lists(metric, &rotated, nprobe, &mut nearest);
+    nearest
+}
+
+pub(super) fn give_back(probes: &mut [Probe<'_>], nearest: NearestLists) {
+    if let Some(first) = probes.first_mut() {
+        first.scratch.lists = nearest;
     }
 }
 

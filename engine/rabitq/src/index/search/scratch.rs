@@ -1,6 +1,6 @@
 use std::cell::RefCell;
 
-use super::MOST_TOGETHER;
+use super::MOST_BY_LIST;
 use crate::code::{NearestLists, QueryCode};
 use crate::index::candidates::Pending;
 use crate::kernel::Survivors;
@@ -40,7 +40,7 @@ impl Scratch {
     pub(super) fn give_back(mut self) {
         self.pending.clear();
         KEPT.with_borrow_mut(|kept| {
-            if kept.len() < MOST_TOGETHER {
+            if kept.len() < MOST_BY_LIST {
                 kept.push(self);
             }
         });

@@ -76,9 +76,9 @@ impl Centroids {
         self.squared_norms[list]
     }
 
-    /// The inner product of a rotated vector with a centroid.
-    pub(super) fn dot(&self, rotated: &[f32], list: usize) -> f32 {
-        (kernel::best().dot_i8)(rotated, self.row(list)) * self.step
+    /// The inner product of a rotated vector, given as integers, with a centroid, in steps of the vector.
+    pub(super) fn dot(&self, integers: &[i16], list: usize) -> f64 {
+        (kernel::best().dot_i16_i8)(integers, self.row(list)) as f64 * f64::from(self.step)
     }
 
     /// Writes centroid `list` to `centroid`.
@@ -162,13 +162,12 @@ impl NearestLists {
     }
 }
 
-/// Scores that are looked at together: where the smallest of them is too large, all are.
-const SCORES_TOGETHER: usize = 16;
+/// Scores of which the smallest is found first.
+const SCORES_TOGETHER: usize = 8;
 
 /// Writes the `len` smallest scores to `keys`, smallest first, each above its position in one number; ties go to the
 /// smaller position. `len` is in `1..=scores.len()`.
 fn smallest(scores: &[i32], len: usize, keys: &mut Vec<i64>) {
-    let key = |(position, &score): (usize, &i32)| (i64::from(score) << 32) | position as i64;
     let least = |scores: &[i32]| scores.iter().fold(i32::MAX, |least, &score| least.min(score));
     keys.clear();
     // As many groups as there are answers hold one each that is not above the last of their minima.
@@ -176,14 +175,15 @@ fn smallest(scores: &[i32], len: usize, keys: &mut Vec<i64>) {
     if len <= scores.len() / SCORES_TOGETHER {
         keys.extend(scores.chunks(SCORES_TOGETHER).map(|scores| i64::from(least(scores))));
         threshold = *keys.select_nth_unstable(len - 1).1 as i32;
-        keys.clear();
     }
-    for (first, scores) in (0..).step_by(SCORES_TOGETHER).zip(scores.chunks(SCORES_TOGETHER)) {
-        if least(scores) <= threshold {
-            let kept = scores.iter().enumerate().filter(|&(_, &score)| score <= threshold);
-            keys.extend(kept.map(|(i, score)| key((first + i, score))));
-        }
+    // Written whether it is kept or not: a branch would be mispredicted.
+    keys.resize(scores.len(), 0);
+    let mut kept = 0;
+    for (position, &score) in scores.iter().enumerate() {
+        keys[kept] = (i64::from(score) << 32) | position as i64;
+        kept += usize::from(score <= threshold);
     }
+    keys.truncate(kept);
     if len < keys.len() {
         keys.select_nth_unstable(len - 1);
         keys.truncate(len);

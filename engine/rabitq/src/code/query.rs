@@ -1,11 +1,15 @@
 use super::centroids::{quantize, widest_step};
 use super::rows::{Rows, split_coordinates};
 use super::{Centroids, MAX_SQUARED_LENGTH, MIN_SQUARED_LENGTH, Quantizer};
-use crate::kernel::{self, GROUP_DIMS, Kernels, QueryTerms, RowPass, Survivors, code_bytes};
+use crate::kernel::{self, GROUP_DIMS, Kernels, QueryTerms, RowPass, Survivors, TO_INTEGER, code_bytes};
 use crate::metric::{Metric, dot_f64};
 
 /// What f32 sums may be off by, relative to the lengths that enter them; far below the error of one bit.
 const ROUNDING: f64 = 4e-6;
+
+/// The coordinates of a query for products with centroids are at most so many steps; one less than 16 bits could be, for
+/// what rounding does to the widest.
+const FINEST: f32 = 32766.0;
 
 /// The longest a four-bit code can be, for each coordinate.
 const LONGEST_COORDINATE: f64 = 7.5;
@@ -36,6 +40,9 @@ struct Integers {
     low: Vec<i8>,
     high: Vec<i8>,
     step: f64,
+    /// The coordinates in finer steps, for products with centroids.
+    fine: Vec<i16>,
+    fine_step: f64,
     /// What a sum of 0 stands for, a code being 7.5 less than the number it is kept as.
     smallest_product: f64,
 }
@@ -102,8 +109,9 @@ impl QueryCode {
 
     /// The terms for one list.
     pub(crate) fn list_terms(&self, centroids: &Centroids, list: usize) -> ListTerms {
-        let product = f64::from(centroids.dot(&self.rotated, list));
+        let product = centroids.dot(&self.integers.fine, list) * self.integers.fine_step;
         let squared_norm = f64::from(centroids.squared_norm(list));
+        let product_deviation = self.integers.fine_step / 12_f64.sqrt() * squared_norm.sqrt();
         let (add, add_scale, squared_length, rounding) = match self.metric {
             Metric::L2 => {
                 let squared = (self.squared_length - 2.0 * product + squared_norm).max(0.0);
@@ -125,7 +133,11 @@ impl QueryCode {
         // does where the query itself underflows.
         let lengths = [squared_length, self.squared_length, add.abs(), self.squared_length * add_scale * add_scale];
         let can_overflow = !lengths.iter().all(|&value| value <= MAX_SQUARED_LENGTH);
-        let rounding = if can_overflow || self.underflows { f64::INFINITY } else { ROUNDING * rounding };
+        let rounding = if can_overflow || self.underflows {
+            f64::INFINITY
+        } else {
+            ROUNDING * rounding + 2.0 * self.epsilon * product_deviation
+        };
         let table_deviation = self.step * (self.rotated.len() as f64 / (12 * GROUP_DIMS) as f64).sqrt();
         let longest = LONGEST_COORDINATE * (self.rotated.len() as f64).sqrt();
         let row_deviation = self.integers.step / 12_f64.sqrt() * longest;
@@ -201,6 +213,17 @@ impl Integers {
         quantize(rotated, step, &mut self.all);
         let sum: i64 = self.all.iter().map(|&value| i64::from(value)).sum();
         split_coordinates(&self.all, &mut self.low, &mut self.high);
+        let widest = rotated.iter().fold(0.0_f32, |widest, value| widest.max(value.abs()));
+        let to_fine = FINEST / widest;
+        self.fine.resize(rotated.len(), 0);
+        if to_fine.is_normal() {
+            for (fine, value) in self.fine.iter_mut().zip(rotated) {
+                *fine = (value * to_fine + TO_INTEGER).to_bits() as i16;
+            }
+        } else {
+            self.fine.fill(0);
+        }
+        self.fine_step = if to_fine.is_normal() { f64::from(widest) / f64::from(FINEST) } else { 0.0 };
         (self.step, self.smallest_product) = (f64::from(step), -7.5 * f64::from(step) * sum as f64);
     }
 }

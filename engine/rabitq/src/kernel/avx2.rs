@@ -9,7 +9,7 @@ static KERNELS: Kernels = Kernels {
     layout: Layout::Groups,
     l2_squared,
     dot,
-    dot_i8,
+    dot_i16_i8,
     scan,
     scan_rows,
     centroid_scores,
@@ -35,13 +35,15 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     unsafe { dot_avx2(a, b) }
 }
 
-fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
-    #[target_feature(enable = "avx2")]
-    unsafe fn compiled(a: &[f32], b: &[i8]) -> f32 {
-        scalar::dot_i8(a, b)
+fn dot_i16_i8(a: &[i16], b: &[i8]) -> i64 {
+    assert_eq!(a.len(), b.len(), "vectors of one dimension");
+    assert!(a.len().is_multiple_of(64), "whole chunks");
+    let mut total = 0;
+    for (a, b) in a.chunks(MOST_PRODUCTS).zip(b.chunks(MOST_PRODUCTS)) {
+        // SAFETY: reached only through `kernels`, which detected AVX2; the lengths were checked above.
+        total += unsafe { dot_i16_i8_avx2(a, b) };
     }
-    // SAFETY: reached only through `kernels`, which detected AVX2.
-    unsafe { compiled(a, b) }
+    total
 }
 
 fn hadamard(values: &mut [f32]) {
@@ -255,6 +257,39 @@ pub(super) fn add_sixteen(even: __m128i, odd: __m128i, sums: &mut [i32]) {
 
 /// Bytes of codes whose products are added in 16 bits: 4 * 2 * 2 * 15 * 128 < 32768.
 const CODES_PER_FLUSH: usize = 4;
+
+/// The most products of 16 and 8 bits that are added in lanes of 32 bits: in each of eight lanes 512 * 2^15 * 2^7 = 2^31,
+/// which only -32768 * -128 reaches.
+pub(super) const MOST_PRODUCTS: usize = 4096;
+
+/// # Safety
+/// The CPU has AVX2; the slices have one length, a multiple of 32 and at most [`MOST_PRODUCTS`].
+#[target_feature(enable = "avx2")]
+unsafe fn dot_i16_i8_avx2(a: &[i16], b: &[i8]) -> i64 {
+    let mut sums = [_mm256_setzero_si256(); 2];
+    for (a, b) in a.as_chunks::<32>().0.iter().zip(b.as_chunks::<32>().0) {
+        for half in 0..2 {
+            // SAFETY: both are arrays of 32 numbers, and the loads ask for no alignment.
+            let (a, b) = unsafe {
+                (
+                    _mm256_loadu_si256(a.as_ptr().add(16 * half).cast()),
+                    _mm_loadu_si128(b.as_ptr().add(16 * half).cast()),
+                )
+            };
+            sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(a, _mm256_cvtepi8_epi16(b)));
+        }
+    }
+    let mut lanes = [[0_i32; 8]; 2];
+    for (lanes, sum) in lanes.iter_mut().zip(sums) {
+        // SAFETY: `lanes` are eight numbers, and the store asks for no alignment.
+        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sum) };
+    }
+    let mut total = 0;
+    for lane in lanes.as_flattened() {
+        total += i64::from(*lane);
+    }
+    total
+}
 
 #[target_feature(enable = "avx2")]
 unsafe fn scan_rows_avx2(pass: &mut RowPass<'_>) {

@@ -10,7 +10,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::fold_eight;
+use super::avx2::{MOST_PRODUCTS, fold_eight};
 use super::pass::{QueryTerms, block_bytes};
 use super::{
     BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, LINE_BYTES, Layout, Line, Nearest, QueryPass, RowPass, Survivors,
@@ -22,7 +22,7 @@ static KERNELS: Kernels = Kernels {
     layout: Layout::Lanes,
     l2_squared,
     dot,
-    dot_i8,
+    dot_i16_i8,
     scan,
     scan_rows,
     centroid_scores,
@@ -51,13 +51,16 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     unsafe { dot_avx512(a, b) }
 }
 
-pub(super) fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn compiled(a: &[f32], b: &[i8]) -> f32 {
-        scalar::dot_i8(a, b)
+pub(super) fn dot_i16_i8(a: &[i16], b: &[i8]) -> i64 {
+    assert_eq!(a.len(), b.len(), "vectors of one dimension");
+    assert!(a.len().is_multiple_of(64), "whole chunks");
+    let mut total = 0;
+    for (a, b) in a.chunks(MOST_PRODUCTS).zip(b.chunks(MOST_PRODUCTS)) {
+        // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512; the lengths were
+        // checked above.
+        total += unsafe { dot_i16_i8_avx512(a, b) };
     }
-    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512.
-    unsafe { compiled(a, b) }
+    total
 }
 
 pub(super) fn hadamard(values: &mut [f32]) {
@@ -183,6 +186,31 @@ fn dot_step(lanes: &mut Lanes, a: &[f32; 32], b: &[f32; 32]) {
     for (i, lane) in lanes.iter_mut().enumerate() {
         *lane = _mm512_add_ps(*lane, _mm512_mul_ps(load(a, i), load(b, i)));
     }
+}
+
+/// # Safety
+/// The CPU has the features; the slices have one length, a multiple of 64 and at most [`MOST_PRODUCTS`].
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn dot_i16_i8_avx512(a: &[i16], b: &[i8]) -> i64 {
+    let mut sums = [_mm512_setzero_si512(); 2];
+    for (a, b) in a.as_chunks::<64>().0.iter().zip(b.as_chunks::<64>().0) {
+        for half in 0..2 {
+            // SAFETY: both are arrays of 64 numbers, and the loads ask for no alignment.
+            let (a, b) = unsafe {
+                (
+                    _mm512_loadu_si512(a.as_ptr().add(32 * half).cast()),
+                    _mm256_loadu_si256(b.as_ptr().add(32 * half).cast()),
+                )
+            };
+            sums[half] = _mm512_add_epi32(sums[half], _mm512_madd_epi16(a, _mm512_cvtepi8_epi16(b)));
+        }
+    }
+    let mut wide = _mm512_setzero_si512();
+    for sum in sums {
+        wide = _mm512_add_epi64(wide, _mm512_cvtepi32_epi64(_mm512_castsi512_si256(sum)));
+        wide = _mm512_add_epi64(wide, _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(sum)));
+    }
+    _mm512_reduce_add_epi64(wide)
 }
 
 /// Loads floats `16 * i..16 * i + 16`.

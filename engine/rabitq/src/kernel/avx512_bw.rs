@@ -16,7 +16,7 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
             layout: Layout::Groups,
             l2_squared: avx512::l2_squared,
             dot: avx512::dot,
-            dot_i8: avx512::dot_i8,
+            dot_i16_i8: avx512::dot_i16_i8,
             scan,
             hadamard: avx512::hadamard,
             fill_tables: avx512::fill_tables,

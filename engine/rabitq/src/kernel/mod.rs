@@ -52,8 +52,8 @@ pub(crate) struct Kernels {
     pub(crate) l2_squared: fn(&[f32], &[f32]) -> f32,
     /// The sum of products of two slices of one length.
     pub(crate) dot: fn(&[f32], &[f32]) -> f32,
-    /// The sum of products of two slices of one length.
-    pub(crate) dot_i8: fn(&[f32], &[i8]) -> f32,
+    /// The sum of products of two slices of one length, a multiple of 64.
+    pub(crate) dot_i16_i8: fn(&[i16], &[i8]) -> i64,
     /// One pass of some queries over some blocks; see [`scalar::scan`].
     pub(crate) scan: fn(&BlockRun<'_>, &mut [QueryPass<'_>]),
     /// One pass of a query over some rows of four bits; see [`scalar::scan_rows`].

@@ -12,7 +12,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     layout: Layout::Lanes,
     l2_squared,
     dot,
-    dot_i8: |a, b| dot_i8(a, b),
+    dot_i16_i8,
     scan,
     scan_rows,
     centroid_scores,
@@ -36,16 +36,15 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_in_lanes(a, b, |a, b| a * b)
 }
 
-/// Sum of products with small integers.
-#[inline(always)]
-pub(super) fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
+/// Sum of products of integers.
+pub(super) fn dot_i16_i8(a: &[i16], b: &[i8]) -> i64 {
     assert_eq!(a.len(), b.len(), "vectors of one dimension");
-    sum_in_lanes(a, b, |a, b| a * f32::from(b))
+    a.iter().zip(b).map(|(&a, &b)| i64::from(i32::from(a) * i32::from(b))).sum()
 }
 
 /// Adds the terms of each lane in order, then folds the lanes: 16 upper onto 16 lower, 8 onto 8, ..., 1 onto 1.
 #[inline(always)]
-fn sum_in_lanes<B: Copy>(a: &[f32], b: &[B], term: impl Fn(f32, B) -> f32) -> f32 {
+fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (a_chunks, a_tail) = a.as_chunks::<LANES>();
     let (b_chunks, b_tail) = b.as_chunks::<LANES>();

@@ -4,6 +4,31 @@ use super::{CENTROID_LANES, LINE_BYTES, Line, Nearest, available, scalar};
 use crate::test_data::Random;
 
 #[test]
+fn products_of_integers_agree_with_scalar() {
+    let mut random = Random::new(9);
+    for len in (0..20).map(|chunks| 64 * chunks).chain([4096, 4160, 16_384]) {
+        let a: Vec<i16> = (0..len).map(|_| random.next_u64() as i16).collect();
+        let b: Vec<i8> = (0..len + 1).map(|_| random.next_u64() as i8).collect();
+        let expected: i64 = a.iter().zip(&b[1..]).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum();
+        for kernels in available() {
+            assert_eq!((kernels.dot_i16_i8)(&a, &b[1..]), expected, "{} length {len}", kernels.name);
+        }
+    }
+}
+
+#[test]
+fn the_largest_products_of_integers_do_not_overflow() {
+    for (a, b) in [(i16::MAX, 127), (i16::MAX, -128), (i16::MIN, 127)] {
+        let len = 16_384;
+        let expected = i64::from(a) * i64::from(b) * len as i64;
+        for kernels in available() {
+            let name = kernels.name;
+            assert_eq!((kernels.dot_i16_i8)(&vec![a; len], &vec![b; len]), expected, "{name}: {a} times {b}");
+        }
+    }
+}
+
+#[test]
 fn scores_agree_with_scalar() {
     for padded_dim in [64, 128, 192, 1024] {
         for nlist in [1, 15, 16, 17, 32, 33, 50] {

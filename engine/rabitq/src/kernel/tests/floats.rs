@@ -34,7 +34,6 @@ fn the_definition_is_a_sum() {
     let mut random = Random::new(2);
     for len in LENGTHS {
         let (a, b) = (random.gaussians(len), random.gaussians(len));
-        let integers: Vec<i8> = b.iter().map(|&value| (30.0 * value) as i8).collect();
         let sum = |terms: &dyn Fn(usize) -> f64| (0..len).map(terms).sum::<f64>();
         let difference = |i: usize| f64::from(a[i]) - f64::from(b[i]);
         let expected = sum(&|i| difference(i) * difference(i));
@@ -42,8 +41,6 @@ fn the_definition_is_a_sum() {
         let scale = 1e-5 * (1 + len) as f64;
         let expected = sum(&|i| f64::from(a[i]) * f64::from(b[i]));
         assert!((f64::from(scalar::dot(&a, &b)) - expected).abs() <= scale, "length {len}");
-        let expected = sum(&|i| f64::from(a[i]) * f64::from(integers[i]));
-        assert!((f64::from(scalar::dot_i8(&a, &integers)) - expected).abs() <= 30.0 * scale, "length {len}");
     }
 }
 
@@ -53,7 +50,7 @@ fn unequal_lengths_are_refused() {
     let sums: [Sum; 3] = [
         |kernels, a, b| (kernels.l2_squared)(a, b),
         |kernels, a, b| (kernels.dot)(a, b),
-        |kernels, a, b| (kernels.dot_i8)(a, &vec![1; b.len()]),
+        |kernels, a, b| (kernels.dot_i16_i8)(&vec![1; a.len()], &vec![1; b.len()]) as f32,
     ];
     for kernels in available() {
         for sum in sums {
@@ -147,17 +144,12 @@ proptest! {
 
 /// Compares the bits of every kernel with the definition. Integers are the bytes of `b`.
 fn assert_sums_agree(a: &[f32], b: &[f32]) {
-    let integers: Vec<i8> = std::iter::once(0).chain(b.iter().map(|value| (value.to_bits() >> 13) as i8)).collect();
-    // One byte off any alignment.
-    let integers = &integers[1..];
-    let (l2_squared, dot, dot_i8) = (scalar::l2_squared(a, b), scalar::dot(a, b), scalar::dot_i8(a, integers));
+    let (l2_squared, dot) = (scalar::l2_squared(a, b), scalar::dot(a, b));
     for kernels in available() {
         let (name, len) = (kernels.name, a.len());
-        for (function, got, expected) in [
-            ("l2_squared", (kernels.l2_squared)(a, b), l2_squared),
-            ("dot", (kernels.dot)(a, b), dot),
-            ("dot_i8", (kernels.dot_i8)(a, integers), dot_i8),
-        ] {
+        for (function, got, expected) in
+            [("l2_squared", (kernels.l2_squared)(a, b), l2_squared), ("dot", (kernels.dot)(a, b), dot)]
+        {
             assert_eq!(bits(got), bits(expected), "{name} {function} of {len}: {got} is not {expected}");
         }
     }

@@ -52,7 +52,7 @@ check: $(VENV)/stamp ## formatting, lints, types, documentation, licences
 		else echo "cargo-deny is not installed: licences are not checked"; fi
 
 .PHONY: bench
-bench: ## benchmarks against peers (release profile)
+bench: ## the inner loops, beside what the memory could do: a table (release profile)
 	$(CARGO) bench --locked -p ruvector-benches
 
 # FULL=1: a million vectors, hours. BUILD=1: only the builds of a million vectors. ARGS: see `python -m benches.index -h`.
@@ -70,7 +70,7 @@ bench-index: $(BENCH_VENV)/stamp ## ruvector's indexes beside faiss, hnswlib, us
 # What the README shows is a run that was looked at: this puts it where it is kept.
 .PHONY: bench-keep
 bench-keep:
-	mkdir -p benches/results && cp benches/out/index* benches/out/*.png benches/results/
+	mkdir -p benches/results && cp benches/out/index* benches/out/*.md benches/out/*.png benches/results/
 
 .PHONY: wheel
 wheel: $(VENV)/stamp ## the wheels `ruvector` and `ruvector-sql` into dist/ (release profile)

@@ -128,6 +128,7 @@ class Benchmark:
         index.build()
         run.build_seconds = time.perf_counter() - start
         run.bytes_per_vector = index.num_bytes() / len(index.data.base)
+        run.fixed_bytes = index.fixed_bytes()
         name = f"{run.kind} {run.variant}".strip()
         self.say(f"  {name}: built in {run.build_seconds:.1f} s, {run.bytes_per_vector:,.0f} bytes per vector")
         return run

@@ -48,6 +48,10 @@ class Index(ABC):
     def build(self) -> None:
         """Build the index over all vectors, on all threads."""
 
+    def fixed_bytes(self) -> int:
+        """Return those of the bytes that do not grow with the number of vectors, where a target leaves them out."""
+        return 0
+
     @abstractmethod
     def num_bytes(self) -> int:
         """Return the bytes of all that a search reads, originals included where it reads them."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from benches.index.data import SEED, K, Mask
 from benches.index.index import Index, Search, SearchBatch, Setting, ladder, product
+from benches.index.roofline import BLOCK_LEN, code_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,10 @@ class Flat(_Ours):
 
 class Rabitq(_Ours):
     kind, type_name = "ruvector rabitq", "RabitqIndex"
+
+    def fixed_bytes(self) -> int:
+        block = ruvector.RabitqIndex.build(self.data.base[:BLOCK_LEN], seed=SEED)
+        return int(block.memory_bytes) - BLOCK_LEN * code_bytes(self.data.base.shape[1])
 
 
 class _Reranked(_Ours):

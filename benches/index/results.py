@@ -42,6 +42,7 @@ class Run:
     graph: bool
     build_seconds: float = 0.0
     bytes_per_vector: float = 0.0
+    fixed_bytes: int = 0
     points: list[Point] = field(default_factory=list)
     error: str | None = None
 

@@ -20,6 +20,10 @@ FACTOR_BYTES = 12
 SECONDS = 3.0
 
 
+# Vectors in one block of codes.
+BLOCK_LEN = 32
+
+
 def code_bytes(dim: int) -> int:
     """Return the bytes of one vector in a 1-bit index, as the target counts them."""
     padded_dim = -(-dim // PADDING) * PADDING

@@ -52,6 +52,10 @@ mod code;
 pub mod index;
 pub mod persist;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
+
 #[cfg(test)]
 mod test_data;
 

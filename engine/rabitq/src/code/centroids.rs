@@ -29,19 +29,25 @@ impl Centroids {
     pub(crate) fn new(padded_dim: usize, step: f32, rows: Vec<i8>) -> Self {
         let quads = padded_dim / 4;
         let nlist = rows.len() / padded_dim;
-        let num_blocks = nlist.div_ceil(CENTROID_LANES);
+        // A single one is the nearest to everything: there is nothing to score.
+        let num_blocks = if nlist > 1 { nlist.div_ceil(CENTROID_LANES) } else { 0 };
         let mut blocks = vec![Line::ZERO; num_blocks * quads];
         let mut norms = vec![ABSENT; num_blocks * CENTROID_LANES];
+        let squared_step = f64::from(step) * f64::from(step);
+        let mut squared_norms = Vec::with_capacity(nlist);
         for (centroid, row) in rows.chunks_exact(padded_dim).enumerate() {
-            norms[centroid] = row.iter().map(|&value| i32::from(value) * i32::from(value)).sum();
+            let norm = row.iter().map(|&value| i32::from(value) * i32::from(value)).sum();
+            squared_norms.push((f64::from(norm) * squared_step) as f32);
+            if num_blocks == 0 {
+                break;
+            }
+            norms[centroid] = norm;
             let block = &mut blocks[centroid / CENTROID_LANES * quads..][..quads];
             let lane = centroid % CENTROID_LANES * 4;
             for (line, values) in bytes_mut(block).chunks_exact_mut(LINE_BYTES).zip(row.as_chunks::<4>().0) {
                 line[lane..lane + 4].copy_from_slice(&values.map(|value| (i16::from(value) + OFFSET) as u8));
             }
         }
-        let squared_step = f64::from(step) * f64::from(step);
-        let squared_norms = norms[..nlist].iter().map(|&norm| (f64::from(norm) * squared_step) as f32).collect();
         Self { padded_dim, step, rows, squared_norms, blocks, norms }
     }
 
@@ -99,7 +105,20 @@ impl Centroids {
 
     /// Writes the list of each of some rotated vectors, given as integers, to `nearest`.
     pub(crate) fn assign(&self, points: &[i8], nearest: &mut [Nearest]) {
+        if self.nlist() == 1 {
+            nearest.fill(Nearest { score: 0, centroid: 0 });
+            return;
+        }
         (kernel::best().nearest_centroids)(points, self.padded_dim, &self.blocks, &self.norms, nearest);
+    }
+
+    /// The scores of all centroids for one point.
+    #[cfg(feature = "bench")]
+    pub(crate) fn scores(&self, kernels: &kernel::Kernels, point: &[i8]) -> Vec<i32> {
+        let mut scores = vec![0; self.norms.len()];
+        (kernels.centroid_scores)(point, self.padded_dim, &self.blocks, &self.norms, &mut scores);
+        scores.truncate(self.nlist());
+        scores
     }
 
     /// Finds the `nprobe` lists nearest to each of some rotated queries, nearest first; ties by number. With the inner
@@ -281,7 +300,7 @@ mod tests {
     #[test]
     fn an_absent_centroid_is_never_the_nearest() {
         let padded_dim = crate::vector::MAX_DIM;
-        let centroids = Centroids::new(padded_dim, 1.0, vec![127; padded_dim]);
+        let centroids = Centroids::new(padded_dim, 1.0, vec![127; 3 * padded_dim]);
         let mut nearest = [Nearest::NONE; 7];
         centroids.assign(&vec![-127; 7 * padded_dim], &mut nearest);
         assert!(nearest.iter().all(|nearest| nearest.centroid == 0), "{nearest:?}");

@@ -193,7 +193,11 @@ impl Ids {
     /// The rows whose id is in `filter`. A filter may have billions of ids: the shorter of the two is gone through.
     pub(crate) fn matching(&self, filter: &RoaringTreemap) -> Vec<usize> {
         if filter.len() < self.len() as u64 {
-            filter.iter().filter_map(|id| self.row(id)).collect()
+            // By its 32-bit parts: the iterator over the whole is slower.
+            let ids = filter
+                .bitmaps()
+                .flat_map(|(high, low)| low.iter().map(move |low| u64::from(high) << 32 | u64::from(low)));
+            ids.filter_map(|id| self.row(id)).collect()
         } else {
             (0..self.len()).filter(|&row| filter.contains(self.id(row))).collect()
         }

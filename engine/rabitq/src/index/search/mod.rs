@@ -40,7 +40,7 @@ use probe::{AHEAD, Probe, pass, runs, search_each};
 
 /// With a filter that allows so few vectors, or fewer than the floor, their distances are computed without a look at
 /// codes.
-const FEW_ALLOWED: u64 = 1024;
+const FEW_ALLOWED: u64 = 2048;
 
 /// Queries of a batch that are taken together where they do not go by list: their distances to centroids, or to the vectors
 /// of an index without codes, are computed in one go.

@@ -44,6 +44,7 @@ test: python model ## every test, Rust and Python
 check: $(VENV)/stamp ## formatting, lints, types, documentation, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p ruvector-benches --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/ruff check $(PYTHON_SOURCES)
@@ -70,7 +71,7 @@ bench-index: $(BENCH_VENV)/stamp ## ruvector's indexes beside faiss, hnswlib, us
 # What the README shows is a run that was looked at: this puts it where it is kept.
 .PHONY: bench-keep
 bench-keep:
-	mkdir -p benches/results && cp benches/out/index* benches/out/*.md benches/out/*.png benches/results/
+	mkdir -p benches/results && cp benches/out/index*.json benches/out/*.md benches/out/*.png benches/results/
 
 .PHONY: wheel
 wheel: $(VENV)/stamp ## the wheels `ruvector` and `ruvector-sql` into dist/ (release profile)

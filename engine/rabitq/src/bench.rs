@@ -110,6 +110,9 @@ impl Data {
         let query = &self.vectors[..self.padded_dim];
         let (first, nlist) = (&self.low, self.centroids.nlist());
         let point: Vec<i8> = first.iter().chain(&self.high).copied().collect();
+        let point_again = point.clone();
+        let fine: Vec<i16> = point.iter().map(|&value| 200 * i16::from(value)).collect();
+        let window = 1 << self.padded_dim.ilog2();
         vec![
             Loop {
                 name: "1-bit scan, one query",
@@ -140,6 +143,44 @@ impl Data {
                 bytes: float_bytes,
                 num_vectors: num_rows,
                 run: Box::new(move |_| self.floats(|row| (kernels.dot)(query, row))),
+            },
+            Loop {
+                name: "nearest centroid of a point",
+                bytes: nlist * self.padded_dim,
+                num_vectors: nlist,
+                run: Box::new(move |_| {
+                    let nearest = self.centroids.nearest_of(kernels, &point_again);
+                    sum_of_bits(nearest.iter().map(|nearest| nearest.centroid))
+                }),
+            },
+            Loop {
+                name: "product with each centroid",
+                bytes: nlist * self.padded_dim,
+                num_vectors: nlist,
+                run: Box::new(move |_| {
+                    let rows = self.centroids.rows().chunks_exact(self.padded_dim);
+                    sum_of_bits(rows.map(|row| (kernels.dot_i16_i8)(&fine, row) as u32))
+                }),
+            },
+            Loop {
+                name: "Hadamard transform of a window",
+                bytes: window * size_of::<f32>(),
+                num_vectors: 1,
+                run: Box::new(move |_| {
+                    let mut values = query[..window].to_vec();
+                    (kernels.hadamard)(&mut values);
+                    sum_of_bits(values.iter().map(|value| value.to_bits()))
+                }),
+            },
+            Loop {
+                name: "tables of a query",
+                bytes: self.padded_dim * size_of::<f32>(),
+                num_vectors: 1,
+                run: Box::new(move |_| {
+                    let mut tables = vec![0; code_bytes(self.padded_dim)];
+                    (kernels.fill_tables)(query, Layout::Lanes, 0.2, &mut tables);
+                    sum_of_bits(tables.iter().map(|&entry| entry.into()))
+                }),
             },
             Loop {
                 name: "scores of centroids",

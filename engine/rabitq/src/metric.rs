@@ -30,11 +30,6 @@ impl Metric {
         }
     }
 
-    /// Whether distance `a` is nearer than distance `b`.
-    pub fn nearer(self, a: f32, b: f32) -> bool {
-        a < b
-    }
-
     /// Returns the exact distance of two vectors of finite numbers, bit-identical on every machine; never NaN.
     /// It is infinite only if the true value exceeds `f32::MAX`.
     ///
@@ -144,7 +139,6 @@ mod tests {
         assert_eq!(Metric::InnerProduct.distance(&a, &b), -8.0);
         assert_eq!(Metric::Cosine.distance(&[1.0, 0.0], &[0.0, 3.0]), 1.0);
         assert_eq!(Metric::Cosine.distance(&[1.0, 1.0], &[-2.0, -2.0]), 2.0);
-        assert!(Metric::Cosine.nearer(0.1, 0.2));
     }
 
     #[test]

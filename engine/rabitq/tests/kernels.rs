@@ -66,7 +66,8 @@ fn hash_answers(kind: IndexKind, params: &BuildParams, dim: usize, num_vectors: 
     index.add_batch(&(10_000..10_050).collect::<Vec<u64>>(), batch(dim, &added)).unwrap();
     index.remove(&(0..num_vectors as u64).step_by(13).collect::<Vec<u64>>());
     let filter: RoaringTreemap = (0..11_000).filter(|id| id % 5 != 0).collect();
-    let queries = clustered(dim as u64 + 1, 9, dim);
+    // So many that those of a batch go by list.
+    let queries = clustered(dim as u64 + 1, 80, dim);
     let searches = [
         SearchParams::new(10).with_rerank_factor(1),
         SearchParams::new(10).with_rerank_factor(1).with_nprobe(3),
@@ -77,7 +78,7 @@ fn hash_answers(kind: IndexKind, params: &BuildParams, dim: usize, num_vectors: 
         let answers = index.search_batch(batch(dim, &queries), params).unwrap();
         answers.iter().for_each(|hits| hash_hits(hits, hasher));
     }
-    for query in queries.chunks_exact(dim) {
+    for query in queries.chunks_exact(dim).take(9) {
         let hits = index.search(query, &searches[0]).unwrap();
         hash_hits(&hits, hasher);
         hash_hits(&index.range_search(query, hits[5].distance, None).unwrap(), hasher);

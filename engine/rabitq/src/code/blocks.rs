@@ -96,13 +96,28 @@ impl CodeBlocks {
 
     /// Reads the vector in `slot`: its bits into `nibbles`, and its factors.
     pub(crate) fn vector(&self, slot: usize, nibbles: &mut [u8]) -> Factors {
+        self.nibbles(slot, nibbles);
+        self.factors(slot)
+    }
+
+    /// The lines of the block of a slot.
+    fn block(&self, slot: usize) -> &[Line] {
         let lines = block_lines(self.padded_dim);
-        let block = &self.lines[slot / BLOCK_LEN * lines..][..lines];
-        let lane = slot % BLOCK_LEN;
+        &self.lines[slot / BLOCK_LEN * lines..][..lines]
+    }
+
+    /// Reads the bits of the vector in `slot`: a number below 16 for each group of 4 coordinates.
+    pub(crate) fn nibbles(&self, slot: usize, nibbles: &mut [u8]) {
+        let block = bytes(self.block(slot));
         for (group, nibble) in nibbles.iter_mut().enumerate() {
-            let (byte, shift) = layout().nibble(group, lane);
-            *nibble = (bytes(block)[byte] >> shift) & 0x0F;
+            let (byte, shift) = layout().nibble(group, slot % BLOCK_LEN);
+            *nibble = (block[byte] >> shift) & 0x0F;
         }
+    }
+
+    /// Reads the factors of the vector in `slot`.
+    pub(crate) fn factors(&self, slot: usize) -> Factors {
+        let (block, lane) = (self.block(slot), slot % BLOCK_LEN);
         let factors = &floats(block)[code_bytes(self.padded_dim) / size_of::<f32>()..];
         Factors { add: factors[lane], rescale: factors[BLOCK_LEN + lane], error: factors[2 * BLOCK_LEN + lane] }
     }

@@ -121,6 +121,14 @@ impl Centroids {
         scores
     }
 
+    /// The nearest centroid of each of some points.
+    #[cfg(feature = "bench")]
+    pub(crate) fn nearest_of(&self, kernels: &kernel::Kernels, points: &[i8]) -> Vec<Nearest> {
+        let mut nearest = vec![Nearest::NONE; points.len() / self.padded_dim];
+        (kernels.nearest_centroids)(points, self.padded_dim, &self.blocks, &self.norms, &mut nearest);
+        nearest
+    }
+
     /// Finds the `nprobe` lists nearest to each of some rotated queries, nearest first; ties by number. With the inner
     /// product near means a large product, else a small distance.
     pub(crate) fn nearest_lists(&self, metric: Metric, rotated: &[&[f32]], nprobe: usize, found: &mut NearestLists) {
@@ -143,8 +151,8 @@ impl Centroids {
         for rotated in rotated.chunks(QUERIES_TOGETHER) {
             points.resize(rotated.len() * self.padded_dim, 0);
             for (point, rotated) in points.chunks_exact_mut(self.padded_dim).zip(rotated) {
-                // A query may be longer than any centroid: the direction is what counts for products, so nothing is cut
-                // off.
+                // A query may be longer than any centroid. The direction is what counts for products, so nothing is cut
+                // off; among distances those to the nearest lists do not differ by what is.
                 let step = if metric == Metric::InnerProduct { widest_step(rotated) } else { self.step };
                 quantize(rotated, step, point);
             }

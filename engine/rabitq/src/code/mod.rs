@@ -44,7 +44,8 @@
 //!
 //! We differ in: (1) a fast Hadamard rotation instead of a dense one, so encoding costs O(dim log dim); (2) the query
 //! stays in floats up to the tables, whose rounding is part of the bound, instead of 4-bit coordinates rounded at random:
-//! the same query gets the same answer; (3) nothing is normalised: lengths are folded into three factors per vector,
+//! the same query gets the same answer. Against four-bit codes it is integers of 8 bits, against centroids of 16, whose
+//! rounding is part of the bound as well; (3) nothing is normalised: lengths are folded into three factors per vector,
 //! computed in f64, the error rounded up; (4) `s` above (Lance does the same); (5) centroids are vectors of small
 //! integers, so that lists are found by integer products, which are the same on every machine; (6) four-bit codes stand
 //! by themselves, sign included, and have one step for all vectors, that of a normal distribution.
@@ -84,6 +85,10 @@ pub(crate) struct Factors {
 impl Factors {
     /// For a vector that a code says nothing about: its lower bound is minus infinity, so it is always computed.
     const UNBOUNDED: Self = Self { add: 0.0, rescale: 0.0, error: f32::INFINITY };
+
+    pub(crate) fn is_unbounded(self) -> bool {
+        self.error == f32::INFINITY
+    }
 }
 
 /// Returns the nearest f32 that is not below `value`.

@@ -56,6 +56,8 @@ pub(crate) struct ListTerms {
     rows: QueryTerms,
     /// The distance of the query from the centroid, as the bound sees it.
     pub(crate) length: f64,
+    /// What rounding can make of a distance at most: a limit, where the bounds of vectors have a deviation.
+    slack: f64,
 }
 
 impl QueryCode {
@@ -133,6 +135,9 @@ impl QueryCode {
         // does where the query itself underflows.
         let lengths = [squared_length, self.squared_length, add.abs(), self.squared_length * add_scale * add_scale];
         let can_overflow = !lengths.iter().all(|&value| value <= MAX_SQUARED_LENGTH);
+        // Half a step in each coordinate, and all in the direction of the centroid.
+        let product_limit = 0.5 * self.integers.fine_step * (self.rotated.len() as f64 * squared_norm).sqrt();
+        let slack = if can_overflow { f64::INFINITY } else { ROUNDING * rounding + 2.0 * product_limit };
         let rounding = if can_overflow || self.underflows {
             f64::INFINITY
         } else {
@@ -158,16 +163,16 @@ impl QueryCode {
             table_error: (self.epsilon * row_deviation) as f32,
             ..bits
         };
-        ListTerms { bits, rows, length }
+        ListTerms { bits, rows, length, slack }
     }
 
     /// The smallest distance that a vector can have which is no farther than `radius` from the centroid of a list.
     pub(crate) fn nearest_possible(&self, terms: &ListTerms, radius: f32) -> f64 {
-        let slack = f64::from(terms.bits.rounding);
         match self.metric {
-            Metric::L2 => (terms.length - f64::from(radius)).max(0.0).powi(2) - slack,
+            Metric::L2 => (terms.length - f64::from(radius)).max(0.0).powi(2) - terms.slack,
             Metric::InnerProduct | Metric::Cosine => {
-                f64::from(terms.bits.add) - self.squared_length.sqrt() * f64::from(radius) - slack
+                let reach = self.squared_length.sqrt() * f64::from(radius);
+                f64::from(terms.bits.add) - reach - (terms.slack + ROUNDING * reach)
             }
         }
     }

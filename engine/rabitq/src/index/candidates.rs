@@ -59,6 +59,11 @@ impl Pending {
         self.cut_at = (2 * self.candidates.len()).max(FEW);
     }
 
+    /// Candidates that there is memory for.
+    pub(super) fn capacity(&self) -> usize {
+        self.candidates.capacity()
+    }
+
     /// Forgets all, for another search.
     pub(super) fn clear(&mut self) {
         self.candidates.clear();

@@ -101,6 +101,8 @@ kind! {
 kind! {
     /// Inverted lists of 1-bit codes, four-bit rows behind them, and the originals unless they are left out: for millions
     /// of vectors. A search looks into the [`nprobe`](super::SearchParams::nprobe) lists nearest to the query.
+    ///
+    /// Lists are made when it is built: one that is begun empty keeps all it is given in a single list.
     IvfRabitqIndex, IvfRabitq
 }
 

@@ -77,7 +77,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         self.len() == 0
     }
 
-    /// Number of lists that the codes are in; 1 for a kind without.
+    /// Number of lists that the vectors are in, at least 1.
     fn nlist(&self) -> usize {
         self.core().lists.as_ref().map_or(1, |lists| lists.lists.len())
     }
@@ -201,8 +201,8 @@ impl Clone for Box<dyn VectorIndex> {
 }
 
 impl PartialEq for dyn VectorIndex {
-    /// Whether both would be the same file: the same vectors under the same ids in the same rows, built in the same
-    /// way, with the same attributes.
+    /// Whether both answer alike, now and after the same changes: the same vectors under the same ids in the same rows,
+    /// built in the same way, with the same attributes.
     fn eq(&self, other: &Self) -> bool {
         self.core() == other.core()
     }

@@ -160,7 +160,7 @@ pub struct SearchParams<'a> {
     pub filter: Option<&'a RoaringTreemap>,
     /// Replaces the floor the index was built with; see [`BuildParams::rerank_factor`].
     pub rerank_factor: Option<usize>,
-    /// Replaces the number of lists searched; see [`BuildParams::nprobe`]. An index without lists has no use for it.
+    /// Replaces the number of lists searched; see [`BuildParams::nprobe`]. Only `ivf_rabitq` has a use for it.
     pub nprobe: Option<usize>,
     /// Replaces the width of the error bound; see [`BuildParams::epsilon`].
     pub epsilon: Option<f32>,

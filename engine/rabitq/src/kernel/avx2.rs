@@ -258,8 +258,7 @@ pub(super) fn add_sixteen(even: __m128i, odd: __m128i, sums: &mut [i32]) {
 /// Bytes of codes whose products are added in 16 bits: 4 * 2 * 2 * 15 * 128 < 32768.
 const CODES_PER_FLUSH: usize = 4;
 
-/// The most products of 16 and 8 bits that are added in lanes of 32 bits: in each of eight lanes 512 * 2^15 * 2^7 = 2^31,
-/// which only -32768 * -128 reaches.
+/// The most products of 16 and 8 bits that are added in lanes of 32 bits: in each of sixteen, 256 * 2^15 * 2^7 = 2^30.
 pub(super) const MOST_PRODUCTS: usize = 4096;
 
 /// # Safety
@@ -268,7 +267,7 @@ pub(super) const MOST_PRODUCTS: usize = 4096;
 unsafe fn dot_i16_i8_avx2(a: &[i16], b: &[i8]) -> i64 {
     let mut sums = [_mm256_setzero_si256(); 2];
     for (a, b) in a.as_chunks::<32>().0.iter().zip(b.as_chunks::<32>().0) {
-        for half in 0..2 {
+        for (half, sum) in sums.iter_mut().enumerate() {
             // SAFETY: both are arrays of 32 numbers, and the loads ask for no alignment.
             let (a, b) = unsafe {
                 (
@@ -276,7 +275,7 @@ unsafe fn dot_i16_i8_avx2(a: &[i16], b: &[i8]) -> i64 {
                     _mm_loadu_si128(b.as_ptr().add(16 * half).cast()),
                 )
             };
-            sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(a, _mm256_cvtepi8_epi16(b)));
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(a, _mm256_cvtepi8_epi16(b)));
         }
     }
     let mut lanes = [[0_i32; 8]; 2];

@@ -53,7 +53,7 @@ pub(crate) fn on_huge_pages<T>(vec: Vec<T>) -> Vec<T> {
     vec
 }
 
-/// Asks the CPU to fetch the first `len` bytes behind `start`, at most 16 lines: beyond that its own prefetcher runs.
+/// Asks the CPU to fetch what is to be read, at most its first 16 lines: beyond that the CPU's own prefetcher runs.
 #[inline(always)]
 pub(crate) fn prefetch<T>(start: &[T]) {
     #[cfg(target_arch = "x86_64")]

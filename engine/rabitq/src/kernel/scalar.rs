@@ -148,7 +148,7 @@ pub(super) fn dot_u4(codes: &[u8], low: &[i8], high: &[i8]) -> i32 {
 }
 
 /// Scores every centroid for each of some points: `norm - 2 * <centroid + 128, point>`, smaller is nearer; see
-/// [`CentroidBlocks`](crate::code::Centroids). Sums are below 2^31 for dimensions up to 16384.
+/// [`Centroids`](crate::code::Centroids). Sums are below 2^31 for dimensions up to 16384.
 /// Scores are row-major, `[points, norms]`.
 pub(super) fn centroid_scores(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
     assert_scores_fit(points, padded_dim, blocks, norms, scores);

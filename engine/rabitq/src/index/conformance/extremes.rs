@@ -39,6 +39,19 @@ impl Suite {
             }
         }
     }
+
+    /// Its distance is beyond what a code can say: it is the last answer, not the first.
+    pub(super) fn what_cannot_be_encoded_is_not_near(&self) {
+        let case = Case::new(Metric::L2, 20, 300);
+        let mut index = self.build(&case);
+        index.add(1, &[1e18; 20]).unwrap();
+        for query in case.queries(5) {
+            let hits = index.search(&query, &everywhere(index.as_ref(), 301)).unwrap();
+            assert_eq!((hits.len(), hits[300].id), (301, 1), "{self}");
+            let ranges = index.range_search(&query, hits[299].distance, None).unwrap();
+            assert_same(&ranges, &hits[..300], self);
+        }
+    }
 }
 
 /// Five hundred vectors, one in eleven of them of extremes.

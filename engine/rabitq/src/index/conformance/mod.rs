@@ -45,8 +45,10 @@ pub(super) fn index_conformance(kind: IndexKind, keep_originals: bool, exactness
     suite.ties_go_to_the_smaller_id();
     suite.k_may_exceed_what_there_is();
     suite.batches_answer_as_single_queries_do();
+    suite.batches_that_meet_in_lists_answer_as_single_queries_do();
     suite.filters_keep_k_answers();
     suite.ranges_hold_all_that_is_near();
+    suite.ranges_of_an_index_begun_empty_hold_what_is_on_their_edge();
     suite.ranges_take_any_number();
     suite.an_empty_index_can_be_filled();
     suite.changes_are_those_of_a_list();
@@ -54,6 +56,7 @@ pub(super) fn index_conformance(kind: IndexKind, keep_originals: bool, exactness
     suite.refuses_what_is_wrong();
     suite.refused_changes_change_nothing();
     suite.survives_any_finite_number();
+    suite.what_cannot_be_encoded_is_not_near();
     suite.knows_its_vectors();
     suite.progress_ends_with_all_vectors();
     suite.a_build_can_be_cancelled();

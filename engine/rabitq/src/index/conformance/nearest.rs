@@ -1,3 +1,5 @@
+use roaring::RoaringTreemap;
+
 use super::{Case, Exactness, Hit, SEED, Suite, assert_same, assert_sorted, everywhere, first};
 use crate::index::{BuildParams, DEFAULT_EPSILON, IndexKind, SearchParams, VectorIndex};
 use crate::metric::Metric;
@@ -152,6 +154,30 @@ impl Suite {
                         let what = format!("{self}, {metric}, {num_queries} queries, k {}", params.k);
                         assert_same(&hits, &index.search(query, &params).unwrap(), what);
                     }
+                }
+            }
+        }
+    }
+
+    /// So many queries in so few lists that they go by list, in waves, with filters of every kind.
+    pub(super) fn batches_that_meet_in_lists_answer_as_single_queries_do(&self) {
+        let case = Case::new(Metric::L2, 16, 40_000);
+        let params = BuildParams { nlist: Some(12), ..self.params(Metric::L2) };
+        let index = self.build_with(&case, &params);
+        let queries = case.queries(40);
+        let values = queries.concat();
+        let batch = VectorBatch::new(Dim::new(16).unwrap(), &values).unwrap();
+        let half: RoaringTreemap = case.ids.iter().copied().filter(|id| id % 2 == 0).collect();
+        let few: RoaringTreemap = case.ids.iter().copied().step_by(18).collect();
+        let strangers: RoaringTreemap = (0..3000).map(|id| 1 << 50 | id).collect();
+        for filter in [None, Some(&half), Some(&few), Some(&strangers)] {
+            for nprobe in [1, 2, 9, 12] {
+                let params = SearchParams { filter, ..SearchParams::new(10).with_nprobe(nprobe).with_rerank_factor(1) };
+                let answers = index.search_batch(batch, &params).unwrap();
+                for (query, hits) in queries.iter().zip(answers) {
+                    let expected = index.search(query, &params).unwrap();
+                    let allowed = filter.map_or(usize::MAX, |filter| filter.len() as usize);
+                    assert_same(&hits, &expected, format!("{self}, nprobe {nprobe}, {allowed} allowed"));
                 }
             }
         }

@@ -137,7 +137,9 @@ impl Core {
                 for (number, list) in lists.lists.iter().enumerate() {
                     let terms = self.terms(&code, lists, number);
                     let nothing_allowed = matches!(allowed.masks(number), Masks::None);
-                    if nothing_allowed || code.nearest_possible(&terms, list.radius) > f64::from(radius) {
+                    // An estimate may be below what is possible.
+                    let too_far = || code.nearest_possible(&terms, list.radius) > f64::from(radius);
+                    if nothing_allowed || originals.is_some() && too_far() {
                         continue;
                     }
                     for blocks in runs(list) {
@@ -169,16 +171,18 @@ impl Core {
     }
 
     /// The best estimate there is of a survivor: of its bits by the floats of the query where the kind says so, or else
-    /// the one of the last look. Never not-a-number: an answer needs a place in the order.
+    /// the one of the last look. Never not-a-number: an answer needs a place in the order. That of a vector which could
+    /// not be encoded is behind all others.
     fn estimate(&self, code: &QueryCode, terms: &ListTerms, list: &List, slot: usize, estimate: f32) -> f32 {
+        let factors = list.blocks.factors(slot);
         let estimate = if self.kind == IndexKind::RabitqAsym {
             let mut nibbles = vec![0; code.rotated.len() / 4];
-            let factors = list.blocks.vector(slot, &mut nibbles);
+            list.blocks.nibbles(slot, &mut nibbles);
             code.float_estimate(terms, &nibbles, factors).0
         } else {
             estimate
         };
-        if estimate.is_nan() { f32::MAX } else { estimate }
+        if estimate.is_nan() || factors.is_unbounded() { f32::MAX } else { estimate }
     }
 
     /// The terms of a scan: without originals the bits of `rabitq` are ranked by their estimates alone, and those of
@@ -217,7 +221,7 @@ impl Plan<'_> {
         // Their tables are read again for every list: so many stay in the cache.
         let most = (TABLE_BYTES / code_bytes(lists.quantizer.padded_dim())).clamp(TOGETHER, MOST_BY_LIST);
         let meetings = most.min(num_queries) * nprobe / lists.lists.len();
-        (lists.lists.len() > 1 && meetings >= MEETINGS).then_some(most)
+        (meetings >= MEETINGS).then_some(most)
     }
 
     fn answers_to_all(&self, queries: &[&[f32]], by_list: bool) -> Vec<Vec<Hit>> {

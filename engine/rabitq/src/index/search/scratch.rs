@@ -19,6 +19,9 @@ pub(super) struct Scratch {
     pub(super) pending: Pending,
 }
 
+/// Candidates of one query whose memory is kept: a rare query that has more asks for it anew.
+const MOST_KEPT: usize = 4096;
+
 thread_local! {
     static KEPT: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
 }
@@ -39,6 +42,9 @@ impl Scratch {
     /// Leaves the memory to a later query.
     pub(super) fn give_back(mut self) {
         self.pending.clear();
+        if self.pending.capacity() > MOST_KEPT {
+            self.pending = Pending::new();
+        }
         KEPT.with_borrow_mut(|kept| {
             if kept.len() < MOST_BY_LIST {
                 kept.push(self);

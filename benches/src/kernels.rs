@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use ruvector_benches::table::{read, shortest, ticks_per_second};
+use ruvector_benches::timing::{read, shortest, ticks_per_second};
 use ruvector_rabitq::bench::Data;
 use ruvector_rabitq::cpu_features;
 

@@ -1,4 +1,4 @@
 //! Benchmarks. Each checks its answers, then times them, and prints a table.
 
-/// Time, bytes and cycles of one loop, as a row.
-pub mod table;
+/// Time and cycles of a loop, and the rate at which memory can be read.
+pub mod timing;

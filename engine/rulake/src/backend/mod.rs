@@ -2,8 +2,13 @@
 
 /// Delta Lake tables, the default store of record.
 pub mod delta;
+/// Folders of Parquet files on a local disk.
+pub mod fs;
 /// Arrow batches in memory.
 pub mod local;
+/// Folders of Parquet files in an object store.
+pub mod object_store;
+mod parquet;
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -17,10 +22,12 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::address::RowAddress;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::witness::Generation;
 
+pub use self::object_store::ObjectStoreBackend;
 pub use delta::DeltaBackend;
+pub use fs::FsBackend;
 pub use local::LocalBackend;
 
 /// A place that holds collections.
@@ -73,6 +80,15 @@ pub trait Snapshot: Debug + Send + Sync {
         addresses: &[RowAddress],
         projection: &[usize],
     ) -> Result<RecordBatch>;
+
+    /// Checks that what was read so far is of this state. Where bytes of record may be replaced in place, a reader that
+    /// keeps what it made of them asks when it is done.
+    ///
+    /// # Errors
+    /// `GenerationGone` if the state is not there any more; `Unavailable` if the backend does not answer.
+    async fn verify(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a scan reads.
@@ -88,4 +104,21 @@ pub struct ScanRequest {
     pub limit: Option<usize>,
     /// Vector columns as the backend stores them, unchecked: for the index build, which names the row at fault.
     pub as_stored: bool,
+}
+
+/// Checks the name of a collection before it becomes part of a path: a plain name cannot leave its folder.
+///
+/// # Errors
+/// `InvalidInput` for anything but letters, digits, `_`, `-`, `.` and spaces after a letter or digit, 255 bytes at most.
+pub(crate) fn check_name(collection: &str) -> Result<()> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+    let valid = collection.starts_with(|c: char| c.is_alphanumeric())
+        && collection.chars().all(plain)
+        && collection.len() <= 255;
+    match valid {
+        true => Ok(()),
+        false => Err(Error::invalid_input("not a table name")
+            .with("expected", "letters, digits, '_', '-', '.' or ' ', starting with a letter or digit")
+            .with("got", format!("{collection:?}"))),
+    }
 }

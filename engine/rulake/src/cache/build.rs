@@ -26,6 +26,8 @@ pub(super) async fn build(
 ) -> Result<Box<dyn VectorIndex>> {
     let dim = Dim::new(spec.dim(snapshot)?)?;
     let vectors = read(snapshot, &spec.column, dim, context).await?;
+    // Files that were replaced while they were read would seal other bytes than the witness says.
+    snapshot.verify().await?;
     let params = BuildParams {
         metric: spec.metric,
         seed: spec.seed,

@@ -3,4 +3,5 @@
 
 mod cache;
 mod delta;
+mod folders;
 mod support;

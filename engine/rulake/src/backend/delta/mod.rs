@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use url::Url;
 
-use crate::backend::{Backend, Snapshot};
+use crate::backend::{Backend, Snapshot, check_name};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 use crate::vectors::stored_schema;
 
@@ -200,15 +200,7 @@ impl DeltaBackend {
 
     /// The folder of a collection: a plain name cannot leave the root.
     fn folder(&self, collection: &str) -> Result<PathBuf> {
-        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
-        let valid = collection.starts_with(|c: char| c.is_alphanumeric())
-            && collection.chars().all(plain)
-            && collection.len() <= 255;
-        if !valid {
-            return Err(Error::invalid_input("not a table name")
-                .with("expected", "letters, digits, '_', '-', '.' or ' ', starting with a letter or digit")
-                .with("got", format!("{collection:?}")));
-        }
+        check_name(collection)?;
         Ok(self.root.join(collection))
     }
 

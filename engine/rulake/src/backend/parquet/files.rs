@@ -1,0 +1,135 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::error::DataFusionError;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use tokio::sync::OnceCell;
+
+use super::ParquetFiles;
+use crate::error::{Error, ErrorKind, Result, from_datafusion};
+
+/// Requests to the store at a time.
+const REQUESTS: usize = 16;
+
+/// A Parquet file of a snapshot.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    pub(crate) path: ObjectPath,
+    pub(crate) bytes: u64,
+    pub(crate) partition_values: HashMap<String, Option<String>>,
+    /// Physical rows as the table's log or the file's footer says, deleted ones included.
+    pub(crate) logged_rows: Option<usize>,
+    pub(crate) physical_rows: OnceCell<usize>,
+    /// The rows that are not deleted; `None` if all are there.
+    pub(crate) live: Option<Vec<bool>>,
+    /// What the store said of it, where a file may be replaced under its name.
+    pub(crate) pinned: Option<ObjectMeta>,
+}
+
+impl DataFile {
+    /// The rows that are not deleted, if that is known without reading.
+    pub(super) fn known_rows(&self) -> Option<usize> {
+        self.logged_rows.map(|rows| rows.saturating_sub(self.deleted_rows()))
+    }
+
+    fn deleted_rows(&self) -> usize {
+        self.live.as_ref().map_or(0, |live| live.iter().filter(|keep| !**keep).count())
+    }
+}
+
+impl ParquetFiles {
+    /// Physical rows of a file: as logged, or as its footer says.
+    pub(super) async fn physical_rows(&self, ordinal: usize) -> Result<usize> {
+        let file = &self.files[ordinal];
+        if let Some(rows) = file.logged_rows {
+            return Ok(rows);
+        }
+        let read = || async {
+            let meta = PartitionedFile::new(file.path.to_string(), file.bytes).object_meta;
+            let footer = match DFParquetMetadata::new(self.store.as_ref(), &meta).fetch_metadata().await {
+                Ok(footer) => footer,
+                Err(e) => return Err(self.why(&[ordinal], e).await),
+            };
+            usize::try_from(footer.file_metadata().num_rows())
+                .map_err(|_| Error::corrupt("Parquet footer has a negative row count").with("file", &file.path))
+        };
+        file.physical_rows.get_or_try_init(read).await.copied()
+    }
+
+    /// The number of rows, also where nothing but the footers say it.
+    pub(crate) async fn count_rows(&self) -> Result<u64> {
+        let mut rows = 0;
+        for (ordinal, file) in self.files.iter().enumerate() {
+            rows += self.physical_rows(ordinal).await?.saturating_sub(file.deleted_rows()) as u64;
+        }
+        Ok(rows)
+    }
+
+    /// The rows of a file that are not deleted, or `None` if all are there.
+    pub(super) async fn live_rows(&self, ordinal: usize) -> Result<Option<RowSelection>> {
+        match &self.files[ordinal].live {
+            Some(live) => Ok(Some(live_rows(live, self.physical_rows(ordinal).await?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Checks that files are still those that were pinned.
+    ///
+    /// # Errors
+    /// `GenerationGone` that names a file which was replaced or removed; `Unavailable` if the store does not answer.
+    pub(super) async fn unchanged(&self, ordinals: impl IntoIterator<Item = usize>) -> Result<()> {
+        let pinned: Vec<ObjectMeta> =
+            ordinals.into_iter().filter_map(|ordinal| self.files[ordinal].pinned.clone()).collect();
+        let check = |pinned| is_unchanged(Arc::clone(&self.store), pinned);
+        stream::iter(pinned).map(check).buffer_unordered(REQUESTS).try_collect().await
+    }
+
+    /// Our error for one met while reading files: readers drop the cause, so the files are looked at again.
+    pub(super) async fn why(&self, ordinals: &[usize], error: DataFusionError) -> Error {
+        if let Err(changed) = self.unchanged(ordinals.iter().copied()).await
+            && changed.kind() == ErrorKind::GenerationGone
+        {
+            return changed;
+        }
+        for ordinal in ordinals {
+            let path = &self.files[*ordinal].path;
+            if let Err(object_store::Error::NotFound { .. }) = self.store.head(path).await {
+                return Error::new(ErrorKind::GenerationGone, "a file of this state is not there any more")
+                    .with("file", path);
+            }
+        }
+        from_datafusion(error)
+    }
+}
+
+async fn is_unchanged(store: Arc<dyn ObjectStore>, pinned: ObjectMeta) -> Result<()> {
+    let gone = |what| Err(Error::new(ErrorKind::GenerationGone, what).with("file", &pinned.location));
+    match store.head(&pinned.location).await {
+        Ok(now) if same_object(&now, &pinned) => Ok(()),
+        Ok(_) => gone("a file of this state was replaced"),
+        Err(object_store::Error::NotFound { .. }) => gone("a file of this state is not there any more"),
+        Err(e) => Err(Error::unavailable("store does not answer").with("reason", e)),
+    }
+}
+
+/// Whether two descriptions are of the same bytes.
+fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
+    (a.size, &a.e_tag, a.last_modified, &a.version) == (b.size, &b.e_tag, b.last_modified, &b.version)
+}
+
+/// The rows that a mask keeps of so many. The mask ends at the last deleted row; what follows is there.
+fn live_rows(live: &[bool], rows: usize) -> RowSelection {
+    let mut selectors: Vec<RowSelector> = Vec::new();
+    for keep in live.iter().copied().chain(std::iter::repeat_n(true, rows.saturating_sub(live.len()))) {
+        match selectors.last_mut() {
+            Some(last) if last.skip != keep => last.row_count += 1,
+            _ => selectors.push(if keep { RowSelector::select(1) } else { RowSelector::skip(1) }),
+        }
+    }
+    RowSelection::from(selectors)
+}

@@ -1,0 +1,90 @@
+//! A pinned list of Parquet files, read by our own plans so that rows keep their addresses.
+
+mod files;
+mod plan;
+mod take;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use object_store::ObjectStore;
+
+use crate::address::RowAddress;
+use crate::backend::{ScanRequest, Snapshot};
+use crate::error::Result;
+use crate::witness::Generation;
+
+pub(crate) use files::DataFile;
+
+/// One state of a collection: its files in the order that addresses count, and what they hold.
+#[derive(Debug)]
+pub(crate) struct ParquetFiles {
+    pub(crate) data_ref: String,
+    pub(crate) generation: Generation,
+    /// Vectors are `FixedSizeList<Float32>`.
+    pub(crate) schema: SchemaRef,
+    /// The schema as files have it: vectors may be lists.
+    pub(crate) stored: SchemaRef,
+    /// Columns whose values are in the names of folders.
+    pub(crate) partition_columns: Vec<String>,
+    pub(crate) files: Vec<DataFile>,
+    pub(crate) index_dir: Option<PathBuf>,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// Where plans find the store.
+    pub(crate) store_url: ObjectStoreUrl,
+}
+
+#[async_trait]
+impl Snapshot for ParquetFiles {
+    fn data_ref(&self) -> &str {
+        &self.data_ref
+    }
+
+    fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn num_rows(&self) -> Option<usize> {
+        self.files.iter().map(DataFile::known_rows).sum()
+    }
+
+    fn index_dir(&self) -> Option<&Path> {
+        self.index_dir.as_deref()
+    }
+
+    fn file_name(&self, address: RowAddress) -> String {
+        self.files.get(address.file()).map_or_else(String::new, |file| file.path.to_string())
+    }
+
+    async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
+        self.unchanged(0..self.files.len()).await?;
+        let mut files = Vec::with_capacity(self.files.len());
+        for ordinal in 0..self.files.len() {
+            files.push((ordinal, self.live_rows(ordinal).await?));
+        }
+        self.plan(context, request, files)
+    }
+
+    async fn take(
+        &self,
+        context: &Arc<TaskContext>,
+        addresses: &[RowAddress],
+        projection: &[usize],
+    ) -> Result<RecordBatch> {
+        take::take(self, context, addresses, projection).await
+    }
+
+    async fn verify(&self) -> Result<()> {
+        self.unchanged(0..self.files.len()).await
+    }
+}

@@ -4,6 +4,7 @@
 //! the same numbers whatever the kernel, or there is nothing to time.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use ruvector_benches::timing::{read, shortest, ticks_per_second};
@@ -16,7 +17,11 @@ const PADDED_DIMS: [usize; 3] = [128, 384, 1536];
 const BYTES: usize = 16 << 20;
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args().sample_size(10);
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600))
+        .configure_from_args();
     let numbers: Vec<u64> = (0..BYTES as u64 / 8).collect();
     let mut group = criterion.benchmark_group("memory");
     group.throughput(Throughput::Bytes(BYTES as u64));

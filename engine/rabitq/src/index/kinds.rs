@@ -183,8 +183,25 @@ fn default_nlist(num_vectors: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::index::IndexKind;
+    use super::*;
     use crate::index::conformance::{Exactness, index_conformance};
+    use crate::index::{IndexKind, VectorIndex};
+    use crate::test_data::clustered;
+    use crate::vector::{Dim, VectorBatch};
+
+    /// What a vector costs in codes alone: a bit for each coordinate, and three factors.
+    #[test]
+    fn a_vector_of_rabitq_takes_its_bits_and_twelve_bytes() {
+        for dim in [3, 128, 384, 1000] {
+            let bytes = |num_vectors: usize| {
+                let values = clustered(1, num_vectors, dim, 5);
+                let vectors = VectorBatch::new(Dim::new(dim).unwrap(), &values).unwrap();
+                RabitqIndex::build(None, vectors, &BuildParams::default(), None).unwrap().memory_bytes()
+            };
+            let padded_dim = dim.next_multiple_of(64);
+            assert_eq!(bytes(640) - bytes(320), 320 * (padded_dim / 8 + 12), "dim {dim}");
+        }
+    }
 
     #[test]
     fn flat_index() {

@@ -36,14 +36,16 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn dot_i16_i8(a: &[i16], b: &[i8]) -> i64 {
+    // SAFETY: reached only through `kernels`, which detected AVX2; the lengths are checked.
+    in_chunks(a, b, |a, b| unsafe { dot_i16_i8_avx2(a, b) })
+}
+
+/// Adds what `dot` makes of chunks no longer than [`MOST_PRODUCTS`].
+#[inline(always)]
+pub(super) fn in_chunks(a: &[i16], b: &[i8], dot: impl Fn(&[i16], &[i8]) -> i64) -> i64 {
     assert_eq!(a.len(), b.len(), "vectors of one dimension");
     assert!(a.len().is_multiple_of(64), "whole chunks");
-    let mut total = 0;
-    for (a, b) in a.chunks(MOST_PRODUCTS).zip(b.chunks(MOST_PRODUCTS)) {
-        // SAFETY: reached only through `kernels`, which detected AVX2; the lengths were checked above.
-        total += unsafe { dot_i16_i8_avx2(a, b) };
-    }
-    total
+    a.chunks(MOST_PRODUCTS).zip(b.chunks(MOST_PRODUCTS)).map(|(a, b)| dot(a, b)).sum()
 }
 
 fn hadamard(values: &mut [f32]) {
@@ -259,7 +261,7 @@ pub(super) fn add_sixteen(even: __m128i, odd: __m128i, sums: &mut [i32]) {
 const CODES_PER_FLUSH: usize = 4;
 
 /// The most products of 16 and 8 bits that are added in lanes of 32 bits: in each of sixteen, 256 * 2^15 * 2^7 = 2^30.
-pub(super) const MOST_PRODUCTS: usize = 4096;
+const MOST_PRODUCTS: usize = 4096;
 
 /// # Safety
 /// The CPU has AVX2; the slices have one length, a multiple of 32 and at most [`MOST_PRODUCTS`].

@@ -10,7 +10,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::{MOST_PRODUCTS, fold_eight};
+use super::avx2::{fold_eight, in_chunks};
 use super::pass::{QueryTerms, block_bytes};
 use super::{
     BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, LINE_BYTES, Layout, Line, Nearest, QueryPass, RowPass, Survivors,
@@ -52,15 +52,8 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 pub(super) fn dot_i16_i8(a: &[i16], b: &[i8]) -> i64 {
-    assert_eq!(a.len(), b.len(), "vectors of one dimension");
-    assert!(a.len().is_multiple_of(64), "whole chunks");
-    let mut total = 0;
-    for (a, b) in a.chunks(MOST_PRODUCTS).zip(b.chunks(MOST_PRODUCTS)) {
-        // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512; the lengths were
-        // checked above.
-        total += unsafe { dot_i16_i8_avx512(a, b) };
-    }
-    total
+    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512; the lengths are checked.
+    in_chunks(a, b, |a, b| unsafe { dot_i16_i8_avx512(a, b) })
 }
 
 pub(super) fn hadamard(values: &mut [f32]) {
@@ -189,7 +182,7 @@ fn dot_step(lanes: &mut Lanes, a: &[f32; 32], b: &[f32; 32]) {
 }
 
 /// # Safety
-/// The CPU has the features; the slices have one length, a multiple of 64 and at most [`MOST_PRODUCTS`].
+/// The CPU has the features; the slices have one length, a multiple of 64 and at most 4096.
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn dot_i16_i8_avx512(a: &[i16], b: &[i8]) -> i64 {
     let mut sums = [_mm512_setzero_si512(); 2];

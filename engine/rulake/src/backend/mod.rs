@@ -30,6 +30,9 @@ pub use delta::DeltaBackend;
 pub use fs::FsBackend;
 pub use local::LocalBackend;
 
+/// The folder of index files beside collections: readers of Delta and Parquet pass over names with `_`.
+const INDEX_DIR: &str = "_ruvector";
+
 /// A place that holds collections.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync {

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::parquet::{DataFile, ParquetFiles};
-use super::{Backend, ScanRequest, Snapshot, check_name};
+use super::{Backend, INDEX_DIR, ScanRequest, Snapshot, check_name};
 use crate::address::RowAddress;
 use crate::error::{Error, Result, from_datafusion};
 use crate::vectors::{DIM_KEY, logical_schema};
@@ -28,15 +28,14 @@ const REQUESTS: usize = 16;
 /// Rows looked at for the dimension of lists.
 const ROWS_LOOKED_AT: usize = 1024;
 const EXTENSION: &str = ".parquet";
-const INDEX_DIR: &str = "_ruvector";
 const DELTA_LOG: &str = "_delta_log";
 
 /// Parquet files below one prefix of an object store. It only reads them; other programs write them.
 ///
 /// A collection is a folder with `.parquet` files, also in folders of its own (`lang=en/...` makes `lang` a column of
 /// strings), or one file `name.parquet`. Names that start with `_` or `.` are passed over. The generation is a digest of
-/// the names, sizes, times and entity tags of its files. Columns are those of all files, matched by name. A column of lists of `Float32`
-/// is a vector column if the lists at its beginning have one length.
+/// the names, sizes, times and entity tags of its files. Columns are those of all files, matched by name. A column of
+/// lists of `Float32` is a vector column if the lists at its beginning have one length.
 #[derive(Debug)]
 pub struct ObjectStoreBackend {
     id: String,

@@ -75,7 +75,7 @@ enum Way<'a> {
 impl Core {
     /// The answers to a query that was checked.
     pub(super) fn nearest(&self, query: &[f32], params: &SearchParams<'_>) -> Vec<Hit> {
-        self.plan(params).answers(query)
+        self.plan(params).answers(&[query], false).swap_remove(0)
     }
 
     /// The answers to queries that were checked, on all threads.
@@ -85,7 +85,7 @@ impl Core {
         // No more in one go than keeps all threads busy.
         let busy = queries.len().div_ceil(rayon::current_num_threads()).max(1);
         let len = by_list.unwrap_or(TOGETHER).min(busy);
-        queries.par_chunks(len).flat_map_iter(|queries| plan.answers_to_all(queries, by_list.is_some())).collect()
+        queries.par_chunks(len).flat_map_iter(|queries| plan.answers(queries, by_list.is_some())).collect()
     }
 
     fn plan<'a>(&'a self, params: &SearchParams<'a>) -> Plan<'a> {
@@ -200,21 +200,6 @@ impl Core {
 }
 
 impl Plan<'_> {
-    fn answers(&self, query: &[f32]) -> Vec<Hit> {
-        if self.k == 0 {
-            return Vec::new();
-        }
-        match &self.way {
-            Way::Originals(originals, rows) => self.by_originals(originals, rows.as_deref(), &[query]).swap_remove(0),
-            Way::Codes { lists, allowed, nprobe, floor } => {
-                let mut probe = [Probe::new(self.core, lists, query, self.epsilon, self.k, *floor)];
-                search_each(&mut probe, *nprobe, allowed);
-                let [probe] = probe;
-                self.finish(probe)
-            }
-        }
-    }
-
     /// How many of `num_queries` should go through the lists together, if they meet there often enough.
     fn most_by_list(&self, num_queries: usize) -> Option<usize> {
         let Way::Codes { lists, nprobe, .. } = &self.way else { return None };
@@ -224,7 +209,8 @@ impl Plan<'_> {
         (meetings >= MEETINGS).then_some(most)
     }
 
-    fn answers_to_all(&self, queries: &[&[f32]], by_list: bool) -> Vec<Vec<Hit>> {
+    /// The answers to each query, in order.
+    fn answers(&self, queries: &[&[f32]], by_list: bool) -> Vec<Vec<Hit>> {
         if self.k == 0 {
             return vec![Vec::new(); queries.len()];
         }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Kernels, QueryTerms, RowPass, Survivors, available, bits, scalar};
+use super::{Kernels, QueryTerms, RowPass, Survivors, assert_same_survivors, available, scalar};
 use crate::test_data::Random;
 
 /// Codes are 32 bytes for each 64 dimensions.
@@ -170,10 +170,7 @@ impl Rows {
         for kernels in available() {
             let got = self.scan(kernels);
             let what = format!("{} bytes {}, {} slots, {what}", kernels.name, self.low.len(), self.slots.len());
-            assert_eq!(got.slots, expected.slots, "{what}");
-            let same = |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| bits(a) == bits(b));
-            assert!(same(&got.bounds, &expected.bounds), "{what}");
-            assert!(same(&got.estimates, &expected.estimates), "{what}");
+            assert_same_survivors(&got, &expected, &what);
         }
     }
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::pass::block_bytes;
 use super::{
     BLOCK_LEN, BlockRun, GROUP_DIMS, Kernels, LINE_BYTES, Layout, Line, QueryPass, QueryTerms, Survivors, TABLE_LEN,
-    available, bits, code_bytes, scalar,
+    assert_same_survivors, available, code_bytes, scalar,
 };
 use crate::kernel::{bytes_mut, floats_mut};
 use crate::test_data::Random;
@@ -162,10 +162,7 @@ fn assert_scans_agree(codes: &Codes, queries: &[Query], what: &str) {
         for (i, (got, expected)) in codes.scan(kernels, queries).iter().zip(&expected).enumerate() {
             let what =
                 format!("{} dim {}, {} vectors, query {i}, {what}", kernels.name, codes.padded_dim, codes.num_vectors);
-            assert_eq!(got.slots, expected.slots, "{what}");
-            let same = |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| bits(a) == bits(b));
-            assert!(same(&got.bounds, &expected.bounds), "{what}: {:?} is not {:?}", got.bounds, expected.bounds);
-            assert!(same(&got.estimates, &expected.estimates), "{what}");
+            assert_same_survivors(got, expected, &what);
         }
     }
 }

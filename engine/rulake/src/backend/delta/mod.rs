@@ -23,15 +23,13 @@ use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use url::Url;
 
-use crate::backend::{Backend, Snapshot, check_name};
+use crate::backend::{Backend, INDEX_DIR, Snapshot, check_name};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 use crate::vectors::stored_schema;
 
 pub use dml::Assignment;
 pub use snapshot::DeltaSnapshot;
 
-/// The folder beside a table's data that holds index files; VACUUM leaves names with `_` alone.
-const INDEX_DIR: &str = "_ruvector";
 const LOG_DIR: &str = "_delta_log";
 
 /// Delta tables under one local folder.

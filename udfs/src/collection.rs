@@ -118,6 +118,7 @@ impl TableProvider for CollectionTable {
         let request = ScanRequest {
             projection: Some(columns),
             with_address,
+            parts: None,
             pruning: self.pruning(state, filters)?,
             limit: if filters.is_empty() { limit } else { None },
             as_stored: false,

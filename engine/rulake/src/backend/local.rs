@@ -146,7 +146,8 @@ impl Snapshot for LocalSnapshot {
         }
         let schema = Arc::new(Schema::new(fields));
         let mut batches = Vec::with_capacity(self.batches.len());
-        for (i, batch) in self.batches.iter().enumerate() {
+        let wanted = |i: &usize| request.parts.as_ref().is_none_or(|parts| parts.contains(i));
+        for (i, batch) in self.batches.iter().enumerate().filter(|(i, _)| wanted(i)) {
             let mut columns = batch.columns().to_vec();
             if request.with_address {
                 let base = RowAddress::base(i)?;

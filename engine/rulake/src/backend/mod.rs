@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
+use roaring::RoaringBitmap;
 
 use crate::address::RowAddress;
 use crate::error::{Error, Result};
@@ -47,6 +48,12 @@ pub trait Backend: Debug + Send + Sync {
     /// # Errors
     /// `NotFound` if there is no such collection, `Unavailable` if the backend does not answer.
     async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>>;
+
+    /// Whether [`snapshot`](Self::snapshot) can tell that nothing changed: equal generations of one collection mean equal
+    /// rows. A backend that cannot gives every snapshot a generation of its own, and is never asked for FRESH.
+    fn has_generations(&self) -> bool {
+        true
+    }
 }
 
 /// One pinned state of a collection. Everything read through it is of that state.
@@ -63,6 +70,12 @@ pub trait Snapshot: Debug + Send + Sync {
 
     /// Its number of rows, if that is known without reading.
     fn num_rows(&self) -> Option<usize>;
+
+    /// The pieces it is made of, in the order that the files of row addresses count. What was made of a part holds for
+    /// every state that has a part of the same id.
+    fn parts(&self) -> Vec<Part> {
+        vec![Part { id: self.generation().to_string(), deleted: RoaringBitmap::new() }]
+    }
 
     /// Where index files over this collection may be kept, if anywhere.
     fn index_dir(&self) -> Option<&Path>;
@@ -94,6 +107,15 @@ pub trait Snapshot: Debug + Send + Sync {
     }
 }
 
+/// A piece of a state: a file, a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Equal ids of one collection mean the same rows under the same numbers, deleted ones included.
+    pub id: String,
+    /// The rows that are not there any more.
+    pub deleted: RoaringBitmap,
+}
+
 /// What a scan reads.
 #[derive(Clone, Debug, Default)]
 pub struct ScanRequest {
@@ -101,6 +123,8 @@ pub struct ScanRequest {
     pub projection: Option<Vec<usize>>,
     /// Whether the address of each row follows as the last column ([`crate::address::ADDRESS_COLUMN`], `UInt64`).
     pub with_address: bool,
+    /// Only these parts, by their positions in [`Snapshot::parts`]; `None` is all of them.
+    pub parts: Option<Vec<usize>>,
     /// A predicate over the schema that rows which cannot match may be left out by; those that cannot may still come.
     pub pruning: Option<Arc<dyn PhysicalExpr>>,
     /// Stop after this many rows.

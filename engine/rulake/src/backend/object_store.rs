@@ -12,6 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 use sha3::digest::{ExtendableOutput, Update, XofReader};
 use tokio::sync::OnceCell;
 use url::Url;
@@ -265,7 +266,7 @@ fn data_file(file: ObjectMeta, num_rows: usize, partition_values: Vec<(String, S
         partition_values: partition_values.into_iter().map(|(name, value)| (name, Some(value))).collect(),
         logged_rows: Some(num_rows),
         physical_rows: OnceCell::new(),
-        live: None,
+        deleted: RoaringBitmap::new(),
         pinned: Some(file),
     }
 }

@@ -11,11 +11,12 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, create_session};
+use roaring::RoaringBitmap;
 use tokio::sync::OnceCell;
 
 use crate::address::RowAddress;
 use crate::backend::parquet::{DataFile, ParquetFiles};
-use crate::backend::{ScanRequest, Snapshot};
+use crate::backend::{Part, ScanRequest, Snapshot};
 use crate::error::{Error, Result, from_datafusion, from_delta};
 use crate::vectors::logical_schema;
 use crate::witness::Generation;
@@ -39,16 +40,18 @@ impl DeltaSnapshot {
                 .with("mode", mode));
         }
         let stored = state.arrow_schema();
+        let mut masked = 0;
         let mut files: Vec<DataFile> = state
             .log_data()
             .into_iter()
+            .inspect(|file| masked += usize::from(file.deletion_vector_descriptor().is_some()))
             .map(|file| DataFile {
                 path: file.object_store_path(),
                 bytes: u64::try_from(file.size()).unwrap_or(0),
                 partition_values: file.partition_values_map(),
                 logged_rows: file.num_records(),
                 physical_rows: OnceCell::new(),
-                live: file.deletion_vector_descriptor().is_some().then(Vec::new),
+                deleted: RoaringBitmap::new(),
                 // A file of a Delta table is never written again under its name.
                 pinned: None,
             })
@@ -56,8 +59,8 @@ impl DeltaSnapshot {
         // The log lists files in no fixed order; addresses need one that is the same in every process.
         files.sort_by(|a, b| a.path.cmp(&b.path));
         RowAddress::base(files.len())?;
-        if files.iter().any(|file| file.live.is_some()) {
-            mask_deleted(&table, &mut files).await?;
+        if masked > 0 {
+            mask_deleted(&table, &mut files, masked).await?;
         }
         let log_store = table.log_store();
         let files = ParquetFiles {
@@ -108,6 +111,10 @@ impl Snapshot for DeltaSnapshot {
         self.files.num_rows()
     }
 
+    fn parts(&self) -> Vec<Part> {
+        self.files.parts()
+    }
+
     fn index_dir(&self) -> Option<&Path> {
         self.files.index_dir()
     }
@@ -131,12 +138,17 @@ impl Snapshot for DeltaSnapshot {
 }
 
 /// Reads the deletion vectors of `files` into their masks.
-async fn mask_deleted(table: &DeltaTable, files: &mut [DataFile]) -> Result<()> {
+async fn mask_deleted(table: &DeltaTable, files: &mut [DataFile], expected: usize) -> Result<()> {
     let session = create_session().state();
     table.update_datafusion_session(&session).map_err(from_delta)?;
     let snapshot = table.snapshot().map_err(from_delta)?.snapshot().clone();
     let scan = DeltaScanNext::new(snapshot, DeltaScanConfig::new()).map_err(from_datafusion)?;
     let masks = scan.deletion_vectors(&session).await.map_err(from_datafusion)?;
+    if masks.len() != expected {
+        return Err(Error::internal("deletion vectors were not read")
+            .with("expected", expected)
+            .with("got", masks.len()));
+    }
     let root = table.table_url();
     let by_uri: HashMap<String, usize> = files
         .iter()
@@ -147,10 +159,10 @@ async fn mask_deleted(table: &DeltaTable, files: &mut [DataFile]) -> Result<()> 
         let file = by_uri
             .get(&mask.filepath)
             .ok_or_else(|| Error::internal("deletion vector of an unknown file").with("file", &mask.filepath))?;
-        files[*file].live = Some(mask.keep_mask);
+        // The mask ends at the last deleted row; what follows is there.
+        let deleted = mask.keep_mask.iter().zip(0..).filter(|(keep, _)| !**keep).map(|(_, row)| row);
+        files[*file].deleted = RoaringBitmap::from_sorted_iter(deleted)
+            .map_err(|e| Error::internal("rows of a deletion vector are out of order").with("reason", e))?;
     }
-    match files.iter().find(|file| file.live.as_ref().is_some_and(Vec::is_empty)) {
-        Some(file) => Err(Error::internal("deletion vector was not read").with("file", &file.path)),
-        None => Ok(()),
-    }
+    Ok(())
 }

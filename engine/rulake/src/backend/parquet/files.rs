@@ -7,7 +7,8 @@ use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::RowSelection;
+use roaring::RoaringBitmap;
 use tokio::sync::OnceCell;
 
 use super::ParquetFiles;
@@ -25,8 +26,8 @@ pub(crate) struct DataFile {
     /// Physical rows as the table's log or the file's footer says, deleted ones included.
     pub(crate) logged_rows: Option<usize>,
     pub(crate) physical_rows: OnceCell<usize>,
-    /// The rows that are not deleted; `None` if all are there.
-    pub(crate) live: Option<Vec<bool>>,
+    /// The rows that are deleted.
+    pub(crate) deleted: RoaringBitmap,
     /// What the store said of it, where a file may be replaced under its name.
     pub(crate) pinned: Option<ObjectMeta>,
 }
@@ -37,8 +38,27 @@ impl DataFile {
         self.logged_rows.map(|rows| rows.saturating_sub(self.deleted_rows()))
     }
 
+    /// What tells its rows from those of any other file, and of this one once it is replaced.
+    pub(super) fn id(&self) -> String {
+        match &self.pinned {
+            None => self.path.to_string(),
+            Some(meta) => {
+                let time = meta.last_modified.timestamp_nanos_opt().unwrap_or_default();
+                let (tag, version) = (meta.e_tag.as_deref(), meta.version.as_deref());
+                format!(
+                    "{}|{}|{time}|{}|{}",
+                    self.path,
+                    meta.size,
+                    tag.unwrap_or_default(),
+                    version.unwrap_or_default()
+                )
+            }
+        }
+    }
+
     fn deleted_rows(&self) -> usize {
-        self.live.as_ref().map_or(0, |live| live.iter().filter(|keep| !**keep).count())
+        // A file has at most 2^32 rows.
+        self.deleted.len() as usize
     }
 }
 
@@ -72,10 +92,12 @@ impl ParquetFiles {
 
     /// The rows of a file that are not deleted, or `None` if all are there.
     pub(super) async fn live_rows(&self, ordinal: usize) -> Result<Option<RowSelection>> {
-        match &self.files[ordinal].live {
-            Some(live) => Ok(Some(live_rows(live, self.physical_rows(ordinal).await?))),
-            None => Ok(None),
+        let deleted = &self.files[ordinal].deleted;
+        if deleted.is_empty() {
+            return Ok(None);
         }
+        let rows = self.physical_rows(ordinal).await?;
+        Ok(Some(live_rows(deleted, rows)))
     }
 
     /// Checks that files are still those that were pinned.
@@ -122,14 +144,14 @@ fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
     (a.size, &a.e_tag, a.last_modified, &a.version) == (b.size, &b.e_tag, b.last_modified, &b.version)
 }
 
-/// The rows that a mask keeps of so many. The mask ends at the last deleted row; what follows is there.
-fn live_rows(live: &[bool], rows: usize) -> RowSelection {
-    let mut selectors: Vec<RowSelector> = Vec::new();
-    for keep in live.iter().copied().chain(std::iter::repeat_n(true, rows.saturating_sub(live.len()))) {
-        match selectors.last_mut() {
-            Some(last) if last.skip != keep => last.row_count += 1,
-            _ => selectors.push(if keep { RowSelector::select(1) } else { RowSelector::skip(1) }),
-        }
+/// The rows of so many that are not deleted.
+fn live_rows(deleted: &RoaringBitmap, rows: usize) -> RowSelection {
+    let mut ranges = Vec::new();
+    let mut next = 0;
+    for row in deleted.iter().map(|row| row as usize).take_while(|row| *row < rows) {
+        ranges.push(next..row);
+        next = row + 1;
     }
-    RowSelection::from(selectors)
+    ranges.push(next..rows);
+    RowSelection::from_consecutive_ranges(ranges.into_iter().filter(|range| !range.is_empty()), rows)
 }

@@ -16,7 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectStore;
 
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, Snapshot};
+use crate::backend::{Part, ScanRequest, Snapshot};
 use crate::error::Result;
 use crate::witness::Generation;
 
@@ -58,6 +58,10 @@ impl Snapshot for ParquetFiles {
         self.files.iter().map(DataFile::known_rows).sum()
     }
 
+    fn parts(&self) -> Vec<Part> {
+        self.files.iter().map(|file| Part { id: file.id(), deleted: file.deleted.clone() }).collect()
+    }
+
     fn index_dir(&self) -> Option<&Path> {
         self.index_dir.as_deref()
     }
@@ -67,9 +71,10 @@ impl Snapshot for ParquetFiles {
     }
 
     async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
-        self.unchanged(0..self.files.len()).await?;
-        let mut files = Vec::with_capacity(self.files.len());
-        for ordinal in 0..self.files.len() {
+        let ordinals = request.parts.clone().unwrap_or_else(|| (0..self.files.len()).collect());
+        self.unchanged(ordinals.iter().copied()).await?;
+        let mut files = Vec::with_capacity(ordinals.len());
+        for ordinal in ordinals {
             files.push((ordinal, self.live_rows(ordinal).await?));
         }
         self.plan(context, request, files)

@@ -1,12 +1,10 @@
 //! Backends as schemas, collections as tables.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
-use parking_lot::RwLock;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{Backend, ErrorKind, RuLake};
 
@@ -23,27 +21,21 @@ pub(crate) const MAIN: &str = "main";
 pub(crate) struct Backends {
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
-    backends: RwLock<BTreeMap<String, Arc<dyn Backend>>>,
 }
 
 impl Backends {
     pub(crate) fn new(lake: Arc<RuLake>, indexes: Arc<IndexCatalog>) -> Self {
-        Self { lake, indexes, backends: RwLock::default() }
-    }
-
-    /// Adds a backend, or replaces the one of that name.
-    pub(crate) fn add(&self, backend: Arc<dyn Backend>) {
-        self.backends.write().insert(backend.id().to_owned(), backend);
+        Self { lake, indexes }
     }
 }
 
 impl CatalogProvider for Backends {
     fn schema_names(&self) -> Vec<String> {
-        self.backends.read().keys().cloned().collect()
+        self.lake.backends().iter().map(|backend| backend.id().to_owned()).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let backend = Arc::clone(self.backends.read().get(name)?);
+        let backend = self.lake.backend(name).ok()?;
         Some(Arc::new(BackendSchema { backend, lake: Arc::clone(&self.lake), indexes: Arc::clone(&self.indexes) }))
     }
 }
@@ -74,14 +66,14 @@ impl SchemaProvider for BackendSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let snapshot = match self.backend.snapshot(name).await {
-            Ok(snapshot) => snapshot,
+        let pinned = match self.lake.pin(self.backend.id(), name, None).await {
+            Ok(pinned) => pinned,
             // A name that no collection can have is as absent as one that none has.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => return Ok(None),
             Err(e) => return Err(to_datafusion(e)),
         };
         let indexes = self.indexes.of_table(self.backend.id(), name);
-        Ok(Some(Arc::new(CollectionTable::new(self.backend.id(), name, snapshot, Arc::clone(&self.lake), indexes))))
+        Ok(Some(Arc::new(CollectionTable::new(pinned, Arc::clone(&self.lake), indexes))))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -13,16 +13,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::dim_of;
-use ruvector_rulake::{RuLake, ScanRequest, Snapshot};
+use ruvector_rulake::{Pinned, RuLake, ScanRequest, Snapshot};
 
 use crate::index::IndexDefinition;
 
 /// A table over one pinned state of a collection. A newer statement gets a newer table.
 #[derive(Clone, Debug)]
 pub(crate) struct CollectionTable {
-    pub(crate) backend: String,
-    pub(crate) name: String,
-    pub(crate) snapshot: Arc<dyn Snapshot>,
+    pub(crate) pinned: Arc<Pinned>,
     pub(crate) lake: Arc<RuLake>,
     pub(crate) indexes: Vec<IndexDefinition>,
     /// Whether each row's address follows as the last column. Only plans that `knn()` makes for itself ask for it.
@@ -30,14 +28,23 @@ pub(crate) struct CollectionTable {
 }
 
 impl CollectionTable {
-    pub(crate) fn new(
-        backend: &str,
-        name: &str,
-        snapshot: Arc<dyn Snapshot>,
-        lake: Arc<RuLake>,
-        indexes: Vec<IndexDefinition>,
-    ) -> Self {
-        Self { backend: backend.to_owned(), name: name.to_owned(), snapshot, lake, indexes, with_address: false }
+    pub(crate) fn new(pinned: Arc<Pinned>, lake: Arc<RuLake>, indexes: Vec<IndexDefinition>) -> Self {
+        Self { pinned, lake, indexes, with_address: false }
+    }
+
+    /// The id of its backend.
+    pub(crate) fn backend(&self) -> &str {
+        self.pinned.backend()
+    }
+
+    /// Its name in the backend.
+    pub(crate) fn name(&self) -> &str {
+        self.pinned.collection()
+    }
+
+    /// The state that it is.
+    pub(crate) fn snapshot(&self) -> &Arc<dyn Snapshot> {
+        self.pinned.snapshot()
     }
 
     /// The same table with the address of each row as its last column.
@@ -47,14 +54,14 @@ impl CollectionTable {
 
     /// Position and dimension of the vector columns.
     pub(crate) fn vector_columns(&self) -> Vec<(usize, usize)> {
-        let schema = self.snapshot.schema();
+        let schema = self.snapshot().schema();
         let dims = schema.fields().iter().map(|field| dim_of(field.data_type())).enumerate();
         dims.filter_map(|(i, dim)| Some((i, dim?))).collect()
     }
 
     /// What names the pinned state.
     fn identity(&self) -> (&str, String, bool) {
-        (self.snapshot.data_ref(), self.snapshot.generation().to_string(), self.with_address)
+        (self.snapshot().data_ref(), self.snapshot().generation().to_string(), self.with_address)
     }
 }
 
@@ -81,7 +88,7 @@ impl Hash for CollectionTable {
 #[async_trait]
 impl TableProvider for CollectionTable {
     fn schema(&self) -> SchemaRef {
-        let schema = self.snapshot.schema();
+        let schema = self.snapshot().schema();
         if !self.with_address {
             return schema;
         }
@@ -99,7 +106,7 @@ impl TableProvider for CollectionTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        let rows = self.snapshot.num_rows().map_or(Precision::Absent, Precision::Exact);
+        let rows = self.snapshot().num_rows().map_or(Precision::Absent, Precision::Exact);
         Some(Statistics { num_rows: rows, ..Statistics::new_unknown(&self.schema()) })
     }
 
@@ -110,7 +117,7 @@ impl TableProvider for CollectionTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let num_columns = self.snapshot.schema().fields().len();
+        let num_columns = self.snapshot().schema().fields().len();
         let projection = projection.cloned().unwrap_or_else(|| (0..self.schema().fields().len()).collect());
         // The address is the last column of the schema, and projections keep the order of columns.
         let with_address = projection.last() == Some(&num_columns);
@@ -123,7 +130,7 @@ impl TableProvider for CollectionTable {
             limit: if filters.is_empty() { limit } else { None },
             as_stored: false,
         };
-        self.snapshot.scan(&state.task_ctx(), &request).await.map_err(to_datafusion)
+        self.snapshot().scan(&state.task_ctx(), &request).await.map_err(to_datafusion)
     }
 }
 
@@ -134,7 +141,7 @@ impl CollectionTable {
         state: &dyn Session,
         filters: &[Expr],
     ) -> Result<Option<Arc<dyn datafusion::physical_expr::PhysicalExpr>>> {
-        let schema = self.snapshot.schema();
+        let schema = self.snapshot().schema();
         let scalar = |expr: &&Expr| {
             expr.column_refs()
                 .iter()

@@ -7,7 +7,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CreateIndex, Expr as SqlExpr, ObjectName, UnaryOperator, Value};
-use ruvector_rulake::{Backend, IndexKind, IndexSpec};
+use ruvector_rulake::{Backend, Consistency, IndexKind, IndexSpec};
 
 use crate::catalog::MAIN;
 use crate::engine::Engine;
@@ -71,15 +71,13 @@ pub(crate) fn stored_types(schema: &Schema) -> Result<SchemaRef> {
 /// Runs DROP TABLE.
 pub(crate) async fn drop_table(engine: &Engine, drop: DropTable) -> Result<()> {
     let table = engine.main_table(&drop.name)?;
-    // By its name alone: a table that cannot be read can be dropped.
-    let data_ref = engine.main().data_ref(&table)?;
     match engine.main().drop(&table).await {
         Ok(()) => {}
         Err(e) if drop.if_exists && e.kind() == ruvector_rulake::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e.into()),
     }
     engine.indexes().remove_table(MAIN, &table)?;
-    engine.lake().forget(&data_ref);
+    engine.lake().invalidate_cache(MAIN, &table)?;
     Ok(())
 }
 
@@ -106,12 +104,12 @@ pub(crate) async fn create_index(engine: &Engine, state: &SessionState, create: 
             false => Err(Error::new(ErrorKind::AlreadyExists, format!("index {name} exists already"))),
         };
     }
-    let snapshot = engine.main().snapshot(&table).await?;
+    let pinned = engine.lake().pin(MAIN, &table, Some(Consistency::Fresh)).await?;
     let spec = index_spec(create)?;
-    if snapshot.schema().field_with_name(&spec.column).is_err() {
+    if pinned.snapshot().schema().field_with_name(&spec.column).is_err() {
         return Err(Error::new(ErrorKind::NotFound, format!("table {table} has no column {}", spec.column)));
     }
-    engine.lake().entry(&snapshot, &spec, &state.task_ctx(), None).await?;
+    engine.lake().entry(&pinned, &spec, &state.task_ctx(), None).await?;
     engine.indexes().add(IndexDefinition { name, backend: MAIN.to_owned(), table, spec })?;
     Ok(())
 }

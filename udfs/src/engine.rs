@@ -8,7 +8,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -48,7 +48,6 @@ pub struct EngineConfig {
 /// The SQL engine over one data directory. Cheap to share; safe from many threads.
 pub struct Engine {
     main: Arc<DeltaBackend>,
-    backends: Arc<Backends>,
     catalogs: Arc<dyn CatalogProviderList>,
     indexes: Arc<IndexCatalog>,
     lake: Arc<RuLake>,
@@ -122,13 +121,12 @@ impl Engine {
         let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
         let indexes = Arc::new(IndexCatalog::open(data_dir.join(INDEX_FILE))?);
         let lake = Arc::new(RuLake::new());
-        let backends = Arc::new(Backends::new(Arc::clone(&lake), Arc::clone(&indexes)));
-        backends.add(Arc::clone(&main) as _);
+        lake.register_backend(Arc::clone(&main) as _)?;
+        let backends = Backends::new(Arc::clone(&lake), Arc::clone(&indexes));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&backends) as Arc<dyn CatalogProvider>);
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(backends));
         Ok(Arc::new(Self {
             main,
-            backends,
             catalogs,
             indexes,
             lake,
@@ -139,8 +137,11 @@ impl Engine {
     }
 
     /// Makes a backend's collections visible as the tables of the schema that its id names, read-only.
-    pub fn add_backend(&self, backend: Arc<dyn Backend>) {
-        self.backends.add(backend);
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is a schema of that name.
+    pub fn add_backend(&self, backend: Arc<dyn Backend>) -> Result<()> {
+        Ok(self.lake.register_backend(backend)?)
     }
 
     /// The indexes that `CREATE INDEX` declared.
@@ -267,7 +268,8 @@ impl Engine {
         &self.indexes
     }
 
-    pub(crate) fn lake(&self) -> &RuLake {
+    /// The lake that answers: its backends, its cache and its operations.
+    pub fn lake(&self) -> &RuLake {
         &self.lake
     }
 

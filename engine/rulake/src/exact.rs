@@ -42,7 +42,7 @@ pub async fn search(
     }
     let nearest = BinaryHeap::new();
     let nearest =
-        fold_vectors(snapshot, column, dim, context, nearest, |nearest: &mut BinaryHeap<_>, address, vector| {
+        fold_vectors(snapshot, column, dim, None, context, nearest, |nearest: &mut BinaryHeap<_>, address, vector| {
             let id = u64::from(address);
             if filter.is_some_and(|allowed| !allowed.contains(id)) {
                 return;

@@ -32,9 +32,20 @@ pub mod exact;
 /// Indexes over pinned states, built once and shared.
 pub mod cache;
 
+/// How old an answer may be.
+pub mod consistency;
+
+/// Backends, the states that answers come from, and the operations over them.
+pub mod lake;
+
 pub use address::RowAddress;
 pub use backend::{Backend, DeltaBackend, FsBackend, LocalBackend, ObjectStoreBackend, Part, ScanRequest, Snapshot};
 pub use bundle::Bundle;
-pub use cache::{Entry, IndexKind, IndexSpec, RuLake};
+pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexSpec};
+pub use consistency::Consistency;
 pub use error::{Error, ErrorKind, Result};
+pub use lake::{
+    FederatedAnswer, FederatedOptions, LakeHit, LakeSession, Pinned, RefreshResult, RuLake, RuLakeBuilder,
+    SearchOptions,
+};
 pub use witness::Generation;

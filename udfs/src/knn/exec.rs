@@ -116,11 +116,11 @@ impl KnnExec {
         context: &Arc<TaskContext>,
     ) -> Result<Vec<Hit>> {
         let Target { table, metric, exact, rerank_factor, .. } = &self.target;
-        let (column, snapshot) = (self.target.column_name(), &table.snapshot);
+        let (column, snapshot) = (self.target.column_name(), table.snapshot());
         let declared = table.indexes.iter().find(|index| index.spec.column == column && index.spec.metric == metric.0);
         let hits = match declared.filter(|_| !exact) {
             Some(index) => {
-                let entry = table.lake.entry(snapshot, &index.spec, context, None).await.map_err(to_datafusion)?;
+                let entry = table.lake.entry(&table.pinned, &index.spec, context, None).await.map_err(to_datafusion)?;
                 entry.search(query, self.k, allowed, *rerank_factor)
             }
             None => exact::search(snapshot.as_ref(), &column, metric.0, query, self.k, allowed, context).await,
@@ -130,7 +130,7 @@ impl KnnExec {
 
     /// The winners' columns, read from the same pinned state, and their distances.
     async fn rows(&self, hits: &[Hit], context: &Arc<TaskContext>) -> Result<RecordBatch> {
-        let snapshot = &self.target.table.snapshot;
+        let snapshot = self.target.table.snapshot();
         let distance_position = snapshot.schema().fields().len();
         let wanted = self.projection.clone().unwrap_or_else(|| (0..=distance_position).collect());
         let columns: Vec<usize> = wanted.iter().copied().filter(|position| *position != distance_position).collect();
@@ -244,7 +244,7 @@ impl DisplayAs for KnnExec {
             .indexes
             .iter()
             .find(|index| index.spec.column == column && index.spec.metric == target.metric.0);
-        write!(f, "KnnExec: table={}.{}, column={column}", target.table.backend, target.table.name)?;
+        write!(f, "KnnExec: table={}.{}, column={column}", target.table.backend(), target.table.name())?;
         write!(f, ", metric={}, k={}", target.metric.0, self.k)?;
         match index.filter(|_| !target.exact) {
             Some(index) => write!(f, ", index={} ({})", index.name, index.spec.kind)?,

@@ -66,19 +66,19 @@ impl PartialOrd for Schema {
 impl Target {
     /// Coordinates per vector.
     pub(crate) fn dim(&self) -> usize {
-        let schema = self.table.snapshot.schema();
+        let schema = self.table.snapshot().schema();
         dim_of(schema.field(self.column).data_type()).expect("the column was checked to hold vectors")
     }
 
     /// The name of the vector column.
     pub(crate) fn column_name(&self) -> String {
-        self.table.snapshot.schema().field(self.column).name().clone()
+        self.table.snapshot().schema().field(self.column).name().clone()
     }
 
     /// The answer's columns: those of the table, then the distance.
     pub(crate) fn output_schema(&self) -> arrow::datatypes::SchemaRef {
         let distance = Arc::new(Field::new(DISTANCE_COLUMN, DataType::Float32, false));
-        let schema = self.table.snapshot.schema();
+        let schema = self.table.snapshot().schema();
         Arc::new(arrow::datatypes::Schema::new(schema.fields().iter().cloned().chain([distance]).collect::<Vec<_>>()))
     }
 }
@@ -134,7 +134,7 @@ impl UserDefinedLogicalNodeCore for KnnNode {
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = &self.target;
-        write!(f, "Knn: table={}.{}, column={}", target.table.backend, target.table.name, target.column_name())?;
+        write!(f, "Knn: table={}.{}, column={}", target.table.backend(), target.table.name(), target.column_name())?;
         write!(f, ", metric={}, k={}", target.metric.0, self.k)?;
         if self.allowed.is_some() {
             write!(f, ", filtered")?;

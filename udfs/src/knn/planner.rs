@@ -216,7 +216,7 @@ fn vector_column(
     argument: Option<SqlExpr>,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<(usize, usize)> {
-    let schema = table.snapshot.schema();
+    let schema = table.snapshot().schema();
     let columns = table.vector_columns();
     let names = || columns.iter().map(|(i, _)| schema.field(*i).name().as_str()).collect::<Vec<_>>().join(", ");
     if let Some(argument) = argument {
@@ -225,13 +225,13 @@ fn vector_column(
             other => text(other, "column", context)?,
         };
         let Some((position, field)) = schema.column_with_name(&name) else {
-            return plan_err!("table {} has no column {name}; its vector columns: {}", table.name, names());
+            return plan_err!("table {} has no column {name}; its vector columns: {}", table.name(), names());
         };
         return match dim_of(field.data_type()) {
             Some(dim) => Ok((position, dim)),
             None => plan_err!(
                 "column {name} of table {} does not hold vectors: expected FixedSizeList of Float32, got {}",
-                table.name,
+                table.name(),
                 field.data_type()
             ),
         };
@@ -242,17 +242,17 @@ fn vector_column(
             let got = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
             plan_err!(
                 "table {} has no vector column: expected one of type FLOAT[dim], got {}",
-                table.name,
+                table.name(),
                 got.collect::<Vec<_>>().join(", ")
             )
         }
-        _ => plan_err!("table {} has several vector columns: say column => one of {}", table.name, names()),
+        _ => plan_err!("table {} has several vector columns: say column => one of {}", table.name(), names()),
     }
 }
 
 /// The metric of the first index over the column, else L2.
 fn declared_metric(table: &CollectionTable, column: usize) -> Metric {
-    let schema = table.snapshot.schema();
+    let schema = table.snapshot().schema();
     let name = schema.field(column).name();
     table.indexes.iter().find(|index| &index.spec.column == name).map_or(Metric::L2, |index| index.spec.metric)
 }

@@ -25,7 +25,7 @@ async fn a_local_backend_is_a_schema() {
     let hot = Arc::new(LocalBackend::new("hot"));
     let first = rows(&[1, 2, 3]);
     hot.put("docs", first.schema(), &[first]).unwrap();
-    database.engine.add_backend(Arc::clone(&hot) as _);
+    database.engine.add_backend(Arc::clone(&hot) as _).unwrap();
 
     assert_eq!(database.ids("SELECT id FROM hot.docs WHERE id > 1 ORDER BY id LIMIT 5").await, [2, 3]);
     let nearest = "SELECT id FROM knn('hot.docs', [2.9, 0.0], 2) WHERE id < 4";

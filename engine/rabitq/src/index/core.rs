@@ -78,6 +78,12 @@ impl Core {
         before - self.len()
     }
 
+    /// Gives every vector another id.
+    pub(crate) fn renumber(&mut self, ids: Vec<u64>) -> Result<()> {
+        self.ids = Ids::new(Some(ids), self.len())?;
+        Ok(())
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + self.ids.memory_bytes()
@@ -96,6 +102,23 @@ mod tests {
     fn build(kind: IndexKind, params: &BuildParams, values: &[f32]) -> Box<dyn VectorIndex> {
         let vectors = VectorBatch::new(Dim::new(20).unwrap(), values).unwrap();
         kind.build(None, vectors, params, None).unwrap()
+    }
+
+    #[test]
+    fn a_renumbered_index_is_the_one_built_under_those_ids() {
+        let values = clustered(3, 200, 20, 5);
+        let params = BuildParams::new(Metric::L2);
+        let other: Vec<u64> = (0..200).map(|row| (row * 7 + 3) % 200 + (1 << 40)).collect();
+        for kind in IndexKind::ALL {
+            let mut index = build(kind, &params, &values);
+            index.renumber(other.clone()).unwrap();
+            let vectors = VectorBatch::new(Dim::new(20).unwrap(), &values).unwrap();
+            assert!(*index == *kind.build(Some(&other), vectors, &params, None).unwrap(), "{kind}");
+            let error = index.renumber(vec![1; 200]).unwrap_err();
+            assert_eq!(error.to_string(), "two vectors have one id: id 1, row 0, and row 1", "{kind}");
+            assert!(index.renumber(vec![1]).is_err(), "{kind}");
+            assert_eq!(index.ids(), other, "{kind}: nothing is changed on error");
+        }
     }
 
     #[test]

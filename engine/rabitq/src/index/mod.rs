@@ -169,6 +169,14 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         self.core_mut().remove(ids)
     }
 
+    /// Gives every vector another id: `ids` is by row, as [`ids`](Self::ids) is.
+    ///
+    /// # Errors
+    /// `InvalidInput` if their number is not that of the vectors, or if two are equal. Nothing is changed on error.
+    fn renumber(&mut self, ids: Vec<u64>) -> Result<()> {
+        self.core_mut().renumber(ids)
+    }
+
     /// Bytes of memory held.
     fn memory_bytes(&self) -> usize {
         self.core().memory_bytes()
@@ -190,7 +198,15 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     /// # Errors
     /// `NotFound` if the folder does not exist, `Io` if the file system refuses.
     fn save(&self, path: &Path) -> Result<()> {
-        crate::persist::save(self.core(), path)
+        self.save_with(self.attributes(), path)
+    }
+
+    /// Writes the index to `path` as [`save`](Self::save) does, with other attributes than its own.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    fn save_with(&self, attributes: &Attributes, path: &Path) -> Result<()> {
+        crate::persist::save(self.core(), attributes, path)
     }
 }
 

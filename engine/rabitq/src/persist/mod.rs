@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::index::{Core, VectorIndex, boxed};
+use crate::index::{Attributes, Core, VectorIndex, boxed};
 
 mod attributes;
 mod fields;
@@ -26,12 +26,12 @@ mod tests;
 /// The extension of an index file, without the dot.
 pub const EXTENSION: &str = "rbpx";
 
-/// Writes an index and its attributes to `path`, atomically: a crash leaves the old file, or none, or all of the new one.
+/// Writes an index to `path` with `attributes`, atomically: a crash leaves the old file, or none, or all of the new one.
 ///
 /// # Errors
 /// `NotFound` if the folder does not exist, `InvalidInput` if the path names no file, `Io` if the file system refuses.
-pub(crate) fn save(core: &Core, path: &Path) -> Result<()> {
-    unsaved::replace(path, |file| writer::write(core, file))?;
+pub(crate) fn save(core: &Core, attributes: &Attributes, path: &Path) -> Result<()> {
+    unsaved::replace(path, |file| writer::write(core, attributes, file))?;
     tracing::debug!(path = %path.display(), kind = %core.kind, num_vectors = core.len(), "saved an index");
     Ok(())
 }

@@ -5,10 +5,10 @@ use super::format::{ALIGNMENT, FLAG_REQUIRED, Section, SectionId, header_len};
 use super::header::Header;
 use super::lists::{ENTRY_BYTES, Entry};
 use crate::code::Rows;
-use crate::index::{Core, List, Lists, Originals};
+use crate::index::{Attributes, Core, List, Lists, Originals};
 
 /// Writes an index to an empty file.
-pub(super) fn write(core: &Core, file: impl Write + Seek) -> Result<()> {
+pub(super) fn write(core: &Core, attributes: &Attributes, file: impl Write + Seek) -> Result<()> {
     let mut writer = SectionWriter::new(file);
     let ids = core.ids.stored();
     let num_sections =
@@ -23,7 +23,7 @@ pub(super) fn write(core: &Core, file: impl Write + Seek) -> Result<()> {
     if let Some(lists) = &core.lists {
         write_lists(&mut writer, lists)?;
     }
-    let attributes = attributes::to_bytes(&core.attributes)?;
+    let attributes = attributes::to_bytes(attributes)?;
     writer.section(SectionId::Attributes, |writer| writer.bytes(&attributes))?;
     let header = Header {
         kind: core.kind,

@@ -1,20 +1,31 @@
 //! Building an index from the vectors of a pinned state.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use datafusion::execution::TaskContext;
-use ruvector_rabitq::{BuildParams, Dim, Progress, VectorBatch, VectorIndex};
+use ruvector_rabitq::{Dim, Progress, VectorBatch, VectorIndex};
 
 use super::IndexSpec;
+use super::spec::dim_of_column;
 use crate::backend::Snapshot;
 use crate::error::Result;
 use crate::read::fold_vectors;
 
-/// The vectors of a column and the addresses of their rows, in address order.
+/// The vectors of a column and the addresses of their rows.
 #[derive(Debug, Default)]
-struct Vectors {
-    addresses: Vec<u64>,
-    values: Vec<f32>,
+pub(super) struct Vectors {
+    pub(super) addresses: Vec<u64>,
+    /// Row-major `[addresses.len(), dim]`.
+    pub(super) values: Vec<f32>,
+}
+
+/// Something made, and how long each step took.
+#[derive(Debug)]
+pub(super) struct Made<T> {
+    pub(super) value: T,
+    pub(super) reading: Duration,
+    pub(super) encoding: Duration,
 }
 
 /// Builds the index that `spec` describes. NULL vectors are left out: they are never an answer.
@@ -23,32 +34,35 @@ pub(super) async fn build(
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
     progress: Option<Progress<'_>>,
-) -> Result<Box<dyn VectorIndex>> {
-    let dim = Dim::new(spec.dim(snapshot)?)?;
+) -> Result<Made<Box<dyn VectorIndex>>> {
+    let started = Instant::now();
+    let dim = Dim::new(dim_of_column(snapshot, &spec.column)?)?;
     let vectors = read(snapshot, &spec.column, dim, context).await?;
     // Files that were replaced while they were read would seal other bytes than the witness says.
     snapshot.verify().await?;
-    let params = BuildParams {
-        metric: spec.metric,
-        seed: spec.seed,
-        rerank_factor: spec.rerank_factor,
-        nlist: spec.nlist,
-        nprobe: spec.nprobe,
-        ..BuildParams::default()
-    };
-    let build = || -> Result<Box<dyn VectorIndex>> {
+    let read = Instant::now();
+    let value = cpu_bound(|| -> Result<Box<dyn VectorIndex>> {
         let batch = VectorBatch::new(dim, &vectors.values)?;
-        spec.kind.build(Some(&vectors.addresses), batch, &params, progress)
-    };
-    // Encoding is CPU work: the other tasks of this worker thread move elsewhere.
+        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), progress)
+    })?;
+    Ok(Made { value, reading: read - started, encoding: read.elapsed() })
+}
+
+/// Runs work that never waits: the other tasks of this worker thread move elsewhere.
+pub(super) fn cpu_bound<T>(work: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(build),
-        _ => build(),
+        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
 async fn read(snapshot: &dyn Snapshot, column: &str, dim: Dim, context: &Arc<TaskContext>) -> Result<Vectors> {
-    let all = fold_vectors(snapshot, column, dim, context, Vectors::default(), |all: &mut Vectors, address, vector| {
+    let expected = snapshot.num_rows().unwrap_or(0);
+    let room = Vectors {
+        addresses: Vec::with_capacity(expected),
+        values: Vec::with_capacity(expected.saturating_mul(dim.get())),
+    };
+    let all = fold_vectors(snapshot, column, dim, None, context, room, |all: &mut Vectors, address, vector| {
         all.addresses.push(address.into());
         all.values.extend_from_slice(vector);
     })

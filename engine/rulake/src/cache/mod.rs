@@ -1,245 +1,228 @@
-//! Indexes over pinned states, built once and shared.
+//! Indexes over pinned states, built once, sealed and shared.
 //!
-//! An entry is keyed by the witness of the state it was built from, the column, the metric, the kind and the parameters,
-//! so a search against a newer state never meets an older entry: that is FRESH. Building is singleflight: of many first
-//! searches one builds and the others wait; a build that fails or is cancelled leaves nothing behind.
+//! An entry is keyed by the witness of the state it was built from, the column, the metric, the kind and the parameters, so
+//! a search against a newer state never meets an older entry, and collections of equal bytes share one. Making an entry is
+//! singleflight: of many first searches one makes it and the others wait; a build that fails or is cancelled leaves nothing
+//! behind. Searches hold no lock.
 
+mod budget;
 mod build;
+mod entry;
+mod follow;
+mod ids;
+mod make;
+mod seal;
+mod spec;
+mod stats;
 mod store;
+mod warm;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::execution::TaskContext;
 use parking_lot::Mutex;
-use roaring::RoaringTreemap;
-use ruvector_rabitq::index::{DEFAULT_RERANK_FACTOR, DEFAULT_SEED};
-use ruvector_rabitq::{Hit, Metric, Progress, SearchParams, VectorIndex};
-
-pub use ruvector_rabitq::IndexKind;
+use ruvector_rabitq::Progress;
 use tokio::sync::OnceCell;
 
-use crate::backend::Snapshot;
-use crate::error::{Error, Result};
-use crate::vectors::dim_of;
-use crate::witness::{Generation, witness};
+use crate::error::Result;
+use crate::lake::Pinned;
 
-/// What index to build over which column.
+pub use budget::Budget;
+pub use entry::Entry;
+pub(crate) use ids::IdColumn;
+pub use ruvector_rabitq::IndexKind;
+pub use spec::IndexSpec;
+pub(crate) use spec::dim_of_column;
+pub use stats::CacheStats;
+pub(crate) use stats::Counters;
+pub(crate) use warm::{file_name, read_dir};
+
+/// Names a collection: backend, collection.
+pub type CollectionKey = (String, String);
+
+/// What names an entry. The specification has column, metric, kind and parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IndexSpec {
-    /// The vector column.
-    pub column: String,
-    /// What near means.
-    pub metric: Metric,
-    /// The structure.
-    pub kind: IndexKind,
-    /// Seed of the random rotation.
-    pub seed: u64,
-    /// Floor of candidates reranked exactly, as a multiple of `k`.
-    pub rerank_factor: usize,
-    /// Number of inverted lists of `ivf_rabitq`; without it 4 times the square root of the number of vectors.
-    pub nlist: Option<usize>,
-    /// Number of lists a search of `ivf_rabitq` looks into; without it a sixteenth of them, at least 16.
-    pub nprobe: Option<usize>,
-}
-
-impl IndexSpec {
-    /// The defaults over `column`: `rabitq_plus`, L2, seed 42, rerank factor 20.
-    pub fn new(column: impl Into<String>) -> Self {
-        Self {
-            column: column.into(),
-            metric: Metric::L2,
-            kind: IndexKind::RabitqPlus,
-            seed: DEFAULT_SEED,
-            rerank_factor: DEFAULT_RERANK_FACTOR,
-            nlist: None,
-            nprobe: None,
-        }
-    }
-
-    fn dim(&self, snapshot: &dyn Snapshot) -> Result<usize> {
-        dim_of_column(snapshot, &self.column)
-    }
-
-    /// The witness of an entry built from `snapshot` by this specification.
-    ///
-    /// # Errors
-    /// `NotFound` or `InvalidInput` if the column is not a vector column there.
-    pub fn witness(&self, snapshot: &dyn Snapshot) -> Result<String> {
-        Ok(witness(snapshot.data_ref(), self.dim(snapshot)?, self.seed, self.rerank_factor, snapshot.generation()))
-    }
-}
-
-/// The dimension of a vector column.
-///
-/// # Errors
-/// `NotFound` if there is no such column, `InvalidInput` if it holds something else.
-pub(crate) fn dim_of_column(snapshot: &dyn Snapshot, column: &str) -> Result<usize> {
-    let schema = snapshot.schema();
-    let field =
-        schema.field_with_name(column).map_err(|_| Error::not_found("no such column").with("column", column))?;
-    dim_of(field.data_type()).ok_or_else(|| {
-        Error::invalid_input(format!("column {column:?} does not hold vectors"))
-            .with("expected", "FixedSizeList of Float32")
-            .with("got", field.data_type())
-    })
-}
-
-/// An index over one column of one state of a collection.
-#[derive(Debug)]
-pub struct Entry {
-    index: Box<dyn VectorIndex>,
+struct EntryKey {
     witness: String,
-    generation: Generation,
-}
-
-impl Entry {
-    /// Returns the `k` nearest rows, nearest first, ties by smaller address; ids are row addresses.
-    ///
-    /// Distances are those of the index API: squared L2, negated inner product, `1 - cos`. With a filter, `k` rows come
-    /// back whenever `k` rows of it have a vector.
-    ///
-    /// # Errors
-    /// `InvalidInput` if the query has another dimension, is not finite, or `k` is 0.
-    pub fn search(
-        &self,
-        query: &[f32],
-        k: usize,
-        filter: Option<&RoaringTreemap>,
-        rerank_factor: Option<usize>,
-    ) -> Result<Vec<Hit>> {
-        let mut params = SearchParams::new(k);
-        if let Some(filter) = filter {
-            params = params.with_filter(filter);
-        }
-        if let Some(factor) = rerank_factor {
-            params = params.with_rerank_factor(factor);
-        }
-        self.index.search(query, &params)
-    }
-
-    /// The index itself.
-    pub fn index(&self) -> &dyn VectorIndex {
-        self.index.as_ref()
-    }
-
-    /// The witness of what it was built from.
-    pub fn witness(&self) -> &str {
-        &self.witness
-    }
-
-    /// The state it was built from.
-    pub fn generation(&self) -> &Generation {
-        &self.generation
-    }
-}
-
-/// Counters since the cache was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheStats {
-    /// Searches that found their entry in memory.
-    pub hits: u64,
-    /// Entries read from an index file.
-    pub loads: u64,
-    /// Entries built from vectors.
-    pub primes: u64,
-}
-
-/// Same collection, column and parameters: what a newer entry replaces.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Slot {
-    data_ref: String,
     spec: IndexSpec,
 }
 
-#[derive(Clone, Debug)]
-struct Cached {
-    witness: String,
-    entry: Arc<OnceCell<Arc<Entry>>>,
-}
+/// An entry, or the place where one is being made.
+type Cell = Arc<OnceCell<Arc<Entry>>>;
 
 /// The cache of entries.
 #[derive(Debug, Default)]
-pub struct RuLake {
-    entries: Mutex<HashMap<Slot, Cached>>,
-    hits: AtomicU64,
-    loads: AtomicU64,
-    primes: AtomicU64,
+pub(crate) struct Cache {
+    budget: Budget,
+    state: Mutex<State>,
+    /// Counts uses, to tell which entry was used last.
+    clock: AtomicU64,
 }
 
-impl RuLake {
-    /// An empty cache.
-    pub fn new() -> Self {
-        Self::default()
+#[derive(Debug, Default)]
+struct State {
+    entries: HashMap<EntryKey, Cell>,
+    /// The entry that each collection used last, by specification.
+    pointers: HashMap<CollectionKey, HashMap<IndexSpec, EntryKey>>,
+    /// Collections whose entries stay whatever the budget.
+    kept: HashSet<CollectionKey>,
+}
+
+/// An entry in the cache, and whose it is.
+#[derive(Clone, Debug)]
+pub struct CachedEntry {
+    /// The collections that share it.
+    pub collections: Vec<CollectionKey>,
+    /// Column, metric, kind and parameters.
+    pub spec: IndexSpec,
+    /// The entry.
+    pub entry: Arc<Entry>,
+}
+
+impl Cache {
+    pub(crate) fn new(budget: Budget) -> Self {
+        Self { budget, ..Self::default() }
     }
 
-    /// The entry over `snapshot` by `spec`: from memory, else from the index file that a witness seals, else built.
-    ///
-    /// An entry that was built is kept as a file if the backend has a place for it. `progress` gets the number of vectors
-    /// encoded so far.
-    ///
-    /// # Errors
-    /// `NotFound` or `InvalidInput` if the column is not a vector column; `InvalidInput` naming file and row for a vector
-    /// that is not finite or of another dimension; what the backend reports.
-    pub async fn entry(
+    /// The entry over `pinned` by `spec`: from memory, else from the index file that a witness seals, else made from the
+    /// entry of an older state, else built.
+    pub(crate) async fn entry(
         &self,
-        snapshot: &Arc<dyn Snapshot>,
+        pinned: &Pinned,
         spec: &IndexSpec,
         context: &Arc<TaskContext>,
         progress: Option<Progress<'_>>,
     ) -> Result<Arc<Entry>> {
-        let witness = spec.witness(snapshot.as_ref())?;
-        let cell = self.cell(snapshot.data_ref(), spec, &witness);
-        if let Some(entry) = cell.get() {
-            self.hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(Arc::clone(entry));
+        let counters = pinned.counters();
+        if let Some(entry) = pinned.remembered(spec).filter(|entry| !entry.is_forgotten()) {
+            counters.hits.increment();
+            self.touch(&entry);
+            return Ok(entry);
         }
-        let make = || async {
-            if let Some(index) = store::load(snapshot.as_ref(), spec, &witness).await {
-                self.loads.fetch_add(1, Ordering::Relaxed);
-                return Ok(index);
+        let key = EntryKey { witness: spec.witness(pinned.snapshot().as_ref())?, spec: spec.clone() };
+        let cell = Arc::clone(self.state.lock().entries.entry(key.clone()).or_default());
+        match cell.get() {
+            Some(_) => {
+                counters.hits.increment();
+                if !self.state.lock().points_at(pinned.key(), &key) {
+                    counters.shared_hits.increment();
+                }
             }
-            let index = build::build(snapshot.as_ref(), spec, context, progress).await?;
-            self.primes.fetch_add(1, Ordering::Relaxed);
-            store::save(snapshot.as_ref(), spec, &witness, index).await
+            None => counters.misses.increment(),
+        }
+        let made = cell.get_or_try_init(|| self.make(pinned, &key, context, progress)).await;
+        let entry = match made {
+            Ok(entry) => Arc::clone(entry),
+            Err(e) => {
+                drop(cell);
+                self.state.lock().sweep();
+                return Err(e);
+            }
         };
-        let entry = cell
-            .get_or_try_init(|| async {
-                let index = make().await?;
-                let entry = Entry { index, witness: witness.clone(), generation: snapshot.generation().clone() };
-                Ok::<_, Error>(Arc::new(entry))
-            })
-            .await?;
-        Ok(Arc::clone(entry))
+        self.touch(&entry);
+        self.settle(pinned, key, &cell);
+        pinned.remember(spec, &entry);
+        Ok(entry)
     }
 
-    /// Counters since the cache was made.
-    pub fn stats(&self) -> CacheStats {
-        CacheStats {
-            hits: self.hits.load(Ordering::Relaxed),
-            loads: self.loads.load(Ordering::Relaxed),
-            primes: self.primes.load(Ordering::Relaxed),
+    fn touch(&self, entry: &Entry) {
+        // Shared by all threads on purpose, and nothing else is: entries are many cache lines apart.
+        entry.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Notes that the collection uses the entry now, and lets go of what nobody uses any more.
+    fn settle(&self, pinned: &Pinned, key: EntryKey, cell: &Cell) {
+        let mut state = self.state.lock();
+        // It may have been forgotten while it was made; whoever waited for it gets it, the next search makes another.
+        if state.entries.get(&key).is_none_or(|known| !Arc::ptr_eq(known, cell)) {
+            return;
+        }
+        let pointers = state.pointers.entry(pinned.key().clone()).or_default();
+        let before = pointers.insert(key.spec.clone(), key.clone());
+        if let Some(before) = before.filter(|before| *before != key) {
+            state.release(&before);
+        }
+        state.sweep();
+        let evicted = self.budget.enforce(&mut state, &key);
+        pinned.counters().evictions.add(evicted);
+    }
+
+    /// The witness of the entry that the collection used last, by any specification.
+    pub(crate) fn witnesses_of(&self, collection: &CollectionKey) -> Vec<String> {
+        let state = self.state.lock();
+        let keys = state.pointers.get(collection).into_iter().flat_map(HashMap::values);
+        keys.map(|key| key.witness.clone()).collect()
+    }
+
+    /// Forgets the entries of a collection, unless others share them, and returns how many it had.
+    pub(crate) fn forget(&self, collection: &CollectionKey) -> usize {
+        let mut state = self.state.lock();
+        let keys = state.pointers.remove(collection).unwrap_or_default();
+        for key in keys.values() {
+            state.release(key);
+        }
+        keys.len()
+    }
+
+    /// Keeps the entries of a collection in memory whatever the budget, or no longer.
+    pub(crate) fn keep(&self, collection: &CollectionKey, keep: bool) {
+        let mut state = self.state.lock();
+        match keep {
+            true => _ = state.kept.insert(collection.clone()),
+            false => _ = state.kept.remove(collection),
         }
     }
 
-    /// Forgets the entries over `data_ref`. Their files go with the collection's folder.
-    pub fn forget(&self, data_ref: &str) {
-        self.entries.lock().retain(|slot, _| slot.data_ref != data_ref);
+    /// The entries in memory, each with the collections that share it, in the order of their keys.
+    pub(crate) fn list(&self) -> Vec<CachedEntry> {
+        let state = self.state.lock();
+        let mut entries: Vec<CachedEntry> = Vec::new();
+        for (key, cell) in &state.entries {
+            let Some(entry) = cell.get() else { continue };
+            entries.push(CachedEntry {
+                collections: state.owners(key),
+                spec: key.spec.clone(),
+                entry: Arc::clone(entry),
+            });
+        }
+        entries.sort_by(|a, b| {
+            (&a.collections, &a.spec.column, a.entry.witness()).cmp(&(
+                &b.collections,
+                &b.spec.column,
+                b.entry.witness(),
+            ))
+        });
+        entries
+    }
+}
+
+impl State {
+    fn points_at(&self, collection: &CollectionKey, key: &EntryKey) -> bool {
+        self.pointers.get(collection).and_then(|pointers| pointers.get(&key.spec)).is_some_and(|known| known == key)
     }
 
-    /// The cell that holds, or will hold, the entry. A newer state takes the slot; searches that still use the older
-    /// entry keep it alive until they end.
-    fn cell(&self, data_ref: &str, spec: &IndexSpec, witness: &str) -> Arc<OnceCell<Arc<Entry>>> {
-        let slot = Slot { data_ref: data_ref.to_owned(), spec: spec.clone() };
-        let mut entries = self.entries.lock();
-        match entries.get(&slot) {
-            Some(cached) if cached.witness == witness => Arc::clone(&cached.entry),
-            _ => {
-                let entry = Arc::default();
-                entries.insert(slot, Cached { witness: witness.to_owned(), entry: Arc::clone(&entry) });
-                entry
-            }
+    /// The collections that use an entry, sorted.
+    fn owners(&self, key: &EntryKey) -> Vec<CollectionKey> {
+        let mut owners: Vec<_> =
+            self.pointers.keys().filter(|collection| self.points_at(collection, key)).cloned().collect();
+        owners.sort_unstable();
+        owners
+    }
+
+    /// Drops an entry that no collection uses.
+    fn release(&mut self, key: &EntryKey) {
+        if self.owners(key).is_empty()
+            && let Some(cell) = self.entries.remove(key)
+            && let Some(entry) = cell.get()
+        {
+            entry.forgotten.store(true, Ordering::Release);
         }
+    }
+
+    /// Drops the places of entries that nobody makes any more: their builds failed or were cancelled.
+    fn sweep(&mut self) {
+        self.entries.retain(|_, cell| cell.initialized() || Arc::strong_count(cell) > 1);
     }
 }

@@ -1,80 +1,60 @@
 //! Index files: derived data beside a collection, sealed by the witness of what they were built from.
 //!
-//! A file is read only if it is whole and its witness is the one asked for; anything else is rebuilt, never trusted.
+//! A file is read only if it is whole and its seal holds; anything else is rebuilt, never trusted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ruvector_rabitq::VectorIndex;
+use ruvector_rabitq::{Attributes, VectorIndex};
 
-use super::IndexSpec;
+use super::seal::Seal;
+use super::warm::file_name;
+use super::{Entry, IndexSpec};
 use crate::backend::Snapshot;
 use crate::error::{Error, Result};
 
-const WITNESS: &str = "witness";
-const COLUMN: &str = "column";
-const DATA_REF: &str = "data_ref";
-const GENERATION: &str = "generation";
-
 /// One file per column, kind and parameters: a newer state replaces the file of an older one.
-fn path(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<PathBuf> {
-    let column: String = spec.column.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-    // Columns that differ in other characters only would share a name; the number keeps them apart.
-    let number = crc32fast::hash(spec.column.as_bytes());
-    let mut name =
-        format!("{column}-{number:08x}.{}.{}.seed{}.rerank{}", spec.kind, spec.metric, spec.seed, spec.rerank_factor);
-    for (option, value) in [("nlist", spec.nlist), ("nprobe", spec.nprobe)] {
-        if let Some(value) = value {
-            name.push_str(&format!(".{option}{value}"));
-        }
-    }
-    Some(snapshot.index_dir()?.join(name + ".rbpx"))
+pub(super) fn path(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<PathBuf> {
+    Some(snapshot.index_dir()?.join(file_name(spec)))
 }
 
-/// Reads the index file, if there is one that is whole and sealed by `witness`.
-pub(super) async fn load(snapshot: &dyn Snapshot, spec: &IndexSpec, witness: &str) -> Option<Box<dyn VectorIndex>> {
+/// Reads the index file over an earlier or this very state of the collection, if there is one that can be used.
+pub(super) async fn load(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<Entry> {
     let path = path(snapshot, spec).filter(|path| path.exists())?;
-    let read = {
-        let path = path.clone();
-        tokio::task::spawn_blocking(move || ruvector_rabitq::persist::load_any(&path)).await
-    };
-    let index = match read {
-        Ok(Ok(index)) => index,
-        Ok(Err(e)) => {
+    let entry = match read(&path).await {
+        Ok((entry, found)) if found == *spec && entry.data_ref() == snapshot.data_ref() => entry,
+        Ok(_) => return None,
+        Err(e) => {
             tracing::warn!(path = %path.display(), reason = %e, "index file is not usable; it is rebuilt");
             return None;
         }
-        Err(_) => return None,
     };
-    let sealed = |key, value: &str| index.attributes().get(key).is_some_and(|found| found == value);
-    let same = sealed(WITNESS, witness) && sealed(COLUMN, &spec.column) && index.metric() == spec.metric;
-    same.then_some(index)
+    Some(entry)
 }
 
-/// Writes the index file, if the backend has a place for it, and returns the index.
+/// Reads an index file and checks its seal.
 ///
-/// A folder that cannot be written costs the next start a build, not this search its answer.
-pub(super) async fn save(
-    snapshot: &dyn Snapshot,
-    spec: &IndexSpec,
-    witness: &str,
-    mut index: Box<dyn VectorIndex>,
-) -> Result<Box<dyn VectorIndex>> {
-    index.attributes_mut().extend([
-        (WITNESS.to_owned(), witness.to_owned()),
-        (COLUMN.to_owned(), spec.column.clone()),
-        (DATA_REF.to_owned(), snapshot.data_ref().to_owned()),
-        (GENERATION.to_owned(), snapshot.generation().to_string()),
-    ]);
-    let Some(path) = path(snapshot, spec) else { return Ok(index) };
-    let write = move || {
-        let folder = path.parent().expect("an index file has a folder");
-        let written = std::fs::create_dir_all(folder)
-            .map_err(|e| Error::unavailable("index folder cannot be made").with("reason", e))
-            .and_then(|()| index.save(&path));
-        if let Err(e) = written {
-            tracing::warn!(path = %path.display(), reason = %e, "index file is not written");
-        }
-        index
-    };
-    tokio::task::spawn_blocking(write).await.map_err(|e| Error::internal("index writer stopped").with("reason", e))
+/// # Errors
+/// `NotFound`; `Corrupt` if it is not whole; `WitnessMismatch` if the seal does not hold.
+pub(super) async fn read(path: &Path) -> Result<(Entry, IndexSpec)> {
+    let owned = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || ruvector_rabitq::persist::load_any(&owned)).await;
+    let mut index = read.map_err(|e| Error::internal("index reader stopped").with("reason", e))??;
+    let (seal, spec) = Seal::of_index(index.as_ref())?;
+    // Kept as the seal; the words of millions of rows need not be in memory twice.
+    let words = std::mem::take(index.attributes_mut());
+    let entry = Entry::new(index, seal);
+    entry.remember_stored_ids(&words)?;
+    Ok((entry, spec))
+}
+
+/// Writes the index file of an entry.
+///
+/// # Errors
+/// `Unavailable` if the folder cannot be made or written.
+pub(super) fn write(index: &dyn VectorIndex, words: &Attributes, path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|e| {
+        Error::unavailable("index folder cannot be made").with("path", folder.display()).with("reason", e)
+    })?;
+    index.save_with(words, path)
 }

@@ -1,24 +1,31 @@
 //! Entries: built once, sealed, fresh, and equal to an exact search.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ruvector_rabitq::Metric;
-use ruvector_rulake::cache::CacheStats;
-use ruvector_rulake::{Backend, DeltaBackend, ErrorKind, IndexSpec, LocalBackend, RuLake, Snapshot, exact};
+use ruvector_rulake::{Backend, DeltaBackend, ErrorKind, IndexSpec, LocalBackend, RuLake, exact};
 
-use crate::support::{context, rows, schema, stream, vector};
+use crate::support::{context, lake_over, rows, schema, stream, vector};
 
-async fn backend_with(root: &std::path::Path, ids: &[i64]) -> DeltaBackend {
+async fn backend_with(root: &Path, ids: &[i64]) -> Arc<DeltaBackend> {
     let backend = DeltaBackend::open("main", root).unwrap();
     backend.create_with("docs", schema(), stream(rows(ids))).await.unwrap();
-    backend
+    Arc::new(backend)
 }
 
-async fn nearest(lake: &RuLake, snapshot: &Arc<dyn Snapshot>, spec: &IndexSpec) -> Vec<(u64, f32)> {
-    let entry = lake.entry(snapshot, spec, &context(), None).await.unwrap();
+/// Hits, loads, primes, follows.
+fn counts(lake: &RuLake) -> [u64; 4] {
+    let stats = lake.cache_stats();
+    [stats.hits, stats.loads, stats.primes, stats.follows]
+}
+
+async fn nearest(lake: &RuLake, backend: &str, spec: &IndexSpec) -> Vec<(u64, f32)> {
+    let pinned = lake.pin(backend, "docs", None).await.unwrap();
+    let entry = lake.entry(&pinned, spec, &context(), None).await.unwrap();
     let hits = entry.search(&vector(7), 3, None, None).unwrap();
-    let oracle =
-        exact::search(snapshot.as_ref(), &spec.column, spec.metric, &vector(7), 3, None, &context()).await.unwrap();
+    let snapshot = pinned.snapshot().as_ref();
+    let oracle = exact::search(snapshot, &spec.column, spec.metric, &vector(7), 3, None, &context()).await.unwrap();
     assert_eq!(hits, oracle);
     hits.into_iter().map(|hit| (hit.id, hit.distance)).collect()
 }
@@ -28,82 +35,80 @@ async fn an_entry_follows_the_table_and_is_read_back_from_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let ids: Vec<i64> = (0..100).collect();
     let backend = backend_with(folder.path(), &ids).await;
-    let (lake, spec) = (RuLake::new(), IndexSpec::new("vec"));
+    let (lake, spec) = (lake_over(&backend), IndexSpec::new("vec"));
 
-    let first = backend.snapshot("docs").await.unwrap();
-    assert_eq!(nearest(&lake, &first, &spec).await[0], (7, 0.0));
-    nearest(&lake, &first, &spec).await;
-    assert_eq!(lake.stats(), CacheStats { hits: 1, loads: 0, primes: 1 });
+    assert_eq!(nearest(&lake, "main", &spec).await[0], (7, 0.0));
+    nearest(&lake, "main", &spec).await;
+    assert_eq!(counts(&lake), [1, 0, 1, 0]);
 
     backend.append("docs", stream(rows(&[7]))).await.unwrap();
-    let second = backend.snapshot("docs").await.unwrap();
-    let found = nearest(&lake, &second, &spec).await;
+    let found = nearest(&lake, "main", &spec).await;
     assert_eq!((found[0].1, found[1].1), (0.0, 0.0), "the new row is found");
-    assert_eq!(lake.stats().primes, 2);
+    assert_eq!(counts(&lake), [1, 0, 1, 1]);
 
-    let restarted = RuLake::new();
-    assert_eq!(nearest(&restarted, &second, &spec).await, found);
-    assert_eq!(restarted.stats(), CacheStats { hits: 0, loads: 1, primes: 0 });
+    let restarted = lake_over(&backend);
+    assert_eq!(nearest(&restarted, "main", &spec).await, found);
+    assert_eq!(counts(&restarted), [0, 1, 0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_damaged_or_of_another_state_is_rebuilt() {
+async fn a_file_that_is_damaged_is_rebuilt_and_one_of_another_state_is_followed_from() {
     let folder = tempfile::tempdir().unwrap();
     let backend = backend_with(folder.path(), &(0..100).collect::<Vec<_>>()).await;
     let spec = IndexSpec::new("vec");
+    nearest(&lake_over(&backend), "main", &spec).await;
     let snapshot = backend.snapshot("docs").await.unwrap();
-    nearest(&RuLake::new(), &snapshot, &spec).await;
     let mut files = std::fs::read_dir(snapshot.index_dir().unwrap()).unwrap();
     let file = files.next().unwrap().unwrap().path();
     assert!(files.next().is_none(), "one file per index");
 
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    let lake = RuLake::new();
-    nearest(&lake, &snapshot, &spec).await;
-    assert_eq!(lake.stats(), CacheStats { hits: 0, loads: 0, primes: 1 }, "a truncated file");
+    let lake = lake_over(&backend);
+    nearest(&lake, "main", &spec).await;
+    assert_eq!(counts(&lake), [0, 0, 1, 0], "a truncated file");
 
     backend.append("docs", stream(rows(&[7]))).await.unwrap();
     std::fs::write(&file, &whole).unwrap();
-    let lake = RuLake::new();
-    nearest(&lake, &backend.snapshot("docs").await.unwrap(), &spec).await;
-    assert_eq!(lake.stats(), CacheStats { hits: 0, loads: 0, primes: 1 }, "a file of the state before");
+    let lake = lake_over(&backend);
+    nearest(&lake, "main", &spec).await;
+    assert_eq!(counts(&lake), [0, 0, 0, 1], "a file of the state before");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_first_searches_prime_once() {
     let folder = tempfile::tempdir().unwrap();
     let backend = backend_with(folder.path(), &(0..100).collect::<Vec<_>>()).await;
-    let snapshot = backend.snapshot("docs").await.unwrap();
-    let lake = Arc::new(RuLake::new());
+    let lake = Arc::new(lake_over(&backend));
     let searches: Vec<_> = (0..100)
         .map(|_| {
-            let (lake, snapshot) = (Arc::clone(&lake), Arc::clone(&snapshot));
-            tokio::spawn(
-                async move { lake.entry(&snapshot, &IndexSpec::new("vec"), &context(), None).await.map(|_| ()) },
-            )
+            let lake = Arc::clone(&lake);
+            tokio::spawn(async move {
+                let pinned = lake.pin("main", "docs", None).await?;
+                lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.map(|_| ())
+            })
         })
         .collect();
     for search in searches {
         search.await.unwrap().unwrap();
     }
-    assert_eq!(lake.stats().primes, 1);
+    assert_eq!(lake.cache_stats().primes, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn local_collections_answer_alike_and_keep_no_files() {
-    let backend = LocalBackend::new("hot");
+    let backend = Arc::new(LocalBackend::new("hot"));
     backend.put("docs", schema(), &[rows(&[1, 2, 3]), rows(&[7, 8])]).unwrap();
     backend.append("docs", &rows(&[6])).unwrap();
-    let lake = RuLake::new();
+    let lake = lake_over(&backend);
     for metric in Metric::ALL {
         let spec = IndexSpec { metric, ..IndexSpec::new("vec") };
-        nearest(&lake, &backend.snapshot("docs").await.unwrap(), &spec).await;
+        nearest(&lake, "hot", &spec).await;
     }
     let spec = IndexSpec::new("vec");
-    let before = nearest(&lake, &backend.snapshot("docs").await.unwrap(), &spec).await;
+    let before = nearest(&lake, "hot", &spec).await;
     backend.append("docs", &rows(&[7])).unwrap();
-    assert_ne!(nearest(&lake, &backend.snapshot("docs").await.unwrap(), &spec).await, before);
+    assert_ne!(nearest(&lake, "hot", &spec).await, before);
     let before = backend.snapshot("docs").await.unwrap().generation().clone();
     backend.remove("docs").unwrap();
     backend.put("docs", schema(), &[rows(&[9])]).unwrap();
@@ -113,10 +118,11 @@ async fn local_collections_answer_alike_and_keep_no_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_holds_no_vectors_is_refused() {
-    let backend = LocalBackend::new("hot");
+    let backend = Arc::new(LocalBackend::new("hot"));
     backend.put("docs", schema(), &[rows(&[1])]).unwrap();
-    let snapshot = backend.snapshot("docs").await.unwrap();
-    let error = RuLake::new().entry(&snapshot, &IndexSpec::new("id"), &context(), None).await.unwrap_err();
+    let lake = lake_over(&backend);
+    let pinned = lake.pin("hot", "docs", None).await.unwrap();
+    let error = lake.entry(&pinned, &IndexSpec::new("id"), &context(), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("got Int64"), "{error}");
 }

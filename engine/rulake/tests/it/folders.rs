@@ -1,7 +1,5 @@
 //! Folders of Parquet files: what is a collection, what its columns are, and which bytes an answer is from.
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray};
@@ -13,14 +11,7 @@ use ruvector_rulake::{
     Backend, ErrorKind, FsBackend, IndexSpec, ObjectStoreBackend, RowAddress, RuLake, ScanRequest, Snapshot, exact,
 };
 
-use crate::support::{DIM, context, ids, rows, vector, vectors};
-
-fn write(path: &Path, batch: &RecordBatch) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
-    writer.write(batch).unwrap();
-    writer.close().unwrap();
-}
+use crate::support::{DIM, context, ids, lake_over, rows, vector, vectors, write_parquet};
 
 async fn read(snapshot: &Arc<dyn Snapshot>) -> RecordBatch {
     let plan = snapshot.scan(&context(), &ScanRequest::default()).await.unwrap();
@@ -32,14 +23,14 @@ async fn read(snapshot: &Arc<dyn Snapshot>) -> RecordBatch {
 async fn folders_and_files_are_collections() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    write(&root.join("docs/b.parquet"), &rows(&[3, 4]));
-    write(&root.join("docs/a.parquet"), &rows(&[1, 2]));
-    write(&root.join("docs/deep/er/c.parquet"), &rows(&[5]));
-    write(&root.join("docs/_hidden/d.parquet"), &rows(&[6]));
-    write(&root.join("docs/.e.parquet"), &rows(&[7]));
+    write_parquet(&root.join("docs/b.parquet"), &rows(&[3, 4]));
+    write_parquet(&root.join("docs/a.parquet"), &rows(&[1, 2]));
+    write_parquet(&root.join("docs/deep/er/c.parquet"), &rows(&[5]));
+    write_parquet(&root.join("docs/_hidden/d.parquet"), &rows(&[6]));
+    write_parquet(&root.join("docs/.e.parquet"), &rows(&[7]));
     std::fs::write(root.join("docs/readme.txt"), "no table").unwrap();
-    write(&root.join("single.parquet"), &rows(&[8]));
-    write(&root.join("_not/one.parquet"), &rows(&[9]));
+    write_parquet(&root.join("single.parquet"), &rows(&[8]));
+    write_parquet(&root.join("_not/one.parquet"), &rows(&[9]));
     let backend = FsBackend::open("lake", root).unwrap();
     assert_eq!(backend.list().await.unwrap(), ["docs", "single"]);
 
@@ -63,50 +54,53 @@ async fn an_entry_answers_as_an_exact_search_and_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     for part in 0..4 {
         let part_ids: Vec<i64> = (100 * part..100 * (part + 1)).collect();
-        write(&folder.path().join(format!("docs/{part}.parquet")), &rows(&part_ids));
+        write_parquet(&folder.path().join(format!("docs/{part}.parquet")), &rows(&part_ids));
     }
-    let backend = FsBackend::open("lake", folder.path()).unwrap();
-    let (lake, spec) = (RuLake::new(), IndexSpec::new("vec"));
-    let snapshot = backend.snapshot("docs").await.unwrap();
-    let search = async |lake: &RuLake, snapshot: &Arc<dyn Snapshot>| {
-        let entry = lake.entry(snapshot, &spec, &context(), None).await.unwrap();
+    let backend = Arc::new(FsBackend::open("lake", folder.path()).unwrap());
+    let (lake, spec) = (lake_over(&backend), IndexSpec::new("vec"));
+    let search = async |lake: &RuLake| {
+        let pinned = lake.pin("lake", "docs", None).await.unwrap();
+        let entry = lake.entry(&pinned, &spec, &context(), None).await.unwrap();
         let hits = entry.search(&vector(250), 5, None, None).unwrap();
-        let exact =
-            exact::search(snapshot.as_ref(), "vec", spec.metric, &vector(250), 5, None, &context()).await.unwrap();
+        let snapshot = pinned.snapshot().as_ref();
+        let exact = exact::search(snapshot, "vec", spec.metric, &vector(250), 5, None, &context()).await.unwrap();
         assert_eq!(hits, exact);
         hits[0].id
     };
-    assert_eq!(search(&lake, &snapshot).await, u64::from(RowAddress::new(2, 50)));
-    assert_eq!(
-        search(&RuLake::new(), &backend.snapshot("docs").await.unwrap()).await,
-        u64::from(RowAddress::new(2, 50))
-    );
+    let snapshot = backend.snapshot("docs").await.unwrap();
+    assert_eq!(search(&lake).await, u64::from(RowAddress::new(2, 50)));
+    let restarted = lake_over(&backend);
+    assert_eq!(search(&restarted).await, u64::from(RowAddress::new(2, 50)));
+    assert_eq!(restarted.cache_stats().loads, 1);
 
     // The folder of index files is no collection, and does not change the state of one.
     assert_eq!(backend.list().await.unwrap(), ["docs"]);
     assert_eq!(backend.snapshot("docs").await.unwrap().generation(), snapshot.generation());
 
-    write(&folder.path().join("docs/00.parquet"), &rows(&[250]));
+    write_parquet(&folder.path().join("docs/00.parquet"), &rows(&[250]));
     let newer = backend.snapshot("docs").await.unwrap();
     assert_ne!(newer.generation(), snapshot.generation());
-    search(&lake, &newer).await;
-    assert_eq!(lake.stats().primes, 2);
+    search(&lake).await;
+    let stats = lake.cache_stats();
+    assert_eq!((stats.primes, stats.follows), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_was_replaced_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("docs/a.parquet");
-    write(&file, &rows(&[1, 2, 3]));
-    let backend = FsBackend::open("lake", folder.path()).unwrap();
-    let snapshot = backend.snapshot("docs").await.unwrap();
+    write_parquet(&file, &rows(&[1, 2, 3]));
+    let backend = Arc::new(FsBackend::open("lake", folder.path()).unwrap());
+    let lake = lake_over(&backend);
+    let pinned = lake.pin("lake", "docs", None).await.unwrap();
+    let snapshot = pinned.snapshot();
     snapshot.verify().await.unwrap();
-    write(&file, &rows(&[4, 5, 6]));
+    write_parquet(&file, &rows(&[4, 5, 6]));
     for error in [
         snapshot.verify().await.unwrap_err(),
         snapshot.take(&context(), &[RowAddress::new(0, 0)], &[0]).await.unwrap_err(),
         snapshot.scan(&context(), &ScanRequest::default()).await.unwrap_err(),
-        RuLake::new().entry(&snapshot, &IndexSpec::new("vec"), &context(), None).await.unwrap_err(),
+        lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::GenerationGone);
         assert!(error.to_string().contains("docs/a.parquet"), "{error}");
@@ -120,8 +114,8 @@ async fn a_file_that_was_replaced_is_noticed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_of_values_are_columns() {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("docs/lang=en/year=2024/a.parquet"), &rows(&[1]));
-    write(&folder.path().join("docs/lang=de/year=2025/a.parquet"), &rows(&[2]));
+    write_parquet(&folder.path().join("docs/lang=en/year=2024/a.parquet"), &rows(&[1]));
+    write_parquet(&folder.path().join("docs/lang=de/year=2025/a.parquet"), &rows(&[2]));
     let backend = FsBackend::open("lake", folder.path()).unwrap();
     let docs = backend.snapshot("docs").await.unwrap();
     let names: Vec<_> = docs.schema().fields().iter().map(|field| field.name().clone()).collect();
@@ -131,7 +125,7 @@ async fn folders_of_values_are_columns() {
     let lang: Vec<_> = taken.column(1).as_string::<i32>().iter().flatten().collect();
     assert_eq!(lang, ["en", "de"]);
 
-    write(&folder.path().join("docs/lang=fr/b.parquet"), &rows(&[3]));
+    write_parquet(&folder.path().join("docs/lang=fr/b.parquet"), &rows(&[3]));
     let error = backend.snapshot("docs").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("lang=fr/b.parquet"), "{error}");
@@ -148,8 +142,8 @@ async fn files_may_lack_columns_but_not_differ_in_them() {
         let columns = narrow.columns().iter().cloned().chain([title]).collect();
         RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns).unwrap()
     };
-    write(&folder.path().join("docs/a.parquet"), &rows(&[1]));
-    write(&folder.path().join("docs/b.parquet"), &wide);
+    write_parquet(&folder.path().join("docs/a.parquet"), &rows(&[1]));
+    write_parquet(&folder.path().join("docs/b.parquet"), &wide);
     let backend = FsBackend::open("lake", folder.path()).unwrap();
     let docs = backend.snapshot("docs").await.unwrap();
     let all = [RowAddress::new(0, 0), RowAddress::new(1, 0)];
@@ -159,7 +153,7 @@ async fn files_may_lack_columns_but_not_differ_in_them() {
 
     let other: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
     let other = RecordBatch::try_from_iter([("id", other)]).unwrap();
-    write(&folder.path().join("docs/c.parquet"), &other);
+    write_parquet(&folder.path().join("docs/c.parquet"), &other);
     let error = backend.snapshot("docs").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     let message = error.to_string();
@@ -176,31 +170,33 @@ async fn lists_of_one_length_are_vectors() {
     let numbers = |len: i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(0..len)) };
     let folder = tempfile::tempdir().unwrap();
     let even = lists(vec![None, Some(vector(1).to_vec()), Some(vector(2).to_vec())]);
-    write(
+    write_parquet(
         &folder.path().join("docs/a.parquet"),
         &RecordBatch::try_from_iter([("id", numbers(3)), ("vec", even)]).unwrap(),
     );
     let uneven = lists(vec![Some(vec![1.0]), Some(vec![1.0, 2.0])]);
-    write(
+    write_parquet(
         &folder.path().join("tags/a.parquet"),
         &RecordBatch::try_from_iter([("id", numbers(2)), ("vec", uneven)]).unwrap(),
     );
-    let backend = FsBackend::open("lake", folder.path()).unwrap();
+    let backend = Arc::new(FsBackend::open("lake", folder.path()).unwrap());
+    let lake = lake_over(&backend);
     let docs = backend.snapshot("docs").await.unwrap();
     assert_eq!(ruvector_rulake::vectors::dim_of(docs.schema().field(1).data_type()), Some(DIM));
-    let entry = RuLake::new().entry(&docs, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    let pinned = lake.pin("lake", "docs", None).await.unwrap();
+    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap();
     assert_eq!(entry.index().len(), 2, "a NULL vector is no answer");
     let tags = backend.snapshot("tags").await.unwrap();
     assert!(matches!(tags.schema().field(1).data_type(), DataType::List(_)));
 
     // Another length behind the rows that said the dimension.
     let late = lists(vec![Some(vec![1.0; DIM + 1])]);
-    write(
+    write_parquet(
         &folder.path().join("docs/b.parquet"),
         &RecordBatch::try_from_iter([("id", numbers(1)), ("vec", late)]).unwrap(),
     );
-    let docs = backend.snapshot("docs").await.unwrap();
-    let error = RuLake::new().entry(&docs, &IndexSpec::new("vec"), &context(), None).await.unwrap_err();
+    let pinned = lake.pin("lake", "docs", None).await.unwrap();
+    let error = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("docs/b.parquet") && error.to_string().contains("row 0"), "{error}");
 }
@@ -209,8 +205,8 @@ async fn lists_of_one_length_are_vectors() {
 async fn what_is_no_collection_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();
-    write(&outside.path().join("secret/a.parquet"), &rows(&[1]));
-    write(&folder.path().join("delta/a.parquet"), &rows(&[1]));
+    write_parquet(&outside.path().join("secret/a.parquet"), &rows(&[1]));
+    write_parquet(&folder.path().join("delta/a.parquet"), &rows(&[1]));
     std::fs::create_dir_all(folder.path().join("delta/_delta_log")).unwrap();
     std::fs::write(folder.path().join("delta/_delta_log/00000000000000000000.json"), "{}").unwrap();
     std::fs::create_dir_all(folder.path().join("broken")).unwrap();
@@ -280,13 +276,15 @@ async fn an_object_store_is_read_below_its_prefix() {
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_files_and_files_without_rows() {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("docs/a.parquet"), &rows(&[]));
-    let backend = FsBackend::open("lake", folder.path()).unwrap();
+    write_parquet(&folder.path().join("docs/a.parquet"), &rows(&[]));
+    let backend = Arc::new(FsBackend::open("lake", folder.path()).unwrap());
     let docs = backend.snapshot("docs").await.unwrap();
     assert_eq!((docs.num_rows(), read(&docs).await.num_rows()), (Some(0), 0));
-    let entry = RuLake::new().entry(&docs, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    let lake = lake_over(&backend);
+    let pinned = lake.pin("lake", "docs", None).await.unwrap();
+    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap();
     assert!(entry.search(&vector(1), 3, None, None).unwrap().is_empty());
-    write(&folder.path().join("docs/b.parquet"), &rows(&[1]));
+    write_parquet(&folder.path().join("docs/b.parquet"), &rows(&[1]));
     let docs = backend.snapshot("docs").await.unwrap();
     assert_eq!(read(&docs).await.column(0).as_primitive::<Int64Type>().values(), &[1]);
     assert!(read(&docs).await.column(1).is_valid(0));

@@ -4,4 +4,6 @@
 mod cache;
 mod delta;
 mod folders;
+mod follow;
+mod lake;
 mod support;

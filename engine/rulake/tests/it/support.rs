@@ -1,12 +1,17 @@
 //! Tables to test with, and what is in them.
 
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, SchemaRef};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use parquet::arrow::ArrowWriter;
 use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::{Backend, RuLake};
 
 pub(crate) const DIM: usize = 4;
 
@@ -51,4 +56,61 @@ pub(crate) fn vectors(column: &ArrayRef) -> Vec<Vec<f32>> {
         values.values().to_vec()
     };
     column.as_fixed_size_list().iter().map(values).collect()
+}
+
+/// Seeded numbers: SplitMix64.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    /// In `-1.0..1.0`.
+    #[expect(clippy::cast_precision_loss, reason = "24 bits fit")]
+    pub(crate) fn signed(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// Rows of random vectors, some of them equal, some NULL.
+pub(crate) fn random_rows(random: &mut Random, ids: Range<i64>) -> RecordBatch {
+    let ids: Vec<i64> = ids.collect();
+    let vectors: Vec<_> = ids
+        .iter()
+        .map(|_| match random.below(20) {
+            0 => None,
+            1 => Some([Some(1.0); DIM]),
+            _ => Some(std::array::from_fn(|_| Some(random.signed() * 10.0))),
+        })
+        .collect();
+    let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, [Option<f32>; DIM], _>(vectors, DIM as i32);
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids)), Arc::new(vectors)];
+    RecordBatch::try_new(schema(), columns).unwrap()
+}
+
+/// A lake over one backend.
+pub(crate) fn lake_over(backend: &Arc<impl Backend + 'static>) -> RuLake {
+    let lake = RuLake::new();
+    lake.register_backend(Arc::clone(backend) as _).unwrap();
+    lake
+}
+
+pub(crate) fn write_parquet(path: &Path, batch: &RecordBatch) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
 }

@@ -1,0 +1,52 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{EntryKey, State};
+
+/// How much the cache may hold; without a number, as much as there is.
+///
+/// Entries that were not used for the longest time go first. An entry that a search is using, one of a collection that is
+/// kept, and the one that was just asked for stay, so the budget may be exceeded by those.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes of memory.
+    pub bytes: Option<usize>,
+    /// Number of entries.
+    pub entries: Option<usize>,
+}
+
+impl Budget {
+    /// Evicts entries until the rest fits, `newest` aside, and tells how many.
+    pub(super) fn enforce(&self, state: &mut State, newest: &EntryKey) -> u64 {
+        if self.bytes.is_none() && self.entries.is_none() {
+            return 0;
+        }
+        let mut evicted = 0;
+        while self.is_exceeded(state) {
+            let Some(key) = least_recently_used(state, newest) else { break };
+            state.entries.remove(&key);
+            for pointers in state.pointers.values_mut() {
+                pointers.retain(|_, known| *known != key);
+            }
+            evicted += 1;
+        }
+        evicted
+    }
+
+    fn is_exceeded(&self, state: &State) -> bool {
+        let entries = || state.entries.values().filter_map(|cell| cell.get());
+        self.entries.is_some_and(|most| entries().count() > most)
+            || self.bytes.is_some_and(|most| entries().map(|entry| entry.memory_bytes()).sum::<usize>() > most)
+    }
+}
+
+/// The entry to evict next, if one can be.
+fn least_recently_used(state: &State, newest: &EntryKey) -> Option<EntryKey> {
+    let evictable = state.entries.iter().filter_map(|(key, cell)| {
+        let entry = cell.get()?;
+        let used_by_a_search = Arc::strong_count(entry) > 1;
+        let kept = || state.owners(key).iter().any(|owner| state.kept.contains(owner));
+        (key != newest && !used_by_a_search && !kept()).then(|| (entry.used.load(Ordering::Relaxed), key))
+    });
+    evictable.min_by_key(|(used, _)| *used).map(|(_, key)| key.clone())
+}

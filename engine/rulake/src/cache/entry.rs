@@ -1,0 +1,110 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+use roaring::RoaringTreemap;
+use ruvector_rabitq::{Hit, SearchParams, VectorBatch, VectorIndex};
+
+use super::ids::IdColumn;
+use super::seal::Seal;
+use crate::error::Result;
+use crate::witness::Generation;
+
+/// An index over one column of one state of a collection.
+#[derive(Debug)]
+pub struct Entry {
+    pub(super) index: Box<dyn VectorIndex>,
+    pub(super) seal: Seal,
+    /// Vectors that changed since the index file was written.
+    pub(super) unsaved: AtomicUsize,
+    /// Columns of ids that searches asked for.
+    pub(super) ids: RwLock<Vec<(String, Arc<IdColumn>)>>,
+    /// When it was last used, on the clock of its cache.
+    pub(super) used: AtomicU64,
+    /// Whether somebody asked to forget it.
+    pub(super) forgotten: AtomicBool,
+}
+
+impl Entry {
+    pub(super) fn new(index: Box<dyn VectorIndex>, seal: Seal) -> Self {
+        Self {
+            index,
+            seal,
+            unsaved: AtomicUsize::new(0),
+            ids: RwLock::default(),
+            used: AtomicU64::new(0),
+            forgotten: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the `k` nearest rows, nearest first, ties by smaller address; ids are row addresses.
+    ///
+    /// Distances are those of the index API: squared L2, negated inner product, `1 - cos`. With a filter, `k` rows come
+    /// back whenever `k` rows of it have a vector.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the query has another dimension, is not finite, or `k` is 0.
+    pub fn search(
+        &self,
+        query: &[f32],
+        k: usize,
+        filter: Option<&RoaringTreemap>,
+        rerank_factor: Option<usize>,
+    ) -> Result<Vec<Hit>> {
+        self.index.search(query, &params(k, filter, rerank_factor))
+    }
+
+    /// Returns for each query what [`search`](Self::search) would, many queries in one pass.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search), before anything is searched.
+    pub fn search_batch(
+        &self,
+        queries: VectorBatch<'_>,
+        k: usize,
+        filter: Option<&RoaringTreemap>,
+        rerank_factor: Option<usize>,
+    ) -> Result<Vec<Vec<Hit>>> {
+        self.index.search_batch(queries, &params(k, filter, rerank_factor))
+    }
+
+    /// The index itself.
+    pub fn index(&self) -> &dyn VectorIndex {
+        self.index.as_ref()
+    }
+
+    /// The witness of what it was built from.
+    pub fn witness(&self) -> &str {
+        &self.seal.witness
+    }
+
+    /// URI of the bytes it was built from.
+    pub fn data_ref(&self) -> &str {
+        &self.seal.data_ref
+    }
+
+    /// The state it was built from.
+    pub fn generation(&self) -> &Generation {
+        &self.seal.generation
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.index.memory_bytes() + self.ids.read().iter().map(|(_, ids)| ids.memory_bytes()).sum::<usize>()
+    }
+
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.forgotten.load(Ordering::Acquire)
+    }
+}
+
+fn params<'a>(k: usize, filter: Option<&'a RoaringTreemap>, rerank_factor: Option<usize>) -> SearchParams<'a> {
+    let mut params = SearchParams::new(k);
+    if let Some(filter) = filter {
+        params = params.with_filter(filter);
+    }
+    if let Some(factor) = rerank_factor {
+        params = params.with_rerank_factor(factor);
+    }
+    params
+}

@@ -1,0 +1,206 @@
+//! Following a collection: the entry of an older state becomes that of a newer one, at the cost of what changed.
+//!
+//! Parts that both states have keep their codes, less the rows deleted since. The vectors of the other parts are read; one
+//! whose bytes are those of a row that went away with its part was moved, not changed, and keeps its code. What is left
+//! is removed and encoded. The answers are those of an index built anew.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::execution::TaskContext;
+use roaring::RoaringBitmap;
+use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
+
+use super::IndexSpec;
+use super::build::{Made, Vectors, cpu_bound};
+use crate::address::RowAddress;
+use crate::backend::{Part, Snapshot};
+use crate::error::{Error, Result};
+use crate::read::fold_vectors;
+
+/// An index whose lists were made for this many times more or fewer vectors is built anew.
+const GROWTH_MAX: usize = 2;
+
+/// What leads from the index of one state to that of another.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// The ids, in the older index, of vectors that are gone.
+    removed: Vec<u64>,
+    /// Where the part of that number in the older state is in the newer one.
+    kept: Vec<Option<u64>>,
+    /// The new ids of vectors that were moved, by their old ones.
+    moved: HashMap<u64, u64>,
+    added: Vectors,
+    dim: Dim,
+}
+
+/// Finds what changed between the state that `index` was built from, of `parts`, and `snapshot`; `None` if it is better
+/// built anew.
+pub(super) async fn changes(
+    index: &dyn VectorIndex,
+    parts: &[Part],
+    built_len: usize,
+    snapshot: &dyn Snapshot,
+    spec: &IndexSpec,
+    context: &Arc<TaskContext>,
+) -> Result<Option<Made<Change>>> {
+    let started = Instant::now();
+    let (dim, now) = (index.dim(), snapshot.parts());
+    let fate = Fate::of(parts, &now);
+    let kept: HashSet<usize> = fate.kept.iter().copied().flatten().collect();
+    let added: Vec<usize> = (0..now.len()).filter(|part| !kept.contains(part)).collect();
+    let originals = index.vectors();
+    if originals.is_none() && added.len() == now.len() {
+        return Ok(None);
+    }
+    let ids = index.ids();
+    let left = fate.left(&ids);
+    let by_bytes = originals.map(|values| cpu_bound(|| ByBytes::new(values, dim.get(), &left)));
+    let moves = Moves { ids: &ids, left: by_bytes, moved: HashMap::new(), added: Vectors::default() };
+    let moves = fold_vectors(snapshot, &spec.column, dim, Some(added), context, moves, Moves::place).await?;
+    snapshot.verify().await?;
+    let Moves { moved, added, .. } = moves;
+    let mut removed: Vec<u64> = left.iter().map(|row| ids[*row as usize]).collect();
+    removed.retain(|id| !moved.contains_key(id));
+    removed.extend(ids.iter().filter(|id| fate.deletes(RowAddress::from(**id))));
+    let len = ids.len() - removed.len() + added.addresses.len();
+    // A few vectors are built in no time, and have no lists that could be of the wrong size.
+    if len > built_len.saturating_mul(GROWTH_MAX) || len.saturating_mul(GROWTH_MAX) < built_len {
+        return Ok(None);
+    }
+    let kept = fate.kept.iter().map(|part| part.map(RowAddress::base).transpose()).collect::<Result<_>>()?;
+    let change = Change { removed, kept, moved, added, dim };
+    Ok(Some(Made { value: change, reading: started.elapsed(), encoding: Duration::ZERO }))
+}
+
+impl Change {
+    /// Number of vectors that are not as they were.
+    pub(super) fn len(&self) -> usize {
+        self.removed.len() + self.added.addresses.len()
+    }
+
+    /// Makes the change. On error the index is neither the one nor the other.
+    pub(super) fn apply(self, index: &mut dyn VectorIndex) -> Result<()> {
+        cpu_bound(|| {
+            index.remove(&self.removed);
+            let renumbered = index.ids().into_iter().map(|id| {
+                let base = self.kept.get(RowAddress::from(id).file()).copied().flatten();
+                match base {
+                    Some(base) => Some(base + u64::from(RowAddress::from(id).row())),
+                    None => self.moved.get(&id).copied(),
+                }
+            });
+            let ids: Option<Vec<u64>> = renumbered.collect();
+            index.renumber(ids.ok_or_else(|| Error::internal("a vector of an older state was lost"))?)?;
+            index.add_batch(&self.added.addresses, VectorBatch::new(self.dim, &self.added.values)?)
+        })
+    }
+}
+
+/// What becomes of the parts of the older state.
+struct Fate {
+    /// Where each is in the newer state.
+    kept: Vec<Option<usize>>,
+    /// Its rows that were deleted since.
+    deleted: Vec<RoaringBitmap>,
+}
+
+impl Fate {
+    fn of(before: &[Part], now: &[Part]) -> Self {
+        let by_id: HashMap<&str, usize> = now.iter().zip(0..).map(|(part, i)| (part.id.as_str(), i)).collect();
+        let mut fate = Self { kept: Vec::with_capacity(before.len()), deleted: Vec::with_capacity(before.len()) };
+        for part in before {
+            // A part whose rows came back to life holds vectors that the index never saw.
+            let at = by_id.get(part.id.as_str()).filter(|at| part.deleted.is_subset(&now[**at].deleted));
+            fate.kept.push(at.copied());
+            fate.deleted.push(at.map_or_else(RoaringBitmap::new, |at| &now[*at].deleted - &part.deleted));
+        }
+        fate
+    }
+
+    /// Whether the row was deleted from a part that is kept.
+    fn deletes(&self, address: RowAddress) -> bool {
+        self.deleted.get(address.file()).is_some_and(|deleted| deleted.contains(address.row()))
+    }
+
+    /// The rows of `ids` that are in parts which are gone.
+    fn left(&self, ids: &[u64]) -> Vec<u32> {
+        let gone = |id: u64| self.kept.get(RowAddress::from(id).file()).copied().flatten().is_none();
+        (0..).zip(ids).filter(|(_, id)| gone(**id)).map(|(row, _)| row).collect()
+    }
+}
+
+/// Finds out, of every vector that is read, whether it was moved or is new.
+struct Moves<'a> {
+    ids: &'a [u64],
+    left: Option<ByBytes<'a>>,
+    moved: HashMap<u64, u64>,
+    added: Vectors,
+}
+
+impl Moves<'_> {
+    fn place(&mut self, address: RowAddress, vector: &[f32]) {
+        match self.left.as_mut().and_then(|left| left.take(vector)) {
+            Some(row) => _ = self.moved.insert(self.ids[row as usize], address.into()),
+            None => {
+                self.added.addresses.push(address.into());
+                self.added.values.extend_from_slice(vector);
+            }
+        }
+    }
+}
+
+/// Vectors of an index, found by their bytes; each is found once.
+struct ByBytes<'a> {
+    values: &'a [f32],
+    dim: usize,
+    rows: &'a [u32],
+    /// Position in `rows` of the first vector of a checksum, and of the one after each.
+    first: HashMap<u32, u32>,
+    next: Vec<u32>,
+}
+
+/// The end of a chain.
+const END: u32 = u32::MAX;
+
+impl<'a> ByBytes<'a> {
+    fn new(values: &'a [f32], dim: usize, rows: &'a [u32]) -> Self {
+        let mut found =
+            Self { values, dim, rows, first: HashMap::with_capacity(rows.len()), next: vec![END; rows.len()] };
+        // Last first, so that equal vectors are found in the order of their rows.
+        for position in (0..rows.len() as u32).rev() {
+            let checksum = checksum(found.vector(position));
+            if let Some(after) = found.first.insert(checksum, position) {
+                found.next[position as usize] = after;
+            }
+        }
+        found
+    }
+
+    fn vector(&self, position: u32) -> &'a [f32] {
+        &self.values[self.rows[position as usize] as usize * self.dim..][..self.dim]
+    }
+
+    /// The row of a vector of the same bytes that was not taken before.
+    fn take(&mut self, vector: &[f32]) -> Option<u32> {
+        let checksum = checksum(vector);
+        let (mut before, mut position) = (END, *self.first.get(&checksum)?);
+        while bytemuck::cast_slice::<f32, u8>(self.vector(position)) != bytemuck::cast_slice::<f32, u8>(vector) {
+            (before, position) = (position, self.next[position as usize]);
+            if position == END {
+                return None;
+            }
+        }
+        match (before, self.next[position as usize]) {
+            (END, END) => _ = self.first.remove(&checksum),
+            (END, after) => _ = self.first.insert(checksum, after),
+            (before, after) => self.next[before as usize] = after,
+        }
+        Some(self.rows[position as usize])
+    }
+}
+
+fn checksum(vector: &[f32]) -> u32 {
+    crc32fast::hash(bytemuck::cast_slice(vector))
+}

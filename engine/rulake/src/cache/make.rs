@@ -1,0 +1,172 @@
+//! Making an entry that is not in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use datafusion::execution::TaskContext;
+use ruvector_rabitq::{Progress, VectorIndex};
+
+use super::build::{Made, build};
+use super::follow::changes;
+use super::ids::IdColumn;
+use super::seal::Seal;
+use super::{Cache, Entry, EntryKey, IndexSpec, store};
+use crate::error::{Error, Result};
+use crate::lake::Pinned;
+
+/// An index file is written again when one vector of this many is not in it as it is now; until then the file of an older
+/// state is what a restart follows from.
+const UNSAVED_SHARE: usize = 8;
+/// Below this size, in bytes, writing costs nothing.
+const ALWAYS_SAVED: usize = 16 << 20;
+
+/// The entry that another is made from.
+struct Base {
+    entry: Arc<Entry>,
+    /// Its place in the cache, if it has one.
+    key: Option<EntryKey>,
+}
+
+impl Cache {
+    pub(super) async fn make(
+        &self,
+        pinned: &Pinned,
+        key: &EntryKey,
+        context: &Arc<TaskContext>,
+        progress: Option<Progress<'_>>,
+    ) -> Result<Arc<Entry>> {
+        let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
+        let mut base = self.base_in_memory(pinned, key);
+        if base.is_none()
+            && let Some(stored) = store::load(snapshot, &key.spec).await
+        {
+            if stored.witness() == key.witness {
+                counters.loads.increment();
+                return Ok(Arc::new(stored));
+            }
+            base = Some(Base { entry: Arc::new(stored), key: None });
+        }
+        let started = Instant::now();
+        let followed = match base {
+            Some(base) => self.follow(pinned, key, base, context).await?,
+            None => None,
+        };
+        let entry = match followed {
+            Some(entry) => {
+                counters.follows.increment();
+                entry
+            }
+            None => {
+                let Made { value: index, reading, encoding } = build(snapshot, &key.spec, context, progress).await?;
+                counters.primes.increment();
+                counters.read_time.add_time(reading);
+                counters.encode_time.add_time(encoding);
+                let seal = Seal::of(snapshot, &key.witness, index.len());
+                let unsaved = index.len().max(1).into();
+                Entry { unsaved, ..Entry::new(index, seal) }
+            }
+        };
+        let entry = Arc::new(entry);
+        let unsaved = entry.unsaved.load(Ordering::Relaxed);
+        if unsaved.saturating_mul(UNSAVED_SHARE) >= entry.index().len()
+            || (unsaved > 0 && entry.memory_bytes() < ALWAYS_SAVED)
+        {
+            let before = Instant::now();
+            save(pinned, &key.spec, &entry).await;
+            counters.write_time.add_time(before.elapsed());
+        }
+        counters.prime_time.add_time(started.elapsed());
+        Ok(entry)
+    }
+
+    /// Writes the index files of the entries over a pinned state that lag behind.
+    pub(crate) async fn write_back(&self, pinned: &Pinned) {
+        for cached in self.list() {
+            let entry = cached.entry;
+            let lags =
+                entry.unsaved.load(Ordering::Relaxed) > 0 && entry.generation() == pinned.snapshot().generation();
+            if lags && cached.collections.contains(pinned.key()) {
+                save(pinned, &cached.spec, &entry).await;
+            }
+        }
+    }
+
+    /// The entry that the collection used last, of the same bytes of record and specification.
+    fn base_in_memory(&self, pinned: &Pinned, key: &EntryKey) -> Option<Base> {
+        let state = self.state.lock();
+        let known = state.pointers.get(pinned.key())?.get(&key.spec)?;
+        let entry = Arc::clone(state.entries.get(known)?.get()?);
+        (entry.data_ref() == pinned.snapshot().data_ref()).then(|| Base { entry, key: Some(known.clone()) })
+    }
+
+    /// Makes the entry from that of another state; `None` if it is better built anew.
+    async fn follow(
+        &self,
+        pinned: &Pinned,
+        key: &EntryKey,
+        base: Base,
+        context: &Arc<TaskContext>,
+    ) -> Result<Option<Entry>> {
+        let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
+        let seal = &base.entry.seal;
+        let (index, parts, built_len) = (base.entry.index(), &seal.parts, seal.built_len);
+        let Some(made) = changes(index, parts, built_len, snapshot, &key.spec, context).await? else { return Ok(None) };
+        let mut ids = Vec::new();
+        let known = base.entry.ids.read().clone();
+        for (column, before) in known {
+            // Without them the next search reads them again.
+            if let Ok(read) = IdColumn::read(snapshot, &column, Some((&before, parts)), context).await {
+                ids.push((column, Arc::new(read)));
+            }
+        }
+        let unsaved = base.entry.unsaved.load(Ordering::Relaxed) + made.value.len();
+        let started = Instant::now();
+        let mut index = self.take(pinned, base);
+        if let Err(e) = made.value.apply(index.as_mut()) {
+            tracing::warn!(collection = snapshot.data_ref(), reason = %e, "index cannot follow; it is rebuilt");
+            return Ok(None);
+        }
+        counters.read_time.add_time(made.reading);
+        counters.encode_time.add_time(started.elapsed());
+        let seal = Seal::of(snapshot, &key.witness, built_len);
+        Ok(Some(Entry { unsaved: unsaved.into(), ids: ids.into(), ..Entry::new(index, seal) }))
+    }
+
+    /// The index of an entry, to be changed: the entry leaves the cache if nobody else uses it, else it is copied.
+    fn take(&self, pinned: &Pinned, base: Base) -> Box<dyn VectorIndex> {
+        let Base { entry, key } = base;
+        if let Some(key) = key {
+            let mut state = self.state.lock();
+            if state.owners(&key) == [pinned.key().clone()] {
+                state.entries.remove(&key);
+                // Whoever pinned the older state finds it gone, and makes it again.
+                entry.forgotten.store(true, Ordering::Release);
+            }
+        }
+        match Arc::try_unwrap(entry) {
+            Ok(entry) => entry.index,
+            Err(shared) => shared.index.clone(),
+        }
+    }
+}
+
+/// Writes the index file of an entry, if the backend has a place for it.
+///
+/// A folder that cannot be written costs the next start a build, not this search its answer.
+async fn save(pinned: &Pinned, spec: &IndexSpec, entry: &Arc<Entry>) {
+    let Some(path) = store::path(pinned.snapshot().as_ref(), spec) else { return };
+    let (shared, column, to) = (Arc::clone(entry), spec.column.clone(), path.clone());
+    let write = move || {
+        let words = shared.seal.to_attributes(&column)?;
+        store::write(shared.index(), &words, &to)
+    };
+    let written = match tokio::task::spawn_blocking(write).await {
+        Ok(written) => written,
+        Err(e) => Err(Error::internal("index writer stopped").with("reason", e)),
+    };
+    match written {
+        Ok(()) => entry.unsaved.store(0, Ordering::Relaxed),
+        Err(e) => tracing::warn!(path = %path.display(), reason = %e, "index file is not written"),
+    }
+}

@@ -1,0 +1,124 @@
+use std::iter::Sum;
+use std::ops::Add;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What happened to the entries of one collection, of a backend, or of all.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Searches that found their entry in memory.
+    pub hits: u64,
+    /// Hits on an entry that was made for another collection of the same witness.
+    pub shared_hits: u64,
+    /// Searches that did not find their entry in memory; of many at a time one makes it and the others wait.
+    pub misses: u64,
+    /// Entries read from an index file.
+    pub loads: u64,
+    /// Entries built from all vectors.
+    pub primes: u64,
+    /// Entries made from the one of an older state and the vectors that changed.
+    pub follows: u64,
+    /// Entries that somebody asked to forget.
+    pub invalidations: u64,
+    /// Entries that had to go for the budget.
+    pub evictions: u64,
+    /// Time spent priming and following.
+    pub prime_time: Duration,
+    /// The part of it that was waiting for, reading and checking vectors.
+    pub read_time: Duration,
+    /// The part of it that was encoding them.
+    pub encode_time: Duration,
+    /// The part of it that was writing index files.
+    pub write_time: Duration,
+}
+
+impl Add for CacheStats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            hits: self.hits + other.hits,
+            shared_hits: self.shared_hits + other.shared_hits,
+            misses: self.misses + other.misses,
+            loads: self.loads + other.loads,
+            primes: self.primes + other.primes,
+            follows: self.follows + other.follows,
+            invalidations: self.invalidations + other.invalidations,
+            evictions: self.evictions + other.evictions,
+            prime_time: self.prime_time + other.prime_time,
+            read_time: self.read_time + other.read_time,
+            encode_time: self.encode_time + other.encode_time,
+            write_time: self.write_time + other.write_time,
+        }
+    }
+}
+
+impl Sum for CacheStats {
+    fn sum<I: Iterator<Item = Self>>(stats: I) -> Self {
+        stats.fold(Self::default(), Add::add)
+    }
+}
+
+/// Counts that many threads add to.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(super) hits: Counter,
+    pub(super) shared_hits: Counter,
+    pub(super) misses: Counter,
+    pub(super) loads: Counter,
+    pub(super) primes: Counter,
+    pub(super) follows: Counter,
+    pub(super) invalidations: Counter,
+    pub(super) evictions: Counter,
+    pub(super) prime_time: Counter,
+    pub(super) read_time: Counter,
+    pub(super) encode_time: Counter,
+    pub(super) write_time: Counter,
+}
+
+impl Counters {
+    pub(crate) fn invalidated(&self) {
+        self.invalidations.increment();
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        CacheStats {
+            hits: self.hits.get(),
+            shared_hits: self.shared_hits.get(),
+            misses: self.misses.get(),
+            loads: self.loads.get(),
+            primes: self.primes.get(),
+            follows: self.follows.get(),
+            invalidations: self.invalidations.get(),
+            evictions: self.evictions.get(),
+            prime_time: Duration::from_nanos(self.prime_time.get()),
+            read_time: Duration::from_nanos(self.read_time.get()),
+            encode_time: Duration::from_nanos(self.encode_time.get()),
+            write_time: Duration::from_nanos(self.write_time.get()),
+        }
+    }
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn increment(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// Adds a time, in nanoseconds.
+    pub(super) fn add_time(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

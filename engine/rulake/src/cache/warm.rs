@@ -1,0 +1,83 @@
+//! Entries in folders of the user's own: saved by one process, warm in another.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ruvector_rabitq::persist::EXTENSION;
+use tokio::sync::OnceCell;
+
+use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, store};
+use crate::error::{Error, Result};
+
+impl Cache {
+    /// Writes an entry to `path`, with the ids it has.
+    pub(crate) async fn save(entry: Arc<Entry>, column: &str, path: PathBuf) -> Result<()> {
+        let mut words = entry.seal.to_attributes(column)?;
+        words.extend(entry.stored_ids());
+        let write = move || store::write(entry.index(), &words, &path);
+        tokio::task::spawn_blocking(write)
+            .await
+            .map_err(|e| Error::internal("index writer stopped").with("reason", e))?
+    }
+
+    /// Puts an entry that was read from a file into the cache, as one that the collection uses.
+    pub(crate) fn install(&self, collection: &CollectionKey, spec: IndexSpec, entry: Arc<Entry>) {
+        let key = EntryKey { witness: entry.witness().to_owned(), spec };
+        self.touch(&entry);
+        let mut state = self.state.lock();
+        let cell = Arc::new(OnceCell::new_with(Some(entry)));
+        state.entries.insert(key.clone(), cell);
+        let pointers = state.pointers.entry(collection.clone()).or_default();
+        let before = pointers.insert(key.spec.clone(), key.clone());
+        if let Some(before) = before.filter(|before| *before != key) {
+            state.release(&before);
+        }
+        self.budget.enforce(&mut state, &key);
+    }
+}
+
+/// The name of an entry's file.
+pub(crate) fn file_name(spec: &IndexSpec) -> String {
+    let column: String = spec.column.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    // Columns that differ in other characters only would share a name; the number keeps them apart.
+    let number = crc32fast::hash(spec.column.as_bytes());
+    let mut name =
+        format!("{column}-{number:08x}.{}.{}.seed{}.rerank{}", spec.kind, spec.metric, spec.seed, spec.rerank_factor);
+    for (option, value) in [("nlist", spec.nlist), ("nprobe", spec.nprobe)] {
+        if let Some(value) = value {
+            name.push_str(&format!(".{option}{value}"));
+        }
+    }
+    format!("{name}.{EXTENSION}")
+}
+
+/// Reads the entries in `dir`, sorted by file name.
+///
+/// # Errors
+/// `NotFound` if there is no such folder or no entry in it; for any of its index files what reading it meets.
+pub(crate) async fn read_dir(dir: &Path) -> Result<Vec<(Entry, IndexSpec)>> {
+    let unreadable = |e| Error::io("folder of index files cannot be read", e).with("path", dir.display());
+    let mut paths = Vec::new();
+    let mut files = tokio::fs::read_dir(dir).await.map_err(unreadable)?;
+    while let Some(file) = files.next_entry().await.map_err(unreadable)? {
+        let path = file.path();
+        let hidden = file.file_name().to_string_lossy().starts_with('.');
+        if !hidden && path.extension().is_some_and(|extension| extension == EXTENSION) {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(Error::not_found("no index file").with("path", dir.display()));
+    }
+    paths.sort_unstable();
+    let mut entries = Vec::with_capacity(paths.len());
+    for path in paths {
+        entries.push(store::read(&path).await.map_err(
+            |e| match e.context().iter().any(|(name, _)| *name == "path") {
+                true => e,
+                false => e.with("path", path.display()),
+            },
+        )?);
+    }
+    Ok(entries)
+}

@@ -1,0 +1,171 @@
+//! Publishing what answers come from, and following what others publish.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::sealed::SealedSnapshot;
+use super::{Pinned, RuLake, SearchOptions};
+use crate::bundle::Bundle;
+use crate::cache::{Cache, file_name, read_dir};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What [`RuLake::refresh_from_bundle_dir`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshResult {
+    /// What is cached is what the bundle names, or nothing is cached.
+    UpToDate,
+    /// The bundle names another state: what was cached is forgotten, the next search asks the backend.
+    Invalidated,
+    /// There is no bundle in the folder.
+    BundleMissing,
+}
+
+impl RefreshResult {
+    /// `UP_TO_DATE`, `INVALIDATED` or `BUNDLE_MISSING`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UpToDate => "UP_TO_DATE",
+            Self::Invalidated => "INVALIDATED",
+            Self::BundleMissing => "BUNDLE_MISSING",
+        }
+    }
+}
+
+impl RuLake {
+    /// The bundle of a collection's state, over the vector column and with the parameters that a search would use.
+    ///
+    /// # Errors
+    /// As [`RuLake::pin`]; `InvalidInput` if it is not clear which vector column is meant.
+    pub async fn bundle(&self, backend: &str, collection: &str) -> Result<Bundle> {
+        let pinned = self.pin(backend, collection, None).await?;
+        self.bundle_of(&pinned)
+    }
+
+    /// Writes the bundle of a collection's state to `dir/table.rulake.json`, atomically, and returns its witness.
+    ///
+    /// # Errors
+    /// As [`bundle`](Self::bundle); `Unavailable` if the folder cannot be written.
+    pub async fn publish_bundle(&self, backend: &str, collection: &str, dir: &Path) -> Result<String> {
+        let bundle = self.bundle(backend, collection).await?;
+        blocking(dir, move |dir| bundle.write_to_dir(&dir).map(|_| bundle.witness)).await
+    }
+
+    /// Holds what is cached of a collection against the bundle that somebody published in `dir`.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backend; `Corrupt` or `WitnessMismatch` for a bundle that cannot be trusted: then
+    /// nothing is changed.
+    pub async fn refresh_from_bundle_dir(&self, backend: &str, collection: &str, dir: &Path) -> Result<RefreshResult> {
+        let registered = self.registered(backend)?;
+        let bundle = match blocking(dir, |dir| Bundle::read_from_dir(&dir)).await {
+            Ok(bundle) => bundle,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(RefreshResult::BundleMissing),
+            Err(e) => return Err(e),
+        };
+        let cached = self.cache.witnesses_of(&(backend.to_owned(), collection.to_owned()));
+        if cached.is_empty() {
+            // Whoever polls must not be told again and again until somebody searches; but a state that is pinned is let go.
+            registered.unpin_other_than(collection, &bundle.data_ref, &bundle.generation);
+            return Ok(RefreshResult::UpToDate);
+        }
+        if cached.contains(&bundle.witness) {
+            return Ok(RefreshResult::UpToDate);
+        }
+        self.invalidate_cache(backend, collection)?;
+        Ok(RefreshResult::Invalidated)
+    }
+
+    /// Writes what is cached of a collection to `dir`: an index file for each entry, with the ids of its rows, and the
+    /// bundle. Returns the paths of the index files.
+    ///
+    /// # Errors
+    /// `NotFound` if nothing is cached; `Unavailable` if the folder cannot be written.
+    pub async fn save_cache_to_dir(&self, backend: &str, collection: &str, dir: &Path) -> Result<Vec<PathBuf>> {
+        let key = (backend.to_owned(), collection.to_owned());
+        let registered = self.registered(backend)?;
+        let mut cached = self.cached_entries();
+        cached.retain(|cached| cached.collections.contains(&key));
+        let Some(first) = cached.first() else {
+            return Err(Error::not_found("nothing is cached of the collection")
+                .with("backend", backend)
+                .with("collection", collection));
+        };
+        let entry = &first.entry;
+        let bundle = Bundle::new(
+            entry.data_ref(),
+            entry.index().dim().get(),
+            first.spec.seed,
+            first.spec.rerank_factor,
+            entry.generation().clone(),
+        );
+        if let Some(other) = cached.iter().find(|other| other.entry.generation() != &bundle.generation) {
+            return Err(Error::new(ErrorKind::GenerationGone, "entries of the collection are of several states")
+                .with("expected", &bundle.generation)
+                .with("got", other.entry.generation()));
+        }
+        let mut paths = Vec::new();
+        for cached in cached {
+            // With them a later process answers without asking the backend.
+            let pinned = self.pin_state(&registered, collection, Some(crate::Consistency::Stale), true).await;
+            if let Ok(pinned) = pinned
+                && pinned.snapshot().generation() == cached.entry.generation()
+                && pinned.snapshot().schema().field_with_name("id").is_ok_and(|field| field.data_type().is_integer())
+            {
+                cached.entry.ids(pinned.snapshot().as_ref(), "id", &self.context).await?;
+            }
+            let path = dir.join(file_name(&cached.spec));
+            Cache::save(cached.entry, &cached.spec.column, path.clone()).await?;
+            paths.push(path);
+        }
+        // Last: a folder with a bundle is whole.
+        blocking(dir, move |dir| bundle.write_to_dir(&dir).map(|_| ())).await?;
+        Ok(paths)
+    }
+
+    /// Reads what [`save_cache_to_dir`](Self::save_cache_to_dir) wrote, and returns the number of vectors. The backend is
+    /// not asked: with STALE it never is, else the next search finds out whether it is still of this state.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no bundle, no index file or no such backend; `Corrupt` or `WitnessMismatch` if a file cannot
+    /// be trusted, or is of another state than the bundle. Nothing is changed on error.
+    pub async fn warm_from_dir(&self, backend: &str, collection: &str, dir: &Path) -> Result<usize> {
+        let registered = self.registered(backend)?;
+        let bundle = blocking(dir, |dir| Bundle::read_from_dir(&dir)).await?;
+        let entries = read_dir(dir).await?;
+        for (entry, _) in &entries {
+            if entry.data_ref() != bundle.data_ref || entry.generation() != &bundle.generation {
+                return Err(Error::new(ErrorKind::WitnessMismatch, "index file and bundle are of different states")
+                    .with("expected", format!("{} {}", bundle.data_ref, bundle.generation))
+                    .with("got", format!("{} {}", entry.data_ref(), entry.generation())));
+            }
+        }
+        let columns: Vec<(String, usize)> =
+            entries.iter().map(|(entry, spec)| (spec.column.clone(), entry.index().dim().get())).collect();
+        let snapshot = SealedSnapshot::new(&bundle.data_ref, bundle.generation, &columns)?;
+        let num_vectors = entries.iter().map(|(entry, _)| entry.index().len()).sum();
+        let key = (backend.to_owned(), collection.to_owned());
+        for (entry, spec) in entries {
+            self.cache.install(&key, spec, Arc::new(entry));
+        }
+        self.pin_sealed(&registered, collection, Arc::new(snapshot));
+        Ok(num_vectors)
+    }
+
+    fn bundle_of(&self, pinned: &Pinned) -> Result<Bundle> {
+        let spec = self.spec(pinned, &SearchOptions::default())?;
+        let snapshot = pinned.snapshot();
+        let dim = crate::cache::dim_of_column(snapshot.as_ref(), &spec.column)?;
+        let generation = snapshot.generation().clone();
+        Ok(Bundle::new(snapshot.data_ref(), dim, spec.seed, spec.rerank_factor, generation))
+    }
+}
+
+/// Runs work on files where it may block.
+async fn blocking<T: Send + 'static>(
+    dir: &Path,
+    work: impl FnOnce(PathBuf) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let dir = dir.to_owned();
+    let done = tokio::task::spawn_blocking(move || work(dir)).await;
+    done.map_err(|e| Error::internal("work on files stopped").with("reason", e))?
+}

@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use datafusion::execution::TaskContext;
+use parking_lot::RwLock;
+use ruvector_rabitq::index::{DEFAULT_RERANK_FACTOR, DEFAULT_SEED};
+use ruvector_rabitq::{IndexKind, Metric};
+
+use super::RuLake;
+use crate::cache::{Budget, Cache, IndexSpec};
+use crate::consistency::Consistency;
+
+/// Settings of a lake.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) consistency: Consistency,
+    kind: IndexKind,
+    metric: Metric,
+    seed: u64,
+    rerank_factor: usize,
+}
+
+impl Config {
+    /// The index that the lake builds over a column unless a search says otherwise.
+    pub(super) fn spec(&self, column: &str) -> IndexSpec {
+        IndexSpec {
+            metric: self.metric,
+            kind: self.kind,
+            seed: self.seed,
+            rerank_factor: self.rerank_factor,
+            ..IndexSpec::new(column)
+        }
+    }
+}
+
+/// Settings of a lake that is to be.
+#[derive(Clone, Debug)]
+pub struct RuLakeBuilder {
+    config: Config,
+    budget: Budget,
+    context: Arc<TaskContext>,
+}
+
+impl Default for RuLakeBuilder {
+    fn default() -> Self {
+        let config = Config {
+            consistency: Consistency::Fresh,
+            kind: IndexKind::RabitqPlus,
+            metric: Metric::L2,
+            seed: DEFAULT_SEED,
+            rerank_factor: DEFAULT_RERANK_FACTOR,
+        };
+        Self { config, budget: Budget::default(), context: Arc::default() }
+    }
+}
+
+impl RuLakeBuilder {
+    /// How old answers may be, unless something else is said of a backend, a collection or a search. FRESH if not set.
+    #[must_use]
+    pub fn consistency(mut self, consistency: Consistency) -> Self {
+        self.config.consistency = consistency;
+        self
+    }
+
+    /// The kind of index that searches build. `rabitq_plus` if not set.
+    #[must_use]
+    pub fn kind(mut self, kind: IndexKind) -> Self {
+        self.config.kind = kind;
+        self
+    }
+
+    /// What near means. L2 if not set.
+    #[must_use]
+    pub fn metric(mut self, metric: Metric) -> Self {
+        self.config.metric = metric;
+        self
+    }
+
+    /// Seed of the random rotation. 42 if not set.
+    #[must_use]
+    pub fn rotation_seed(mut self, seed: u64) -> Self {
+        self.config.seed = seed;
+        self
+    }
+
+    /// Floor of candidates reranked exactly, as a multiple of `k`. 20 if not set.
+    #[must_use]
+    pub fn rerank_factor(mut self, rerank_factor: usize) -> Self {
+        self.config.rerank_factor = rerank_factor;
+        self
+    }
+
+    /// The most entries in memory. See [`Budget`].
+    #[must_use]
+    pub fn max_cache_entries(mut self, entries: usize) -> Self {
+        self.budget.entries = Some(entries);
+        self
+    }
+
+    /// The most bytes of entries in memory. See [`Budget`].
+    #[must_use]
+    pub fn max_cache_bytes(mut self, bytes: usize) -> Self {
+        self.budget.bytes = Some(bytes);
+        self
+    }
+
+    /// Runs scans with the settings and the memory pool of `context`.
+    #[must_use]
+    pub fn context(mut self, context: Arc<TaskContext>) -> Self {
+        self.context = context;
+        self
+    }
+
+    /// The lake.
+    pub fn build(self) -> RuLake {
+        RuLake {
+            config: self.config,
+            backends: RwLock::default(),
+            cache: Cache::new(self.budget),
+            context: self.context,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The lake: backends, the states of their collections that answers come from, and the operations over them.
+
+mod bundles;
+mod config;
+mod federated;
+mod pinned;
+mod registry;
+mod sealed;
+mod search;
+mod session;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::execution::TaskContext;
+use parking_lot::RwLock;
+use ruvector_rabitq::Progress;
+
+use crate::cache::{Cache, CachedEntry, Entry, IndexSpec};
+use crate::consistency::Consistency;
+use crate::error::Result;
+
+pub use bundles::RefreshResult;
+pub use config::RuLakeBuilder;
+pub use federated::{FederatedAnswer, FederatedOptions};
+pub use pinned::Pinned;
+pub use search::{LakeHit, SearchOptions};
+pub use session::LakeSession;
+
+use config::Config;
+use registry::Registered;
+
+/// Answers from compressed indexes over the collections of backends. Share it by [`Arc`]; it is safe from many threads.
+#[derive(Debug)]
+pub struct RuLake {
+    config: Config,
+    backends: RwLock<BTreeMap<String, Arc<Registered>>>,
+    cache: Cache,
+    context: Arc<TaskContext>,
+}
+
+impl Default for RuLake {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl RuLake {
+    /// A lake of the defaults: FRESH, `rabitq_plus` by L2, no limit to what the cache holds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A lake with other settings.
+    pub fn builder() -> RuLakeBuilder {
+        RuLakeBuilder::default()
+    }
+
+    /// The entry over a pinned state by `spec`: from memory, else from the index file that a witness seals, else made from
+    /// the entry of an older state, else built.
+    ///
+    /// An entry that was built is kept as a file if the backend has a place for it. `progress` gets the number of vectors
+    /// encoded so far.
+    ///
+    /// # Errors
+    /// `NotFound` or `InvalidInput` if the column is not a vector column; `InvalidInput` naming file and row for a vector
+    /// that is not finite or of another dimension; `GenerationGone` if the state is not there any more; what the backend
+    /// reports.
+    pub async fn entry(
+        &self,
+        pinned: &Pinned,
+        spec: &IndexSpec,
+        context: &Arc<TaskContext>,
+        progress: Option<Progress<'_>>,
+    ) -> Result<Arc<Entry>> {
+        self.cache.entry(pinned, spec, context, progress).await
+    }
+
+    /// The entries in memory, each with the collections that share it, sorted by them.
+    pub fn cached_entries(&self) -> Vec<CachedEntry> {
+        self.cache.list()
+    }
+
+    /// The witness that the collection's newest entry is sealed with, if it has one in memory.
+    pub fn cache_witness_of(&self, backend: &str, collection: &str) -> Option<String> {
+        self.cache.witnesses_of(&(backend.to_owned(), collection.to_owned())).into_iter().next()
+    }
+}

@@ -1,0 +1,62 @@
+use std::sync::{Arc, Weak};
+
+use parking_lot::RwLock;
+
+use crate::backend::Snapshot;
+use crate::cache::{CollectionKey, Counters, Entry, IndexSpec};
+
+/// A state of a collection that answers come from, and what the lake remembers of it.
+#[derive(Debug)]
+pub struct Pinned {
+    key: CollectionKey,
+    /// The same, to be shared by hits.
+    names: (Arc<str>, Arc<str>),
+    snapshot: Arc<dyn Snapshot>,
+    counters: Arc<Counters>,
+    /// The entries found for it, so that the next search needs no more than to look here.
+    entries: RwLock<Vec<(IndexSpec, Weak<Entry>)>>,
+}
+
+impl Pinned {
+    pub(crate) fn new(key: CollectionKey, snapshot: Arc<dyn Snapshot>, counters: Arc<Counters>) -> Self {
+        let names = (Arc::from(key.0.as_str()), Arc::from(key.1.as_str()));
+        Self { key, names, snapshot, counters, entries: RwLock::default() }
+    }
+
+    /// The id of its backend.
+    pub fn backend(&self) -> &str {
+        &self.key.0
+    }
+
+    /// Its name in the backend.
+    pub fn collection(&self) -> &str {
+        &self.key.1
+    }
+
+    /// The state.
+    pub fn snapshot(&self) -> &Arc<dyn Snapshot> {
+        &self.snapshot
+    }
+
+    pub(crate) fn names(&self) -> &(Arc<str>, Arc<str>) {
+        &self.names
+    }
+
+    pub(crate) fn key(&self) -> &CollectionKey {
+        &self.key
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn remembered(&self, spec: &IndexSpec) -> Option<Arc<Entry>> {
+        self.entries.read().iter().find(|(known, _)| known == spec)?.1.upgrade()
+    }
+
+    pub(crate) fn remember(&self, spec: &IndexSpec, entry: &Arc<Entry>) {
+        let mut entries = self.entries.write();
+        entries.retain(|(known, entry)| known != spec && entry.strong_count() > 0);
+        entries.push((spec.clone(), Arc::downgrade(entry)));
+    }
+}

@@ -1,0 +1,302 @@
+//! The backends of a lake, and the newest state seen of their collections.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{Consistency, Pinned, RuLake};
+use crate::backend::{Backend, Snapshot};
+use crate::cache::{CacheStats, CollectionKey, Counters};
+use crate::error::{Error, Result};
+use crate::witness::Generation;
+
+/// A backend and what the lake knows of it.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) backend: Arc<dyn Backend>,
+    consistency: RwLock<Option<Consistency>>,
+    collections: Mutex<HashMap<String, Known>>,
+}
+
+/// What the lake knows of a collection.
+#[derive(Debug, Default)]
+struct Known {
+    consistency: Option<Consistency>,
+    counters: Arc<Counters>,
+    pin: Option<Pin>,
+}
+
+/// The newest state seen.
+#[derive(Clone, Debug)]
+struct Pin {
+    pinned: Arc<Pinned>,
+    /// When the backend was asked for it.
+    asked: Instant,
+    /// Whether it is known from files alone: rows cannot be read through it.
+    sealed: bool,
+}
+
+impl Registered {
+    fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend, consistency: RwLock::default(), collections: Mutex::default() }
+    }
+
+    fn key(&self, collection: &str) -> CollectionKey {
+        (self.backend.id().to_owned(), collection.to_owned())
+    }
+
+    /// The pin of a collection, and what is said of its consistency.
+    fn known(&self, collection: &str) -> (Option<Pin>, Option<Consistency>) {
+        let collections = self.collections.lock();
+        let Some(known) = collections.get(collection) else { return (None, None) };
+        (known.pin.clone(), known.consistency)
+    }
+
+    /// Pins the state that the backend gave when it was asked at `asked`, unless a newer answer came first.
+    fn pin(&self, collection: &str, snapshot: Arc<dyn Snapshot>, asked: Instant, sealed: bool) -> Arc<Pinned> {
+        let mut collections = self.collections.lock();
+        let known = collections.entry(collection.to_owned()).or_default();
+        if let Some(pin) = &mut known.pin
+            && pin.sealed == sealed
+            && is_same_state(pin.pinned.snapshot().as_ref(), snapshot.as_ref())
+        {
+            pin.asked = pin.asked.max(asked);
+            return Arc::clone(&pin.pinned);
+        }
+        let pinned = Arc::new(Pinned::new(self.key(collection), snapshot, Arc::clone(&known.counters)));
+        if known.pin.as_ref().is_none_or(|pin| pin.asked <= asked) {
+            known.pin = Some(Pin { pinned: Arc::clone(&pinned), asked, sealed });
+        }
+        pinned
+    }
+
+    pub(super) fn unpin(&self, collection: &str) {
+        if let Some(known) = self.collections.lock().get_mut(collection) {
+            known.pin = None;
+        }
+    }
+
+    /// Lets go of a pinned state, unless it is this one.
+    pub(super) fn unpin_other_than(&self, collection: &str, data_ref: &str, generation: &Generation) {
+        if let Some(known) = self.collections.lock().get_mut(collection) {
+            known.pin.take_if(|pin| {
+                let snapshot = pin.pinned.snapshot();
+                snapshot.generation() != generation || snapshot.data_ref() != data_ref
+            });
+        }
+    }
+
+    fn counters(&self, collection: &str) -> Arc<Counters> {
+        Arc::clone(&self.collections.lock().entry(collection.to_owned()).or_default().counters)
+    }
+
+    fn stats(&self) -> Vec<(String, CacheStats)> {
+        let collections = self.collections.lock();
+        collections.iter().map(|(collection, known)| (collection.clone(), known.counters.stats())).collect()
+    }
+}
+
+fn is_same_state(a: &dyn Snapshot, b: &dyn Snapshot) -> bool {
+    a.generation() == b.generation() && a.data_ref() == b.data_ref()
+}
+
+impl RuLake {
+    /// Makes the collections of a backend known.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is a backend of that id.
+    pub fn register_backend(&self, backend: Arc<dyn Backend>) -> Result<()> {
+        let mut backends = self.backends.write();
+        let id = backend.id().to_owned();
+        if backends.contains_key(&id) {
+            return Err(Error::already_exists("backend is registered already").with("backend", id));
+        }
+        backends.insert(id, Arc::new(Registered::new(backend)));
+        Ok(())
+    }
+
+    /// Forgets a backend, and the entries over its collections.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of that id.
+    pub fn remove_backend(&self, id: &str) -> Result<()> {
+        let removed = self.backends.write().remove(id).ok_or_else(|| no_such_backend(id))?;
+        for (collection, _) in removed.stats() {
+            self.cache.forget(&(id.to_owned(), collection));
+        }
+        Ok(())
+    }
+
+    /// The backend of that id.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    pub fn backend(&self, id: &str) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::clone(&self.registered(id)?.backend))
+    }
+
+    /// All backends, sorted by id.
+    pub fn backends(&self) -> Vec<Arc<dyn Backend>> {
+        self.backends.read().values().map(|registered| Arc::clone(&registered.backend)).collect()
+    }
+
+    /// Says how old answers from a backend may be, or from one collection of it; `None` takes it back.
+    ///
+    /// What is said of a collection counts before what is said of its backend, and that before what is said of the lake.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backend; `NotSupported` for FRESH if it has no generations.
+    pub fn set_consistency(
+        &self,
+        backend: &str,
+        collection: Option<&str>,
+        consistency: Option<Consistency>,
+    ) -> Result<()> {
+        let registered = self.registered(backend)?;
+        if let Some(consistency) = consistency {
+            check_generations(registered.backend.as_ref(), consistency)?;
+        }
+        match collection {
+            None => *registered.consistency.write() = consistency,
+            Some(collection) => {
+                registered.collections.lock().entry(collection.to_owned()).or_default().consistency = consistency;
+            }
+        }
+        Ok(())
+    }
+
+    /// How old an answer from a collection may be, unless a search says otherwise.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backend.
+    pub fn consistency_of(&self, backend: &str, collection: &str) -> Result<Consistency> {
+        let registered = self.registered(backend)?;
+        let (_, of_collection) = registered.known(collection);
+        Ok(self.resolve(&registered, of_collection, None))
+    }
+
+    /// Pins the state of a collection that a search may answer from.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backend or collection; `Unavailable` if the backend has to be asked and does not
+    /// answer; `NotSupported` for FRESH if it has no generations.
+    pub async fn pin(&self, backend: &str, collection: &str, consistency: Option<Consistency>) -> Result<Arc<Pinned>> {
+        let registered = self.registered(backend)?;
+        self.pin_state(&registered, collection, consistency, false).await
+    }
+
+    /// As [`pin`](Self::pin); with `sealed`, a state that is known from files alone will do.
+    pub(super) async fn pin_state(
+        &self,
+        registered: &Registered,
+        collection: &str,
+        consistency: Option<Consistency>,
+        sealed: bool,
+    ) -> Result<Arc<Pinned>> {
+        let (pin, of_collection) = registered.known(collection);
+        let consistency = self.resolve(registered, of_collection, consistency);
+        check_generations(registered.backend.as_ref(), consistency)?;
+        if let Some(pin) = pin.filter(|pin| sealed || !pin.sealed) {
+            let young = match consistency {
+                Consistency::Fresh => false,
+                Consistency::Eventual(ttl) => pin.asked.elapsed() <= ttl,
+                Consistency::Stale => true,
+            };
+            if young {
+                return Ok(pin.pinned);
+            }
+        }
+        let asked = Instant::now();
+        let snapshot = registered.backend.snapshot(collection).await?;
+        Ok(registered.pin(collection, snapshot, asked, false))
+    }
+
+    /// Forgets the entries over a collection and the state that was pinned: the next search asks the backend. Index files
+    /// beside the collection stay; they are sealed by their witness.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backend.
+    pub fn invalidate_cache(&self, backend: &str, collection: &str) -> Result<()> {
+        let registered = self.registered(backend)?;
+        registered.unpin(collection);
+        let key = registered.key(collection);
+        if self.cache.forget(&key) > 0 {
+            registered.counters(collection).invalidated();
+        }
+        Ok(())
+    }
+
+    /// Forgets the state that was pinned, but not what was made of it: the next search asks the backend and follows.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backend.
+    pub fn unpin(&self, backend: &str, collection: &str) -> Result<()> {
+        self.registered(backend)?.unpin(collection);
+        Ok(())
+    }
+
+    /// Keeps the entries over a collection in memory whatever the budget, or no longer.
+    pub fn keep_in_memory(&self, backend: &str, collection: &str, keep: bool) {
+        self.cache.keep(&(backend.to_owned(), collection.to_owned()), keep);
+    }
+
+    /// What happened to the entries of all collections.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cache_stats_by_collection().into_values().sum()
+    }
+
+    /// What happened to the entries of each backend's collections.
+    pub fn cache_stats_by_backend(&self) -> HashMap<String, CacheStats> {
+        let mut stats = HashMap::new();
+        for ((backend, _), of_collection) in self.cache_stats_by_collection() {
+            let sum: &mut CacheStats = stats.entry(backend).or_default();
+            *sum = *sum + of_collection;
+        }
+        stats
+    }
+
+    /// What happened to the entries of each collection that was asked for.
+    pub fn cache_stats_by_collection(&self) -> HashMap<CollectionKey, CacheStats> {
+        let backends = self.backends.read();
+        let of_backend = |registered: &Arc<Registered>| {
+            let stats = registered.stats();
+            let id = registered.backend.id().to_owned();
+            stats.into_iter().map(move |(collection, stats)| ((id.clone(), collection), stats))
+        };
+        backends.values().flat_map(of_backend).collect()
+    }
+
+    pub(super) fn registered(&self, id: &str) -> Result<Arc<Registered>> {
+        self.backends.read().get(id).cloned().ok_or_else(|| no_such_backend(id))
+    }
+
+    /// Pins a state that is known from files alone.
+    pub(super) fn pin_sealed(&self, registered: &Registered, collection: &str, snapshot: Arc<dyn Snapshot>) {
+        registered.pin(collection, snapshot, Instant::now(), true);
+    }
+
+    fn resolve(
+        &self,
+        registered: &Registered,
+        of_collection: Option<Consistency>,
+        of_search: Option<Consistency>,
+    ) -> Consistency {
+        let said = of_search.or(of_collection).or(*registered.consistency.read());
+        said.unwrap_or(self.config.consistency)
+    }
+}
+
+fn check_generations(backend: &dyn Backend, consistency: Consistency) -> Result<()> {
+    if consistency != Consistency::Fresh || backend.has_generations() {
+        return Ok(());
+    }
+    Err(Error::not_supported("FRESH over a backend that cannot tell whether it changed")
+        .with("backend", backend.id())
+        .with("expected", "EVENTUAL or STALE"))
+}
+
+fn no_such_backend(id: &str) -> Error {
+    Error::not_found("no such backend").with("backend", id)
+}

@@ -1,0 +1,165 @@
+//! Searches that answer with the ids that collections give their rows.
+
+use std::sync::Arc;
+
+use ruvector_rabitq::{Hit, IndexKind, Metric, VectorBatch};
+
+use super::{Pinned, Registered, RuLake};
+use crate::address::RowAddress;
+use crate::cache::{Entry, IdColumn, IndexSpec};
+use crate::consistency::Consistency;
+use crate::error::{Error, ErrorKind, Result};
+use crate::vectors::vector_columns;
+
+/// The column of ids, unless a search says otherwise.
+const ID_COLUMN: &str = "id";
+
+/// What a search says, beyond the query, of how it is to be answered. The default says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct SearchOptions {
+    /// How old the answer may be.
+    pub consistency: Option<Consistency>,
+    /// The vector column; needed where a collection has several.
+    pub column: Option<String>,
+    /// The column of ids, of integers; `id` if not set.
+    pub id_column: Option<String>,
+    /// What near means; the lake's metric if not set.
+    pub metric: Option<Metric>,
+    /// The kind of index; the lake's if not set.
+    pub kind: Option<IndexKind>,
+    /// Floor of candidates reranked exactly, as a multiple of `k`; that of the entry if not set.
+    pub rerank_factor: Option<usize>,
+}
+
+/// One answer of a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LakeHit {
+    /// The backend that holds the row.
+    pub backend: Arc<str>,
+    /// Its collection there.
+    pub collection: Arc<str>,
+    /// What the collection calls the row.
+    pub id: i64,
+    /// The distance, nearer is smaller: *squared* L2, the negated inner product, or one minus the cosine.
+    pub score: f32,
+}
+
+/// An entry, and what names its rows.
+pub(super) struct Found {
+    pinned: Arc<Pinned>,
+    entry: Arc<Entry>,
+    ids: Arc<IdColumn>,
+}
+
+impl RuLake {
+    /// Returns the `k` nearest rows of a collection, nearest first.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such backend, collection or column; `InvalidInput` if the query has another dimension or
+    /// is not finite, `k` is 0, or the id column does not hold integers; `Unavailable` if the backend has to be asked and
+    /// does not answer, which is safe to retry.
+    pub async fn search_one(
+        &self,
+        backend: &str,
+        collection: &str,
+        query: &[f32],
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Vec<LakeHit>> {
+        let found = self.find(backend, collection, options).await?;
+        found.name(found.entry.search(query, k, None, options.rerank_factor)?)
+    }
+
+    /// Returns for each query what [`search_one`](Self::search_one) would, all from one state of the collection.
+    ///
+    /// # Errors
+    /// As [`search_one`](Self::search_one), before anything is searched.
+    pub async fn search_batch(
+        &self,
+        backend: &str,
+        collection: &str,
+        queries: VectorBatch<'_>,
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Vec<Vec<LakeHit>>> {
+        let found = self.find(backend, collection, options).await?;
+        let answers = found.entry.search_batch(queries, k, None, options.rerank_factor)?;
+        answers.into_iter().map(|hits| found.name(hits)).collect()
+    }
+
+    /// Makes the entry that a search with these options would answer from, and returns its witness.
+    ///
+    /// # Errors
+    /// As [`search_one`](Self::search_one).
+    pub async fn prime(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<String> {
+        Ok(self.find(backend, collection, options).await?.entry.witness().to_owned())
+    }
+
+    /// The entry and the ids to answer from.
+    async fn find(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<Found> {
+        let registered = self.registered(backend)?;
+        match self.find_once(&registered, collection, options).await {
+            // The state went away between two looks at it: the newest one is there.
+            Err(e) if e.kind() == ErrorKind::GenerationGone => {
+                registered.unpin(collection);
+                self.find_once(&registered, collection, options).await
+            }
+            found => found,
+        }
+    }
+
+    async fn find_once(&self, registered: &Registered, collection: &str, options: &SearchOptions) -> Result<Found> {
+        let pinned = self.pin_state(registered, collection, options.consistency, true).await?;
+        self.find_in(pinned, options).await
+    }
+
+    /// The entry over a pinned state, and its ids.
+    pub(super) async fn find_in(&self, pinned: Arc<Pinned>, options: &SearchOptions) -> Result<Found> {
+        let spec = self.spec(&pinned, options)?;
+        let entry = self.cache.entry(&pinned, &spec, &self.context, None).await?;
+        let id_column = options.id_column.as_deref().unwrap_or(ID_COLUMN);
+        let ids = entry.ids(pinned.snapshot().as_ref(), id_column, &self.context).await?;
+        Ok(Found { pinned, entry, ids })
+    }
+
+    /// The index that a search with these options is answered from.
+    pub(super) fn spec(&self, pinned: &Pinned, options: &SearchOptions) -> Result<IndexSpec> {
+        let schema = pinned.snapshot().schema();
+        let mut spec = match &options.column {
+            Some(column) => self.config.spec(column),
+            None => match vector_columns(&schema).as_slice() {
+                [column] => self.config.spec(column),
+                columns => {
+                    let wrong = if columns.is_empty() { "no vector column" } else { "several vector columns" };
+                    return Err(Error::invalid_input(format!("collection has {wrong}"))
+                        .with("collection", pinned.collection())
+                        .with("expected", "one, or its name")
+                        .with("got", format!("[{}]", columns.join(", "))));
+                }
+            },
+        };
+        spec.metric = options.metric.unwrap_or(spec.metric);
+        spec.kind = options.kind.unwrap_or(spec.kind);
+        Ok(spec)
+    }
+}
+
+impl Found {
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Gives hits the names of their rows.
+    pub(super) fn name(&self, hits: Vec<Hit>) -> Result<Vec<LakeHit>> {
+        let (backend, collection) = self.pinned.names();
+        let named = |hit: Hit| {
+            Ok(LakeHit {
+                backend: Arc::clone(backend),
+                collection: Arc::clone(collection),
+                id: self.ids.get(RowAddress::from(hit.id))?,
+                score: hit.distance,
+            })
+        };
+        hits.into_iter().map(named).collect()
+    }
+}

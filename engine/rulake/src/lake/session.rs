@@ -1,0 +1,79 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ruvector_rabitq::VectorBatch;
+use tokio::sync::Mutex;
+
+use super::{LakeHit, Pinned, RuLake, SearchOptions};
+use crate::cache::CollectionKey;
+use crate::error::Result;
+
+/// Searches that belong together: each collection is asked for its state once, at its first search, and all answers from
+/// it are of that state, however long the session lasts.
+#[derive(Debug)]
+pub struct LakeSession<'a> {
+    lake: &'a RuLake,
+    pins: Mutex<HashMap<CollectionKey, Arc<Pinned>>>,
+}
+
+impl RuLake {
+    /// Begins a session.
+    pub fn session(&self) -> LakeSession<'_> {
+        LakeSession { lake: self, pins: Mutex::default() }
+    }
+}
+
+impl LakeSession<'_> {
+    /// As [`RuLake::search_one`].
+    ///
+    /// # Errors
+    /// As [`RuLake::search_one`]; `GenerationGone` if the state that the session began with is not there any more.
+    pub async fn search_one(
+        &self,
+        backend: &str,
+        collection: &str,
+        query: &[f32],
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Vec<LakeHit>> {
+        let found = self.lake.find_in(self.pin(backend, collection, options).await?, options).await?;
+        found.name(found.entry().search(query, k, None, options.rerank_factor)?)
+    }
+
+    /// As [`RuLake::search_batch`].
+    ///
+    /// # Errors
+    /// As [`search_one`](Self::search_one).
+    pub async fn search_batch(
+        &self,
+        backend: &str,
+        collection: &str,
+        queries: VectorBatch<'_>,
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Vec<Vec<LakeHit>>> {
+        let found = self.lake.find_in(self.pin(backend, collection, options).await?, options).await?;
+        let answers = found.entry().search_batch(queries, k, None, options.rerank_factor)?;
+        answers.into_iter().map(|hits| found.name(hits)).collect()
+    }
+
+    /// Ends the session: entries whose index files lag behind are written.
+    pub async fn commit(self) {
+        let pins = self.pins.into_inner();
+        for pinned in pins.values() {
+            self.lake.cache.write_back(pinned).await;
+        }
+    }
+
+    async fn pin(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<Arc<Pinned>> {
+        let key = (backend.to_owned(), collection.to_owned());
+        let mut pins = self.pins.lock().await;
+        if let Some(pinned) = pins.get(&key) {
+            return Ok(Arc::clone(pinned));
+        }
+        let registered = self.lake.registered(backend)?;
+        let pinned = self.lake.pin_state(&registered, collection, options.consistency, true).await?;
+        pins.insert(key, Arc::clone(&pinned));
+        Ok(pinned)
+    }
+}

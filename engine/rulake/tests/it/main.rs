@@ -1,7 +1,8 @@
-//! ruLake against real Delta tables on disk.
+//! ruLake against real backends.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cache;
 mod delta;
 mod folders;
+mod local;
 mod support;

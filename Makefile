@@ -68,10 +68,15 @@ bench-index: $(BENCH_VENV)/stamp ## ruvector's indexes beside faiss, hnswlib, us
 	$(BENCH_BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(BENCH_WHEELS)/*.whl
 	$(BENCH_BIN)/python -m benches.index $(if $(FULL),--full --minutes 0) $(if $(BUILD),--build) $(ARGS)
 
+.PHONY: bench-lake
+bench-lake: ## ruLake beside the index it caches: hits, primes, restarts, following (release profile, a million vectors)
+	mkdir -p .cache
+	$(CARGO) run --release --locked -p ruvector-bench-lake -- $(ARGS)
+
 # What the README shows is a run that was looked at: this puts it where it is kept.
 .PHONY: bench-keep
 bench-keep:
-	mkdir -p benches/results && cp benches/out/index*.json benches/out/*.md benches/out/*.png benches/results/
+	mkdir -p benches/results && cp benches/out/*.json benches/out/*.md benches/out/*.png benches/results/
 
 .PHONY: wheel
 wheel: $(VENV)/stamp ## the wheels `ruvector` and `ruvector-sql` into dist/ (release profile)

@@ -110,7 +110,7 @@ async fn local_collections_answer_alike_and_keep_no_files() {
     backend.append("docs", &rows(&[7])).unwrap();
     assert_ne!(nearest(&lake, "hot", &spec).await, before);
     let before = backend.snapshot("docs").await.unwrap().generation().clone();
-    backend.remove("docs").unwrap();
+    backend.drop_collection("docs").unwrap();
     backend.put("docs", schema(), &[rows(&[9])]).unwrap();
     assert_ne!(backend.snapshot("docs").await.unwrap().generation(), &before, "made again, it is another");
     assert_eq!(backend.append("none", &rows(&[1])).unwrap_err().kind(), ErrorKind::NotFound);

@@ -1,4 +1,4 @@
-//! ruLake against real Delta tables on disk.
+//! ruLake against real backends.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cache;
@@ -6,4 +6,5 @@ mod delta;
 mod folders;
 mod follow;
 mod lake;
+mod local;
 mod support;

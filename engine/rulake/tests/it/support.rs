@@ -71,6 +71,12 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i + 1));
+        }
+    }
+
     /// In `-1.0..1.0`.
     #[expect(clippy::cast_precision_loss, reason = "24 bits fit")]
     pub(crate) fn signed(&mut self) -> f32 {

@@ -33,7 +33,10 @@ pub mod exact;
 pub mod cache;
 
 pub use address::RowAddress;
-pub use backend::{Backend, DeltaBackend, FsBackend, LocalBackend, ObjectStoreBackend, Part, ScanRequest, Snapshot};
+pub use backend::{
+    Backend, DeltaBackend, FsBackend, KeyedBackend, KeyedSource, LocalBackend, ObjectStoreBackend, Part, ScanRequest,
+    Snapshot,
+};
 pub use bundle::Bundle;
 pub use cache::{Entry, IndexKind, IndexSpec, RuLake};
 pub use error::{Error, ErrorKind, Result};

@@ -4,5 +4,6 @@
 mod cache;
 mod delta;
 mod folders;
+mod keyed;
 mod local;
 mod support;

@@ -54,6 +54,7 @@ pub(crate) fn vectors(column: &ArrayRef) -> Vec<Vec<f32>> {
 }
 
 /// Chance that a seed decides: xorshift64*.
+#[derive(Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {

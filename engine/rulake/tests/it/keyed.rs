@@ -262,6 +262,7 @@ async fn a_state_that_moved_on_is_noticed() {
     for error in [
         snapshot.verify().await.unwrap_err(),
         take(2).await,
+        take(0).await,
         read(&snapshot, &ScanRequest::default()).await.unwrap_err(),
         read(&snapshot, &addressed()).await.unwrap_err(),
         RuLake::new().entry(&snapshot, &IndexSpec::new("vec"), &context(), None).await.unwrap_err(),

@@ -34,7 +34,7 @@ impl Keys {
         check_not_null(&all)?;
         let sorted = sort(&all, None).map_err(failed)?;
         let converter = RowConverter::new(vec![SortField::new(data_type.clone())]).map_err(failed)?;
-        let rows = converter.convert_columns(&[sorted.clone()]).map_err(failed)?;
+        let rows = converter.convert_columns(std::slice::from_ref(&sorted)).map_err(failed)?;
         let keys = Self { sorted, rows, converter };
         match (1..keys.len()).find(|i| keys.rows.row(i - 1) == keys.rows.row(*i)) {
             None => Ok(keys),

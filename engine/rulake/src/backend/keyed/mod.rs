@@ -50,7 +50,8 @@ pub trait KeyedSource: Debug + Send + Sync {
     /// Whether [`generation`](Self::generation) ever answers. If not, it is not asked.
     fn has_generations(&self) -> bool;
 
-    /// Reads `columns` of all rows, in that order, the rows in any order.
+    /// Reads `columns` of all rows, in that order, the rows in any order. Errors on the way keep their kind if they are made by
+    /// [`to_datafusion`](crate::error::to_datafusion).
     async fn scan(&self, collection: &str, columns: &[String]) -> Result<SendableRecordBatchStream>;
 
     /// Reads `columns` of the rows that have one of `keys`, in any order. `keys` are distinct and of the key column's type.

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -149,7 +150,7 @@ impl<S: KeyedSource + ?Sized> Pinned<S> {
         let wanted = keys.at(positions.clone())?;
         let found = self.source.take(&self.collection, Arc::clone(&wanted), &names(&asked)).await?;
         self.check(&found, &asked)?;
-        let mut row_of = std::collections::HashMap::with_capacity(positions.len());
+        let mut row_of = HashMap::with_capacity(positions.len());
         // Rows beyond those asked for are passed over: stores that compare strings by their own rules find more.
         for (row, position) in (0..).zip(keys.positions(found.column(key))?) {
             let Some(position) = position else { continue };
@@ -228,10 +229,13 @@ impl<S: KeyedSource + ?Sized + 'static> Snapshot for KeyedSnapshot<S> {
         if positions.is_empty() {
             return Ok(RecordBatch::new_empty(self.0.columns(projection)));
         }
-        match self.0.take(keys, positions, projection).await {
-            Ok(rows) => Ok(rows),
-            Err(e) => Err(self.0.why(e).await),
-        }
+        let rows = match self.0.take(keys, positions, projection).await {
+            Ok(rows) => rows,
+            Err(e) => return Err(self.0.why(e).await),
+        };
+        // Rows of the same keys may have other values by now.
+        self.0.verify().await?;
+        Ok(rows)
     }
 
     async fn verify(&self) -> Result<()> {

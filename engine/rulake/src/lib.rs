@@ -39,7 +39,10 @@ pub mod consistency;
 pub mod lake;
 
 pub use address::RowAddress;
-pub use backend::{Backend, DeltaBackend, FsBackend, LocalBackend, ObjectStoreBackend, Part, ScanRequest, Snapshot};
+pub use backend::{
+    Backend, DeltaBackend, FsBackend, KeyedBackend, KeyedSource, LocalBackend, ObjectStoreBackend, Part, ScanRequest,
+    Snapshot,
+};
 pub use bundle::Bundle;
 pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexSpec};
 pub use consistency::Consistency;

@@ -4,6 +4,8 @@
 pub mod delta;
 /// Folders of Parquet files on a local disk.
 pub mod fs;
+/// Stores whose rows have a key and no address.
+pub mod keyed;
 /// Arrow batches in memory.
 pub mod local;
 /// Folders of Parquet files in an object store.
@@ -29,6 +31,7 @@ use crate::witness::Generation;
 pub use self::object_store::ObjectStoreBackend;
 pub use delta::DeltaBackend;
 pub use fs::FsBackend;
+pub use keyed::{KeyedBackend, KeyedSource};
 pub use local::LocalBackend;
 
 /// The folder of index files beside collections: readers of Delta and Parquet pass over names with `_`.

@@ -266,7 +266,7 @@ async fn what_does_not_fit_changes_nothing() {
     backend.put("docs", schema(), &[rows(&[1, 2])]).unwrap();
     let text: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
     let nameless = RecordBatch::try_from_iter([("name", Arc::clone(&text))]).unwrap();
-    backend.put("notes", nameless.schema(), &[nameless.clone()]).unwrap();
+    backend.put("notes", nameless.schema(), std::slice::from_ref(&nameless)).unwrap();
     let before = pinned(&backend).await.generation().clone();
 
     let small: ArrayRef = Arc::new(Int32Array::from(vec![1]));

@@ -5,6 +5,7 @@ mod cache;
 mod delta;
 mod folders;
 mod follow;
+mod keyed;
 mod lake;
 mod local;
 mod support;

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{Backend, ErrorKind, RuLake};
+use ruvector_rulake::{Backend, Error, ErrorKind, RuLake};
 
-use crate::collection::CollectionTable;
+use crate::collection::{AbsentTable, CollectionTable};
 use crate::index::IndexCatalog;
+use crate::wishes::Wishes;
 
 /// The name of the one catalog.
 pub(crate) const CATALOG: &str = "ruvector";
@@ -66,8 +67,22 @@ impl SchemaProvider for BackendSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let pinned = match self.lake.pin(self.backend.id(), name, None).await {
+        let wish = Wishes::of(self.backend.id(), name);
+        let pin = self.lake.pin(self.backend.id(), name, wish.as_ref().and_then(|wish| wish.consistency));
+        let pinned = match wish.as_ref().and_then(|wish| wish.timeout) {
+            None => pin.await,
+            Some(limit) => tokio::time::timeout(limit, pin).await.unwrap_or_else(|_| {
+                Err(Error::unavailable("backend did not answer in time")
+                    .with("backend", self.backend.id())
+                    .with("milliseconds at most", limit.as_millis()))
+            }),
+        };
+        let pinned = match pinned {
             Ok(pinned) => pinned,
+            Err(e) if wish.is_some_and(|wish| wish.partial) => {
+                tracing::warn!(backend = self.backend.id(), reason = %e, "left out of a federated answer");
+                return Ok(Some(Arc::new(AbsentTable)));
+            }
             // A name that no collection can have is as absent as one that none has.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => return Ok(None),
             Err(e) => return Err(to_datafusion(e)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result, Statistics, stats::Precision};
+use datafusion::common::{DFSchema, Result, Statistics, internal_err, stats::Precision};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -150,5 +150,30 @@ impl CollectionTable {
         let Some(predicate) = conjunction(filters.iter().filter(scalar).cloned()) else { return Ok(None) };
         let schema = DFSchema::try_from(schema)?;
         state.create_physical_expr(predicate, &schema).map(Some)
+    }
+}
+
+/// Stands for a table whose backend does not answer, where the statement goes on without it.
+#[derive(Debug)]
+pub(crate) struct AbsentTable;
+
+#[async_trait]
+impl TableProvider for AbsentTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::empty())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        _projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        internal_err!("a table that is left out was scanned")
     }
 }

@@ -180,13 +180,13 @@ impl Engine {
     /// # Errors
     /// As [`Engine::execute`], for what planning can see.
     pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
-        let statement = match parse(sql)? {
-            Parsed::Other(statement) => statement,
+        let (statement, wishes) = match parse(sql)? {
+            Parsed::Other { statement, wishes } => (*statement, wishes),
             Parsed::CreateIndex(_) | Parsed::DropIndex { .. } => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
-        let plan = session.context.state().statement_to_plan(*statement).await?;
+        let plan = wishes.during(session.context.state().statement_to_plan(statement)).await?;
         let schema = answers_rows(&plan).then(|| answer_schema(&plan));
         Ok(Prepared { schema, parameters: parameters(&plan)? })
     }
@@ -199,7 +199,7 @@ impl Engine {
     /// Of every kind; nothing is changed on error.
     pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
         let state = session.context.state();
-        let statement = match parse(sql)? {
+        let (statement, wishes) = match parse(sql)? {
             Parsed::CreateIndex(create) => {
                 ddl::create_index(self, &state, &create).await?;
                 return Ok(Answer::Count(0));
@@ -208,9 +208,9 @@ impl Engine {
                 ddl::drop_indexes(self, &names, if_exists)?;
                 return Ok(Answer::Count(0));
             }
-            Parsed::Other(statement) => *statement,
+            Parsed::Other { statement, wishes } => (*statement, wishes),
         };
-        let plan = bind(state.statement_to_plan(statement).await?, params)?;
+        let plan = bind(wishes.during(state.statement_to_plan(statement)).await?, params)?;
         match plan {
             LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change).await?)),
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => {

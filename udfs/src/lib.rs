@@ -14,6 +14,9 @@ pub mod engine;
 /// What is done to a statement before DataFusion plans it.
 mod statement;
 
+/// What a statement wishes of the tables it names.
+mod wishes;
+
 /// Backends as schemas, collections as tables.
 mod catalog;
 mod collection;

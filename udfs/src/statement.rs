@@ -1,29 +1,26 @@
 //! The AST stage: what is done to a statement before DataFusion plans it.
 //!
-//! `?` becomes `$1, $2, ...`; `CREATE INDEX` and `DROP INDEX` are taken out, for DataFusion drops their options; the table
-//! of `knn('docs', ...)` becomes a subquery, so that DataFusion looks it up; DML clauses that DataFusion parses and then
-//! ignores are refused.
+//! `?` becomes `$1, $2, ...`; `CREATE INDEX` and `DROP INDEX` are taken out, for DataFusion drops their options; the
+//! arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML clauses that DataFusion parses and then ignores are
+//! refused.
 
 use std::ops::ControlFlow;
 
 use datafusion::common::TableReference;
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::{
-    CreateIndex, Delete, Expr as SqlExpr, FunctionArg, FunctionArgExpr, ObjectName, ObjectType, Statement, TableFactor,
-    Update, VisitMut, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{CreateIndex, Delete, ObjectName, ObjectType, Statement, Update, VisitMut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use crate::error::{Error, Result};
-use crate::knn::planner::{is_knn, select_all};
+use crate::knn::rewrite::KnnArguments;
+use crate::wishes::Wishes;
 
 /// A statement, as far as the AST tells.
 pub(crate) enum Parsed {
     CreateIndex(Box<CreateIndex>),
     DropIndex { names: Vec<ObjectName>, if_exists: bool },
-    Other(Box<DfStatement>),
+    Other { statement: Box<DfStatement>, wishes: Wishes },
 }
 
 /// Parses one statement.
@@ -51,8 +48,9 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
             _ => unreachable!("it was just matched"),
         },
         mut other => {
-            prepare(&mut other)?;
-            Ok(Parsed::Other(Box::new(other)))
+            let mut arguments = KnnArguments::default();
+            prepare(&mut other, &mut arguments)?;
+            Ok(Parsed::Other { statement: Box::new(other), wishes: arguments.wishes })
         }
     }
 }
@@ -61,16 +59,16 @@ fn is_drop_index(statement: &Statement) -> bool {
     matches!(statement, Statement::Drop { object_type: ObjectType::Index, .. })
 }
 
-fn prepare(statement: &mut DfStatement) -> Result<()> {
+fn prepare(statement: &mut DfStatement, arguments: &mut KnnArguments) -> Result<()> {
     match statement {
         DfStatement::Statement(statement) => {
             refuse_ignored_clauses(statement)?;
-            match statement.visit(&mut KnnTables) {
+            match statement.visit(arguments) {
                 ControlFlow::Continue(()) => Ok(()),
                 ControlFlow::Break(e) => Err(e),
             }
         }
-        DfStatement::Explain(explain) => prepare(&mut explain.statement),
+        DfStatement::Explain(explain) => prepare(&mut explain.statement, arguments),
         // It would write anywhere that this process may, files of tables included.
         DfStatement::CopyTo(_) => Err(Error::not_supported("COPY is not supported")),
         _ => Ok(()),
@@ -141,70 +139,6 @@ fn refuse_ignored_clauses(statement: &Statement) -> Result<()> {
         Statement::Insert(insert) if insert.on.is_some() => refuse("INSERT ... ON CONFLICT"),
         Statement::Insert(insert) if insert.returning.is_some() => refuse("INSERT ... RETURNING"),
         _ => Ok(()),
-    }
-}
-
-/// Writes `knn('docs', ...)` and `knn(docs, ...)` as `knn((SELECT * FROM docs), ...)`.
-struct KnnTables;
-
-impl VisitorMut for KnnTables {
-    type Break = Error;
-
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        let TableFactor::Table { name, args: Some(args), .. } = factor else { return ControlFlow::Continue(()) };
-        if !is_knn(name) {
-            return ControlFlow::Continue(());
-        }
-        let is_table = |ident: &str| ident.eq_ignore_ascii_case("table");
-        let table = args.args.iter_mut().enumerate().find_map(|(i, arg)| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) if i == 0 => Some(value),
-            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } if is_table(&name.value) => Some(value),
-            FunctionArg::ExprNamed { name: SqlExpr::Identifier(name), arg: FunctionArgExpr::Expr(value), .. }
-                if is_table(&name.value) =>
-            {
-                Some(value)
-            }
-            _ => None,
-        });
-        if let Some(table) = table {
-            match table_name(table) {
-                Ok(Some(name)) => match select_all(&name) {
-                    Some(query) => *table = SqlExpr::Subquery(query),
-                    None => {
-                        let message =
-                            format!("knn() argument table: write \"{name}\" in double quotes: it is a keyword");
-                        return ControlFlow::Break(Error::invalid_input(message));
-                    }
-                },
-                Ok(None) => {}
-                Err(e) => return ControlFlow::Break(e),
-            }
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// The name that the first argument of `knn()` is, or `None` if it is something else.
-fn table_name(argument: &SqlExpr) -> Result<Option<ObjectName>> {
-    match argument {
-        SqlExpr::Identifier(ident) => Ok(Some(ObjectName::from(vec![ident.clone()]))),
-        SqlExpr::CompoundIdentifier(idents) => Ok(Some(ObjectName::from(idents.clone()))),
-        SqlExpr::Value(value) => match value.clone().into_string() {
-            Some(text) => parse_name(&text).map(Some),
-            None => Ok(None),
-        },
-        _ => Ok(None),
-    }
-}
-
-fn parse_name(text: &str) -> Result<ObjectName> {
-    let not_a_name =
-        || Error::invalid_input(format!("knn() argument table: expected the name of a table, got '{text}'"));
-    let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text).map_err(|_| not_a_name())?;
-    let name = parser.parse_object_name(false).map_err(|_| not_a_name())?;
-    match parser.peek_token().token {
-        Token::EOF => Ok(name),
-        _ => Err(not_a_name()),
     }
 }
 

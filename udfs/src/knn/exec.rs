@@ -30,6 +30,7 @@ use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{RowAddress, exact};
 
 use super::DISTANCE_COLUMN;
+use super::federated::{FederatedNode, plan_federated_exec};
 use super::node::{KnnNode, Target};
 use super::planner::positive;
 
@@ -48,9 +49,15 @@ impl ExtensionPlanner for KnnExtensionPlanner {
         session: &dyn Session,
         planning_ctx: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let number = |k: &Expr| {
+            let k = planner.create_physical_expr(k, &DFSchema::empty(), session, planning_ctx)?;
+            positive(constant(k.as_ref())?, "k")
+        };
+        if let Some(node) = node.as_any().downcast_ref::<FederatedNode>() {
+            return plan_federated_exec(node, number(&node.k)?, physical_inputs).map(Some);
+        }
         let Some(node) = node.as_any().downcast_ref::<KnnNode>() else { return Ok(None) };
-        let k = planner.create_physical_expr(&node.k, &DFSchema::empty(), session, planning_ctx)?;
-        let k = positive(constant(k.as_ref())?, "k")?;
+        let k = number(&node.k)?;
         let [query, allowed @ ..] = physical_inputs else { return internal_err!("knn() has no query") };
         let exec = KnnExec::try_new(node.target.clone(), k, Arc::clone(query), allowed.first().cloned(), None)?;
         Ok(Some(Arc::new(exec)))
@@ -157,7 +164,7 @@ impl KnnExec {
 }
 
 /// The answer is sorted by distance: an ORDER BY _distance above it costs nothing.
-fn nearest_first(schema: SchemaRef) -> EquivalenceProperties {
+pub(super) fn nearest_first(schema: SchemaRef) -> EquivalenceProperties {
     match schema.index_of(DISTANCE_COLUMN) {
         Ok(position) => {
             let distance = Arc::new(Column::new(DISTANCE_COLUMN, position));

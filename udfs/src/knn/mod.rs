@@ -1,6 +1,6 @@
 //! `knn(table, query, k, ...)`: the relation of the `k` nearest rows.
 //!
-//! In travel order: [`planner`] turns the table factor into a [`node::KnnNode`]; [`prefilter`] gives a WHERE on it its
+//! In travel order: [`rewrite`] makes its arguments ready; [`planner`] turns the table factor into a [`node::KnnNode`]; [`prefilter`] gives a WHERE on it its
 //! meaning before any optimizer rule runs; [`exec`] answers it.
 //!
 //! The node's inputs are plans: one that yields the query vector, and one that yields the addresses of the rows that a
@@ -8,9 +8,11 @@
 //! and no optimizer rule has anything to push through the node.
 
 pub(crate) mod exec;
+pub(crate) mod federated;
 pub(crate) mod node;
 pub(crate) mod planner;
 pub(crate) mod prefilter;
+pub(crate) mod rewrite;
 
 /// The column of distances in the relation's answer.
 pub(crate) const DISTANCE_COLUMN: &str = "_distance";

@@ -3,12 +3,13 @@
 //! A `RelationPlanner` sees the SQL as it was written, so arguments have names, are planned as expressions where a table
 //! function would only get constants, and parameters stay visible to binding.
 //!
-//! The table arrives as a subquery: [`crate::statement`] writes `knn('docs', ...)` as `knn((SELECT * FROM docs), ...)`, so
+//! The table arrives as a subquery: [`super::rewrite`] writes `knn('docs', ...)` as `knn((SELECT * FROM docs), ...)`, so
 //! that DataFusion looks the table up before it plans.
 
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError, Result, not_impl_err, plan_datafusion_err, plan_err};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::Placeholder;
@@ -23,11 +24,15 @@ use ruvector_rabitq::Metric;
 use ruvector_rulake::vectors::{dim_of, vector_type};
 
 use super::RELATION;
+use super::federated::{Federation, plan_federated};
 use super::node::{KnnNode, MetricKey, Target};
-use crate::collection::CollectionTable;
+use crate::collection::{AbsentTable, CollectionTable};
+use crate::wishes::Wishes;
 
 const USAGE: &str = "knn(table, query, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] \
-                     [, filter => predicate] [, rerank => factor] [, exact => true])";
+                     [, filter => predicate] [, rerank => factor] [, exact => true] \
+                     [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => number] \
+                     [, backends => [names]] [, timeout_ms => number] [, partial => true])";
 
 /// Whether `name` is how SQL calls this relation.
 pub(crate) fn is_knn(name: &ObjectName) -> bool {
@@ -73,6 +78,8 @@ struct Arguments {
     filter: Option<SqlExpr>,
     rerank: Option<SqlExpr>,
     exact: Option<SqlExpr>,
+    /// The tables of all backends, in the order they were named.
+    backends: Option<SqlExpr>,
 }
 
 impl Arguments {
@@ -117,6 +124,7 @@ impl Arguments {
             "filter" => &mut self.filter,
             "rerank" => &mut self.rerank,
             "exact" => &mut self.exact,
+            "backends" => &mut self.backends,
             _ => return plan_err!("knn() has no argument {name}; usage: {USAGE}"),
         })
     }
@@ -134,31 +142,64 @@ fn required<T>(argument: Option<T>, name: &str) -> Result<T> {
 }
 
 fn plan_knn(args: TableFunctionArgs, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
-    let arguments = Arguments::parse(args, context)?;
-    let relation = plan_table(required(arguments.table, "table")?, context)?;
-    let (column, dim) = vector_column(&relation.table, arguments.column, context)?;
-    let metric = match arguments.metric {
+    let mut arguments = Arguments::parse(args, context)?;
+    let Some(backends) = arguments.backends.take() else {
+        let relation = plan_table(required(arguments.table.take(), "table")?, context)?;
+        let node = plan_search(relation, &arguments, context)?;
+        return Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
+    };
+    let SqlExpr::Tuple(tables) = backends else {
+        return plan_err!("knn() argument backends: expected an array of names, got {backends}");
+    };
+    let k = plan_k(required(arguments.k.clone(), "k")?, context)?;
+    let (mut searches, mut absent) = (Vec::new(), Vec::new());
+    for table in tables {
+        let name = table.to_string();
+        match plan_table_or_absent(table, context)? {
+            Some(relation) => searches.push(plan_search(relation, &arguments, context)?),
+            None => absent.push(name),
+        }
+    }
+    let backends = searches.iter().map(|search| search.target.table.backend().to_owned()).collect();
+    let wish = searches.first().and_then(|search| {
+        let table = &search.target.table;
+        Wishes::of(table.backend(), table.name())
+    });
+    let federation = Federation {
+        backends,
+        absent,
+        timeout: wish.as_ref().and_then(|wish| wish.timeout),
+        partial: wish.is_some_and(|wish| wish.partial),
+    };
+    let node = plan_federated(searches, k, federation)?;
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+/// Plans the search of one table.
+fn plan_search(relation: Relation, arguments: &Arguments, context: &mut dyn RelationPlannerContext) -> Result<KnnNode> {
+    let (column, dim) = vector_column(&relation.table, arguments.column.clone(), context)?;
+    let metric = match arguments.metric.clone() {
         None => declared_metric(&relation.table, column),
         Some(value) => text(value, "metric", context)?.parse().map_err(ruvector_rulake::error::to_datafusion)?,
     };
-    let rerank_factor = arguments.rerank.map(|value| positive(constant(value, context)?, "rerank")).transpose()?;
-    let exact = match arguments.exact {
+    let rerank = arguments.rerank.clone();
+    let rerank_factor = rerank.map(|value| positive(constant(value, context)?, "rerank")).transpose()?;
+    let exact = match arguments.exact.clone() {
         None => false,
         Some(value) => match constant(value, context)? {
             Expr::Literal(ScalarValue::Boolean(Some(exact)), _) => exact,
             other => return plan_err!("knn() argument exact: expected true or false, got {other}"),
         },
     };
-    let query = plan_query(required(arguments.query, "query")?, dim, context)?;
-    let k = plan_k(required(arguments.k, "k")?, context)?;
+    let query = plan_query(required(arguments.query.clone(), "query")?, dim, context)?;
+    let k = plan_k(required(arguments.k.clone(), "k")?, context)?;
     let mut predicates = relation.predicates;
-    if let Some(filter) = arguments.filter {
+    if let Some(filter) = arguments.filter.clone() {
         predicates.push(context.sql_to_expr(filter, &relation.schema)?);
     }
     let target =
         Target { table: relation.table, name: relation.name, column, metric: MetricKey(metric), exact, rerank_factor };
-    let node = KnnNode::try_new(target, query, k)?.with_filter(predicates)?;
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    KnnNode::try_new(target, query, k)?.with_filter(predicates)
 }
 
 /// What the first argument stands for.
@@ -176,6 +217,23 @@ fn plan_table(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Re
     };
     let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
     relation_of(context.plan(derived)?)
+}
+
+/// As [`plan_table`]; `None` if its backend does not answer and the statement goes on without it.
+fn plan_table_or_absent(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Result<Option<Relation>> {
+    let SqlExpr::Subquery(subquery) = argument else {
+        return plan_err!("knn() argument backends: expected the names of backends, got `{argument}`");
+    };
+    let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
+    let plan = context.plan(derived)?;
+    let mut absent = false;
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            absent |= source_as_provider(&scan.source).is_ok_and(|table| table.downcast_ref::<AbsentTable>().is_some());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if absent { Ok(None) } else { relation_of(plan).map(Some) }
 }
 
 /// Sees through `SELECT * FROM table WHERE ...` to the table and the predicates.

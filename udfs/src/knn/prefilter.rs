@@ -11,10 +11,13 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, plan_err};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, Extension, Filter, LogicalPlan, SubqueryAlias};
+use datafusion::logical_expr::{
+    Expr, Extension, Filter, LogicalPlan, Projection, SubqueryAlias, UserDefinedLogicalNode,
+};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::DISTANCE_COLUMN;
+use super::federated::{BACKEND_COLUMN, FederatedNode};
 use super::node::KnnNode;
 
 /// Moves the conjuncts of a filter right above `knn()` into it.
@@ -33,10 +36,18 @@ impl AnalyzerRule for Prefilter {
 
 fn move_into_knn(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Filter(filter) = plan else { return Ok(Transformed::no(plan)) };
-    let Some(node) = knn_below(&filter.input) else { return Ok(Transformed::no(LogicalPlan::Filter(filter))) };
+    let Some(federated) = knn_below(&filter.input) else {
+        return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+    };
     let (mut on_distance, mut on_rows) = (Vec::new(), Vec::new());
     for conjunct in split_conjunction_owned(filter.predicate) {
         let columns = columns_of(&conjunct)?;
+        if federated && columns.iter().any(|column| column.name == BACKEND_COLUMN) {
+            return plan_err!(
+                "the predicate {conjunct} is on _backend: name the backends to search in backends => [...], or put knn() into \
+                 a subquery of its own to filter its answer"
+            );
+        }
         let distance = columns.iter().any(|column| column.name == DISTANCE_COLUMN);
         if distance && columns.iter().any(|column| column.name != DISTANCE_COLUMN) {
             return plan_err!(
@@ -46,16 +57,7 @@ fn move_into_knn(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         if distance { on_distance.push(conjunct) } else { on_rows.push(conjunct) }
     }
-    let name = node.target.name.clone();
-    let of_table = |expr: Expr| {
-        expr.transform(|expr| match expr {
-            Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new(Some(name.clone()), column.name)))),
-            other => Ok(Transformed::no(other)),
-        })
-        .map(|moved| moved.data)
-    };
-    let on_rows = on_rows.into_iter().map(of_table).collect::<Result<Vec<_>>>()?;
-    let below = replace_knn(Arc::unwrap_or_clone(filter.input), node.with_filter(on_rows)?)?;
+    let below = with_filter(Arc::unwrap_or_clone(filter.input), &on_rows)?;
     Ok(Transformed::yes(match conjunction(on_distance) {
         Some(predicate) => LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(below))?),
         None => below,
@@ -85,21 +87,59 @@ fn columns_of(predicate: &Expr) -> Result<Vec<Column>> {
     Ok(columns)
 }
 
-/// The node under aliases only.
-fn knn_below(plan: &LogicalPlan) -> Option<KnnNode> {
+/// If the plan is a `knn()`, under aliases only: whether it is over several backends.
+fn knn_below(plan: &LogicalPlan) -> Option<bool> {
     match plan {
         LogicalPlan::SubqueryAlias(alias) => knn_below(&alias.input),
-        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref::<KnnNode>().cloned(),
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any();
+            let federated = node.is::<FederatedNode>();
+            (federated || node.is::<KnnNode>()).then_some(federated)
+        }
         _ => None,
     }
 }
 
-fn replace_knn(plan: LogicalPlan, node: KnnNode) -> Result<LogicalPlan> {
+/// The same `knn()` among the rows for which all of `predicates` hold, in every backend that it searches.
+fn with_filter(plan: LogicalPlan, predicates: &[Expr]) -> Result<LogicalPlan> {
     match plan {
         LogicalPlan::SubqueryAlias(alias) => {
-            let below = replace_knn(Arc::unwrap_or_clone(alias.input), node)?;
+            let below = with_filter(Arc::unwrap_or_clone(alias.input), predicates)?;
             Ok(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(below), alias.alias)?))
         }
-        _ => Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) })),
+        LogicalPlan::Projection(projection) => {
+            let below = with_filter(Arc::unwrap_or_clone(projection.input), predicates)?;
+            Ok(LogicalPlan::Projection(Projection::try_new(projection.expr, Arc::new(below))?))
+        }
+        LogicalPlan::Extension(extension) => {
+            let node: Arc<dyn UserDefinedLogicalNode> = match extension.node.as_any().downcast_ref::<FederatedNode>() {
+                Some(federated) => {
+                    let searches = federated.searches.iter().map(|search| with_filter(search.clone(), predicates));
+                    Arc::new(federated.with_searches(searches.collect::<Result<_>>()?))
+                }
+                None => match extension.node.as_any().downcast_ref::<KnnNode>() {
+                    Some(node) => Arc::new(filtered(node.clone(), predicates)?),
+                    None => extension.node,
+                },
+            };
+            Ok(LogicalPlan::Extension(Extension { node }))
+        }
+        other => Ok(other),
     }
+}
+
+/// The node with the predicates, in the words of its table.
+fn filtered(node: KnnNode, predicates: &[Expr]) -> Result<KnnNode> {
+    let name = node.target.name.clone();
+    let of_table = |expr: &Expr| {
+        expr.clone()
+            .transform(|expr| match expr {
+                Expr::Column(column) => {
+                    Ok(Transformed::yes(Expr::Column(Column::new(Some(name.clone()), column.name))))
+                }
+                other => Ok(Transformed::no(other)),
+            })
+            .map(|moved| moved.data)
+    };
+    node.with_filter(predicates.iter().map(of_table).collect::<Result<Vec<_>>>()?)
 }

@@ -17,11 +17,11 @@ use parking_lot::Mutex;
 use ruvector_rabitq::Metric;
 use ruvector_rulake::error::from_datafusion;
 use ruvector_rulake::{
-    Backend, Error, ErrorKind, Generation, IndexSpec, KeyedBackend, KeyedSource, Result, RowAddress, RuLake,
-    ScanRequest, Snapshot, exact,
+    Backend, Error, ErrorKind, Generation, IndexSpec, KeyedBackend, KeyedSource, Result, RowAddress, ScanRequest,
+    Snapshot, exact,
 };
 
-use crate::support::{Random, context, ids, rows, vector, vectors};
+use crate::support::{Random, context, entry_over, ids, rows, vector, vectors};
 
 /// A store that answers in another order each time, and as badly as a test asks for.
 #[derive(Debug)]
@@ -208,7 +208,7 @@ async fn agrees(snapshot: &Arc<dyn Snapshot>, source: &Shuffled, query: i64) {
     distances.sort_unstable_by(f32::total_cmp);
     distances.truncate(5);
     assert_eq!(hits.iter().map(|hit| hit.distance).collect::<Vec<_>>(), distances);
-    let entry = RuLake::new().entry(snapshot, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    let entry = entry_over(snapshot, &IndexSpec::new("vec")).await.unwrap();
     assert_eq!(entry.search(&vector(query), 5, None, None).unwrap(), hits);
 }
 
@@ -265,7 +265,7 @@ async fn a_state_that_moved_on_is_noticed() {
         take(0).await,
         read(&snapshot, &ScanRequest::default()).await.unwrap_err(),
         read(&snapshot, &addressed()).await.unwrap_err(),
-        RuLake::new().entry(&snapshot, &IndexSpec::new("vec"), &context(), None).await.unwrap_err(),
+        entry_over(&snapshot, &IndexSpec::new("vec")).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::GenerationGone, "{error}");
     }
@@ -382,7 +382,7 @@ async fn a_bad_vector_is_named_by_its_key() {
     let bad = arrow::array::FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(bad, 4);
     let batch = RecordBatch::try_new(good.schema(), vec![Arc::clone(good.column(0)), Arc::new(bad)]).unwrap();
     let snapshot = pinned(&KeyedBackend::new(Shuffled::new(batch, None))).await;
-    let error = RuLake::new().entry(&snapshot, &IndexSpec::new("vec"), &context(), None).await.unwrap_err();
+    let error = entry_over(&snapshot, &IndexSpec::new("vec")).await.unwrap_err();
     assert!(error.to_string().contains("docs with key 2"), "{error}");
     assert_eq!(ids(&snapshot.take(&context(), &[RowAddress::new(0, 1)], &[0]).await.unwrap()), [2]);
 }

@@ -7,11 +7,12 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, SchemaRef};
+use async_trait::async_trait;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use parquet::arrow::ArrowWriter;
 use ruvector_rulake::vectors::vector_type;
-use ruvector_rulake::{Backend, RuLake};
+use ruvector_rulake::{Backend, Entry, IndexSpec, Result, RuLake, Snapshot};
 
 pub(crate) const DIM: usize = 4;
 
@@ -119,4 +120,30 @@ pub(crate) fn write_parquet(path: &Path, batch: &RecordBatch) {
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
     writer.write(batch).unwrap();
     writer.close().unwrap();
+}
+
+/// A backend of one state.
+#[derive(Debug)]
+struct Held(Arc<dyn Snapshot>);
+
+#[async_trait]
+impl Backend for Held {
+    fn id(&self) -> &str {
+        "held"
+    }
+
+    async fn list(&self) -> Result<Vec<String>> {
+        Ok(vec!["docs".to_owned()])
+    }
+
+    async fn snapshot(&self, _collection: &str) -> Result<Arc<dyn Snapshot>> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// The entry over a state, of a lake that has nothing else.
+pub(crate) async fn entry_over(snapshot: &Arc<dyn Snapshot>, spec: &IndexSpec) -> Result<Arc<Entry>> {
+    let lake = lake_over(&Arc::new(Held(Arc::clone(snapshot))));
+    let pinned = lake.pin("held", "docs", None).await?;
+    lake.entry(&pinned, spec, &context(), None).await
 }

@@ -1,0 +1,168 @@
+//! The physical node: search all backends at the same time, and merge the nearest.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch, UInt64Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{Float32Type, SchemaRef};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, exec_datafusion_err, internal_err, plan_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, collect};
+use ruvector_rulake::Error;
+use ruvector_rulake::error::to_datafusion;
+
+use super::{FederatedNode, Federation};
+use crate::knn::DISTANCE_COLUMN;
+use crate::knn::exec::nearest_first;
+
+/// Plans the node over the plans of its searches.
+pub(crate) fn plan_federated_exec(
+    node: &FederatedNode,
+    k: usize,
+    searches: &[Arc<dyn ExecutionPlan>],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some(first) = searches.first() else { return internal_err!("a federated knn() has no backend") };
+    let properties = PlanProperties::new(
+        nearest_first(first.schema()),
+        Partitioning::UnknownPartitioning(1),
+        EmissionType::Final,
+        Boundedness::Bounded,
+    );
+    let federation = node.federation.clone();
+    Ok(Arc::new(FederatedExec { searches: searches.to_vec(), k, federation, properties: Arc::new(properties) }))
+}
+
+/// Answers a federated `knn()` with one batch, nearest first.
+#[derive(Clone)]
+struct FederatedExec {
+    searches: Vec<Arc<dyn ExecutionPlan>>,
+    k: usize,
+    federation: Federation,
+    properties: Arc<PlanProperties>,
+}
+
+impl FederatedExec {
+    async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
+        let searches = self.searches.iter().map(|search| {
+            let search = collect(Arc::clone(search), Arc::clone(&context));
+            let limit = self.federation.timeout;
+            SpawnedTask::spawn(async move {
+                match limit {
+                    None => search.await.map(Some),
+                    Some(limit) => tokio::time::timeout(limit, search).await.ok().transpose(),
+                }
+            })
+        });
+        // All are begun before one is waited for.
+        let searches: Vec<_> = searches.collect();
+        let (mut found, mut failure) = (Vec::new(), None);
+        for (search, backend) in searches.into_iter().zip(&self.federation.backends) {
+            match self.outcome(search.join_unwind().await, backend) {
+                Ok(batches) => found.extend(batches),
+                Err(e) if self.federation.partial => {
+                    tracing::warn!(backend, reason = %e, "left out of a federated answer");
+                    failure = Some(e);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        match failure {
+            Some(e) if found.is_empty() => Err(e),
+            _ => self.nearest(&found),
+        }
+    }
+
+    fn outcome(
+        &self,
+        answer: Result<Result<Option<Vec<RecordBatch>>>, tokio::task::JoinError>,
+        backend: &str,
+    ) -> Result<Vec<RecordBatch>> {
+        match answer.map_err(|e| exec_datafusion_err!("search of backend {backend} stopped: {e}"))?? {
+            Some(batches) => Ok(batches),
+            None => Err(to_datafusion(
+                Error::unavailable("backend did not answer in time")
+                    .with("backend", backend)
+                    .with("milliseconds at most", self.federation.timeout.unwrap_or_default().as_millis()),
+            )),
+        }
+    }
+
+    /// The `k` nearest rows, ties in the order of the backends.
+    fn nearest(&self, found: &[RecordBatch]) -> Result<RecordBatch> {
+        let all = concat_batches(&self.schema(), found)?;
+        let distances = all.column(all.schema().index_of(DISTANCE_COLUMN)?).as_primitive::<Float32Type>();
+        let mut order: Vec<u64> = (0..all.num_rows() as u64).collect();
+        let distance = |row: u64| distances.values()[row as usize];
+        order.sort_by(|a, b| distance(*a).total_cmp(&distance(*b)));
+        order.truncate(self.k);
+        Ok(take_record_batch(&all, &UInt64Array::from(order))?)
+    }
+}
+
+impl fmt::Debug for FederatedExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as(DisplayFormatType::Default, f)
+    }
+}
+
+impl DisplayAs for FederatedExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FederatedKnnExec: k={}, {}", self.k, self.federation)
+    }
+}
+
+impl ExecutionPlan for FederatedExec {
+    fn name(&self) -> &'static str {
+        "FederatedKnnExec"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.properties.eq_properties.schema())
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.searches.iter().collect()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.len() != self.searches.len() {
+            return plan_err!("a federated knn() has {} searches, got {}", self.searches.len(), children.len());
+        }
+        Ok(Arc::new(Self { searches: children, ..Arc::unwrap_or_clone(self) }))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if partition != 0 {
+            return internal_err!("a federated knn() has one partition, got {partition}");
+        }
+        let answer = futures::stream::once(self.clone().answer(context));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), answer)))
+    }
+}

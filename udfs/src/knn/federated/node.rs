@@ -1,0 +1,96 @@
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::common::{DFSchema, DFSchemaRef, Result, TableReference, internal_err, plan_err};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+
+use super::Federation;
+use crate::knn::RELATION;
+
+/// The `k` nearest rows of its inputs, which have equal columns.
+#[derive(Clone)]
+pub(crate) struct FederatedNode {
+    /// One search for each backend that is there, under a projection.
+    pub(crate) searches: Vec<LogicalPlan>,
+    pub(crate) k: Expr,
+    pub(crate) federation: Federation,
+    schema: DFSchemaRef,
+}
+
+impl FederatedNode {
+    pub(crate) fn try_new(searches: Vec<LogicalPlan>, k: Expr, federation: Federation) -> Result<Self> {
+        let Some(first) = searches.first() else { return internal_err!("a federated knn() has no backend") };
+        let columns = first.schema().as_arrow().clone();
+        let schema = DFSchema::try_from_qualified_schema(TableReference::bare(RELATION), &columns)?;
+        Ok(Self { searches, k, federation, schema: Arc::new(schema) })
+    }
+
+    /// The same node with other searches of the same columns.
+    pub(crate) fn with_searches(&self, searches: Vec<LogicalPlan>) -> Self {
+        Self { searches, ..self.clone() }
+    }
+
+    fn identity(&self) -> (&[LogicalPlan], &Expr, &Federation) {
+        (&self.searches, &self.k, &self.federation)
+    }
+}
+
+// The schema follows from the searches: it never tells two nodes apart.
+impl PartialEq for FederatedNode {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for FederatedNode {}
+
+impl PartialOrd for FederatedNode {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.identity().partial_cmp(&other.identity())
+    }
+}
+
+impl Hash for FederatedNode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl fmt::Debug for FederatedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        UserDefinedLogicalNodeCore::fmt_for_explain(self, f)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for FederatedNode {
+    fn name(&self) -> &str {
+        "FederatedKnn"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        self.searches.iter().collect()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![self.k.clone()]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FederatedKnn: k={}, {}", self.k, self.federation)
+    }
+
+    fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let (Some(k), true) = (exprs.pop(), exprs.is_empty()) else {
+            return plan_err!("a federated knn() has one expression");
+        };
+        if inputs.len() != self.searches.len() {
+            return plan_err!("a federated knn() has {} searches, got {}", self.searches.len(), inputs.len());
+        }
+        Ok(Self { k, searches: inputs, ..self.clone() })
+    }
+}

@@ -1,0 +1,87 @@
+use std::fmt;
+use std::time::Duration;
+
+use datafusion::common::{Result, exec_datafusion_err, plan_err};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+
+use super::{BACKEND_COLUMN, FederatedNode};
+use crate::knn::node::KnnNode;
+use crate::knn::{DISTANCE_COLUMN, RELATION};
+
+/// How a federated search treats its backends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Hash)]
+pub(crate) struct Federation {
+    /// The backends that are searched, in the order of the searches.
+    pub(crate) backends: Vec<String>,
+    /// Those that are left out because they did not answer when they were asked for their state.
+    pub(crate) absent: Vec<String>,
+    /// How long each may take.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether to answer from the others if one fails.
+    pub(crate) partial: bool,
+}
+
+impl fmt::Display for Federation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "backends=[{}]", self.backends.join(", "))?;
+        if !self.absent.is_empty() {
+            write!(f, ", absent=[{}]", self.absent.join(", "))?;
+        }
+        if let Some(timeout) = self.timeout {
+            write!(f, ", timeout_ms={}", timeout.as_millis())?;
+        }
+        if self.partial {
+            write!(f, ", partial")?;
+        }
+        Ok(())
+    }
+}
+
+/// Plans the merge of some searches.
+///
+/// # Errors
+/// If the vectors of two backends differ in dimension or metric, so that their distances mean different things.
+pub(crate) fn plan_federated(searches: Vec<KnnNode>, k: Expr, federation: Federation) -> Result<FederatedNode> {
+    let Some(first) = searches.first() else {
+        return Err(exec_datafusion_err!("no backend of knn() answers: [{}]", federation.absent.join(", ")));
+    };
+    for other in &searches[1..] {
+        let ours = |node: &KnnNode| (node.target.dim(), node.target.metric.0);
+        if ours(first) != ours(other) {
+            return plan_err!(
+                "knn() over several backends compares distances: expected vectors of {} numbers by {} in {}.{}, got {} by {}",
+                first.target.dim(),
+                first.target.metric.0,
+                other.target.table.backend(),
+                other.target.table.name(),
+                other.target.dim(),
+                other.target.metric.0
+            );
+        }
+    }
+    let common = common_columns(&searches);
+    let projected = searches.into_iter().map(|search| {
+        let backend = search.target.table.backend().to_owned();
+        let columns = common.iter().map(|name| column(name));
+        let columns = columns.chain([column(DISTANCE_COLUMN), lit(backend).alias(BACKEND_COLUMN)]);
+        let columns: Vec<Expr> = columns.collect();
+        let search = LogicalPlan::Extension(datafusion::logical_expr::Extension { node: std::sync::Arc::new(search) });
+        LogicalPlanBuilder::from(search).project(columns)?.build()
+    });
+    FederatedNode::try_new(projected.collect::<Result<_>>()?, k, federation)
+}
+
+fn column(name: &str) -> Expr {
+    col(datafusion::common::Column::new(Some(RELATION), name))
+}
+
+/// The columns of the first table that all others have too, of the same type.
+fn common_columns(searches: &[KnnNode]) -> Vec<String> {
+    let schemas: Vec<_> = searches.iter().map(|search| search.target.table.snapshot().schema()).collect();
+    let everywhere = |field: &&arrow::datatypes::FieldRef| {
+        schemas.iter().all(|schema| {
+            schema.field_with_name(field.name()).is_ok_and(|known| known.data_type() == field.data_type())
+        })
+    };
+    schemas[0].fields().iter().filter(everywhere).map(|field| field.name().clone()).collect()
+}

@@ -1,6 +1,7 @@
 //! ruLake against real Delta tables on disk.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bundle_exchange;
 mod cache;
 mod delta;
 mod folders;

@@ -4,6 +4,8 @@
 pub mod delta;
 /// Folders of Parquet files on a local disk.
 pub mod fs;
+/// Wrappers around any backend.
+pub mod layer;
 /// Arrow batches in memory.
 pub mod local;
 /// Folders of Parquet files in an object store.

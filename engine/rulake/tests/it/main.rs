@@ -5,4 +5,5 @@ mod bundle_exchange;
 mod cache;
 mod delta;
 mod folders;
+mod layers;
 mod support;

@@ -2,7 +2,8 @@
 //!
 //! The format is version 2 of `ruvector-rulake`: bundles written by its release 2.3.0 are read here, and ours there.
 
-use std::io::Write;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ pub const FILE_NAME: &str = "table.rulake.json";
 const JSON_BYTES_MAX: u64 = 64 * 1024;
 /// No text field is longer than this.
 const FIELD_BYTES_MAX: usize = 4 * 1024;
+/// A witness has 64 hex digits; one of more than twice that is no witness and is not worth printing.
+const WITNESS_BYTES_MAX: usize = 128;
 
 /// What a cache entry was, or is to be, built from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,15 +93,16 @@ impl Bundle {
                 .with("got", bundle.format_version));
         }
         let texts = [
-            ("data_ref", Some(&bundle.data_ref)),
-            ("pii_policy", bundle.pii_policy.as_ref()),
-            ("lineage_id", bundle.lineage_id.as_ref()),
-            ("memory_class", bundle.memory_class.as_ref()),
+            ("data_ref", Some(&bundle.data_ref), FIELD_BYTES_MAX),
+            ("rvf_witness", Some(&bundle.witness), WITNESS_BYTES_MAX),
+            ("pii_policy", bundle.pii_policy.as_ref(), FIELD_BYTES_MAX),
+            ("lineage_id", bundle.lineage_id.as_ref(), FIELD_BYTES_MAX),
+            ("memory_class", bundle.memory_class.as_ref(), FIELD_BYTES_MAX),
         ];
-        for (name, text) in texts {
-            if let Some(text) = text.filter(|text| text.len() > FIELD_BYTES_MAX) {
+        for (name, text, bytes_max) in texts {
+            if let Some(text) = text.filter(|text| text.len() > bytes_max) {
                 return Err(Error::corrupt(format!("bundle field {name} is too long"))
-                    .with("bytes at most", FIELD_BYTES_MAX)
+                    .with("bytes at most", bytes_max)
                     .with("got", text.len()));
             }
         }
@@ -115,20 +119,13 @@ impl Bundle {
     /// Reads and verifies `dir/table.rulake.json`.
     ///
     /// # Errors
-    /// `NotFound` if there is none, else as [`Bundle::from_json`].
+    /// `NotFound` if there is none, `Io` if it cannot be read, `Corrupt` if it is not a plain file (a link, a pipe, a
+    /// folder), too large or not UTF-8, else as [`Bundle::from_json`].
     pub fn read_from_dir(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE_NAME);
-        let read = || -> std::io::Result<String> {
-            let bytes = std::fs::metadata(&path)?.len();
-            if bytes > JSON_BYTES_MAX {
-                return Err(std::io::Error::other(format!("{bytes} bytes; at most {JSON_BYTES_MAX}")));
-            }
-            std::fs::read_to_string(&path)
-        };
-        let json = read().map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::not_found("no bundle").with("path", path.display()),
-            _ => Error::corrupt("bundle cannot be read").with("path", path.display()).with("reason", e),
-        })?;
+        let bytes = read_at_most(open_plain(&path)?, JSON_BYTES_MAX, &path)?;
+        let json = String::from_utf8(bytes)
+            .map_err(|e| Error::corrupt("bundle is not UTF-8").with("path", path.display()).with("reason", e))?;
         Self::from_json(&json)
     }
 
@@ -145,6 +142,41 @@ impl Bundle {
     }
 }
 
+/// Opens the plain file at `path`, and nothing else: a link may lead anywhere, and a pipe is never done.
+fn open_plain(path: &Path) -> Result<File> {
+    let unreadable = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::not_found("no bundle").with("path", path.display()),
+        _ => Error::io("bundle cannot be read", e).with("path", path.display()),
+    };
+    let plain = |metadata: Metadata| match metadata.is_file() {
+        true => Ok(()),
+        false => Err(Error::corrupt("bundle is not a plain file").with("path", path.display())),
+    };
+    plain(path.symlink_metadata().map_err(unreadable)?)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    // By now it may be another: without these, opening a pipe waits for a writer, and a link is followed.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOFOLLOW);
+    let file = options.open(path).map_err(unreadable)?;
+    plain(file.metadata().map_err(unreadable)?)?;
+    Ok(file)
+}
+
+/// Reads all of `file`, which may grow meanwhile.
+fn read_at_most(file: impl Read, bytes_max: u64, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::io("bundle cannot be read", e).with("path", path.display()))?;
+    match bytes.len() as u64 > bytes_max {
+        false => Ok(bytes),
+        true => {
+            Err(Error::corrupt("bundle is too large").with("path", path.display()).with("bytes at most", bytes_max))
+        }
+    }
+}
+
 /// Replaces the file at `path` by `bytes`: a reader sees the old file or the new one, also after a crash.
 ///
 /// # Errors
@@ -155,11 +187,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         std::fs::create_dir_all(dir)?;
         let temporary = dir.join(format!(".{}.tmp", uuid::Uuid::new_v4()));
         let result = (|| {
-            let mut file = std::fs::File::create(&temporary)?;
+            let mut file = File::create(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             std::fs::rename(&temporary, path)?;
-            std::fs::File::open(dir)?.sync_all()
+            File::open(dir)?.sync_all()
         })();
         if result.is_err() {
             // Best effort: the reason of the failure is what the caller needs.
@@ -203,5 +235,13 @@ mod tests {
         assert_eq!(Bundle::from_json(&newer).unwrap_err().kind(), ErrorKind::Corrupt);
         let long = Bundle::from_json(&json.replace("file:///data/docs", &"x".repeat(5000)));
         assert_eq!(long.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+    /// What the file system said of its size is not what counts.
+    #[test]
+    fn a_file_that_never_ends_is_refused() {
+        let read = |file: &mut dyn Read| read_at_most(file, JSON_BYTES_MAX, Path::new(FILE_NAME));
+        assert_eq!(read(&mut std::io::repeat(b' ')).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(read(&mut std::io::repeat(b' ').take(JSON_BYTES_MAX)).unwrap().len() as u64, JSON_BYTES_MAX);
+        assert!(read(&mut std::io::repeat(b' ').take(JSON_BYTES_MAX + 1)).is_err());
     }
 }

@@ -5,6 +5,7 @@ mod backends;
 mod bad_input;
 mod dml;
 mod embed;
+mod federated;
 mod knn;
 mod restart;
 mod support;

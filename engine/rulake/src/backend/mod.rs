@@ -6,6 +6,8 @@ pub mod delta;
 pub mod fs;
 /// Stores whose rows have a key and no address.
 pub mod keyed;
+/// Wrappers around any backend.
+pub mod layer;
 /// Arrow batches in memory.
 pub mod local;
 /// Folders of Parquet files in an object store.

@@ -1,11 +1,13 @@
 //! ruLake against real backends.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bundle_exchange;
 mod cache;
 mod delta;
 mod folders;
 mod follow;
 mod keyed;
 mod lake;
+mod layers;
 mod local;
 mod support;

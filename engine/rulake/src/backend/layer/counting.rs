@@ -1,0 +1,45 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::{Call, Layer, Operation, Outcome, Size};
+use crate::error::Result;
+
+/// Counts what is asked of a backend and what it gives, so that a test can prove that a cache hit read nothing.
+#[derive(Debug, Default)]
+pub struct Counting {
+    calls: [AtomicU64; Operation::ALL.len()],
+    failures: [AtomicU64; Operation::ALL.len()],
+    given: Mutex<Size>,
+}
+
+impl Counting {
+    /// How often an operation was begun. Each partition of a scan is asked for one batch more than it has.
+    pub fn calls(&self, operation: Operation) -> u64 {
+        self.calls[operation as usize].load(Ordering::Relaxed)
+    }
+
+    /// How often an operation failed.
+    pub fn failures(&self, operation: Operation) -> u64 {
+        self.failures[operation as usize].load(Ordering::Relaxed)
+    }
+
+    /// What scans and takes gave.
+    pub fn given(&self) -> Size {
+        *self.given.lock()
+    }
+}
+
+impl Layer for Counting {
+    async fn around<T: Outcome>(&self, call: &Call<'_>, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        self.calls[call.operation as usize].fetch_add(1, Ordering::Relaxed);
+        let outcome = work.await;
+        match &outcome {
+            Ok(outcome) => *self.given.lock() += outcome.size(),
+            Err(_) => {
+                self.failures[call.operation as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        outcome
+    }
+}

@@ -1,0 +1,147 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::exec::LayeredExec;
+use super::given::Given;
+use super::{Call, Layer, Operation, Outcome};
+use crate::address::RowAddress;
+use crate::backend::{Backend, Part, ScanRequest, Snapshot};
+use crate::error::Result;
+use crate::witness::Generation;
+
+/// A backend whose operations go through a layer.
+#[derive(Debug)]
+pub struct Layered<L> {
+    backend: Arc<dyn Backend>,
+    layer: Arc<L>,
+}
+
+impl<L: Layer> Layered<L> {
+    /// Puts `layer` around `backend`. One layer may be around several backends, which then share its counts and limits.
+    pub fn new(backend: Arc<dyn Backend>, layer: Arc<L>) -> Self {
+        Self { backend, layer }
+    }
+
+    fn around(&self, collection: Option<&str>) -> Around<L> {
+        Around {
+            layer: Arc::clone(&self.layer),
+            backend: self.backend.id().to_owned(),
+            collection: collection.map(str::to_owned),
+        }
+    }
+}
+
+#[async_trait]
+impl<L: Layer> Backend for Layered<L> {
+    fn id(&self) -> &str {
+        self.backend.id()
+    }
+
+    async fn list(&self) -> Result<Vec<String>> {
+        self.around(None).once(Operation::List, self.backend.list()).await
+    }
+
+    async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>> {
+        let around = self.around(Some(collection));
+        let snapshot = around.once(Operation::Snapshot, self.backend.snapshot(collection)).await?;
+        Ok(Arc::new(LayeredSnapshot { snapshot, around: Arc::new(around) }))
+    }
+
+    fn has_generations(&self) -> bool {
+        self.backend.has_generations()
+    }
+}
+
+/// A layer, and what its calls are about.
+#[derive(Debug)]
+pub(super) struct Around<L> {
+    layer: Arc<L>,
+    backend: String,
+    collection: Option<String>,
+}
+
+impl<L: Layer> Around<L> {
+    /// An operation that is a whole.
+    async fn once<T: Outcome>(&self, operation: Operation, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        self.part_of(&Given::new(1), 0, operation, work).await
+    }
+
+    /// An operation that is a step of what gives rows in several.
+    pub(super) async fn part_of<T: Outcome>(
+        &self,
+        given: &Given,
+        partition: usize,
+        operation: Operation,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let call = Call { operation, backend: &self.backend, collection: self.collection.as_deref(), given };
+        let counted = async {
+            let outcome = work.await?;
+            given.add(partition, outcome.size());
+            Ok(outcome)
+        };
+        self.layer.around(&call, counted).await
+    }
+}
+
+/// A pinned state that is read through a layer.
+#[derive(Debug)]
+struct LayeredSnapshot<L> {
+    snapshot: Arc<dyn Snapshot>,
+    around: Arc<Around<L>>,
+}
+
+#[async_trait]
+impl<L: Layer> Snapshot for LayeredSnapshot<L> {
+    fn data_ref(&self) -> &str {
+        self.snapshot.data_ref()
+    }
+
+    fn generation(&self) -> &Generation {
+        self.snapshot.generation()
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.snapshot.schema()
+    }
+
+    fn num_rows(&self) -> Option<usize> {
+        self.snapshot.num_rows()
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        self.snapshot.parts()
+    }
+
+    fn index_dir(&self) -> Option<&Path> {
+        self.snapshot.index_dir()
+    }
+
+    fn file_name(&self, address: RowAddress) -> String {
+        self.snapshot.file_name(address)
+    }
+
+    async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = self.around.once(Operation::Scan, self.snapshot.scan(context, request)).await?;
+        Ok(Arc::new(LayeredExec::new(plan, Arc::clone(&self.around))))
+    }
+
+    async fn take(
+        &self,
+        context: &Arc<TaskContext>,
+        addresses: &[RowAddress],
+        projection: &[usize],
+    ) -> Result<RecordBatch> {
+        self.around.once(Operation::Take, self.snapshot.take(context, addresses, projection)).await
+    }
+
+    async fn verify(&self) -> Result<()> {
+        self.around.once(Operation::Verify, self.snapshot.verify()).await
+    }
+}

@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use super::{Call, Layer, Outcome};
+use crate::error::{Error, Result};
+
+/// Gives up on an operation, or on the next batch of a scan, that takes too long. Needs a Tokio runtime with time.
+///
+/// How long a scan takes in all is not limited, only how long it is silent.
+#[derive(Debug)]
+pub struct TimeLimited {
+    limit: Duration,
+}
+
+impl TimeLimited {
+    /// Gives each operation and each batch at most `limit`; then it is `Unavailable`.
+    pub fn new(limit: Duration) -> Self {
+        Self { limit }
+    }
+}
+
+impl Layer for TimeLimited {
+    async fn around<T: Outcome>(&self, call: &Call<'_>, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        match tokio::time::timeout(self.limit, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let error = Error::unavailable("backend did not answer").with("backend", call.backend);
+                let error = match call.collection {
+                    Some(collection) => error.with("collection", collection),
+                    None => error,
+                };
+                Err(error.with("operation", call.operation).with("limit", format!("{:?}", self.limit)))
+            }
+        }
+    }
+}

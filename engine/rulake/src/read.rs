@@ -31,6 +31,7 @@ pub(crate) async fn fold_vectors<A: Send>(
     fold: impl Fn(&mut A, RowAddress, &[f32]) + Send + Sync,
 ) -> Result<A> {
     let position = snapshot.schema().index_of(column).map_err(|e| Error::internal(e.to_string()))?;
+    let all = parts.is_none();
     let request = ScanRequest {
         projection: Some(vec![position]),
         with_address: true,
@@ -41,18 +42,25 @@ pub(crate) async fn fold_vectors<A: Send>(
     let plan = snapshot.scan(context, &request).await?;
     // Partitions are read and decoded each by a task of its own.
     let mut batches = execute_stream(plan, Arc::clone(context)).map_err(from_datafusion)?;
-    let (num_rows, mut got) = (snapshot.num_rows().unwrap_or(usize::MAX), 0);
+    let mut got = 0;
     while let Some(batch) = batches.try_next().await.map_err(from_datafusion)? {
         got += batch.num_rows();
-        if got > num_rows {
+        if let Some(expected) = snapshot.num_rows().filter(|expected| got > *expected) {
             return Err(Error::corrupt("backend gave more rows than it says there are")
                 .with("collection", snapshot.data_ref())
-                .with("expected", num_rows)
+                .with("expected", expected)
                 .with("got at least", got));
         }
         fold_batch(&mut accumulator, &batch, dim, snapshot, &fold)?;
     }
-    Ok(accumulator)
+    match snapshot.num_rows().filter(|expected| all && got < *expected) {
+        // A backend that went away in the middle may look like one that came to its end.
+        Some(expected) => Err(Error::unavailable("backend gave fewer rows than it says there are")
+            .with("collection", snapshot.data_ref())
+            .with("expected", expected)
+            .with("got", got)),
+        None => Ok(accumulator),
+    }
 }
 
 fn fold_batch<A>(

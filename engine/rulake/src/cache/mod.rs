@@ -37,7 +37,7 @@ pub use spec::IndexSpec;
 pub(crate) use spec::dim_of_column;
 pub use stats::CacheStats;
 pub(crate) use stats::Counters;
-pub(crate) use warm::{file_name, read_dir};
+pub(crate) use warm::{read_dir, remove_others, saved_name};
 
 /// Names a collection: backend, collection.
 pub type CollectionKey = (String, String);

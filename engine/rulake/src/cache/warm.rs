@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, store};
 use crate::error::{Error, Result};
+use crate::witness::{Generation, witness};
 
 impl Cache {
     /// Writes an entry to `path`, with the ids it has.
@@ -51,25 +52,53 @@ pub(crate) fn file_name(spec: &IndexSpec) -> String {
     format!("{name}.{EXTENSION}")
 }
 
-/// Reads the entries in `dir`, sorted by file name.
-///
-/// # Errors
-/// `NotFound` if there is no such folder or no entry in it; for any of its index files what reading it meets.
-pub(crate) async fn read_dir(dir: &Path) -> Result<Vec<(Entry, IndexSpec)>> {
+/// The name of an entry's file in a folder of the user's own, where files of several states may lie for a moment.
+pub(crate) fn saved_name(spec: &IndexSpec, data_ref: &str, generation: &Generation) -> String {
+    format!("{}{}", file_name(spec).trim_end_matches(EXTENSION), ending(data_ref, generation))
+}
+
+/// How the names of the files of a state end.
+fn ending(data_ref: &str, generation: &Generation) -> String {
+    let state = witness(data_ref, 0, 0, 0, generation);
+    format!("{}.{EXTENSION}", &state[..16])
+}
+
+/// The index files in `dir` of a state, or of all others, sorted.
+async fn files_of(dir: &Path, data_ref: &str, generation: &Generation, others: bool) -> Result<Vec<PathBuf>> {
     let unreadable = |e| Error::io("folder of index files cannot be read", e).with("path", dir.display());
+    let ending = ending(data_ref, generation);
     let mut paths = Vec::new();
     let mut files = tokio::fs::read_dir(dir).await.map_err(unreadable)?;
     while let Some(file) = files.next_entry().await.map_err(unreadable)? {
-        let path = file.path();
-        let hidden = file.file_name().to_string_lossy().starts_with('.');
-        if !hidden && path.extension().is_some_and(|extension| extension == EXTENSION) {
+        let (path, name) = (file.path(), file.file_name());
+        let name = name.to_string_lossy();
+        let is_index = !name.starts_with('.') && path.extension().is_some_and(|extension| extension == EXTENSION);
+        if is_index && name.ends_with(&ending) != others {
             paths.push(path);
         }
     }
-    if paths.is_empty() {
-        return Err(Error::not_found("no index file").with("path", dir.display()));
-    }
     paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Removes the index files in `dir` of other states than this one.
+pub(crate) async fn remove_others(dir: &Path, data_ref: &str, generation: &Generation) -> Result<()> {
+    for path in files_of(dir, data_ref, generation, true).await? {
+        // Somebody else may have done it; one that stays is passed over.
+        let _ = tokio::fs::remove_file(path).await;
+    }
+    Ok(())
+}
+
+/// Reads the entries in `dir` of a state, sorted by file name.
+///
+/// # Errors
+/// `NotFound` if there is no such folder or no entry in it; for any of its index files what reading it meets.
+pub(crate) async fn read_dir(dir: &Path, data_ref: &str, generation: &Generation) -> Result<Vec<(Entry, IndexSpec)>> {
+    let paths = files_of(dir, data_ref, generation, false).await?;
+    if paths.is_empty() {
+        return Err(Error::not_found("no index file of the state that the bundle names").with("path", dir.display()));
+    }
     let mut entries = Vec::with_capacity(paths.len());
     for path in paths {
         entries.push(store::read(&path).await.map_err(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sealed::SealedSnapshot;
 use super::{Pinned, RuLake, SearchOptions};
 use crate::bundle::Bundle;
-use crate::cache::{Cache, file_name, read_dir};
+use crate::cache::{Cache, read_dir, remove_others, saved_name};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What [`RuLake::refresh_from_bundle_dir`] found.
@@ -76,7 +76,8 @@ impl RuLake {
     }
 
     /// Writes what is cached of a collection to `dir`: an index file for each entry, with the ids of its rows, and the
-    /// bundle. Returns the paths of the index files.
+    /// bundle. Files of an older state give way to them; a crash leaves the one or the other whole. Returns the paths of the
+    /// index files.
     ///
     /// # Errors
     /// `NotFound` if nothing is cached; `Unavailable` if the folder cannot be written.
@@ -113,12 +114,14 @@ impl RuLake {
             {
                 cached.entry.ids(pinned.snapshot().as_ref(), "id", &self.context).await?;
             }
-            let path = dir.join(file_name(&cached.spec));
+            let path = dir.join(saved_name(&cached.spec, &bundle.data_ref, &bundle.generation));
             Cache::save(cached.entry, &cached.spec.column, path.clone()).await?;
             paths.push(path);
         }
-        // Last: a folder with a bundle is whole.
-        blocking(dir, move |dir| bundle.write_to_dir(&dir).map(|_| ())).await?;
+        // After the files that it names, and before those of an older state go: there is a whole one at any moment.
+        let written = bundle.clone();
+        blocking(dir, move |dir| written.write_to_dir(&dir).map(|_| ())).await?;
+        remove_others(dir, &bundle.data_ref, &bundle.generation).await?;
         Ok(paths)
     }
 
@@ -131,7 +134,7 @@ impl RuLake {
     pub async fn warm_from_dir(&self, backend: &str, collection: &str, dir: &Path) -> Result<usize> {
         let registered = self.registered(backend)?;
         let bundle = blocking(dir, |dir| Bundle::read_from_dir(&dir)).await?;
-        let entries = read_dir(dir).await?;
+        let entries = read_dir(dir, &bundle.data_ref, &bundle.generation).await?;
         for (entry, _) in &entries {
             if entry.data_ref() != bundle.data_ref || entry.generation() != &bundle.generation {
                 return Err(Error::new(ErrorKind::WitnessMismatch, "index file and bundle are of different states")

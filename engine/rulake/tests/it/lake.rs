@@ -331,6 +331,13 @@ async fn files_that_cannot_be_trusted_do_not_warm() {
     // The bundle of another state.
     backend.append("docs", stream(rows(&[40]))).await.unwrap();
     lake.publish_bundle("main", "docs", out.path()).await.unwrap();
+    assert_eq!(warm(out.path()).await, ErrorKind::NotFound, "no index file of it");
+    // An index file under the name of that state.
+    lake.prime("main", "docs", &SearchOptions::default()).await.unwrap();
+    let other = lake.save_cache_to_dir("main", "docs", out.path()).await.unwrap().remove(0);
+    assert!(!file.exists(), "the older one went");
+    lake.invalidate_cache("main", "docs").unwrap();
+    std::fs::write(other, &whole).unwrap();
     assert_eq!(warm(out.path()).await, ErrorKind::WitnessMismatch);
     assert!(lake.cached_entries().is_empty(), "nothing of it is kept");
 }

@@ -3,6 +3,7 @@
 
 mod bundle_exchange;
 mod cache;
+mod crash;
 mod delta;
 mod folders;
 mod follow;

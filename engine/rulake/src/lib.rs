@@ -32,6 +32,9 @@ pub mod exact;
 /// Indexes over pinned states, built once and shared.
 pub mod cache;
 
+/// What every backend must do, for those who write one.
+pub mod conformance;
+
 pub use address::RowAddress;
 pub use backend::{Backend, DeltaBackend, FsBackend, LocalBackend, ObjectStoreBackend, Part, ScanRequest, Snapshot};
 pub use bundle::Bundle;

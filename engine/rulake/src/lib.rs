@@ -38,6 +38,9 @@ pub mod consistency;
 /// Backends, the states that answers come from, and the operations over them.
 pub mod lake;
 
+/// What every backend must do, for those who write one.
+pub mod conformance;
+
 pub use address::RowAddress;
 pub use backend::{
     Backend, DeltaBackend, FsBackend, KeyedBackend, KeyedSource, LocalBackend, ObjectStoreBackend, Part, ScanRequest,

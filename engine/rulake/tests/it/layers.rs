@@ -12,11 +12,9 @@ use ruvector_rulake::backend::layer::{
     Capped, Counting, Fault, FaultInjecting, Layer, Layered, Operation, Size, Throttled, TimeLimited,
 };
 use ruvector_rulake::error::from_datafusion;
-use ruvector_rulake::{
-    Backend, Error, ErrorKind, IndexSpec, LocalBackend, Result, RowAddress, RuLake, ScanRequest, Snapshot,
-};
+use ruvector_rulake::{Backend, Error, ErrorKind, IndexSpec, LocalBackend, Result, RowAddress, ScanRequest, Snapshot};
 
-use crate::support::{context, ids, rows, schema};
+use crate::support::{context, ids, lake_over, rows, schema};
 
 /// Three batches of two rows.
 fn local() -> Arc<dyn Backend> {
@@ -43,10 +41,11 @@ async fn take(backend: &dyn Backend, row: u32) -> Result<RecordBatch> {
 #[tokio::test]
 async fn counting_shows_what_a_cache_asked_for() {
     let (counting, backend) = layered(Counting::default());
-    let (lake, spec) = (RuLake::new(), IndexSpec::new("vec"));
+    let backend = Arc::new(backend);
+    let (lake, spec) = (lake_over(&backend), IndexSpec::new("vec"));
     for _ in 0..3 {
-        let snapshot = backend.snapshot("docs").await.unwrap();
-        lake.entry(&snapshot, &spec, &context(), None).await.unwrap();
+        let pinned = lake.pin(backend.id(), "docs", None).await.unwrap();
+        lake.entry(&pinned, &spec, &context(), None).await.unwrap();
     }
     assert_eq!(counting.calls(Operation::Snapshot), 3);
     assert_eq!(counting.calls(Operation::Scan), 1, "the others were hits");
@@ -113,11 +112,13 @@ async fn what_hangs_is_given_up() {
 async fn a_scan_that_falls_silent_is_given_up_by_who_builds_an_index() {
     let hanging = Layered::new(local(), Arc::new(FaultInjecting::once(Operation::Batch, 2, Fault::Hang)));
     let backend = Layered::new(Arc::new(hanging), Arc::new(TimeLimited::new(Duration::from_millis(50))));
-    let snapshot = backend.snapshot("docs").await.unwrap();
-    let (lake, spec) = (RuLake::new(), IndexSpec::new("vec"));
-    let error = lake.entry(&snapshot, &spec, &context(), None).await.unwrap_err();
+    let backend = Arc::new(backend);
+    let (lake, spec) = (lake_over(&backend), IndexSpec::new("vec"));
+    let pinned = lake.pin(backend.id(), "docs", None).await.unwrap();
+    let error = lake.entry(&pinned, &spec, &context(), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    assert_eq!(lake.entry(&snapshot, &spec, &context(), None).await.unwrap().index().len(), 6);
+    assert!(lake.cached_entries().is_empty(), "nothing half made is left");
+    assert_eq!(lake.entry(&pinned, &spec, &context(), None).await.unwrap().index().len(), 6);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod bundle_exchange;
 mod cache;
+mod conformance;
 mod crash;
 mod delta;
 mod folders;

@@ -12,9 +12,10 @@ use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use parquet::arrow::RowNumber;
 use parquet::arrow::arrow_reader::RowSelection;
 
@@ -95,7 +96,14 @@ impl ParquetFiles {
             .with_limit(request.limit)
             .build();
         let scan = DataSourceExec::from_data_source(config);
-        if request.with_address { with_address(scan, wanted.len()) } else { Ok(scan) }
+        let scan = if request.with_address { with_address(scan, wanted.len())? } else { scan };
+        Ok(match request.limit {
+            // The source counts the rows of each partition for itself.
+            Some(limit) if scan.output_partitioning().partition_count() > 1 => {
+                Arc::new(CoalescePartitionsExec::new(scan).with_fetch(Some(limit)))
+            }
+            _ => scan,
+        })
     }
 
     /// A plan of no rows: a scan of no files would have no partitions, which no parent expects.

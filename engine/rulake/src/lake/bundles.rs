@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sealed::SealedSnapshot;
 use super::{Pinned, RuLake, SearchOptions};
 use crate::bundle::Bundle;
-use crate::cache::{Cache, read_dir, remove_others, saved_name};
+use crate::cache::{Cache, Entry, read_dir, remove_others, saved_name};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What [`RuLake::refresh_from_bundle_dir`] found.
@@ -62,13 +62,17 @@ impl RuLake {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(RefreshResult::BundleMissing),
             Err(e) => return Err(e),
         };
-        let cached = self.cache.witnesses_of(&(backend.to_owned(), collection.to_owned()));
+        let key = (backend.to_owned(), collection.to_owned());
+        let mut cached = self.cached_entries();
+        cached.retain(|cached| cached.collections.contains(&key));
         if cached.is_empty() {
             // Whoever polls must not be told again and again until somebody searches; but a state that is pinned is let go.
             registered.unpin_other_than(collection, &bundle.data_ref, &bundle.generation);
             return Ok(RefreshResult::UpToDate);
         }
-        if cached.contains(&bundle.witness) {
+        // Entries of other parameters have other witnesses; it is the state that counts.
+        let named = |entry: &Entry| entry.data_ref() == bundle.data_ref && entry.generation() == &bundle.generation;
+        if cached.iter().all(|cached| named(&cached.entry)) {
             return Ok(RefreshResult::UpToDate);
         }
         self.invalidate_cache(backend, collection)?;

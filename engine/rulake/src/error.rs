@@ -7,6 +7,10 @@ pub use ruvector_rabitq::{Error, ErrorKind, Result};
 
 /// Our error inside a DataFusion error, or a new one of the kind that fits, with the DataFusion error as its source.
 pub fn from_datafusion(error: DataFusionError) -> Error {
+    if let Some(path) = missing_object(&error) {
+        let gone = Error::new(ErrorKind::GenerationGone, "a file of this state is not there any more");
+        return gone.with("file", path).with_source(error);
+    }
     let (kind, message) = match error.find_root() {
         DataFusionError::External(inner) => {
             match (inner.downcast_ref::<Error>(), inner.downcast_ref::<DeltaTableError>()) {
@@ -24,6 +28,22 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         other => (ErrorKind::Internal, other.strip_backtrace()),
     };
     Error::new(kind, message).with_source(error)
+}
+
+/// The path of the object whose absence is underneath: readers wrap what the store said.
+fn missing_object(error: &DataFusionError) -> Option<String> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(e) = cause {
+        if let Some(object_store::Error::NotFound { path, .. }) = e.downcast_ref::<object_store::Error>() {
+            return Some(path.clone());
+        }
+        // A box hides what is in it from those who ask for the inner type.
+        cause = match e.downcast_ref::<parquet::errors::ParquetError>() {
+            Some(parquet::errors::ParquetError::External(inner)) => Some(inner.as_ref()),
+            _ => e.source(),
+        };
+    }
+    None
 }
 
 /// Our error as one that DataFusion carries.

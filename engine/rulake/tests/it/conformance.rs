@@ -169,19 +169,12 @@ impl Kept {
 struct Local {
     backend: Arc<LocalBackend>,
     seen: Arc<dyn Backend>,
-    kept: Kept,
 }
 
 impl Local {
     fn seen_as(through: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend>) -> Self {
         let backend = Arc::new(LocalBackend::new("hot"));
-        Self { seen: through(Arc::clone(&backend) as _), backend, kept: Kept::default() }
-    }
-
-    /// In one batch: the backend counts them all as one part.
-    fn put(&self, collection: &str, batches: &[RecordBatch]) -> Result<()> {
-        let schema = batches[0].schema();
-        self.backend.put(collection, Arc::clone(&schema), &[concat_batches(&schema, batches).unwrap()])
+        Self { seen: through(Arc::clone(&backend) as _), backend }
     }
 }
 
@@ -192,12 +185,19 @@ impl Fixture for Local {
     }
 
     async fn store(&self, collection: &str, batches: &[RecordBatch]) -> Result<()> {
-        self.kept.store(collection, batches);
-        self.put(collection, batches)
+        self.backend.put(collection, batches[0].schema(), batches)
     }
 
     async fn append(&self, collection: &str, batch: &RecordBatch) -> Result<()> {
-        self.put(collection, &self.kept.append(collection, batch))
+        self.backend.append(collection, batch)
+    }
+
+    async fn delete(&self, collection: &str, ids: &[i64]) -> Result<()> {
+        self.backend.remove(collection, ids).map(|_| ())
+    }
+
+    async fn remove(&self, collection: &str) -> Result<()> {
+        self.backend.drop_collection(collection)
     }
 }
 
@@ -224,6 +224,10 @@ impl Fixture for Delta {
     async fn delete(&self, collection: &str, ids: &[i64]) -> Result<()> {
         let predicate = col("id").in_list(ids.iter().map(|id| lit(*id)).collect(), false);
         self.0.delete(collection, Some(predicate)).await.map(drop)
+    }
+
+    async fn remove(&self, collection: &str) -> Result<()> {
+        self.0.as_ref().drop(collection).await
     }
 }
 

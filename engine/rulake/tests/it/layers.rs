@@ -55,7 +55,7 @@ async fn counting_shows_what_a_cache_asked_for() {
     // A vector of 4 coordinates and an address.
     assert!(of_vectors.bytes >= 6 * (16 + 8), "{of_vectors:?}");
 
-    take(&backend, 1).await.unwrap();
+    take(backend.as_ref(), 1).await.unwrap();
     assert_eq!(counting.calls(Operation::Take), 1);
     assert_eq!(counting.given().rows, 7);
     assert_eq!(backend.snapshot("none").await.unwrap_err().kind(), ErrorKind::NotFound);

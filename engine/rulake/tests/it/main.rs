@@ -4,4 +4,5 @@
 mod cache;
 mod delta;
 mod folders;
+mod requests;
 mod support;

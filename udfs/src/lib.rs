@@ -18,6 +18,12 @@ mod statement;
 mod catalog;
 mod collection;
 
+/// Backends made by SQL.
+pub mod backend;
+
+/// The schema `system`.
+mod system;
+
 /// `knn()`, the relation.
 mod knn;
 
@@ -31,5 +37,6 @@ mod dml;
 /// Declared indexes.
 pub mod index;
 
+pub use backend::{BackendDefinition, BackendKind};
 pub use engine::{Answer, Engine, EngineConfig, IngestMode, Prepared, Session};
 pub use error::{Error, ErrorKind, Result};

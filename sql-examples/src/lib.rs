@@ -5,6 +5,8 @@
 //!
 //! It is not a test framework: files are in the [sqllogictest] format, and its crate reads and compares them.
 //!
+//! A lesson that says `control substitution on` has `$LAKE`: a folder of Parquet files, its own.
+//!
 //! How values are written is in [`values`]. Rows are compared in the order they come, so a query that does not say
 //! `ORDER BY` says `rowsort`.
 //!
@@ -13,6 +15,9 @@
 
 /// How a value is written in a `.slt` file.
 pub mod values;
+
+/// The folder that `$LAKE` stands for.
+mod lake;
 
 /// The places where a lesson runs.
 mod place;
@@ -46,8 +51,11 @@ pub fn files() -> io::Result<Vec<PathBuf>> {
 pub fn run(file: &Path, place: Place) -> Result<(), String> {
     let runtime = place::runtime().map_err(|e| format!("cannot start threads: {e}"))?;
     let database = runtime.block_on(place::Database::open(place, runtime.handle().clone()))?;
+    let folder = tempfile::tempdir().map_err(|e| format!("no temporary folder can be made: {e}"))?;
+    runtime.block_on(lake::write(folder.path()))?;
     let mut runner = Runner::new(|| async { Ok(database.connect()) });
     runner.with_column_validator(strict_column_validator);
+    runner.set_var(lake::VARIABLE.to_owned(), folder.path().display().to_string());
     let result = runner.run_file(file).map_err(|e| e.display(false).to_string());
     runner.shutdown();
     drop(runner);

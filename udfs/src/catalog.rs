@@ -1,15 +1,20 @@
 //! Backends as schemas, collections as tables.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
+use datafusion::logical_expr::TableType;
+use parking_lot::RwLock;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{Backend, Error, ErrorKind, RuLake};
+use ruvector_rulake::{Backend, Error, ErrorKind, LocalBackend, RuLake};
 
+use crate::backend::BackendDefinition;
 use crate::collection::{AbsentTable, CollectionTable};
 use crate::index::IndexCatalog;
+use crate::system::{BackendsTable, BundlesTable, CacheTable, SYSTEM, SystemSchema};
 use crate::wishes::Wishes;
 
 /// The name of the one catalog.
@@ -17,26 +22,97 @@ pub(crate) const CATALOG: &str = "ruvector";
 /// The schema of the default backend: Delta tables in the data directory.
 pub(crate) const MAIN: &str = "main";
 
-/// The backends of an engine.
+/// A backend, and how it was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) backend: Arc<dyn Backend>,
+    /// What is known of it; `None` if a program added it.
+    pub(crate) definition: Option<BackendDefinition>,
+    /// The same backend, if SQL made it to be filled by the program.
+    pub(crate) memory: Option<Arc<LocalBackend>>,
+}
+
+impl Registered {
+    pub(crate) fn new(backend: Arc<dyn Backend>, definition: Option<BackendDefinition>) -> Self {
+        Self { backend, definition, memory: None }
+    }
+}
+
+/// The backends of an engine, by name: the lake answers from them, and here is how they were made.
 #[derive(Debug)]
 pub(crate) struct Backends {
     lake: Arc<RuLake>,
-    indexes: Arc<IndexCatalog>,
+    made: RwLock<BTreeMap<String, Registered>>,
 }
 
 impl Backends {
-    pub(crate) fn new(lake: Arc<RuLake>, indexes: Arc<IndexCatalog>) -> Self {
-        Self { lake, indexes }
+    pub(crate) fn new(lake: Arc<RuLake>) -> Self {
+        Self { lake, made: RwLock::default() }
+    }
+
+    /// Adds a backend.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is one of that name; `NotSupported` for a consistency that it cannot have.
+    pub(crate) fn add(&self, registered: Registered) -> crate::error::Result<()> {
+        let name = registered.backend.id().to_owned();
+        let consistency = registered.definition.as_ref().map(BackendDefinition::consistency).transpose()?.flatten();
+        self.lake.register_backend(Arc::clone(&registered.backend))?;
+        if let Err(e) = self.lake.set_consistency(&name, None, consistency) {
+            self.lake.remove_backend(&name)?;
+            return Err(e.into());
+        }
+        self.made.write().insert(name, registered);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.made.write().remove(name);
+        // It may be gone already: that is what is wanted.
+        let _ = self.lake.remove_backend(name);
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Registered> {
+        self.made.read().get(name).cloned()
+    }
+
+    /// All of them, sorted by name.
+    pub(crate) fn list(&self) -> Vec<Registered> {
+        self.made.read().values().cloned().collect()
     }
 }
 
-impl CatalogProvider for Backends {
+/// The one catalog: a schema for each backend, and `system`.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    lake: Arc<RuLake>,
+    indexes: Arc<IndexCatalog>,
+    backends: Arc<Backends>,
+    system: Arc<SystemSchema>,
+}
+
+impl Catalog {
+    pub(crate) fn new(lake: Arc<RuLake>, indexes: Arc<IndexCatalog>, backends: Arc<Backends>) -> Self {
+        let system = SystemSchema::new(vec![
+            Arc::new(BackendsTable::new(Arc::clone(&backends))),
+            Arc::new(BundlesTable::new(Arc::clone(&lake))),
+            Arc::new(CacheTable::new(Arc::clone(&lake))),
+        ]);
+        Self { lake, indexes, backends, system: Arc::new(system) }
+    }
+}
+
+impl CatalogProvider for Catalog {
     fn schema_names(&self) -> Vec<String> {
-        self.lake.backends().iter().map(|backend| backend.id().to_owned()).collect()
+        let backends = self.backends.list().into_iter().map(|registered| registered.backend.id().to_owned());
+        backends.chain([SYSTEM.to_owned()]).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let backend = self.lake.backend(name).ok()?;
+        if name == SYSTEM {
+            return Some(Arc::clone(&self.system) as _);
+        }
+        let backend = self.backends.find(name)?.backend;
         Some(Arc::new(BackendSchema { backend, lake: Arc::clone(&self.lake), indexes: Arc::clone(&self.indexes) }))
     }
 }
@@ -52,7 +128,7 @@ struct BackendSchema {
 #[async_trait]
 impl SchemaProvider for BackendSchema {
     fn table_names(&self) -> Vec<String> {
-        // The trait is synchronous; listing is not. Backends answer from a folder or from memory, at once.
+        // The trait is synchronous; listing is not. Backends answer within seconds, or fail.
         let list = self.backend.list();
         let names = match tokio::runtime::Handle::try_current() {
             Ok(runtime) if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread => {
@@ -89,6 +165,11 @@ impl SchemaProvider for BackendSchema {
         };
         let indexes = self.indexes.of_table(self.backend.id(), name);
         Ok(Some(Arc::new(CollectionTable::new(pinned, Arc::clone(&self.lake), indexes))))
+    }
+
+    async fn table_type(&self, _name: &str) -> Result<Option<TableType>> {
+        // Asked of the names above, one by one: pinning each would read the footers of all files of a lake.
+        Ok(Some(TableType::Base))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
@@ -93,25 +94,35 @@ pub(crate) async fn create_index(engine: &Engine, state: &SessionState, create: 
     if !create.include.is_empty() {
         return refuse("INCLUDE");
     }
-    let name = match &create.name {
-        Some(name) => engine.main_table(&table_reference(name))?,
-        None => return Err(Error::invalid_input("CREATE INDEX needs a name: CREATE INDEX name ON table (column)")),
+    let Some(name) = &create.name else {
+        return Err(Error::invalid_input("CREATE INDEX needs a name: CREATE INDEX name ON table (column)"));
     };
-    let table = engine.main_table(&table_reference(&create.table_name))?;
-    if engine.indexes().find(MAIN, &name).is_some() {
+    let (backend, table) = engine.backend_table(&table_reference(&create.table_name))?;
+    let name = index_name(&table_reference(name), backend.id())?;
+    if engine.indexes().find(backend.id(), &name).is_some() {
         return match create.if_not_exists {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::AlreadyExists, format!("index {name} exists already"))),
         };
     }
-    let pinned = engine.lake().pin(MAIN, &table, Some(Consistency::Fresh)).await?;
+    let pinned = engine.lake().pin(backend.id(), &table, Some(Consistency::Fresh)).await?;
     let spec = index_spec(create)?;
     if pinned.snapshot().schema().field_with_name(&spec.column).is_err() {
         return Err(Error::new(ErrorKind::NotFound, format!("table {table} has no column {}", spec.column)));
     }
     engine.lake().entry(&pinned, &spec, &state.task_ctx(), None).await?;
-    engine.indexes().add(IndexDefinition { name, backend: MAIN.to_owned(), table, spec })?;
+    engine.indexes().add(IndexDefinition { name, backend: backend.id().to_owned(), table, spec })?;
     Ok(())
+}
+
+/// The name of an index, which is in the schema of its table whether it says so or not.
+fn index_name(reference: &TableReference, schema: &str) -> Result<String> {
+    match reference.schema() {
+        Some(other) if other != schema => {
+            Err(Error::invalid_input(format!("an index is in the schema of its table: expected {schema}, got {other}")))
+        }
+        _ => Ok(reference.table().to_owned()),
+    }
 }
 
 fn index_spec(create: &CreateIndex) -> Result<IndexSpec> {
@@ -189,13 +200,17 @@ fn number(value: &SqlExpr) -> Result<u64> {
 
 /// Runs DROP INDEX.
 pub(crate) fn drop_indexes(engine: &Engine, names: &[ObjectName], if_exists: bool) -> Result<()> {
-    let names = names.iter().map(|name| engine.main_table(&table_reference(name))).collect::<Result<Vec<_>>>()?;
-    let exists = |name: &String| engine.indexes().find(MAIN, name).is_some();
-    if let Some(missing) = names.iter().find(|name| !exists(name)).filter(|_| !if_exists) {
-        return Err(Error::new(ErrorKind::NotFound, format!("no such index: {missing}")));
+    let names = names.iter().map(|name| {
+        let reference = table_reference(name);
+        (reference.schema().unwrap_or(MAIN).to_owned(), reference.table().to_owned())
+    });
+    let names: Vec<_> = names.collect();
+    let exists = |(backend, name): &(String, String)| engine.indexes().find(backend, name).is_some();
+    if let Some((backend, name)) = names.iter().find(|name| !exists(name)).filter(|_| !if_exists) {
+        return Err(Error::new(ErrorKind::NotFound, format!("no such index: {backend}.{name}")));
     }
-    for name in names.iter().filter(|name| exists(name)) {
-        engine.indexes().remove(MAIN, name)?;
+    for (backend, name) in names.iter().filter(|name| exists(name)) {
+        engine.indexes().remove(backend, name)?;
     }
     Ok(())
 }

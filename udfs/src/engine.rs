@@ -1,7 +1,7 @@
 //! The one way in: sessions, statements and what they answer.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -20,21 +20,24 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
-use ruvector_rulake::{Backend, DeltaBackend, RuLake};
+use ruvector_rulake::{Backend, DeltaBackend, LocalBackend, RuLake};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
-use crate::catalog::{Backends, CATALOG, MAIN};
+use crate::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
+use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{IndexCatalog, IndexDefinition};
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
+use crate::lake::{LakeFunction, Operation};
 use crate::scalar::{distance, embed};
 use crate::statement::{Parsed, parse};
 use crate::{ddl, dml};
 
-/// The file of declared indexes, in the data directory. Names with `_` are not tables.
-const INDEX_FILE: &str = "_ruvector/indexes.json";
+/// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
+const CATALOG_DIR: &str = "_ruvector";
 
 /// How an [`Engine`] is opened.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +51,10 @@ pub struct EngineConfig {
 /// The SQL engine over one data directory. Cheap to share; safe from many threads.
 pub struct Engine {
     main: Arc<DeltaBackend>,
+    backends: Arc<Backends>,
+    declared: BackendCatalog,
+    /// Held while a backend is made or dropped by SQL.
+    backend_changes: Mutex<()>,
     catalogs: Arc<dyn CatalogProviderList>,
     indexes: Arc<IndexCatalog>,
     lake: Arc<RuLake>,
@@ -108,7 +115,8 @@ impl Engine {
     /// Opens the engine.
     ///
     /// # Errors
-    /// `InvalidInput` if `data_dir` cannot be made or is not a folder; `Corrupt` if the catalog of indexes is damaged.
+    /// `InvalidInput` if `data_dir` cannot be made or is not a folder; `Corrupt` if the catalog of indexes or backends is
+    /// damaged. A backend that cannot be opened is no error: its tables are unavailable until it can.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
         let (data_dir, temporary) = match config.data_dir {
             Some(data_dir) => (data_dir, None),
@@ -119,14 +127,20 @@ impl Engine {
             }
         };
         let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
-        let indexes = Arc::new(IndexCatalog::open(data_dir.join(INDEX_FILE))?);
+        let indexes = Arc::new(IndexCatalog::open(data_dir.join(CATALOG_DIR).join("indexes.json"))?);
+        let declared = BackendCatalog::open(&data_dir.join(CATALOG_DIR))?;
         let lake = Arc::new(RuLake::new());
-        lake.register_backend(Arc::clone(&main) as _)?;
-        let backends = Backends::new(Arc::clone(&lake), Arc::clone(&indexes));
+        let backends = Arc::new(Backends::new(Arc::clone(&lake)));
+        backend::reopen(&declared).into_iter().try_for_each(|registered| backends.add(registered))?;
+        backends.add(Registered::new(Arc::clone(&main) as _, Some(main_definition(&data_dir))))?;
+        let catalog = Arc::new(Catalog::new(Arc::clone(&lake), Arc::clone(&indexes), Arc::clone(&backends)));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(backends));
+        catalogs.register_catalog(CATALOG.to_owned(), catalog);
         Ok(Arc::new(Self {
             main,
+            backends,
+            declared,
+            backend_changes: Mutex::default(),
             catalogs,
             indexes,
             lake,
@@ -141,12 +155,22 @@ impl Engine {
     /// # Errors
     /// `AlreadyExists` if there is a schema of that name.
     pub fn add_backend(&self, backend: Arc<dyn Backend>) -> Result<()> {
-        Ok(self.lake.register_backend(backend)?)
+        self.backends.add(Registered::new(backend, None))
     }
 
     /// The indexes that `CREATE INDEX` declared.
     pub fn declared_indexes(&self) -> Vec<IndexDefinition> {
         self.indexes.list()
+    }
+
+    /// The backends that `CREATE BACKEND` made.
+    pub fn declared_backends(&self) -> Vec<BackendDefinition> {
+        self.declared.list()
+    }
+
+    /// The backend that `CREATE BACKEND name TYPE memory` made, for the program to fill: SQL does not.
+    pub fn memory_backend(&self, name: &str) -> Option<Arc<LocalBackend>> {
+        self.backends.find(name)?.memory
     }
 
     /// A new session with default settings.
@@ -172,6 +196,10 @@ impl Engine {
             context.register_udf(function);
         }
         context.register_udf(embed::function(Arc::clone(&self.models)));
+        for operation in Operation::ALL {
+            let function = LakeFunction::new(operation, Arc::clone(&self.lake));
+            context.register_udtf(operation.name(), Arc::new(function));
+        }
         Arc::new(Session { context })
     }
 
@@ -182,7 +210,7 @@ impl Engine {
     pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
         let (statement, wishes) = match parse(sql)? {
             Parsed::Other { statement, wishes } => (*statement, wishes),
-            Parsed::CreateIndex(_) | Parsed::DropIndex { .. } => {
+            Parsed::CreateIndex(_) | Parsed::DropIndex { .. } | Parsed::Backend(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
@@ -206,6 +234,10 @@ impl Engine {
             }
             Parsed::DropIndex { names, if_exists } => {
                 ddl::drop_indexes(self, &names, if_exists)?;
+                return Ok(Answer::Count(0));
+            }
+            Parsed::Backend(statement) => {
+                backend::execute(self, statement).await?;
                 return Ok(Answer::Count(0));
             }
             Parsed::Other { statement, wishes } => (*statement, wishes),
@@ -264,6 +296,18 @@ impl Engine {
         &self.main
     }
 
+    pub(crate) fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
+    pub(crate) fn declared(&self) -> &BackendCatalog {
+        &self.declared
+    }
+
+    pub(crate) fn backend_changes(&self) -> &Mutex<()> {
+        &self.backend_changes
+    }
+
     pub(crate) fn indexes(&self) -> &IndexCatalog {
         &self.indexes
     }
@@ -282,6 +326,23 @@ impl Engine {
         }
         Ok(reference.table().to_owned())
     }
+
+    /// The backend and the name of the table that a reference means.
+    pub(crate) fn backend_table(&self, reference: &TableReference) -> Result<(Arc<dyn Backend>, String)> {
+        let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
+        match self.backends.find(schema).filter(|_| catalog == CATALOG) {
+            Some(registered) => Ok((registered.backend, reference.table().to_owned())),
+            None => Err(Error::new(ErrorKind::NotFound, format!("no such backend: {catalog}.{schema}"))),
+        }
+    }
+}
+
+/// What `system.backends` says of the default backend.
+fn main_definition(data_dir: &Path) -> BackendDefinition {
+    // It was made a moment ago; a path that cannot be resolved is shown as it was given.
+    let path = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
+    let options = [("path".to_owned(), path.display().to_string())].into();
+    BackendDefinition { name: MAIN.to_owned(), kind: BackendKind::Delta, options, consistency: None, ttl_ms: None }
 }
 
 /// DataFusion's planner, and ours for `knn()`.

@@ -6,6 +6,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use ruvector_embed::ErrorKind as EmbedKind;
 use ruvector_rulake::ErrorKind as LakeKind;
+use ruvector_rulake::error::find_ours;
 
 /// What a caller can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,10 +103,10 @@ impl From<DataFusionError> for Error {
 /// The kind and the message of a DataFusion error, by what is at its root.
 fn classify(error: &DataFusionError) -> (ErrorKind, String) {
     match error.find_root() {
+        // Also where it comes up through the readers of files.
+        root if let Some(lake) = find_ours(root) => (lake_kind(lake.kind()), lake.to_string()),
         DataFusionError::External(inner) => {
-            if let Some(lake) = inner.downcast_ref::<ruvector_rulake::Error>() {
-                (lake_kind(lake.kind()), lake.to_string())
-            } else if let Some(embed) = inner.downcast_ref::<ruvector_embed::Error>() {
+            if let Some(embed) = inner.downcast_ref::<ruvector_embed::Error>() {
                 (embed_kind(embed.kind()), embed.to_string())
             } else {
                 (ErrorKind::Internal, inner.to_string())

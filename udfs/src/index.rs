@@ -121,6 +121,14 @@ impl IndexCatalog {
         })
     }
 
+    /// Forgets the indexes over the tables of a backend that is gone.
+    pub(crate) fn remove_backend(&self, backend: &str) -> Result<()> {
+        self.change(|definitions| {
+            definitions.retain(|known| known.backend != backend);
+            Ok(())
+        })
+    }
+
     fn change(&self, change: impl FnOnce(&mut Vec<IndexDefinition>) -> Result<()>) -> Result<()> {
         let mut current = self.definitions.write();
         let mut changed = current.clone();

@@ -14,12 +14,21 @@ pub mod engine;
 /// What is done to a statement before DataFusion plans it.
 mod statement;
 
+/// The lake's operations as table functions.
+mod lake;
+
 /// What a statement wishes of the tables it names.
 mod wishes;
 
 /// Backends as schemas, collections as tables.
 mod catalog;
 mod collection;
+
+/// Backends made by SQL.
+pub mod backend;
+
+/// The schema `system`.
+mod system;
 
 /// `knn()`, the relation.
 mod knn;
@@ -34,5 +43,6 @@ mod dml;
 /// Declared indexes.
 pub mod index;
 
+pub use backend::{BackendDefinition, BackendKind};
 pub use engine::{Answer, Engine, EngineConfig, IngestMode, Prepared, Session};
 pub use error::{Error, ErrorKind, Result};

@@ -1,8 +1,8 @@
 //! The AST stage: what is done to a statement before DataFusion plans it.
 //!
-//! `?` becomes `$1, $2, ...`; `CREATE INDEX` and `DROP INDEX` are taken out, for DataFusion drops their options; the
-//! arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML clauses that DataFusion parses and then ignores are
-//! refused.
+//! `?` becomes `$1, $2, ...`; `CREATE INDEX` and `DROP INDEX` are taken out, for DataFusion drops their options, and so are
+//! statements about backends, which it does not know; the arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML
+//! clauses that DataFusion parses and then ignores are refused.
 
 use std::ops::ControlFlow;
 
@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{CreateIndex, Delete, ObjectName, ObjectTyp
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+use crate::backend::{self, BackendStatement};
 use crate::error::{Error, Result};
 use crate::knn::rewrite::KnnArguments;
 use crate::wishes::Wishes;
@@ -20,6 +21,7 @@ use crate::wishes::Wishes;
 pub(crate) enum Parsed {
     CreateIndex(Box<CreateIndex>),
     DropIndex { names: Vec<ObjectName>, if_exists: bool },
+    Backend(BackendStatement),
     Other { statement: Box<DfStatement>, wishes: Wishes },
 }
 
@@ -29,6 +31,9 @@ pub(crate) enum Parsed {
 /// `InvalidInput` if it cannot be parsed or is not exactly one; `NotSupported` for clauses that would be ignored.
 pub(crate) fn parse(sql: &str) -> Result<Parsed> {
     let sql = number_placeholders(sql)?;
+    if let Some(statement) = backend::parse(&sql)? {
+        return Ok(Parsed::Backend(statement));
+    }
     let mut statements =
         DFParserBuilder::new(sql.as_str()).with_dialect(&GenericDialect {}).build()?.parse_statements()?;
     let statement = match (statements.pop_front(), statements.len()) {

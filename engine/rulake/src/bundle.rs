@@ -182,12 +182,28 @@ fn read_at_most(file: impl Read, bytes_max: u64, path: &Path) -> Result<Vec<u8>>
 /// # Errors
 /// `Unavailable` with the path and the reason.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, File::options().write(true).create_new(true))
+}
+
+/// As [`write_atomically`], for a file that only its owner may read and write.
+///
+/// # Errors
+/// `Unavailable` with the path and the reason.
+pub fn write_atomically_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    replace(path, bytes, &options)
+}
+
+fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let dir = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(dir)?;
         let temporary = dir.join(format!(".{}.tmp", uuid::Uuid::new_v4()));
         let result = (|| {
-            let mut file = File::create(&temporary)?;
+            let mut file = options.open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             std::fs::rename(&temporary, path)?;

@@ -1,9 +1,23 @@
 //! What went wrong: the error type of the index engine, which this crate shares, and the borders to other libraries.
 
+use std::error::Error as StdError;
+
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 
 pub use ruvector_rabitq::{Error, ErrorKind, Result};
+
+/// Our error anywhere underneath another one.
+pub fn find_ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(ours) = error.downcast_ref() {
+            return Some(ours);
+        }
+        cause = error.source();
+    }
+    None
+}
 
 /// Our error inside a DataFusion error, or a new one of the kind that fits, with the DataFusion error as its source.
 pub fn from_datafusion(error: DataFusionError) -> Error {
@@ -12,13 +26,13 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         return gone.with("file", path).with_source(error);
     }
     let (kind, message) = match error.find_root() {
-        DataFusionError::External(inner) => {
-            match (inner.downcast_ref::<Error>(), inner.downcast_ref::<DeltaTableError>()) {
-                (Some(ours), _) => (ours.kind(), ours.to_string()),
-                (_, Some(delta)) => (delta_kind(delta), delta.to_string()),
-                _ => (ErrorKind::Internal, inner.to_string()),
-            }
-        }
+        // A store's error comes up through the readers of files.
+        // Also where it comes up through the readers of files.
+        root if let Some(ours) = find_ours(root) => (ours.kind(), ours.to_string()),
+        DataFusionError::External(inner) => match inner.downcast_ref::<DeltaTableError>() {
+            Some(delta) => (delta_kind(delta), delta.to_string()),
+            None => (ErrorKind::Internal, inner.to_string()),
+        },
         DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
             (ErrorKind::InvalidInput, message.clone())
         }
@@ -37,11 +51,7 @@ fn missing_object(error: &DataFusionError) -> Option<String> {
         if let Some(object_store::Error::NotFound { path, .. }) = e.downcast_ref::<object_store::Error>() {
             return Some(path.clone());
         }
-        // A box hides what is in it from those who ask for the inner type.
-        cause = match e.downcast_ref::<parquet::errors::ParquetError>() {
-            Some(parquet::errors::ParquetError::External(inner)) => Some(inner.as_ref()),
-            _ => e.source(),
-        };
+        cause = e.source();
     }
     None
 }
@@ -51,15 +61,25 @@ pub fn to_datafusion(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
+/// Our error for one of an object store.
+pub(crate) fn from_object_store(error: object_store::Error) -> Error {
+    use object_store::Error as StoreError;
+    match error {
+        StoreError::Generic { source, .. } | StoreError::NotFound { source, .. } if source.is::<Error>() => {
+            *source.downcast().expect("it was just asked")
+        }
+        StoreError::NotFound { path, source } => {
+            Error::not_found("object store has no such object").with("path", path).with("reason", source)
+        }
+        other => Error::unavailable("object store does not answer").with("reason", other),
+    }
+}
+
 /// Our error for one of the Delta library.
 pub fn from_delta(error: DeltaTableError) -> Error {
     // What came up through a plan of ours is somewhere underneath.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(e) = cause {
-        if let Some(ours) = e.downcast_ref::<Error>() {
-            return Error::new(ours.kind(), ours.to_string());
-        }
-        cause = e.source();
+    if let Some(ours) = find_ours(&error) {
+        return Error::new(ours.kind(), ours.to_string());
     }
     Error::new(delta_kind(&error), error.to_string())
 }

@@ -61,8 +61,7 @@ impl SystemTable for BundlesTable {
         for cached in self.lake.cached_entries() {
             let entry = &cached.entry;
             let (dim, generation) = (entry.index().dim().get(), entry.generation().clone());
-            let bundle =
-                Bundle::new(entry.data_ref(), dim, cached.spec.seed, cached.spec.rerank_factor, generation);
+            let bundle = Bundle::new(entry.data_ref(), dim, cached.spec.seed, cached.spec.rerank_factor, generation);
             for collection in cached.collections {
                 bundles.insert((collection, bundle.witness.clone()), bundle.clone());
             }

@@ -3,6 +3,7 @@
 
 mod backends;
 mod bad_input;
+mod create_backend;
 mod dml;
 mod embed;
 mod federated;

@@ -30,7 +30,7 @@ use crate::address::RowAddress;
 use crate::error::{Error, Result};
 use crate::witness::Generation;
 
-pub use self::object_store::ObjectStoreBackend;
+pub use self::object_store::{ObjectStoreBackend, shown_value};
 pub use delta::DeltaBackend;
 pub use fs::FsBackend;
 pub use keyed::{KeyedBackend, KeyedSource};

@@ -12,4 +12,5 @@ mod keyed;
 mod lake;
 mod layers;
 mod local;
+mod requests;
 mod support;

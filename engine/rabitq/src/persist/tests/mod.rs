@@ -63,7 +63,7 @@ fn build(kind: IndexKind, params: &BuildParams, dim: usize, num_vectors: usize, 
 
 fn bytes_of(index: &dyn VectorIndex) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
-    writer::write(index.core(), &mut file).unwrap();
+    writer::write(index.core(), index.attributes(), &mut file).unwrap();
     file.into_inner()
 }
 

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use tokio::sync::OnceCell;
 
 use super::ParquetFiles;
-use crate::error::{Error, ErrorKind, Result, from_datafusion};
+use crate::error::{Error, ErrorKind, Result, from_datafusion, from_object_store};
 
 /// Requests to the store at a time.
 const REQUESTS: usize = 16;
@@ -42,17 +42,7 @@ impl DataFile {
     pub(super) fn id(&self) -> String {
         match &self.pinned {
             None => self.path.to_string(),
-            Some(meta) => {
-                let time = meta.last_modified.timestamp_nanos_opt().unwrap_or_default();
-                let (tag, version) = (meta.e_tag.as_deref(), meta.version.as_deref());
-                format!(
-                    "{}|{}|{time}|{}|{}",
-                    self.path,
-                    meta.size,
-                    tag.unwrap_or_default(),
-                    version.unwrap_or_default()
-                )
-            }
+            Some(meta) => file_id(meta),
         }
     }
 
@@ -114,7 +104,7 @@ impl ParquetFiles {
     /// Our error for one met while reading files: readers drop the cause, so the files are looked at again.
     pub(super) async fn why(&self, ordinals: &[usize], error: DataFusionError) -> Error {
         if let Err(changed) = self.unchanged(ordinals.iter().copied()).await
-            && changed.kind() == ErrorKind::GenerationGone
+            && matches!(changed.kind(), ErrorKind::GenerationGone | ErrorKind::Unavailable)
         {
             return changed;
         }
@@ -135,8 +125,15 @@ async fn is_unchanged(store: Arc<dyn ObjectStore>, pinned: ObjectMeta) -> Result
         Ok(now) if same_object(&now, &pinned) => Ok(()),
         Ok(_) => gone("a file of this state was replaced"),
         Err(object_store::Error::NotFound { .. }) => gone("a file of this state is not there any more"),
-        Err(e) => Err(Error::unavailable("store does not answer").with("reason", e)),
+        Err(e) => Err(from_object_store(e)),
     }
+}
+
+/// What tells the bytes of a file from those of any other, and of this one once it is replaced.
+pub(crate) fn file_id(file: &ObjectMeta) -> String {
+    let time = file.last_modified.timestamp_nanos_opt().unwrap_or_default();
+    let (tag, version) = (file.e_tag.as_deref().unwrap_or_default(), file.version.as_deref().unwrap_or_default());
+    format!("{}|{}|{time}|{tag}|{version}", file.location, file.size)
 }
 
 /// Whether two descriptions are of the same bytes.

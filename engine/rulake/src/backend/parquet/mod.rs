@@ -20,7 +20,7 @@ use crate::backend::{Part, ScanRequest, Snapshot};
 use crate::error::Result;
 use crate::witness::Generation;
 
-pub(crate) use files::DataFile;
+pub(crate) use files::{DataFile, file_id};
 
 /// One state of a collection: its files in the order that addresses count, and what they hold.
 #[derive(Debug)]

@@ -1,14 +1,20 @@
-use std::collections::{BTreeSet, HashMap};
+//! Parquet files in an object store.
+
+mod connect;
+mod footer;
+mod guard;
+mod secret;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::physical_plan::collect;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
@@ -17,15 +23,16 @@ use sha3::digest::{ExtendableOutput, Update, XofReader};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::parquet::{DataFile, ParquetFiles};
+use self::footer::{Footer, Footers, merge, read_footers};
+use super::parquet::{DataFile, ParquetFiles, file_id};
 use super::{Backend, INDEX_DIR, ScanRequest, Snapshot, check_name};
 use crate::address::RowAddress;
-use crate::error::{Error, Result, from_datafusion};
+use crate::error::{Error, ErrorKind, Result, from_datafusion, from_object_store};
 use crate::vectors::{DIM_KEY, logical_schema};
 use crate::witness::Generation;
 
-/// Footers read at a time.
-const REQUESTS: usize = 16;
+pub use self::secret::shown_value;
+
 /// Rows looked at for the dimension of lists.
 const ROWS_LOOKED_AT: usize = 1024;
 const EXTENSION: &str = ".parquet";
@@ -46,28 +53,50 @@ pub struct ObjectStoreBackend {
     store_url: ObjectStoreUrl,
     prefix: ObjectPath,
     index_root: Option<PathBuf>,
-    /// The newest state seen of each collection.
-    seen: Mutex<HashMap<String, Arc<ParquetFiles>>>,
+    seen: Mutex<HashMap<String, Arc<Seen>>>,
 }
 
-/// What the footer of a file says.
+/// The newest state seen of a collection.
 #[derive(Debug)]
-struct Footer {
-    schema: SchemaRef,
-    num_rows: usize,
+struct Seen {
+    files: Arc<ParquetFiles>,
+    /// Of all its files: the next state shares most of them.
+    footers: Footers,
 }
 
 impl ObjectStoreBackend {
+    /// The collections below the prefix that `url` names: `s3://bucket/prefix`, `gs://bucket/prefix`,
+    /// `az://container/prefix`, or an `abfss://` or `https://` address of one of these.
+    ///
+    /// Options are the store's own: the keys of `object_store`'s `AmazonS3ConfigKey`, `GoogleConfigKey` or
+    /// `AzureConfigKey`, in lower case. Beside them: `from_env 'true'` also takes what they leave out from the
+    /// environment and from the machine's identity, which are not asked otherwise; `max_retries` (2). An endpoint that is
+    /// not there is given up within seconds.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a URL or an option that cannot be used. Nothing is asked of the store yet.
+    pub fn from_url(id: impl Into<String>, url: &str, options: &BTreeMap<String, String>) -> Result<Self> {
+        let id = id.into();
+        let url = Url::parse(url).map_err(|e| {
+            Error::invalid_input("URL of an object store").with("reason", e).with("got", secret::shown_url(url))
+        })?;
+        let (store, prefix) = connect::connect(&id, &url, options)?;
+        Ok(Self::at(id, store, url, prefix))
+    }
+
     /// The collections below `prefix` of `store`. `url` names the prefix in witnesses and messages.
-    pub fn new(id: impl Into<String>, store: Arc<dyn ObjectStore>, mut url: Url, prefix: &str) -> Self {
+    pub fn new(id: impl Into<String>, store: Arc<dyn ObjectStore>, url: Url, prefix: &str) -> Self {
+        Self::at(id.into(), store, url, ObjectPath::from(prefix))
+    }
+
+    fn at(id: String, store: Arc<dyn ObjectStore>, mut url: Url, prefix: ObjectPath) -> Self {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
         // Plans look a store up by scheme and host: two backends may well have these in common and differ in credentials.
         let store_url = ObjectStoreUrl::parse(format!("rulake-{}://", uuid::Uuid::new_v4().simple()))
             .expect("letters and digits are a scheme");
-        let prefix = ObjectPath::from(prefix);
-        Self { id: id.into(), store, url, store_url, prefix, index_root: None, seen: Mutex::default() }
+        Self { id, store, url, store_url, prefix, index_root: None, seen: Mutex::default() }
     }
 
     /// Keeps index files in `folder`, in a sub-folder for each collection, instead of nowhere.
@@ -114,17 +143,18 @@ impl ObjectStoreBackend {
     }
 
     fn unreadable(&self, error: object_store::Error) -> Error {
-        Error::unavailable("store does not answer").with("backend", &self.id).with("reason", error)
+        let error = from_object_store(error);
+        // A store that was opened by its URL says it already.
+        match error.context().iter().any(|(name, _)| *name == "backend") {
+            true => error,
+            false => error.with("backend", &self.id),
+        }
     }
 
-    /// Pins the state that a listing shows.
-    async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>) -> Result<ParquetFiles> {
+    /// Pins the state that a listing shows. Of files in `known` nothing is read.
+    async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &Footers) -> Result<Seen> {
         let folder = self.prefix.clone().join(collection);
-        let footers: Vec<Footer> = stream::iter(listing.clone())
-            .map(|file| footer(Arc::clone(&self.store), file))
-            .buffered(REQUESTS)
-            .try_collect()
-            .await?;
+        let footers = read_footers(&self.store, &listing, known).await?;
         let partitions: Vec<Vec<(String, String)>> =
             listing.iter().map(|file| partition_values(&folder, &file.location)).collect();
         let partition_columns: Vec<String> =
@@ -143,10 +173,11 @@ impl ObjectStoreBackend {
         let in_path = partition_columns.iter().map(|name| Arc::new(Field::new(name, DataType::Utf8, true)));
         let stored = Arc::new(Schema::new(fields.into_iter().chain(in_path).collect::<Vec<_>>()));
         let generation = Generation::Opaque(digest(&listing));
+        let by_file = listing.iter().map(file_id).zip(footers.iter().cloned()).collect();
         let files = listing.into_iter().zip(footers).zip(partitions);
         let files = files.map(|((file, footer), values)| data_file(file, footer.num_rows, values));
         let data_ref = self.url.join(collection).map_or_else(|_| format!("{}{collection}", self.url), String::from);
-        Ok(ParquetFiles {
+        let files = ParquetFiles {
             data_ref,
             generation,
             schema: logical_schema(&stored)?,
@@ -156,11 +187,17 @@ impl ObjectStoreBackend {
             index_dir: self.index_root.as_ref().map(|root| root.join(INDEX_DIR).join(collection)),
             store: Arc::clone(&self.store),
             store_url: self.store_url.clone(),
-        })
+        };
+        Ok(Seen { files: Arc::new(files), footers: by_file })
     }
 
     /// Gives lists of floats their dimension, if the rows at the beginning have one.
-    async fn mark_vectors(&self, fields: &mut [Arc<Field>], files: &[ObjectMeta], footers: &[Footer]) -> Result<()> {
+    async fn mark_vectors(
+        &self,
+        fields: &mut [Arc<Field>],
+        files: &[ObjectMeta],
+        footers: &[Arc<Footer>],
+    ) -> Result<()> {
         for field in fields {
             let DataType::List(item) = field.data_type() else { continue };
             if item.data_type() != &DataType::Float32 || field.metadata().contains_key(DIM_KEY) {
@@ -170,7 +207,12 @@ impl ObjectStoreBackend {
                 if footer.num_rows == 0 || footer.schema.field_with_name(field.name()).is_err() {
                     continue;
                 }
-                let lengths = self.lengths(file, footer, field).await?;
+                let known = footer.lengths.lock().get(field.name()).cloned();
+                let lengths = match known {
+                    Some(lengths) => lengths,
+                    None => self.lengths(file, footer, field).await?,
+                };
+                footer.lengths.lock().insert(field.name().clone(), lengths.clone());
                 if let (Some(&dim), 1) = (lengths.first(), lengths.len())
                     && dim > 0
                 {
@@ -235,28 +277,24 @@ impl Backend for ObjectStoreBackend {
         let listing = match self.files(collection).await {
             Ok(listing) => listing,
             Err(e) => {
-                self.seen.lock().remove(collection);
+                if e.kind() == ErrorKind::NotFound {
+                    self.seen.lock().remove(collection);
+                }
                 return Err(e);
             }
         };
         let seen = self.seen.lock().get(collection).cloned();
-        if let Some(seen) = seen.filter(|seen| *seen.generation() == Generation::Opaque(digest(&listing))) {
-            return Ok(seen);
-        }
-        let files = Arc::new(self.pin(collection, listing).await?);
-        self.seen.lock().insert(collection.to_owned(), Arc::clone(&files));
-        Ok(files)
+        let footers = match &seen {
+            Some(seen) if *seen.files.generation() == Generation::Opaque(digest(&listing)) => {
+                return Ok(Arc::clone(&seen.files) as _);
+            }
+            Some(seen) => &seen.footers,
+            None => &Footers::new(),
+        };
+        let pinned = Arc::new(self.pin(collection, listing, footers).await?);
+        self.seen.lock().insert(collection.to_owned(), Arc::clone(&pinned));
+        Ok(Arc::clone(&pinned.files) as _)
     }
-}
-
-async fn footer(store: Arc<dyn ObjectStore>, file: ObjectMeta) -> Result<Footer> {
-    let reader = DFParquetMetadata::new(store.as_ref(), &file);
-    let named = |e| from_datafusion(e).with("file", &file.location);
-    let metadata = reader.fetch_metadata().await.map_err(named)?;
-    let schema = reader.fetch_schema().await.map_err(named)?;
-    let num_rows = usize::try_from(metadata.file_metadata().num_rows())
-        .map_err(|_| Error::corrupt("Parquet footer has a negative row count").with("file", &file.location))?;
-    Ok(Footer { schema: Arc::new(schema), num_rows })
 }
 
 fn data_file(file: ObjectMeta, num_rows: usize, partition_values: Vec<(String, String)>) -> DataFile {
@@ -282,30 +320,6 @@ fn partition_values(folder: &ObjectPath, file: &ObjectPath) -> Vec<(String, Stri
     let folders = parts.split_last().map(|(_, folders)| folders).unwrap_or_default();
     let split = |name: &String| name.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
     folders.iter().filter_map(split).collect()
-}
-
-/// Adds the columns of a file to those of the files before it.
-fn merge(fields: &mut Vec<Arc<Field>>, footer: &Footer, file: &ObjectMeta, in_path: &[String]) -> Result<()> {
-    for field in footer.schema.fields() {
-        if in_path.contains(field.name()) {
-            return Err(Error::invalid_input("column is in the file and in the names of its folders")
-                .with("file", &file.location)
-                .with("column", field.name()));
-        }
-        match fields.iter().find(|known| known.name() == field.name()) {
-            // Missing in other files: NULL there.
-            None => fields.push(Arc::new(field.as_ref().clone().with_nullable(true))),
-            Some(known) if known.data_type() == field.data_type() => {}
-            Some(known) => {
-                return Err(Error::invalid_input("column has another type than in the files before")
-                    .with("file", &file.location)
-                    .with("column", field.name())
-                    .with("expected", known.data_type())
-                    .with("got", field.data_type()));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A digest of what the store says of some files.

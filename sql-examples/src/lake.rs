@@ -1,0 +1,27 @@
+//! A folder of Parquet files, for the lessons that read one.
+
+use std::path::Path;
+
+use ruvector_udfs::{Engine, EngineConfig};
+
+/// The variable of lessons that holds the folder's path.
+pub(crate) const VARIABLE: &str = "LAKE";
+
+const FILES: [(&str, &str); 3] = [
+    ("docs/1.parquet", "(1, 'a cat', [1.0, 0.0]), (2, 'a dog', [0.8, 0.6])"),
+    ("docs/2.parquet", "(3, 'a tax form', [0.0, 1.0])"),
+    ("notes.parquet", "(1, 'call the vet', [0.9, 0.1])"),
+];
+
+/// Writes the files: ruvector itself writes no Parquet but that of its tables, DataFusion under it does.
+pub(crate) async fn write(folder: &Path) -> Result<(), String> {
+    let engine = Engine::open(EngineConfig::default()).await.map_err(|e| e.to_string())?;
+    let session = engine.session();
+    for (file, rows) in FILES {
+        let rows = format!("SELECT id, body, CAST(vec AS FLOAT[2]) AS vec FROM (VALUES {rows}) AS t(id, body, vec)");
+        let copy = format!("COPY ({rows}) TO '{}' STORED AS PARQUET", folder.join(file).display());
+        let written = session.context().sql(&copy).await.map_err(|e| e.to_string())?;
+        written.collect().await.map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}

@@ -144,6 +144,9 @@ impl SchemaProvider for BackendSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let wish = Wishes::of(self.backend.id(), name);
+        if Wishes::are_anew() {
+            self.lake.unpin(self.backend.id(), name).map_err(to_datafusion)?;
+        }
         let pin = self.lake.pin(self.backend.id(), name, wish.as_ref().and_then(|wish| wish.consistency));
         let pinned = match wish.as_ref().and_then(|wish| wish.timeout) {
             None => pin.await,

@@ -32,6 +32,7 @@ use crate::knn::exec::KnnExtensionPlanner;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
+use crate::one_state::{Again, of_one_state};
 use crate::scalar::{distance, embed};
 use crate::statement::{Parsed, parse};
 use crate::{ddl, dml};
@@ -242,6 +243,7 @@ impl Engine {
             }
             Parsed::Other { statement, wishes } => (*statement, wishes),
         };
+        let again = Again::new(&state, &statement, &wishes, params);
         let plan = bind(wishes.during(state.statement_to_plan(statement)).await?, params)?;
         match plan {
             LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change).await?)),
@@ -261,7 +263,8 @@ impl Engine {
             plan => {
                 let schema = answer_schema(&plan);
                 let physical = state.create_physical_plan(&plan).await?;
-                Ok(Answer::Rows(shaped(execute_stream(physical, state.task_ctx())?, schema)))
+                let rows = execute_stream(physical, state.task_ctx())?;
+                Ok(Answer::Rows(shaped(again.if_gone(of_one_state(rows, &plan)?), schema)))
             }
         }
     }
@@ -361,7 +364,7 @@ impl QueryPlanner for Planner {
     }
 }
 
-fn bind(plan: LogicalPlan, params: &[ScalarValue]) -> Result<LogicalPlan> {
+pub(crate) fn bind(plan: LogicalPlan, params: &[ScalarValue]) -> Result<LogicalPlan> {
     let expected = parameters(&plan)?.fields().len();
     if params.len() < expected {
         return Err(Error::invalid_input(format!("parameters: expected {expected}, got {}", params.len())));

@@ -6,7 +6,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use ruvector_embed::ErrorKind as EmbedKind;
 use ruvector_rulake::ErrorKind as LakeKind;
-use ruvector_rulake::error::find_ours;
+use ruvector_rulake::error::{find_ours, is_generation_gone};
 
 /// What a caller can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +105,7 @@ fn classify(error: &DataFusionError) -> (ErrorKind, String) {
     match error.find_root() {
         // Also where it comes up through the readers of files.
         root if let Some(lake) = find_ours(root) => (lake_kind(lake.kind()), lake.to_string()),
+        root if is_generation_gone(root) => (lake_kind(LakeKind::GenerationGone), root.strip_backtrace()),
         DataFusionError::External(inner) => {
             if let Some(embed) = inner.downcast_ref::<ruvector_embed::Error>() {
                 (embed_kind(embed.kind()), embed.to_string())

@@ -17,6 +17,9 @@ mod statement;
 /// The lake's operations as table functions.
 mod lake;
 
+/// Answers over files that others replace.
+mod one_state;
+
 /// What a statement wishes of the tables it names.
 mod wishes;
 

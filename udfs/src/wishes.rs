@@ -28,7 +28,11 @@ pub(crate) struct Wish {
 
 /// The wishes of a statement.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wishes(Vec<Wish>);
+pub(crate) struct Wishes {
+    of_tables: Vec<Wish>,
+    /// Whether every backend is asked again, whatever is said of its consistency.
+    anew: bool,
+}
 
 impl Wishes {
     /// Adds a wish.
@@ -36,16 +40,26 @@ impl Wishes {
     /// # Errors
     /// `InvalidInput` if another is wished of the table: a statement reads a table in one state.
     pub(crate) fn add(&mut self, wish: Wish) -> Result<()> {
-        match self.0.iter().find(|known| known.table == wish.table && **known != wish) {
+        match self.of_tables.iter().find(|known| known.table == wish.table && **known != wish) {
             Some(known) => Err(Error::invalid_input(format!(
                 "a statement reads a table in one state: two calls of knn() say different things of {}",
                 known.table
             ))),
             None => {
-                self.0.push(wish);
+                self.of_tables.push(wish);
                 Ok(())
             }
         }
+    }
+
+    /// The same wishes, of the newest states: for the second try after a state went away.
+    pub(crate) fn anew(self) -> Self {
+        Self { anew: true, ..self }
+    }
+
+    /// Whether the statement that is being planned wishes for the newest states.
+    pub(crate) fn are_anew() -> bool {
+        WISHES.try_with(|wishes| wishes.anew).unwrap_or(false)
     }
 
     /// Plans with these wishes.
@@ -60,6 +74,6 @@ impl Wishes {
                 && wish.table.schema().unwrap_or(MAIN) == backend
                 && wish.table.catalog().unwrap_or(CATALOG) == CATALOG
         };
-        WISHES.try_with(|wishes| wishes.0.iter().find(is_meant).cloned()).ok().flatten()
+        WISHES.try_with(|wishes| wishes.of_tables.iter().find(is_meant).cloned()).ok().flatten()
     }
 }

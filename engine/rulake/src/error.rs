@@ -21,9 +21,9 @@ pub fn find_ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
 
 /// Our error inside a DataFusion error, or a new one of the kind that fits, with the DataFusion error as its source.
 pub fn from_datafusion(error: DataFusionError) -> Error {
-    if let Some(path) = missing_object(&error) {
+    if find_ours(&error).is_none() && is_generation_gone(&error) {
         let gone = Error::new(ErrorKind::GenerationGone, "a file of this state is not there any more");
-        return gone.with("file", path).with_source(error);
+        return gone.with("reason", error.find_root().strip_backtrace()).with_source(error);
     }
     let (kind, message) = match error.find_root() {
         // A store's error comes up through the readers of files.
@@ -44,16 +44,21 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     Error::new(kind, message).with_source(error)
 }
 
-/// The path of the object whose absence is underneath: readers wrap what the store said.
-fn missing_object(error: &DataFusionError) -> Option<String> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+/// Whether the error is that a file of a pinned state is not there any more.
+pub fn is_generation_gone(error: &DataFusionError) -> bool {
+    if let Some(ours) = find_ours(error) {
+        return ours.kind() == ErrorKind::GenerationGone;
+    }
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(e) = cause {
-        if let Some(object_store::Error::NotFound { path, .. }) = e.downcast_ref::<object_store::Error>() {
-            return Some(path.clone());
+        if let Some(object_store::Error::NotFound { .. }) = e.downcast_ref() {
+            return true;
         }
         cause = e.source();
     }
-    None
+    // The reader of Parquet footers passes on the words of the store, but not its error.
+    let words = error.find_root().to_string();
+    words.contains("Object Store error: Object at location") && words.contains("not found")
 }
 
 /// Our error as one that DataFusion carries.

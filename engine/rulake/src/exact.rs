@@ -56,6 +56,7 @@ pub async fn search(
             }
         })
         .await?;
+    snapshot.verify().await?;
     Ok(nearest.into_sorted_vec().into_iter().map(|nearest| nearest.0).collect())
 }
 

@@ -40,3 +40,36 @@ async fn a_local_backend_is_a_schema() {
     }
     assert_eq!(database.ids("SELECT count(*) FROM hot.docs").await, [5]);
 }
+
+/// Others replace files whenever they like: a query that was planned before answers from what is there now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_over_a_file_that_was_replaced_starts_over_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |ids: &[i64]| {
+        let (path, batch) = (folder.path().join("docs.parquet"), rows(ids));
+        let file = std::fs::File::create(path).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    };
+    write(&[1, 2, 3]);
+    let database = Database::temporary().await;
+    for consistency in ["fresh", "stale"] {
+        let path = folder.path().display();
+        let create =
+            format!("CREATE BACKEND {consistency} TYPE parquet OPTIONS (path '{path}', consistency '{consistency}')");
+        database.run(&create).await;
+        for sql in [
+            format!("SELECT id FROM knn('{consistency}.docs', [9.0, 0.0], 1)"),
+            format!("SELECT max(id) FROM {consistency}.docs"),
+            format!("SELECT id FROM knn('{consistency}.docs', [9.0, 0.0], 1, exact => true) WHERE id > 0"),
+        ] {
+            write(&[1, 2, 3]);
+            database.engine.lake().unpin(consistency, "docs").unwrap();
+            let answer = database.engine.execute(&database.session, &sql, &[]).await.unwrap();
+            write(&[4, 5, 6, 7]);
+            let found = crate::support::ids(&answer.collect().await.unwrap());
+            assert_eq!(found, [7], "{sql}");
+        }
+    }
+}

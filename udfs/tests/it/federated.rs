@@ -70,14 +70,14 @@ async fn the_nearest_of_all_backends_come_first() {
     assert_eq!(columns, ["id", "vec", "_distance", "_backend"], "the columns that both have");
 
     // A WHERE is a filter in every backend, and a range on the distance; joins and aliases work as on any relation.
-    assert_eq!(database.ids(&format!("SELECT id FROM {BOTH} WHERE id <> 4 AND id > 1")).await, [5, 6, 8, 2]);
+    assert_eq!(database.ids(&format!("SELECT id FROM {BOTH} WHERE id <> 4 AND id > 1")).await, [5, 6, 2, 8]);
     assert_eq!(database.ids(&format!("SELECT n.id FROM {BOTH} n WHERE n._distance <= 1.0")).await, [5, 4, 6]);
     let filtered = "knn('docs', [5.0, 0.0], 2, backends => ['cold', 'hot'], filter => id < 4)";
     assert_eq!(database.ids(&format!("SELECT id FROM {filtered}")).await, [2, 1]);
     let counted = format!("SELECT count(*) FROM {BOTH} a JOIN {BOTH} b ON a.id = b.id");
     assert_eq!(database.ids(&counted).await, [4]);
     database.without_optimizer_rules();
-    assert_eq!(database.ids(&format!("SELECT id FROM {BOTH} WHERE id <> 4 AND id > 1")).await, [5, 6, 8, 2]);
+    assert_eq!(database.ids(&format!("SELECT id FROM {BOTH} WHERE id <> 4 AND id > 1")).await, [5, 6, 2, 8]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

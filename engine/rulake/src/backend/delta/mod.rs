@@ -131,6 +131,9 @@ impl DeltaBackend {
                 // A table that was dropped and made again has other commits under the same numbers.
                 if known.identity == identity(&table).await {
                     let version = table.version();
+                    if self.is_newest(collection, version) {
+                        return Ok(Arc::clone(&known.snapshot));
+                    }
                     match table.update_state().await {
                         Ok(()) if table.version() == version => return Ok(Arc::clone(&known.snapshot)),
                         Ok(()) => Some(table),
@@ -153,6 +156,14 @@ impl DeltaBackend {
         let loaded = Loaded { snapshot: Arc::clone(&snapshot), identity };
         self.loaded.lock().insert(collection.to_owned(), loaded);
         Ok(snapshot)
+    }
+
+    /// Whether the log has the commit of this version and none of the next: the library would list and read the log to
+    /// find out. Where old commits were cleaned away, it has to.
+    fn is_newest(&self, collection: &str, version: Option<u64>) -> bool {
+        let (Ok(folder), Some(version)) = (self.folder(collection), version) else { return false };
+        let commit = |version: u64| folder.join(LOG_DIR).join(format!("{version:020}.json"));
+        !commit(version + 1).exists() && commit(version).exists()
     }
 
     /// The URI of a table's bytes of record, whether or not there is one.

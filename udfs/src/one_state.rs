@@ -1,0 +1,125 @@
+//! An answer is of one state of each table, also where others replace files while it is made: what was read is checked
+//! before its last rows are handed out, and a query whose state went away starts over once.
+
+use std::future::ready;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::parser::Statement as DfStatement;
+use futures::{StreamExt, TryStreamExt, stream};
+use ruvector_rulake::Snapshot;
+use ruvector_rulake::error::{is_generation_gone, to_datafusion};
+
+use crate::collection::CollectionTable;
+use crate::engine::bind;
+use crate::knn::node::KnnNode;
+use crate::wishes::Wishes;
+
+/// The rows of `plan`. The last of them come when it is certain that all are of the states that the plan has pinned.
+pub(crate) fn of_one_state(rows: SendableRecordBatchStream, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
+    let snapshots = snapshots(plan)?;
+    let schema = rows.schema();
+    // One batch is held back while the next is made.
+    let checked = stream::try_unfold((rows, snapshots, None), |(mut rows, snapshots, mut held)| async move {
+        loop {
+            match rows.try_next().await {
+                Ok(Some(next)) => {
+                    if let Some(batch) = held.replace(next) {
+                        return Ok(Some((batch, (rows, snapshots, held))));
+                    }
+                }
+                Ok(None) => {
+                    verify(&snapshots).await?;
+                    // Nothing is read after this: there is nothing to verify at the second end.
+                    return Ok(held.take().map(|batch| (batch, (rows, Vec::new(), None))));
+                }
+                Err(e) => {
+                    // Whatever went wrong, it may be that the files are other ones now.
+                    verify(&snapshots).await?;
+                    return Err(e);
+                }
+            }
+        }
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
+}
+
+async fn verify(snapshots: &[Arc<dyn Snapshot>]) -> Result<()> {
+    for snapshot in snapshots {
+        snapshot.verify().await.map_err(to_datafusion)?;
+    }
+    Ok(())
+}
+
+/// The states that a plan reads.
+fn snapshots(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Snapshot>>> {
+    let mut found: Vec<Arc<dyn Snapshot>> = Vec::new();
+    let mut add = |snapshot: &Arc<dyn Snapshot>| {
+        if found.iter().all(|known| !Arc::ptr_eq(known, snapshot)) {
+            found.push(Arc::clone(snapshot));
+        }
+    };
+    plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::TableScan(scan) => {
+                if let Ok(table) = source_as_provider(&scan.source)
+                    && let Some(table) = table.downcast_ref::<CollectionTable>()
+                {
+                    add(table.snapshot());
+                }
+            }
+            LogicalPlan::Extension(extension) => {
+                if let Some(knn) = extension.node.as_any().downcast_ref::<KnnNode>() {
+                    add(knn.target.table.snapshot());
+                }
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// A query, to be planned a second time.
+pub(crate) struct Again {
+    state: SessionState,
+    statement: DfStatement,
+    wishes: Wishes,
+    params: Vec<ScalarValue>,
+}
+
+impl Again {
+    pub(crate) fn new(state: &SessionState, statement: &DfStatement, wishes: &Wishes, params: &[ScalarValue]) -> Self {
+        let wishes = wishes.clone().anew();
+        Self { state: state.clone(), statement: statement.clone(), wishes, params: params.to_vec() }
+    }
+
+    /// The rows; if the state they are of went away before the first of them came, those of the newest state.
+    pub(crate) fn if_gone(self, mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        let schema = rows.schema();
+        let tried = async move {
+            match rows.try_next().await {
+                Ok(Some(batch)) => Ok(stream::once(ready(Ok(batch))).chain(rows).boxed()),
+                Ok(None) => Ok(stream::empty().boxed()),
+                Err(e) if is_generation_gone(&e) => Ok(self.rows().await?.boxed()),
+                Err(e) => Err(e),
+            }
+        };
+        Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(tried).try_flatten()))
+    }
+
+    async fn rows(self) -> Result<SendableRecordBatchStream> {
+        let plan = self.wishes.during(self.state.statement_to_plan(self.statement)).await?;
+        let plan = bind(plan, &self.params).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let physical = self.state.create_physical_plan(&plan).await?;
+        of_one_state(execute_stream(physical, self.state.task_ctx())?, &plan)
+    }
+}

@@ -8,6 +8,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
+use ruvector_rulake::backend::is_name;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{Backend, Error, ErrorKind, LocalBackend, RuLake};
 
@@ -163,7 +164,7 @@ impl SchemaProvider for BackendSchema {
                 return Ok(Some(Arc::new(AbsentTable)));
             }
             // A name that no collection can have is as absent as one that none has.
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound || !is_name(name) => return Ok(None),
             Err(e) => return Err(to_datafusion(e)),
         };
         let indexes = self.indexes.of_table(self.backend.id(), name);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result, Statistics, internal_err, stats::Precision};
+use datafusion::common::{DFSchema, Result, Statistics, stats::Precision};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -174,6 +174,7 @@ impl TableProvider for AbsentTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        internal_err!("a table that is left out was scanned")
+        let message = "backend does not answer, and the statement reads its table elsewhere than in a partial knn()";
+        Err(to_datafusion(ruvector_rulake::Error::unavailable(message)))
     }
 }

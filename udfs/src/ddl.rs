@@ -14,6 +14,7 @@ use crate::catalog::MAIN;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::IndexDefinition;
+use crate::one_state::of_one_state;
 use crate::statement::table_reference;
 
 /// Runs CREATE TABLE [AS] and returns the number of rows written.
@@ -42,7 +43,7 @@ pub(crate) async fn create_table(engine: &Engine, state: &SessionState, create: 
         return Ok(0);
     }
     let plan = state.create_physical_plan(&create.input).await?;
-    let rows = execute_stream(plan, state.task_ctx())?;
+    let rows = of_one_state(execute_stream(plan, state.task_ctx())?, &create.input)?;
     match exists {
         true => Ok(engine.main().overwrite(&table, schema, rows).await?),
         false => Ok(engine.main().create_with(&table, schema, rows).await?),

@@ -20,6 +20,7 @@ use ruvector_rulake::vectors::{check_vectors, dim_of};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::one_state::of_one_state;
 
 /// Values that a subquery in the predicate of a DELETE or UPDATE may yield.
 const SUBQUERY_ROWS_MAX: usize = 1_000_000;
@@ -37,7 +38,7 @@ pub(crate) async fn execute(engine: &Engine, state: &SessionState, dml: DmlState
 
 async fn insert(engine: &Engine, state: &SessionState, table: &str, op: InsertOp, input: &LogicalPlan) -> Result<u64> {
     let plan = state.create_physical_plan(input).await?;
-    let rows = execute_stream(plan, state.task_ctx())?;
+    let rows = of_one_state(execute_stream(plan, state.task_ctx())?, input)?;
     match op {
         InsertOp::Append => Ok(engine.main().append(table, rows).await?),
         InsertOp::Overwrite => {

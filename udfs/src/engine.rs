@@ -20,6 +20,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
+use ruvector_rulake::error::is_generation_gone;
 use ruvector_rulake::{Backend, DeltaBackend, LocalBackend, RuLake};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -262,7 +263,13 @@ impl Engine {
             }
             plan => {
                 let schema = answer_schema(&plan);
-                let physical = state.create_physical_plan(&plan).await?;
+                let physical = match state.create_physical_plan(&plan).await {
+                    Err(e) if is_generation_gone(&e) => {
+                        let columns = Arc::new(plan.schema().as_arrow().clone());
+                        return Ok(Answer::Rows(shaped(again.rows(&columns).await?, schema)));
+                    }
+                    physical => physical?,
+                };
                 let rows = execute_stream(physical, state.task_ctx())?;
                 Ok(Answer::Rows(shaped(again.if_gone(of_one_state(rows, &plan)?), schema)))
             }

@@ -4,6 +4,7 @@
 use std::future::ready;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
@@ -15,11 +16,12 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement as DfStatement;
 use futures::{StreamExt, TryStreamExt, stream};
-use ruvector_rulake::Snapshot;
 use ruvector_rulake::error::{is_generation_gone, to_datafusion};
+use ruvector_rulake::{Error, ErrorKind, Snapshot};
 
 use crate::collection::CollectionTable;
 use crate::engine::bind;
+use crate::knn::federated::FederatedNode;
 use crate::knn::node::KnnNode;
 use crate::wishes::Wishes;
 
@@ -41,10 +43,9 @@ pub(crate) fn of_one_state(rows: SendableRecordBatchStream, plan: &LogicalPlan) 
                     // Nothing is read after this: there is nothing to verify at the second end.
                     return Ok(held.take().map(|batch| (batch, (rows, Vec::new(), None))));
                 }
+                // Whatever went wrong, it may be that the files are other ones now.
                 Err(e) => {
-                    // Whatever went wrong, it may be that the files are other ones now.
-                    verify(&snapshots).await?;
-                    return Err(e);
+                    return Err(verify(&snapshots).await.err().filter(is_generation_gone).unwrap_or(e));
                 }
             }
         }
@@ -59,7 +60,7 @@ async fn verify(snapshots: &[Arc<dyn Snapshot>]) -> Result<()> {
     Ok(())
 }
 
-/// The states that a plan reads.
+/// The states that a plan reads, other than by `knn()`, which sees to its own.
 fn snapshots(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Snapshot>>> {
     let mut found: Vec<Arc<dyn Snapshot>> = Vec::new();
     let mut add = |snapshot: &Arc<dyn Snapshot>| {
@@ -77,8 +78,9 @@ fn snapshots(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Snapshot>>> {
                 }
             }
             LogicalPlan::Extension(extension) => {
-                if let Some(knn) = extension.node.as_any().downcast_ref::<KnnNode>() {
-                    add(knn.target.table.snapshot());
+                let node = extension.node.as_any();
+                if node.is::<KnnNode>() || node.is::<FederatedNode>() {
+                    return Ok(TreeNodeRecursion::Jump);
                 }
             }
             _ => {}
@@ -104,22 +106,30 @@ impl Again {
 
     /// The rows; if the state they are of went away before the first of them came, those of the newest state.
     pub(crate) fn if_gone(self, mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
-        let schema = rows.schema();
+        let (schema, expected) = (rows.schema(), rows.schema());
         let tried = async move {
             match rows.try_next().await {
                 Ok(Some(batch)) => Ok(stream::once(ready(Ok(batch))).chain(rows).boxed()),
                 Ok(None) => Ok(stream::empty().boxed()),
-                Err(e) if is_generation_gone(&e) => Ok(self.rows().await?.boxed()),
+                Err(e) if is_generation_gone(&e) => Ok(self.rows(&expected).await?.boxed()),
                 Err(e) => Err(e),
             }
         };
         Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(tried).try_flatten()))
     }
 
-    async fn rows(self) -> Result<SendableRecordBatchStream> {
+    /// The rows of the newest state, in the columns of `expected`.
+    pub(crate) async fn rows(self, expected: &SchemaRef) -> Result<SendableRecordBatchStream> {
         let plan = self.wishes.during(self.state.statement_to_plan(self.statement)).await?;
         let plan = bind(plan, &self.params).map_err(|e| DataFusionError::External(Box::new(e)))?;
         let physical = self.state.create_physical_plan(&plan).await?;
+        let columns = |schema: &Schema| -> Vec<(String, DataType)> {
+            schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
+        };
+        if columns(&physical.schema()) != columns(expected) {
+            let changed = Error::new(ErrorKind::GenerationGone, "columns changed while the statement ran");
+            return Err(to_datafusion(changed));
+        }
         of_one_state(execute_stream(physical, self.state.task_ctx())?, &plan)
     }
 }

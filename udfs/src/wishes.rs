@@ -6,10 +6,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use datafusion::common::TableReference;
+use datafusion::common::ResolvedTableReference;
 use ruvector_rulake::Consistency;
 
-use crate::catalog::{CATALOG, MAIN};
+use crate::catalog::CATALOG;
 use crate::error::{Error, Result};
 
 tokio::task_local! {
@@ -19,7 +19,7 @@ tokio::task_local! {
 /// What is wished of one table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wish {
-    pub(crate) table: TableReference,
+    pub(crate) table: ResolvedTableReference,
     pub(crate) consistency: Option<Consistency>,
     pub(crate) timeout: Option<Duration>,
     /// Whether to go on without the table if its backend does not answer.
@@ -69,11 +69,8 @@ impl Wishes {
 
     /// What the statement that is being planned wishes of a table.
     pub(crate) fn of(backend: &str, table: &str) -> Option<Wish> {
-        let is_meant = |wish: &&Wish| {
-            wish.table.table() == table
-                && wish.table.schema().unwrap_or(MAIN) == backend
-                && wish.table.catalog().unwrap_or(CATALOG) == CATALOG
-        };
+        let is_meant =
+            |wish: &&Wish| (&*wish.table.catalog, &*wish.table.schema, &*wish.table.table) == (CATALOG, backend, table);
         WISHES.try_with(|wishes| wishes.of_tables.iter().find(is_meant).cloned()).ok().flatten()
     }
 }

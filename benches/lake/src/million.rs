@@ -42,7 +42,7 @@ async fn folder_of_parquet(root: &Path, rows: usize, report: &mut Report) -> Res
     let bound = share(stats.read_time) + share(stats.encode_time);
     report.target(
         "priming from Parquet is reading and encoding",
-        "reported, at least 90 % of what is not writing the file",
+        "at least 80 % of the whole",
         format!(
             "{:.1} s: reading {:.0} %, encoding {:.0} %, writing the index file {:.0} %",
             prime.as_secs_f64(),
@@ -50,11 +50,13 @@ async fn folder_of_parquet(root: &Path, rows: usize, report: &mut Report) -> Res
             share(stats.encode_time),
             share(stats.write_time)
         ),
-        bound >= 0.9 * (100.0 - share(stats.write_time)),
+        bound >= 80.0,
     );
     let steady = latency(&lake, 200).await?;
     drop(lake);
 
+    // As a new process has it, but for the page cache: nothing is known of the folder.
+    let backend: Arc<dyn Backend> = Arc::new(FsBackend::open("lake", root)?);
     let restarted = lake_over(&backend)?;
     let first = first_answer(&restarted).await?;
     let early = latency(&restarted, 50).await?;
@@ -122,13 +124,15 @@ async fn followed(
     }
     let anew = lake_over(backend)?;
     let prime = first_answer(&anew).await?;
+    // A follow this small writes no file: neither does what it is held against.
+    let prime = prime - anew.cache_stats().write_time;
     let share = 100.0 * follow.as_secs_f64() / prime.as_secs_f64();
     let spent = |time: fn(&CacheStats) -> Duration| (time(&after) - time(&before)).as_secs_f64();
     report.target(
         &format!("following {what}"),
         &format!("in under {most:.0} % of a prime"),
         format!(
-            "{share:.1} % ({:.2} of {:.1} s; reading {:.2}, changing {:.2}, writing {:.2})",
+            "{share:.1} % ({:.2} of {:.1} s without writing; reading {:.2}, changing {:.2}, writing {:.2})",
             follow.as_secs_f64(),
             prime.as_secs_f64(),
             spent(|stats| stats.read_time),

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 
 /// The largest dimension a vector may have.
@@ -108,8 +110,18 @@ pub(crate) fn check_query(query: &[f32], dim: Dim) -> Result<&[f32]> {
     Ok(query)
 }
 
-/// Finds the first NaN or infinity. Whole chunks are tested without a branch per value, so the usual answer is quick.
+/// Finds the first NaN or infinity, on all threads where there is much to look at.
 fn first_not_finite(values: &[f32]) -> Option<usize> {
+    const SHARE: usize = 1 << 20;
+    if values.len() <= SHARE {
+        return first_not_finite_in(values);
+    }
+    let shares = values.par_chunks(SHARE).enumerate();
+    shares.find_map_first(|(share, values)| first_not_finite_in(values).map(|i| share * SHARE + i))
+}
+
+/// Whole chunks are tested without a branch per value, so the usual answer is quick.
+fn first_not_finite_in(values: &[f32]) -> Option<usize> {
     const CHUNK: usize = 256;
     let chunk_is_finite = |chunk: &[f32]| chunk.iter().fold(true, |all, value| all & value.is_finite());
     let chunk = values.chunks(CHUNK).position(|chunk| !chunk_is_finite(chunk))?;
@@ -120,6 +132,17 @@ fn first_not_finite(values: &[f32]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_of_many_values_that_are_not_finite_is_named() {
+        let mut values = vec![1.0; (1 << 22) + 3];
+        VectorBatch::new(Dim::new(1).unwrap(), &values).unwrap();
+        for i in [values.len() - 1, 3 << 20, (1 << 20) + 1] {
+            values[i] = f32::NAN;
+            let error = VectorBatch::new(Dim::new(1).unwrap(), &values).unwrap_err();
+            assert!(error.to_string().contains(&format!("row {i},")), "{error}");
+        }
+    }
 
     #[test]
     fn dim_is_in_range() {

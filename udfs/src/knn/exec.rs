@@ -27,7 +27,7 @@ use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use ruvector_rabitq::{Hit, Metric};
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{RowAddress, exact};
+use ruvector_rulake::{ErrorKind, RowAddress, exact};
 
 use super::DISTANCE_COLUMN;
 use super::federated::{FederatedNode, plan_federated_exec};
@@ -105,13 +105,29 @@ impl KnnExec {
         Ok(Self { target, k, query, allowed, projection, properties: Arc::new(properties) })
     }
 
+    /// The answer; whatever goes wrong, it may be that the files of the state are other ones now.
     async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
+        let snapshot = Arc::clone(self.target.table.snapshot());
+        match self.try_answer(context).await {
+            Ok(answer) => Ok(answer),
+            Err(e) => match snapshot.verify().await {
+                Err(gone) if gone.kind() == ErrorKind::GenerationGone => Err(to_datafusion(gone)),
+                _ => Err(e),
+            },
+        }
+    }
+
+    async fn try_answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
         let query =
             read_query(execute_stream(Arc::clone(&self.query), Arc::clone(&context))?, self.target.dim()).await?;
         let allowed = match &self.allowed {
             Some(rows) => Some(read_addresses(execute_stream(Arc::clone(rows), Arc::clone(&context))?).await?),
             None => None,
         };
+        if allowed.is_some() {
+            // What the filter read must be of the state that is searched. Entries, exact search and takes see to theirs.
+            self.target.table.snapshot().verify().await.map_err(to_datafusion)?;
+        }
         let hits = self.search(&query, allowed.as_ref(), &context).await?;
         self.rows(&hits, &context).await
     }

@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use ruvector_rulake::Consistency;
 
 use super::planner::{is_knn, select_all};
+use crate::catalog::{CATALOG, MAIN};
 use crate::error::{Error, Result};
 use crate::statement::table_reference;
 use crate::wishes::{Wish, Wishes};
@@ -73,15 +74,12 @@ impl KnnArguments {
         } else if let Some(name) = name {
             *table = subquery(&name)?;
         }
-        if consistency.is_none() && timeout.is_none() && !partial {
-            return Ok(());
-        }
         let federated = args.args.iter().any(|arg| is_named(arg, "backends"));
         let searched = if federated { named(args, "backends") } else { table_argument(args) };
         let mut names = Vec::new();
         let _ = searched.map(|searched| {
             visit_relations(searched, |name| {
-                names.push(table_reference(name));
+                names.push(table_reference(name).resolve(CATALOG, MAIN));
                 ControlFlow::<()>::Continue(())
             })
         });

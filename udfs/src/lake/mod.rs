@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use arrow::datatypes::DataType;
-use ruvector_rulake::{Result, RuLake};
+use ruvector_rulake::{Error, Result, RuLake};
 
 pub(crate) use call::LakeFunction;
 
@@ -65,6 +65,7 @@ impl Operation {
         Ok(match self {
             Self::PublishBundle => text(vec![lake.publish_bundle(backend, collection, &folder).await?]),
             Self::RefreshFromBundle => {
+                known(lake, backend, collection).await?;
                 let result = lake.refresh_from_bundle_dir(backend, collection, &folder).await?;
                 text(vec![result.name().to_owned()])
             }
@@ -77,9 +78,19 @@ impl Operation {
                 Arc::new(Int64Array::from_iter([i64::try_from(vectors).ok()]))
             }
             Self::InvalidateCache => {
+                known(lake, backend, collection).await?;
                 lake.invalidate_cache(backend, collection)?;
                 text(vec!["INVALIDATED".to_owned()])
             }
         })
+    }
+}
+
+/// Checks that there is such a collection: a typing error would else look like success.
+async fn known(lake: &RuLake, backend: &str, collection: &str) -> Result<()> {
+    let collections = lake.backend(backend)?.list().await?;
+    match collections.iter().any(|known| known == collection) {
+        true => Ok(()),
+        false => Err(Error::not_found("no such collection").with("backend", backend).with("collection", collection)),
     }
 }

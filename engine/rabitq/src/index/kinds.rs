@@ -2,6 +2,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::lists::Lists;
+use super::originals::roomy;
 use super::params::{BuildParams, Control, Progress};
 use super::{Attributes, Core, Ids, IndexKind, Originals, VectorIndex};
 use crate::error::{Error, Result};
@@ -142,7 +143,7 @@ impl Core {
             }
         };
         let originals = kind.keeps_originals(params).then(|| {
-            let mut values = on_huge_pages(Vec::with_capacity(vectors.values().len()));
+            let mut values = on_huge_pages(Vec::with_capacity(roomy(vectors.values().len())));
             values.extend_from_slice(vectors.values());
             Originals::new(params.metric, vectors.dim(), values)
         });

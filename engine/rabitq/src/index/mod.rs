@@ -29,7 +29,7 @@ pub(crate) use ids::Ids;
 pub(crate) use kinds::boxed;
 pub use kinds::{FlatF32Index, IvfRabitqIndex, RabitqAsymIndex, RabitqIndex, RabitqPlusIndex};
 pub(crate) use lists::{List, Lists};
-pub(crate) use originals::Originals;
+pub(crate) use originals::{Originals, roomy};
 pub use params::{BuildParams, DEFAULT_EPSILON, DEFAULT_RERANK_FACTOR, DEFAULT_SEED, Progress, SearchParams};
 
 /// Words that the owner of an index seals into its file, such as a witness; kept as they are, and sorted.

@@ -12,6 +12,13 @@ pub(crate) struct Originals {
     squared_norms: Vec<f32>,
 }
 
+/// How many numbers to take room for, where there will be `len`: a large index that is added to would else be moved as a
+/// whole by the first vector. Room that is not written to takes no memory.
+pub(crate) fn roomy(len: usize) -> usize {
+    const LARGE: usize = 1 << 24;
+    if len < LARGE { len } else { len + len / 8 }
+}
+
 impl Originals {
     /// Takes the vectors: whole rows of finite values only.
     pub(crate) fn new(metric: Metric, dim: Dim, values: Vec<f32>) -> Self {

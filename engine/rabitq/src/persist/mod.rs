@@ -12,6 +12,7 @@ use crate::index::{Attributes, Core, VectorIndex, boxed};
 
 mod attributes;
 mod fields;
+mod floats;
 mod format;
 mod header;
 mod lists;
@@ -58,5 +59,5 @@ pub fn load_any(path: &Path) -> Result<Box<dyn VectorIndex>> {
 /// As [`load_any`].
 #[doc(hidden)]
 pub fn load_bytes(bytes: &[u8]) -> Result<Box<dyn VectorIndex>> {
-    reader::read(bytes, bytes.len() as u64).map(boxed)
+    reader::read(std::io::Cursor::new(bytes), bytes.len() as u64).map(boxed)
 }

@@ -1,12 +1,12 @@
 use std::fs::File;
-use std::io::{BufReader, ErrorKind as IoErrorKind, Read};
+use std::io::{BufReader, ErrorKind as IoErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::attributes;
 use super::format::{ALIGNMENT, FIXED_BYTES, FLAG_REQUIRED, MAGIC, MAX_SECTIONS, Section, SectionId, header_len};
 use super::header::{Header, check_version, num_sections, unknown};
 use super::lists::{Directory, ENTRY_BYTES};
 use super::parts::Parts;
+use super::{attributes, floats};
 use crate::error::{Error, Result};
 use crate::index::{Core, IndexKind};
 use crate::kernel::on_huge_pages;
@@ -17,11 +17,20 @@ pub(super) fn read_file(path: &Path) -> Result<Core> {
     let cannot_open = |source| Error::io("cannot open the index file", source);
     let file = File::open(path).map_err(cannot_open)?;
     let file_len = file.metadata().map_err(cannot_open)?.len();
-    read(BufReader::new(file), file_len)
+    read_with(BufReader::new(&file), file_len, |section| floats::read(&file, section))
 }
 
 /// Reads an index from the `file_len` bytes of `input`.
-pub(super) fn read(input: impl Read, file_len: u64) -> Result<Core> {
+pub(super) fn read(input: impl Read + Seek, file_len: u64) -> Result<Core> {
+    read_with(input, file_len, |_| None)
+}
+
+/// As [`read`], where `large` may know a quicker way to the numbers of the largest section.
+fn read_with(
+    input: impl Read + Seek,
+    file_len: u64,
+    large: impl Fn(&Section) -> Option<Result<Vec<f32>>>,
+) -> Result<Core> {
     let mut reader = SectionReader { input, position: 0, crc: crc32fast::Hasher::new() };
     let header = reader.header()?;
     if header.file_len != file_len {
@@ -39,7 +48,15 @@ pub(super) fn read(input: impl Read, file_len: u64) -> Result<Core> {
         match SectionId::of(section.id) {
             Some(SectionId::Ids) => parts.ids = Some(reader.numbers(section, num_vectors, u64::from_le_bytes)?),
             Some(SectionId::Vectors) => {
-                parts.vectors = reader.numbers(section, num_vectors * dim, f32::from_le_bytes)?;
+                reader.expect_len(section, num_vectors * dim * size_of::<f32>() as u64)?;
+                parts.vectors = match large(section) {
+                    Some(read) => {
+                        let vectors = read?;
+                        reader.pass_over(section)?;
+                        vectors
+                    }
+                    None => reader.numbers(section, num_vectors * dim, f32::from_le_bytes)?,
+                };
             }
             Some(SectionId::Origin) => parts.origin = reader.numbers(section, dim, f32::from_le_bytes)?,
             Some(SectionId::Centroids) => {
@@ -108,6 +125,16 @@ pub(super) struct SectionReader<R> {
     crc: crc32fast::Hasher,
 }
 
+impl<R: Read + Seek> SectionReader<R> {
+    /// Goes to the end of a section that was read in another way.
+    fn pass_over(&mut self, section: &Section) -> Result<()> {
+        let end = section.offset + section.len;
+        self.input.seek(SeekFrom::Start(end)).map_err(|source| Error::io("cannot read the index file", source))?;
+        self.position = end;
+        Ok(())
+    }
+}
+
 impl<R: Read> SectionReader<R> {
     fn header(&mut self) -> Result<Header> {
         let mut bytes = vec![0; FIXED_BYTES];
@@ -137,14 +164,7 @@ impl<R: Read> SectionReader<R> {
     /// Checks the sum of a section that was read to its end.
     pub(super) fn leave(&mut self, section: &Section) -> Result<()> {
         debug_assert_eq!(self.position, section.offset + section.len, "section {} was read to its end", section.id);
-        let got = self.crc.clone().finalize();
-        if got == section.crc {
-            return Ok(());
-        }
-        Err(Error::corrupt("checksum of a section of the index file is wrong")
-            .with("section", section.id)
-            .with("expected", format_args!("{:08x}", section.crc))
-            .with("got", format_args!("{got:08x}")))
+        check_sum(section, self.crc.clone().finalize())
     }
 
     /// Checks the length that the table gives a section: it lies within the file, so it bounds what may be taken.
@@ -221,21 +241,37 @@ impl<R: Read> SectionReader<R> {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
-        self.input.read_exact(buffer).map_err(|source| match source.kind() {
-            IoErrorKind::UnexpectedEof => {
-                let expected = self.position + buffer.len() as u64;
-                Error::corrupt("index file is truncated").with("expected", format_args!("at least {expected} bytes"))
-            }
-            _ => Error::io("cannot read the index file", source),
-        })?;
+        let end = self.position + buffer.len() as u64;
+        self.input.read_exact(buffer).map_err(|source| cannot_read(source, end))?;
         self.position += buffer.len() as u64;
         self.crc.update(buffer);
         Ok(())
     }
 }
 
+/// Checks the sum of a section.
+pub(super) fn check_sum(section: &Section, got: u32) -> Result<()> {
+    if got == section.crc {
+        return Ok(());
+    }
+    Err(Error::corrupt("checksum of a section of the index file is wrong")
+        .with("section", section.id)
+        .with("expected", format_args!("{:08x}", section.crc))
+        .with("got", format_args!("{got:08x}")))
+}
+
+/// The error of a read that failed; `expected` is the length that the file should have at least.
+pub(super) fn cannot_read(source: std::io::Error, expected: u64) -> Error {
+    match source.kind() {
+        IoErrorKind::UnexpectedEof => {
+            Error::corrupt("index file is truncated").with("expected", format_args!("at least {expected} bytes"))
+        }
+        _ => Error::io("cannot read the index file", source),
+    }
+}
+
 /// An empty vector with room for `len` values: an error where `Vec::with_capacity` would end the process.
-fn room<T>(len: u64) -> Result<Vec<T>> {
+pub(super) fn room<T>(len: u64) -> Result<Vec<T>> {
     let mut values = Vec::new();
     let reserved = usize::try_from(len).is_ok_and(|len| values.try_reserve_exact(len).is_ok());
     if reserved {

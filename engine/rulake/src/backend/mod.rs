@@ -16,7 +16,7 @@ mod parquet;
 
 use std::fmt::Debug;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -35,6 +35,9 @@ pub use delta::DeltaBackend;
 pub use fs::FsBackend;
 pub use keyed::{KeyedBackend, KeyedSource};
 pub use local::LocalBackend;
+
+/// The name of this process, for what means nothing to another one.
+static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string());
 
 /// The folder of index files beside collections: readers of Delta and Parquet pass over names with `_`.
 const INDEX_DIR: &str = "_ruvector";
@@ -138,16 +141,19 @@ pub struct ScanRequest {
     pub as_stored: bool,
 }
 
+/// Whether a collection can have the name: letters, digits, `_`, `-`, `.` and spaces after a letter or digit, 255 bytes at
+/// most.
+pub fn is_name(collection: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+    collection.starts_with(|c: char| c.is_alphanumeric()) && collection.chars().all(plain) && collection.len() <= 255
+}
+
 /// Checks the name of a collection before it becomes part of a path: a plain name cannot leave its folder.
 ///
 /// # Errors
 /// `InvalidInput` for anything but letters, digits, `_`, `-`, `.` and spaces after a letter or digit, 255 bytes at most.
 pub(crate) fn check_name(collection: &str) -> Result<()> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
-    let valid = collection.starts_with(|c: char| c.is_alphanumeric())
-        && collection.chars().all(plain)
-        && collection.len() <= 255;
-    match valid {
+    match is_name(collection) {
         true => Ok(()),
         false => Err(Error::invalid_input("not a table name")
             .with("expected", "letters, digits, '_', '-', '.' or ' ', starting with a letter or digit")

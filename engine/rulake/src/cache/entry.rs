@@ -19,6 +19,8 @@ pub struct Entry {
     pub(super) unsaved: AtomicUsize,
     /// Columns of ids that searches asked for.
     pub(super) ids: RwLock<Vec<(String, Arc<IdColumn>)>>,
+    /// Held by who reads a column of ids: of many first searches one does.
+    pub(super) reading_ids: tokio::sync::Mutex<()>,
     /// When it was last used, on the clock of its cache.
     pub(super) used: AtomicU64,
     /// Whether somebody asked to forget it.
@@ -32,6 +34,7 @@ impl Entry {
             seal,
             unsaved: AtomicUsize::new(0),
             ids: RwLock::default(),
+            reading_ids: tokio::sync::Mutex::default(),
             used: AtomicU64::new(0),
             forgotten: AtomicBool::new(false),
         }

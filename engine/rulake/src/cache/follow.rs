@@ -14,12 +14,14 @@ use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 
 use super::IndexSpec;
 use super::build::{Made, Vectors, cpu_bound};
+use super::seal::Seal;
 use crate::address::RowAddress;
 use crate::backend::{Part, Snapshot};
 use crate::error::{Error, Result};
 use crate::read::fold_vectors;
 
-/// An index whose lists were made for this many times more or fewer vectors is built anew.
+/// An index whose lists were made for this many times more or fewer vectors is built anew. So is one of which as many
+/// vectors changed since as it was made of.
 const GROWTH_MAX: usize = 2;
 
 /// What leads from the index of one state to that of another.
@@ -35,19 +37,17 @@ pub(super) struct Change {
     dim: Dim,
 }
 
-/// Finds what changed between the state that `index` was built from, of `parts`, and `snapshot`; `None` if it is better
-/// built anew.
+/// Finds what changed between the state that `index` is sealed with and `snapshot`; `None` if it is better built anew.
 pub(super) async fn changes(
     index: &dyn VectorIndex,
-    parts: &[Part],
-    built_len: usize,
+    seal: &Seal,
     snapshot: &dyn Snapshot,
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
 ) -> Result<Option<Made<Change>>> {
     let started = Instant::now();
     let (dim, now) = (index.dim(), snapshot.parts());
-    let fate = Fate::of(parts, &now);
+    let fate = Fate::of(&seal.parts, &now);
     let kept: HashSet<usize> = fate.kept.iter().copied().flatten().collect();
     let added: Vec<usize> = (0..now.len()).filter(|part| !kept.contains(part)).collect();
     let originals = index.vectors();
@@ -66,7 +66,11 @@ pub(super) async fn changes(
     removed.extend(ids.iter().filter(|id| fate.deletes(RowAddress::from(**id))));
     let len = ids.len() - removed.len() + added.addresses.len();
     // A few vectors are built in no time, and have no lists that could be of the wrong size.
-    if len > built_len.saturating_mul(GROWTH_MAX) || len.saturating_mul(GROWTH_MAX) < built_len {
+    let built_len = seal.built_len;
+    if len > built_len.saturating_mul(GROWTH_MAX)
+        || len.saturating_mul(GROWTH_MAX) < built_len
+        || seal.changed + removed.len() + added.addresses.len() > built_len
+    {
         return Ok(None);
     }
     let kept = fate.kept.iter().map(|part| part.map(RowAddress::base).transpose()).collect::<Result<_>>()?;

@@ -41,6 +41,10 @@ impl Entry {
         if let Some(ids) = self.known_ids(column) {
             return Ok(ids);
         }
+        let _alone = self.reading_ids.lock().await;
+        if let Some(ids) = self.known_ids(column) {
+            return Ok(ids);
+        }
         let ids = Arc::new(IdColumn::read(snapshot, column, None, context).await?);
         self.remember_ids(column, &ids);
         Ok(ids)
@@ -59,7 +63,10 @@ impl Entry {
     pub(super) fn remember_stored_ids(&self, words: &Attributes) -> Result<()> {
         for (word, text) in words {
             let Some(column) = word.strip_prefix(STORED) else { continue };
-            let ids = IdColumn::from_text(text).filter(|ids| ids.parts.len() == self.seal.parts.len());
+            let ids = match self.seal.parts.as_slice() {
+                [] => Some(IdColumn::default()),
+                parts => IdColumn::from_text(text).filter(|ids| ids.parts.len() == parts.len()),
+            };
             let ids =
                 ids.ok_or_else(|| Error::corrupt("index file has ids that make no sense").with("column", column))?;
             self.remember_ids(column, &Arc::new(ids));
@@ -193,6 +200,8 @@ async fn read_parts(
             ids[part][row] = *id;
         }
     }
+    // Ids of other bytes than the witness says would be given to its rows.
+    snapshot.verify().await?;
     Ok(ids)
 }
 

@@ -97,7 +97,8 @@ impl Cache {
         let state = self.state.lock();
         let known = state.pointers.get(pinned.key())?.get(&key.spec)?;
         let entry = Arc::clone(state.entries.get(known)?.get()?);
-        (entry.data_ref() == pinned.snapshot().data_ref()).then(|| Base { entry, key: Some(known.clone()) })
+        store::can_follow(&entry, pinned.snapshot().as_ref(), &key.spec)
+            .then(|| Base { entry, key: Some(known.clone()) })
     }
 
     /// Makes the entry from that of another state; `None` if it is better built anew.
@@ -111,7 +112,8 @@ impl Cache {
         let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
         let seal = &base.entry.seal;
         let (index, parts, built_len) = (base.entry.index(), &seal.parts, seal.built_len);
-        let Some(made) = changes(index, parts, built_len, snapshot, &key.spec, context).await? else { return Ok(None) };
+        let Some(made) = changes(index, seal, snapshot, &key.spec, context).await? else { return Ok(None) };
+        let changed = seal.changed + made.value.len();
         let mut ids = Vec::new();
         let known = base.entry.ids.read().clone();
         for (column, before) in known {
@@ -129,7 +131,7 @@ impl Cache {
         }
         counters.read_time.add_time(made.reading);
         counters.encode_time.add_time(started.elapsed());
-        let seal = Seal::of(snapshot, &key.witness, built_len);
+        let seal = Seal { changed, ..Seal::of(snapshot, &key.witness, built_len) };
         Ok(Some(Entry { unsaved: unsaved.into(), ids: ids.into(), ..Entry::new(index, seal) }))
     }
 

@@ -37,7 +37,7 @@ pub use spec::IndexSpec;
 pub(crate) use spec::dim_of_column;
 pub use stats::CacheStats;
 pub(crate) use stats::Counters;
-pub(crate) use warm::{read_dir, remove_others, saved_name};
+pub(crate) use warm::{read_dir, remove_saved, saved_name};
 
 /// Names a collection: backend, collection.
 pub type CollectionKey = (String, String);
@@ -66,6 +66,8 @@ struct State {
     entries: HashMap<EntryKey, Cell>,
     /// The entry that each collection used last, by specification.
     pointers: HashMap<CollectionKey, HashMap<IndexSpec, EntryKey>>,
+    /// How often each collection was forgotten: an entry that is being made meanwhile is forgotten too.
+    epochs: HashMap<CollectionKey, u64>,
     /// Collections whose entries stay whatever the budget.
     kept: HashSet<CollectionKey>,
 }
@@ -102,6 +104,7 @@ impl Cache {
             return Ok(entry);
         }
         let key = EntryKey { witness: spec.witness(pinned.snapshot().as_ref())?, spec: spec.clone() };
+        let epoch = self.state.lock().epoch_of(pinned.key());
         let cell = Arc::clone(self.state.lock().entries.entry(key.clone()).or_default());
         match cell.get() {
             Some(_) => {
@@ -122,7 +125,7 @@ impl Cache {
             }
         };
         self.touch(&entry);
-        self.settle(pinned, key, &cell);
+        self.settle(pinned, key, &cell, epoch);
         pinned.remember(spec, &entry);
         Ok(entry)
     }
@@ -133,11 +136,14 @@ impl Cache {
     }
 
     /// Notes that the collection uses the entry now, and lets go of what nobody uses any more.
-    fn settle(&self, pinned: &Pinned, key: EntryKey, cell: &Cell) {
+    fn settle(&self, pinned: &Pinned, key: EntryKey, cell: &Cell, epoch: u64) {
         let mut state = self.state.lock();
         // It may have been forgotten while it was made; whoever waited for it gets it, the next search makes another.
         if state.entries.get(&key).is_none_or(|known| !Arc::ptr_eq(known, cell)) {
             return;
+        }
+        if state.epoch_of(pinned.key()) != epoch {
+            return state.release(&key);
         }
         let pointers = state.pointers.entry(pinned.key().clone()).or_default();
         let before = pointers.insert(key.spec.clone(), key.clone());
@@ -159,6 +165,7 @@ impl Cache {
     /// Forgets the entries of a collection, unless others share them, and returns how many it had.
     pub(crate) fn forget(&self, collection: &CollectionKey) -> usize {
         let mut state = self.state.lock();
+        *state.epochs.entry(collection.clone()).or_default() += 1;
         let keys = state.pointers.remove(collection).unwrap_or_default();
         for key in keys.values() {
             state.release(key);
@@ -199,6 +206,10 @@ impl Cache {
 }
 
 impl State {
+    fn epoch_of(&self, collection: &CollectionKey) -> u64 {
+        self.epochs.get(collection).copied().unwrap_or_default()
+    }
+
     fn points_at(&self, collection: &CollectionKey, key: &EntryKey) -> bool {
         self.pointers.get(collection).and_then(|pointers| pointers.get(&key.spec)).is_some_and(|known| known == key)
     }

@@ -15,6 +15,7 @@ const DATA_REF: &str = "data_ref";
 const GENERATION: &str = "generation";
 const PARTS: &str = "parts";
 const BUILT_LEN: &str = "built_len";
+const CHANGED: &str = "changed";
 
 /// What an entry was built from.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,8 @@ pub(crate) struct Seal {
     pub(crate) parts: Vec<Part>,
     /// Number of vectors when the structure was last made from all of them.
     pub(crate) built_len: usize,
+    /// Number of vectors added and removed since.
+    pub(crate) changed: usize,
 }
 
 /// A part as the file has it: deleted rows as runs `[first, count]`.
@@ -44,6 +47,7 @@ impl Seal {
             generation: snapshot.generation().clone(),
             parts: snapshot.parts(),
             built_len,
+            changed: 0,
         }
     }
 
@@ -62,6 +66,7 @@ impl Seal {
             (GENERATION.to_owned(), serde_json::to_string(&self.generation).map_err(unsaid)?),
             (PARTS.to_owned(), serde_json::to_string(&parts).map_err(unsaid)?),
             (BUILT_LEN.to_owned(), self.built_len.to_string()),
+            (CHANGED.to_owned(), self.changed.to_string()),
         ]))
     }
 
@@ -84,6 +89,7 @@ impl Seal {
         let generation: Generation = serde_json::from_str(word(GENERATION)?).map_err(malformed(GENERATION))?;
         let parts: Vec<StoredPart> = serde_json::from_str(word(PARTS)?).map_err(malformed(PARTS))?;
         let built_len: usize = serde_json::from_str(word(BUILT_LEN)?).map_err(malformed(BUILT_LEN))?;
+        let changed: usize = serde_json::from_str(word(CHANGED)?).map_err(malformed(CHANGED))?;
         let parts = parts.into_iter().map(|part| Part { id: part.id, deleted: from_runs(&part.deleted) }).collect();
         let params = index.build_params();
         let spec = IndexSpec {
@@ -103,7 +109,7 @@ impl Seal {
                 .with("expected", expected)
                 .with("got", got));
         }
-        Ok((Self { witness: expected, data_ref, generation, parts, built_len }, spec))
+        Ok((Self { witness: expected, data_ref, generation, parts, built_len, changed }, spec))
     }
 }
 

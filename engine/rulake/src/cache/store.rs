@@ -8,7 +8,7 @@ use ruvector_rabitq::{Attributes, VectorIndex};
 
 use super::seal::Seal;
 use super::warm::file_name;
-use super::{Entry, IndexSpec};
+use super::{Entry, IndexSpec, dim_of_column};
 use crate::backend::Snapshot;
 use crate::error::{Error, Result};
 
@@ -21,7 +21,7 @@ pub(super) fn path(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<PathBuf>
 pub(super) async fn load(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<Entry> {
     let path = path(snapshot, spec).filter(|path| path.exists())?;
     let entry = match read(&path).await {
-        Ok((entry, found)) if found == *spec && entry.data_ref() == snapshot.data_ref() => entry,
+        Ok((entry, found)) if found == *spec && can_follow(&entry, snapshot, spec) => entry,
         Ok(_) => return None,
         Err(e) => {
             tracing::warn!(path = %path.display(), reason = %e, "index file is not usable; it is rebuilt");
@@ -29,6 +29,12 @@ pub(super) async fn load(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<En
         }
     };
     Some(entry)
+}
+
+/// Whether an entry is over an earlier or this very state of the collection, and not of vectors of another dimension.
+pub(super) fn can_follow(entry: &Entry, snapshot: &dyn Snapshot, spec: &IndexSpec) -> bool {
+    let dim = dim_of_column(snapshot, &spec.column);
+    entry.data_ref() == snapshot.data_ref() && dim.is_ok_and(|dim| dim == entry.index().dim().get())
 }
 
 /// Reads an index file and checks its seal.

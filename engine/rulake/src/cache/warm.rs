@@ -28,11 +28,9 @@ impl Cache {
         let mut state = self.state.lock();
         let cell = Arc::new(OnceCell::new_with(Some(entry)));
         state.entries.insert(key.clone(), cell);
+        // What the collection uses already is as new as this, or newer.
         let pointers = state.pointers.entry(collection.clone()).or_default();
-        let before = pointers.insert(key.spec.clone(), key.clone());
-        if let Some(before) = before.filter(|before| *before != key) {
-            state.release(&before);
-        }
+        pointers.entry(key.spec.clone()).or_insert_with(|| key.clone());
         self.budget.enforce(&mut state, &key);
     }
 }
@@ -63,27 +61,26 @@ fn ending(data_ref: &str, generation: &Generation) -> String {
     format!("{}.{EXTENSION}", &state[..16])
 }
 
-/// The index files in `dir` of a state, or of all others, sorted.
-async fn files_of(dir: &Path, data_ref: &str, generation: &Generation, others: bool) -> Result<Vec<PathBuf>> {
+/// The index files in `dir` of a state, sorted.
+async fn files_of(dir: &Path, data_ref: &str, generation: &Generation) -> Result<Vec<PathBuf>> {
     let unreadable = |e| Error::io("folder of index files cannot be read", e).with("path", dir.display());
     let ending = ending(data_ref, generation);
     let mut paths = Vec::new();
     let mut files = tokio::fs::read_dir(dir).await.map_err(unreadable)?;
     while let Some(file) = files.next_entry().await.map_err(unreadable)? {
-        let (path, name) = (file.path(), file.file_name());
+        let name = file.file_name();
         let name = name.to_string_lossy();
-        let is_index = !name.starts_with('.') && path.extension().is_some_and(|extension| extension == EXTENSION);
-        if is_index && name.ends_with(&ending) != others {
-            paths.push(path);
+        if !name.starts_with('.') && name.ends_with(&ending) {
+            paths.push(file.path());
         }
     }
     paths.sort_unstable();
     Ok(paths)
 }
 
-/// Removes the index files in `dir` of other states than this one.
-pub(crate) async fn remove_others(dir: &Path, data_ref: &str, generation: &Generation) -> Result<()> {
-    for path in files_of(dir, data_ref, generation, true).await? {
+/// Removes the index files in `dir` of a state that gave way to another one.
+pub(crate) async fn remove_saved(dir: &Path, data_ref: &str, generation: &Generation) -> Result<()> {
+    for path in files_of(dir, data_ref, generation).await? {
         // Somebody else may have done it; one that stays is passed over.
         let _ = tokio::fs::remove_file(path).await;
     }
@@ -95,7 +92,7 @@ pub(crate) async fn remove_others(dir: &Path, data_ref: &str, generation: &Gener
 /// # Errors
 /// `NotFound` if there is no such folder or no entry in it; for any of its index files what reading it meets.
 pub(crate) async fn read_dir(dir: &Path, data_ref: &str, generation: &Generation) -> Result<Vec<(Entry, IndexSpec)>> {
-    let paths = files_of(dir, data_ref, generation, false).await?;
+    let paths = files_of(dir, data_ref, generation).await?;
     if paths.is_empty() {
         return Err(Error::not_found("no index file of the state that the bundle names").with("path", dir.display()));
     }

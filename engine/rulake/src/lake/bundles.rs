@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sealed::SealedSnapshot;
 use super::{Pinned, RuLake, SearchOptions};
 use crate::bundle::Bundle;
-use crate::cache::{Cache, Entry, read_dir, remove_others, saved_name};
+use crate::cache::{Cache, Entry, read_dir, remove_saved, saved_name};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What [`RuLake::refresh_from_bundle_dir`] found.
@@ -122,10 +122,17 @@ impl RuLake {
             Cache::save(cached.entry, &cached.spec.column, path.clone()).await?;
             paths.push(path);
         }
-        // After the files that it names, and before those of an older state go: there is a whole one at any moment.
-        let written = bundle.clone();
-        blocking(dir, move |dir| written.write_to_dir(&dir).map(|_| ())).await?;
-        remove_others(dir, &bundle.data_ref, &bundle.generation).await?;
+        // After the files that it names, and before those of the one it replaces go: there is a whole one at any moment.
+        let (data_ref, generation) = (bundle.data_ref.clone(), bundle.generation.clone());
+        let before = blocking(dir, move |dir| {
+            let before = Bundle::read_from_dir(&dir);
+            bundle.write_to_dir(&dir).map(|_| before.ok())
+        })
+        .await?;
+        // Whatever else lies in the folder is somebody's.
+        if let Some(before) = before.filter(|before| before.data_ref == data_ref && before.generation != generation) {
+            remove_saved(dir, &before.data_ref, &before.generation).await?;
+        }
         Ok(paths)
     }
 

@@ -1,7 +1,9 @@
 //! One search over the same collection in several backends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::common::runtime::SpawnedTask;
 use futures::future::join_all;
 
 use super::{LakeHit, RuLake, SearchOptions};
@@ -38,22 +40,31 @@ impl RuLake {
     /// As [`search_one`](Self::search_one) of the first backend that fails, unless a partial answer is asked for and one of
     /// them answers; `Unavailable` for one that took too long; `NotFound` if none has the collection.
     pub async fn search_federated(
-        &self,
+        self: &Arc<Self>,
         collection: &str,
         query: &[f32],
         k: usize,
         options: &FederatedOptions,
     ) -> Result<FederatedAnswer> {
-        let named = options.backends.is_some();
-        let ids = options.backends.clone().unwrap_or_else(|| self.backends.read().keys().cloned().collect());
-        let searches = ids.iter().map(|id| self.search_in_time(id, collection, query, k, options));
-        let answers = join_all(searches).await;
+        let ids = match &options.backends {
+            Some(ids) => distinct(ids)?,
+            None => self.backends.read().keys().cloned().collect(),
+        };
+        // Each is a task of its own: one that is busy encoding keeps nobody waiting, and no limit is missed.
+        let searches = ids.iter().map(|id| {
+            let (lake, id, collection) = (Arc::clone(self), id.clone(), collection.to_owned());
+            let (query, options) = (query.to_vec(), options.clone());
+            SpawnedTask::spawn(async move { lake.search_if_there(&id, &collection, &query, k, &options).await })
+        });
+        let searches: Vec<_> = searches.collect();
+        let limited = searches.into_iter().zip(&ids).map(|(search, id)| in_time(search, id, options.timeout));
+        let answers = join_all(limited).await;
 
         let (mut hits, mut failed, mut absent) = (Vec::new(), Vec::new(), 0);
         for (id, answer) in ids.into_iter().zip(answers) {
             match answer {
-                Ok(found) => hits.push(found),
-                Err(e) if !named && e.kind() == ErrorKind::NotFound => absent += 1,
+                Ok(Some(found)) => hits.push(found),
+                Ok(None) => absent += 1,
                 Err(e) if options.partial => {
                     tracing::warn!(backend = id, collection, reason = %e, "left out of a federated answer");
                     failed.push((id, e));
@@ -76,21 +87,46 @@ impl RuLake {
         Ok(FederatedAnswer { hits, failed })
     }
 
-    async fn search_in_time(
+    /// The answer of one backend; nothing if it was not named and has no such collection.
+    async fn search_if_there(
         &self,
         backend: &str,
         collection: &str,
         query: &[f32],
         k: usize,
         options: &FederatedOptions,
-    ) -> Result<Vec<LakeHit>> {
-        let search = self.search_one(backend, collection, query, k, &options.search);
-        let Some(limit) = options.timeout else { return search.await };
-        match tokio::time::timeout(limit, search).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Error::unavailable("backend did not answer in time")
-                .with("backend", backend)
-                .with("milliseconds at most", limit.as_millis())),
+    ) -> Result<Option<Vec<LakeHit>>> {
+        if options.backends.is_none() {
+            // Asked apart from the search, in which other things may not be found either.
+            let registered = self.registered(backend)?;
+            match self.pin_state(&registered, collection, options.search.consistency, true).await {
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+                pinned => pinned?,
+            };
         }
+        self.search_one(backend, collection, query, k, &options.search).await.map(Some)
+    }
+}
+
+/// What a task answers, within the limit.
+async fn in_time<T: Send + 'static>(task: SpawnedTask<Result<T>>, backend: &str, limit: Option<Duration>) -> Result<T> {
+    let answer = task.join();
+    let answer = match limit {
+        None => answer.await,
+        Some(limit) => tokio::time::timeout(limit, answer).await.map_err(|_| {
+            Error::unavailable("backend did not answer in time")
+                .with("backend", backend)
+                .with("milliseconds at most", limit.as_millis())
+        })?,
+    };
+    answer.map_err(|e| Error::internal("search of a backend stopped").with("backend", backend).with("reason", e))?
+}
+
+fn distinct(ids: &[String]) -> Result<Vec<String>> {
+    match ids.iter().enumerate().find(|(i, id)| ids[..*i].contains(id)) {
+        None => Ok(ids.to_vec()),
+        Some((_, twice)) => Err(Error::invalid_input("a backend is named twice")
+            .with("expected", "different backends")
+            .with("got", twice)),
     }
 }

@@ -1,9 +1,10 @@
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::RwLock;
 
 use crate::backend::Snapshot;
 use crate::cache::{CollectionKey, Counters, Entry, IndexSpec};
+use crate::error::Result;
 
 /// A state of a collection that answers come from, and what the lake remembers of it.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Pinned {
     names: (Arc<str>, Arc<str>),
     snapshot: Arc<dyn Snapshot>,
     counters: Arc<Counters>,
+    /// What a search is answered from that says nothing of it.
+    plain: OnceLock<IndexSpec>,
     /// The entries found for it, so that the next search needs no more than to look here.
     entries: RwLock<Vec<(IndexSpec, Weak<Entry>)>>,
 }
@@ -20,7 +23,7 @@ pub struct Pinned {
 impl Pinned {
     pub(crate) fn new(key: CollectionKey, snapshot: Arc<dyn Snapshot>, counters: Arc<Counters>) -> Self {
         let names = (Arc::from(key.0.as_str()), Arc::from(key.1.as_str()));
-        Self { key, names, snapshot, counters, entries: RwLock::default() }
+        Self { key, names, snapshot, counters, plain: OnceLock::new(), entries: RwLock::default() }
     }
 
     /// The id of its backend.
@@ -48,6 +51,17 @@ impl Pinned {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What a search is answered from that says nothing of it; made by `make` at the first call.
+    pub(super) fn plain_spec(&self, make: impl FnOnce() -> Result<IndexSpec>) -> Result<&IndexSpec> {
+        match self.plain.get() {
+            Some(spec) => Ok(spec),
+            None => {
+                let spec = make()?;
+                Ok(self.plain.get_or_init(|| spec))
+            }
+        }
     }
 
     pub(crate) fn remembered(&self, spec: &IndexSpec) -> Option<Arc<Entry>> {

@@ -32,10 +32,8 @@ struct Known {
 #[derive(Clone, Debug)]
 struct Pin {
     pinned: Arc<Pinned>,
-    /// When the backend was asked for it.
-    asked: Instant,
-    /// Whether it is known from files alone: rows cannot be read through it.
-    sealed: bool,
+    /// When the backend was asked for it; never, if it is known from files alone: rows cannot be read through it.
+    asked: Option<Instant>,
 }
 
 impl Registered {
@@ -54,20 +52,24 @@ impl Registered {
         (known.pin.clone(), known.consistency)
     }
 
-    /// Pins the state that the backend gave when it was asked at `asked`, unless a newer answer came first.
-    fn pin(&self, collection: &str, snapshot: Arc<dyn Snapshot>, asked: Instant, sealed: bool) -> Arc<Pinned> {
+    /// Pins the state that the backend gave when it was asked at `asked`, unless a newer answer came first. What is known
+    /// from files alone is pinned only if there is nothing else.
+    fn pin(&self, collection: &str, snapshot: Arc<dyn Snapshot>, asked: Option<Instant>) -> Arc<Pinned> {
         let mut collections = self.collections.lock();
-        let known = collections.entry(collection.to_owned()).or_default();
+        let known = match collections.get_mut(collection) {
+            Some(known) => known,
+            None => collections.entry(collection.to_owned()).or_default(),
+        };
         if let Some(pin) = &mut known.pin
-            && pin.sealed == sealed
-            && is_same_state(pin.pinned.snapshot().as_ref(), snapshot.as_ref())
+            && pin.asked.is_some() == asked.is_some()
+            && is_same_state(pin.pinned.snapshot(), &snapshot)
         {
             pin.asked = pin.asked.max(asked);
             return Arc::clone(&pin.pinned);
         }
         let pinned = Arc::new(Pinned::new(self.key(collection), snapshot, Arc::clone(&known.counters)));
         if known.pin.as_ref().is_none_or(|pin| pin.asked <= asked) {
-            known.pin = Some(Pin { pinned: Arc::clone(&pinned), asked, sealed });
+            known.pin = Some(Pin { pinned: Arc::clone(&pinned), asked });
         }
         pinned
     }
@@ -98,8 +100,8 @@ impl Registered {
     }
 }
 
-fn is_same_state(a: &dyn Snapshot, b: &dyn Snapshot) -> bool {
-    a.generation() == b.generation() && a.data_ref() == b.data_ref()
+fn is_same_state(a: &Arc<dyn Snapshot>, b: &Arc<dyn Snapshot>) -> bool {
+    Arc::ptr_eq(a, b) || a.generation() == b.generation() && a.data_ref() == b.data_ref()
 }
 
 impl RuLake {
@@ -198,10 +200,10 @@ impl RuLake {
         let (pin, of_collection) = registered.known(collection);
         let consistency = self.resolve(registered, of_collection, consistency);
         check_generations(registered.backend.as_ref(), consistency)?;
-        if let Some(pin) = pin.filter(|pin| sealed || !pin.sealed) {
+        if let Some(pin) = pin.filter(|pin| sealed || pin.asked.is_some()) {
             let young = match consistency {
                 Consistency::Fresh => false,
-                Consistency::Eventual(ttl) => pin.asked.elapsed() <= ttl,
+                Consistency::Eventual(ttl) => pin.asked.is_some_and(|asked| asked.elapsed() <= ttl),
                 Consistency::Stale => true,
             };
             if young {
@@ -210,7 +212,7 @@ impl RuLake {
         }
         let asked = Instant::now();
         let snapshot = registered.backend.snapshot(collection).await?;
-        Ok(registered.pin(collection, snapshot, asked, false))
+        Ok(registered.pin(collection, snapshot, Some(asked)))
     }
 
     /// Forgets the entries over a collection and the state that was pinned: the next search asks the backend. Index files
@@ -274,7 +276,7 @@ impl RuLake {
 
     /// Pins a state that is known from files alone.
     pub(super) fn pin_sealed(&self, registered: &Registered, collection: &str, snapshot: Arc<dyn Snapshot>) {
-        registered.pin(collection, snapshot, Instant::now(), true);
+        registered.pin(collection, snapshot, None);
     }
 
     fn resolve(

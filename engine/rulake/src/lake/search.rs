@@ -115,8 +115,13 @@ impl RuLake {
 
     /// The entry over a pinned state, and its ids.
     pub(super) async fn find_in(&self, pinned: Arc<Pinned>, options: &SearchOptions) -> Result<Found> {
-        let spec = self.spec(&pinned, options)?;
-        let entry = self.cache.entry(&pinned, &spec, &self.context, None).await?;
+        let is_plain = options.column.is_none() && options.metric.is_none() && options.kind.is_none();
+        let said = if is_plain { None } else { Some(self.spec(&pinned, options)?) };
+        let spec = match &said {
+            Some(spec) => spec,
+            None => pinned.plain_spec(|| self.spec(&pinned, options))?,
+        };
+        let entry = self.cache.entry(&pinned, spec, &self.context, None).await?;
         let id_column = options.id_column.as_deref().unwrap_or(ID_COLUMN);
         let ids = entry.ids(pinned.snapshot().as_ref(), id_column, &self.context).await?;
         Ok(Found { pinned, entry, ids })

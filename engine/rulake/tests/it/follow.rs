@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::prelude::{col, lit};
-use ruvector_rabitq::{IndexKind, Metric};
+use ruvector_rabitq::{Dim, IndexKind, Metric, VectorBatch};
 use ruvector_rulake::{DeltaBackend, IndexSpec, LocalBackend, RuLake, exact};
 
 use crate::support::{Random, context, lake_over, random_rows, rows, schema, stream, vector};
@@ -129,4 +129,35 @@ async fn a_reader_of_an_older_state_is_not_disturbed() {
     assert_eq!(nearest(&again), 2, "and so is one that is made again");
     drop(again);
     check(&lake, &spec, "and back").await;
+}
+
+/// Another dimension is another table: what was made of the old one is no beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_of_another_dimension_are_built_anew() {
+    let backend = Arc::new(LocalBackend::new("main"));
+    let lake = lake_over(&backend);
+    backend.put("docs", schema(), &[rows(&[1, 2, 3])]).unwrap();
+    check(&lake, &IndexSpec::new("vec"), "before").await;
+    let wide = VectorBatch::new(Dim::new(2).unwrap(), &[0.0, 1.0, 2.0, 3.0]).unwrap();
+    backend.drop_collection("docs").unwrap();
+    backend.upsert_vectors("docs", &[1, 2], wide).unwrap();
+    let pinned = lake.pin("main", "docs", None).await.unwrap();
+    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    assert_eq!((entry.index().dim().get(), entry.index().len()), (2, 2));
+}
+
+/// Lists made for vectors that are all gone serve those that came badly.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_of_which_everything_changed_is_built_anew() {
+    let backend = Arc::new(LocalBackend::new("main"));
+    let lake = lake_over(&backend);
+    let mut random = Random::new(14);
+    backend.put("docs", schema(), &[random_rows(&mut random, 0..300)]).unwrap();
+    for _ in 0..6 {
+        check(&lake, &IndexSpec::new("vec"), "changed").await;
+        let first = random.below(200) as i64;
+        backend.upsert("docs", &random_rows(&mut random, first..first + 100)).unwrap();
+    }
+    let stats = lake.cache_stats();
+    assert!(stats.primes > 1 && stats.follows > 1, "{stats:?}");
 }

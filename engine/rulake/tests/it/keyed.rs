@@ -220,7 +220,8 @@ async fn a_state_is_read_as_rarely_as_its_token_allows() {
     assert!(backend.has_generations());
     let first = pinned(&backend).await;
     assert_eq!(first.generation(), &Generation::Number(1));
-    assert_eq!((first.data_ref(), first.num_rows(), first.index_dir()), ("keyed://shelf/docs", None, None));
+    assert_eq!((first.num_rows(), first.index_dir()), (None, None));
+    assert!(first.data_ref().starts_with("keyed://shelf/docs#"), "a counter is that of a process");
     assert_eq!(source.state.lock().scans, 0, "nothing is read before it is needed");
     read(&first, &ScanRequest { projection: Some(vec![1]), ..ScanRequest::default() }).await.unwrap();
     assert_eq!(source.state.lock().scans, 1);

@@ -204,7 +204,7 @@ async fn the_budget_evicts_what_was_not_used_for_the_longest_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_federated_search_is_the_search_of_the_union() {
     let (hot, cold) = (Moody::new("hot", &[1, 5, 9]), Moody::new("cold", &[2, 4, 6, 8]));
-    let lake = lake_over(&hot);
+    let lake = Arc::new(lake_over(&hot));
     lake.register_backend(Arc::clone(&cold) as _).unwrap();
     lake.register_backend(Arc::new(LocalBackend::new("empty"))).unwrap();
     let search = async |options: &FederatedOptions| lake.search_federated("docs", &vector(5), 4, options).await;
@@ -328,17 +328,20 @@ async fn files_that_cannot_be_trusted_do_not_warm() {
     assert_eq!(warm(out.path()).await, ErrorKind::NotFound, "no index file");
     std::fs::write(&file, &whole).unwrap();
 
-    // The bundle of another state.
+    // An index file under the name of another state.
+    let stranger = out.path().join("mine.rbpx");
+    std::fs::write(&stranger, b"what the user keeps there").unwrap();
     backend.append("docs", stream(rows(&[40]))).await.unwrap();
-    lake.publish_bundle("main", "docs", out.path()).await.unwrap();
-    assert_eq!(warm(out.path()).await, ErrorKind::NotFound, "no index file of it");
-    // An index file under the name of that state.
     lake.prime("main", "docs", &SearchOptions::default()).await.unwrap();
     let other = lake.save_cache_to_dir("main", "docs", out.path()).await.unwrap().remove(0);
-    assert!(!file.exists(), "the older one went");
+    assert!(!file.exists() && stranger.exists(), "the older one went, and nothing else");
     lake.invalidate_cache("main", "docs").unwrap();
     std::fs::write(other, &whole).unwrap();
     assert_eq!(warm(out.path()).await, ErrorKind::WitnessMismatch);
+    // The bundle of a state without index files.
+    backend.append("docs", stream(rows(&[41]))).await.unwrap();
+    lake.publish_bundle("main", "docs", out.path()).await.unwrap();
+    assert_eq!(warm(out.path()).await, ErrorKind::NotFound);
     assert!(lake.cached_entries().is_empty(), "nothing of it is kept");
 }
 

@@ -16,6 +16,7 @@ use datafusion::physical_plan::execution_plan::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, collect};
+use futures::future::join_all;
 use ruvector_rulake::Error;
 use ruvector_rulake::error::to_datafusion;
 
@@ -29,9 +30,8 @@ pub(crate) fn plan_federated_exec(
     k: usize,
     searches: &[Arc<dyn ExecutionPlan>],
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let Some(first) = searches.first() else { return internal_err!("a federated knn() has no backend") };
     let properties = PlanProperties::new(
-        nearest_first(first.schema()),
+        nearest_first(Arc::clone(node.columns())),
         Partitioning::UnknownPartitioning(1),
         EmissionType::Final,
         Boundedness::Bounded,
@@ -53,19 +53,15 @@ impl FederatedExec {
     async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
         let searches = self.searches.iter().map(|search| {
             let search = collect(Arc::clone(search), Arc::clone(&context));
-            let limit = self.federation.timeout;
-            SpawnedTask::spawn(async move {
-                match limit {
-                    None => search.await.map(Some),
-                    Some(limit) => tokio::time::timeout(limit, search).await.ok().transpose(),
-                }
-            })
+            SpawnedTask::spawn(search)
         });
-        // All are begun before one is waited for.
+        // All are begun before one is waited for, and one that is busy keeps no other from being given up.
         let searches: Vec<_> = searches.collect();
+        let limited = searches.into_iter().zip(&self.federation.backends).map(|(search, id)| self.in_time(search, id));
+        let answers = join_all(limited).await;
         let (mut found, mut failure) = (Vec::new(), None);
-        for (search, backend) in searches.into_iter().zip(&self.federation.backends) {
-            match self.outcome(search.join_unwind().await, backend) {
+        for (answer, backend) in answers.into_iter().zip(&self.federation.backends) {
+            match answer {
                 Ok(batches) => found.extend(batches),
                 Err(e) if self.federation.partial => {
                     tracing::warn!(backend, reason = %e, "left out of a federated answer");
@@ -80,19 +76,19 @@ impl FederatedExec {
         }
     }
 
-    fn outcome(
-        &self,
-        answer: Result<Result<Option<Vec<RecordBatch>>>, tokio::task::JoinError>,
-        backend: &str,
-    ) -> Result<Vec<RecordBatch>> {
-        match answer.map_err(|e| exec_datafusion_err!("search of backend {backend} stopped: {e}"))?? {
-            Some(batches) => Ok(batches),
-            None => Err(to_datafusion(
-                Error::unavailable("backend did not answer in time")
-                    .with("backend", backend)
-                    .with("milliseconds at most", self.federation.timeout.unwrap_or_default().as_millis()),
-            )),
-        }
+    /// What a search answers, within the limit.
+    async fn in_time(&self, search: SpawnedTask<Result<Vec<RecordBatch>>>, backend: &str) -> Result<Vec<RecordBatch>> {
+        let answer = match self.federation.timeout {
+            None => search.join().await,
+            Some(limit) => tokio::time::timeout(limit, search.join()).await.map_err(|_| {
+                to_datafusion(
+                    Error::unavailable("backend did not answer in time")
+                        .with("backend", backend)
+                        .with("milliseconds at most", limit.as_millis()),
+                )
+            })?,
+        };
+        answer.map_err(|e| exec_datafusion_err!("search of backend {backend} stopped: {e}"))?
     }
 
     /// The `k` nearest rows, ties in the order of the backends.

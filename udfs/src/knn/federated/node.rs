@@ -2,6 +2,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::{DFSchema, DFSchemaRef, Result, TableReference, internal_err, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
@@ -21,9 +22,16 @@ pub(crate) struct FederatedNode {
 impl FederatedNode {
     pub(crate) fn try_new(searches: Vec<LogicalPlan>, k: Expr, federation: Federation) -> Result<Self> {
         let Some(first) = searches.first() else { return internal_err!("a federated knn() has no backend") };
-        let columns = first.schema().as_arrow().clone();
+        // One backend may have NULLs where another allows none.
+        let nullable = |field: &FieldRef| field.as_ref().clone().with_nullable(true);
+        let columns = Schema::new(first.schema().as_arrow().fields().iter().map(nullable).collect::<Vec<_>>());
         let schema = DFSchema::try_from_qualified_schema(TableReference::bare(RELATION), &columns)?;
         Ok(Self { searches, k, federation, schema: Arc::new(schema) })
+    }
+
+    /// The columns of its answer.
+    pub(crate) fn columns(&self) -> &SchemaRef {
+        self.schema.inner()
     }
 
     /// The same node with other searches of the same columns.

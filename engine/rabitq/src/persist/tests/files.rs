@@ -72,3 +72,22 @@ fn saving_replaces_the_old_file_and_leaves_nothing_else() {
     names.sort();
     assert_eq!(names, ["folder.rbpx", "index.rbpx"]);
 }
+
+/// Vectors are read from a file by all threads: what is damaged in any share of them is noticed.
+#[test]
+fn damage_among_many_vectors_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.rbpx");
+    let index = build(IndexKind::FlatF32, &params(Metric::L2, true), 64, 50_000, IdOrder::None);
+    index.save(&path).unwrap();
+    assert!(load_any(&path).unwrap().vectors() == index.vectors());
+    let whole = std::fs::read(&path).unwrap();
+    for at in (4096..whole.len()).step_by(whole.len() / 13) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        assert_eq!(load_any(&path).unwrap_err().kind(), ErrorKind::Corrupt, "byte {at}");
+    }
+    std::fs::write(&path, &whole[..whole.len() - 100]).unwrap();
+    assert_eq!(load_any(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+}

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
 use parking_lot::Mutex;
 
-use crate::backend::{Backend, Snapshot, check_name};
+use crate::backend::{Backend, PROCESS, Snapshot, check_name};
 use crate::error::{Error, Result};
 use crate::witness::Generation;
 
@@ -102,7 +102,11 @@ impl<S: KeyedSource + ?Sized> KeyedBackend<S> {
         let snapshot = KeyedSnapshot(Arc::new(Pinned {
             source: Arc::clone(&self.source),
             collection: collection.to_owned(),
-            data_ref: self.source.data_ref(collection),
+            data_ref: match &told {
+                // Counters of another process may be those of other rows.
+                Some(Generation::Number(_)) => format!("{}#{}", self.source.data_ref(collection), *PROCESS),
+                _ => self.source.data_ref(collection),
+            },
             generation: told.unwrap_or_else(unique),
             is_told,
             schema,

@@ -1,6 +1,6 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::interleave_record_batch;
@@ -17,7 +17,7 @@ use roaring::RoaringBitmap;
 
 use super::batch::{Batch, live_slice};
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::{Part, ScanRequest, Snapshot};
+use crate::backend::{PROCESS, Part, ScanRequest, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_datafusion};
 use crate::witness::Generation;
 
@@ -35,7 +35,6 @@ impl LocalSnapshot {
     /// the process keeps its counters apart from those of others, whose index files may be read here.
     pub(super) fn new(backend: &str, collection: &str, schema: SchemaRef, batches: Vec<Batch>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string());
         let data_ref = format!("memory://{}/{backend}/{collection}", *PROCESS);
         Self { data_ref, generation: Generation::Number(NEXT.fetch_add(1, Ordering::Relaxed)), schema, batches }
     }

@@ -22,7 +22,7 @@ pub(crate) fn run(runtime: &Runtime, report: &mut Report) -> Result<(), Failure>
     let folder = tempfile::tempdir()?;
     let (rows, schema) = (data::rows(SEED, 0, ROWS, DIM)?, data::schema(DIM)?);
     let local = LocalBackend::new("local");
-    local.put("docs", Arc::clone(&schema), &[rows.clone()])?;
+    local.put("docs", Arc::clone(&schema), std::slice::from_ref(&rows))?;
     let delta = DeltaBackend::open("delta", folder.path())?;
     let stream = RecordBatchStreamAdapter::new(Arc::clone(&schema), futures::stream::iter([Ok(rows)]));
     runtime.block_on(delta.create_with("docs", schema, Box::pin(stream)))?;

@@ -160,6 +160,14 @@ fn plan_knn(args: TableFunctionArgs, context: &mut dyn RelationPlannerContext) -
             None => absent.push(name),
         }
     }
+    if let Some(search) = searches.first()
+        && is_volatile(&search.query)?
+    {
+        return plan_err!(
+            "knn() argument query: expected a vector that is the same for all backends, got an expression that changes each \
+             time it is asked: make it a parameter"
+        );
+    }
     let backends = searches.iter().map(|search| search.target.table.backend().to_owned()).collect();
     let wish = searches.first().and_then(|search| {
         let table = &search.target.table;
@@ -173,6 +181,16 @@ fn plan_knn(args: TableFunctionArgs, context: &mut dyn RelationPlannerContext) -
     };
     let node = plan_federated(searches, k, federation)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+/// Whether a plan answers something else each time it is run.
+fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= node.expressions().iter().any(Expr::is_volatile);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// Plans the search of one table.

@@ -124,6 +124,11 @@ async fn what_makes_no_sense_is_refused() {
     database.engine.add_backend(wide).unwrap();
     for (arguments, word) in [
         ("'docs', [5.0, 0.0], 4, backends => []", "expected an array of names"),
+        ("'docs', [random(), 0.0], 4, backends => ['hot', 'cold']", "the same for all backends"),
+        (
+            "'docs', (SELECT vec FROM hot.docs ORDER BY random() LIMIT 1), 4, backends => ['hot', 'cold']",
+            "the same for all backends",
+        ),
         ("'docs', [5.0, 0.0], 4, backends => 'hot'", "expected an array of names"),
         ("'docs', [5.0, 0.0], 4, backends => ['hot', 'hot']", "hot twice"),
         ("'hot.docs', [5.0, 0.0], 4, backends => ['hot']", "expected the name of a collection"),

@@ -20,13 +20,14 @@ mod warm;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use datafusion::execution::TaskContext;
 use parking_lot::Mutex;
 use ruvector_rabitq::Progress;
 use tokio::sync::OnceCell;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Pinned;
 
 pub use budget::Budget;
@@ -50,7 +51,27 @@ struct EntryKey {
 }
 
 /// An entry, or the place where one is being made.
-type Cell = Arc<OnceCell<Arc<Entry>>>;
+type Cell = Arc<Slot>;
+
+#[derive(Debug, Default)]
+struct Slot {
+    entry: OnceCell<Arc<Entry>>,
+    /// The last time that making it failed: whoever waited for that one fails with it, and does not try in turn.
+    failure: Mutex<Option<(Instant, ErrorKind, String)>>,
+}
+
+impl Slot {
+    fn get(&self) -> Option<&Arc<Entry>> {
+        self.entry.get()
+    }
+
+    /// How making it failed since then, if it did.
+    fn failed_since(&self, then: Instant) -> Option<Error> {
+        let failure = self.failure.lock();
+        let (_, kind, message) = failure.as_ref().filter(|(at, ..)| *at >= then)?;
+        Some(Error::new(*kind, message))
+    }
+}
 
 /// The cache of entries.
 #[derive(Debug, Default)]
@@ -115,7 +136,18 @@ impl Cache {
             }
             None => counters.misses.increment(),
         }
-        let made = cell.get_or_try_init(|| self.make(pinned, &key, context, progress)).await;
+        let began = Instant::now();
+        let made = cell.entry.get_or_try_init(|| async {
+            if let Some(e) = cell.failed_since(began) {
+                return Err(e);
+            }
+            let made = self.make(pinned, &key, context, progress).await;
+            if let Err(e) = &made {
+                *cell.failure.lock() = Some((Instant::now(), e.kind(), e.to_string()));
+            }
+            made
+        });
+        let made = made.await;
         let entry = match made {
             Ok(entry) => Arc::clone(entry),
             Err(e) => {
@@ -234,6 +266,6 @@ impl State {
 
     /// Drops the places of entries that nobody makes any more: their builds failed or were cancelled.
     fn sweep(&mut self) {
-        self.entries.retain(|_, cell| cell.initialized() || Arc::strong_count(cell) > 1);
+        self.entries.retain(|_, cell| cell.get().is_some() || Arc::strong_count(cell) > 1);
     }
 }

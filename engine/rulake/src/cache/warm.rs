@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ruvector_rabitq::persist::EXTENSION;
 use tokio::sync::OnceCell;
 
-use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, store};
+use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, Slot, store};
 use crate::error::{Error, Result};
 use crate::witness::{Generation, witness};
 
@@ -26,7 +26,7 @@ impl Cache {
         let key = EntryKey { witness: entry.witness().to_owned(), spec };
         self.touch(&entry);
         let mut state = self.state.lock();
-        let cell = Arc::new(OnceCell::new_with(Some(entry)));
+        let cell = Arc::new(Slot { entry: OnceCell::new_with(Some(entry)), ..Slot::default() });
         state.entries.insert(key.clone(), cell);
         // What the collection uses already is as new as this, or newer.
         let pointers = state.pointers.entry(collection.clone()).or_default();

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ruvector_rabitq::Metric;
+use ruvector_rulake::backend::layer::{Counting, Fault, FaultInjecting, Layered, Operation};
 use ruvector_rulake::{Backend, DeltaBackend, ErrorKind, IndexSpec, LocalBackend, RuLake, exact};
 
 use crate::support::{context, lake_over, rows, schema, stream, vector};
@@ -125,4 +128,38 @@ async fn a_column_that_holds_no_vectors_is_refused() {
     let error = lake.entry(&pinned, &IndexSpec::new("id"), &context(), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("got Int64"), "{error}");
+}
+
+/// One that fails fails all who wait for it: they do not all try in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_waits_for_a_build_that_fails_fails_with_it() {
+    let local = LocalBackend::new("hot");
+    local.put("docs", schema(), &[rows(&[1, 2, 3])]).unwrap();
+    let down = Arc::new(AtomicBool::new(true));
+    let seen = Arc::clone(&down);
+    let failing = FaultInjecting::new(move |operation, number| match operation {
+        Operation::Scan if seen.load(Ordering::SeqCst) => {
+            // Until all are there.
+            std::thread::sleep(Duration::from_millis(if number == 0 { 300 } else { 0 }));
+            Fault::Fail(ErrorKind::Unavailable)
+        }
+        _ => Fault::Pass,
+    });
+    let counting = Arc::new(Counting::default());
+    let failing = Layered::new(Arc::new(local), Arc::new(failing));
+    let lake = Arc::new(lake_over(&Arc::new(Layered::new(Arc::new(failing), Arc::clone(&counting)))));
+    let pinned = lake.pin("hot", "docs", None).await.unwrap();
+    let searches: Vec<_> = (0..20)
+        .map(|_| {
+            let (lake, pinned) = (Arc::clone(&lake), Arc::clone(&pinned));
+            tokio::spawn(async move { lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.map(drop) })
+        })
+        .collect();
+    let mut failed = 0;
+    for search in searches {
+        failed += u64::from(search.await.unwrap().is_err_and(|e| e.kind() == ErrorKind::Unavailable));
+    }
+    assert_eq!((failed, counting.calls(Operation::Scan)), (20, 1));
+    down.store(false, Ordering::SeqCst);
+    assert!(lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.is_ok(), "the next one tries again");
 }

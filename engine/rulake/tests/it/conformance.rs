@@ -278,10 +278,6 @@ impl Fixture for Files {
         Arc::clone(&self.backend)
     }
 
-    fn has_unicode_names(&self) -> bool {
-        false
-    }
-
     async fn store(&self, collection: &str, batches: &[RecordBatch]) -> Result<()> {
         self.kept.store(collection, batches);
         for (position, batch) in batches.iter().enumerate() {

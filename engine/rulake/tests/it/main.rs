@@ -9,6 +9,7 @@ mod delta;
 mod folders;
 mod follow;
 mod keyed;
+mod keyed_conformance;
 mod lake;
 mod layers;
 mod local;

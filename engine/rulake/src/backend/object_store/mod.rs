@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::collect;
 use futures::TryStreamExt;
-use object_store::path::Path as ObjectPath;
+use object_store::path::{Path as ObjectPath, PathPart};
 use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
@@ -105,13 +105,21 @@ impl ObjectStoreBackend {
         Self { index_root: Some(folder), ..self }
     }
 
+    /// The path of that name below the prefix, as it is: made from the name alone, letters of other scripts would be
+    /// written as codes, which is not what objects are called.
+    fn child(&self, name: &str) -> Result<ObjectPath> {
+        let part =
+            PathPart::parse(name).map_err(|e| Error::invalid_input("not the name of an object").with("reason", e))?;
+        Ok(self.prefix.clone().join(part))
+    }
+
     fn not_found(&self, collection: &str) -> Error {
         Error::not_found("no such collection").with("backend", &self.id).with("collection", collection)
     }
 
     /// The files of a collection, sorted by path.
     async fn files(&self, collection: &str) -> Result<Vec<ObjectMeta>> {
-        let folder = self.prefix.clone().join(collection);
+        let folder = self.child(collection)?;
         let mut files: Vec<ObjectMeta> = Vec::new();
         let mut listing = self.store.list(Some(&folder));
         while let Some(object) = listing.try_next().await.map_err(|e| self.unreadable(e))? {
@@ -130,7 +138,7 @@ impl ObjectStoreBackend {
             }
         }
         if files.is_empty() {
-            let single = self.prefix.clone().join(format!("{collection}{EXTENSION}"));
+            let single = self.child(&format!("{collection}{EXTENSION}"))?;
             match object_store::ObjectStoreExt::head(self.store.as_ref(), &single).await {
                 Ok(object) => files.push(object),
                 Err(object_store::Error::NotFound { .. }) => return Err(self.not_found(collection)),
@@ -153,7 +161,7 @@ impl ObjectStoreBackend {
 
     /// Pins the state that a listing shows. Of files in `known` nothing is read.
     async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &Footers) -> Result<Seen> {
-        let folder = self.prefix.clone().join(collection);
+        let folder = self.child(collection)?;
         let footers = read_footers(&self.store, &listing, known).await?;
         let partitions: Vec<Vec<(String, String)>> =
             listing.iter().map(|file| partition_values(&folder, &file.location)).collect();

@@ -59,7 +59,7 @@ impl Target {
                     Answer::Count(count) => Ok(Outcome::Count(count)),
                     Answer::Rows(rows) => {
                         let schema = rows.schema();
-                        Ok(Outcome::Rows(schema, rows.map_err(|e| e.to_string()).boxed()))
+                        Ok(Outcome::Rows(schema, rows.map_err(|e| ruvector_udfs::Error::from(e).to_string()).boxed()))
                     }
                 }
             }

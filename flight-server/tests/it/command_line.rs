@@ -173,3 +173,11 @@ fn stdout(output: &Output) -> String {
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
+
+/// Also what goes wrong while rows are made is said in the engine's own words.
+#[test]
+fn an_error_of_a_query_that_runs_is_one_clear_line() {
+    let output = sql(&["-c", "SELECT * FROM warm_cache('docs', '/no/such/folder')"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: no bundle: path /no/such/folder/table.rulake.json\n");
+}

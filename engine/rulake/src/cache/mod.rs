@@ -125,8 +125,10 @@ impl Cache {
             return Ok(entry);
         }
         let key = EntryKey { witness: spec.witness(pinned.snapshot().as_ref())?, spec: spec.clone() };
-        let epoch = self.state.lock().epoch_of(pinned.key());
-        let cell = Arc::clone(self.state.lock().entries.entry(key.clone()).or_default());
+        let (epoch, cell) = {
+            let mut state = self.state.lock();
+            (state.epoch_of(pinned.key()), Arc::clone(state.entries.entry(key.clone()).or_default()))
+        };
         match cell.get() {
             Some(_) => {
                 counters.hits.increment();

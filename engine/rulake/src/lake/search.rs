@@ -66,8 +66,7 @@ impl RuLake {
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<LakeHit>> {
-        let found = self.find(backend, collection, options).await?;
-        found.name(found.entry.search(query, k, None, options.rerank_factor)?)
+        self.find(backend, collection, options).await?.search(query, k, options)
     }
 
     /// Returns for each query what [`search_one`](Self::search_one) would, all from one state of the collection.
@@ -82,9 +81,7 @@ impl RuLake {
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<Vec<LakeHit>>> {
-        let found = self.find(backend, collection, options).await?;
-        let answers = found.entry.search_batch(queries, k, None, options.rerank_factor)?;
-        answers.into_iter().map(|hits| found.name(hits)).collect()
+        self.find(backend, collection, options).await?.search_batch(queries, k, options)
     }
 
     /// Makes the entry that a search with these options would answer from, and returns its witness.
@@ -150,12 +147,22 @@ impl RuLake {
 }
 
 impl Found {
-    pub(super) fn entry(&self) -> &Entry {
-        &self.entry
+    pub(super) fn search(&self, query: &[f32], k: usize, options: &SearchOptions) -> Result<Vec<LakeHit>> {
+        self.name(self.entry.search(query, k, None, options.rerank_factor)?)
+    }
+
+    pub(super) fn search_batch(
+        &self,
+        queries: VectorBatch<'_>,
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Vec<Vec<LakeHit>>> {
+        let answers = self.entry.search_batch(queries, k, None, options.rerank_factor)?;
+        answers.into_iter().map(|hits| self.name(hits)).collect()
     }
 
     /// Gives hits the names of their rows.
-    pub(super) fn name(&self, hits: Vec<Hit>) -> Result<Vec<LakeHit>> {
+    fn name(&self, hits: Vec<Hit>) -> Result<Vec<LakeHit>> {
         let (backend, collection) = self.pinned.names();
         let named = |hit: Hit| {
             Ok(LakeHit {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use ruvector_rabitq::VectorBatch;
 use tokio::sync::Mutex;
 
+use super::search::Found;
 use super::{LakeHit, Pinned, RuLake, SearchOptions};
 use crate::cache::CollectionKey;
 use crate::error::Result;
@@ -36,8 +37,7 @@ impl LakeSession<'_> {
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<LakeHit>> {
-        let found = self.lake.find_in(self.pin(backend, collection, options).await?, options).await?;
-        found.name(found.entry().search(query, k, None, options.rerank_factor)?)
+        self.find(backend, collection, options).await?.search(query, k, options)
     }
 
     /// As [`RuLake::search_batch`].
@@ -52,9 +52,7 @@ impl LakeSession<'_> {
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<Vec<LakeHit>>> {
-        let found = self.lake.find_in(self.pin(backend, collection, options).await?, options).await?;
-        let answers = found.entry().search_batch(queries, k, None, options.rerank_factor)?;
-        answers.into_iter().map(|hits| found.name(hits)).collect()
+        self.find(backend, collection, options).await?.search_batch(queries, k, options)
     }
 
     /// Ends the session: entries whose index files lag behind are written.
@@ -63,6 +61,10 @@ impl LakeSession<'_> {
         for pinned in pins.values() {
             self.lake.cache.write_back(pinned).await;
         }
+    }
+
+    async fn find(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<Found> {
+        self.lake.find_in(self.pin(backend, collection, options).await?, options).await
     }
 
     async fn pin(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<Arc<Pinned>> {

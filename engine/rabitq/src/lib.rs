@@ -66,5 +66,5 @@ pub use index::{
 };
 pub use kernel::{CpuFeatures, cpu_features};
 pub use metric::Metric;
-pub use persist::load_any;
+pub use persist::{load_any, load_mapped};
 pub use vector::{Dim, MAX_DIM, VectorBatch};

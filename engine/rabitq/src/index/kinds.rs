@@ -2,11 +2,10 @@ use std::fmt;
 use std::path::Path;
 
 use super::lists::Lists;
-use super::originals::roomy;
 use super::params::{BuildParams, Control, Progress};
+use super::values::Values;
 use super::{Attributes, Core, Ids, IndexKind, Originals, VectorIndex};
 use crate::error::{Error, Result};
-use crate::kernel::on_huge_pages;
 use crate::vector::VectorBatch;
 
 /// Declares a kind: a name around the parts.
@@ -142,11 +141,9 @@ impl Core {
                 Some(Lists::build(params, nlist, true, vectors, &control)?)
             }
         };
-        let originals = kind.keeps_originals(params).then(|| {
-            let mut values = on_huge_pages(Vec::with_capacity(roomy(vectors.values().len())));
-            values.extend_from_slice(vectors.values());
-            Originals::new(params.metric, vectors.dim(), values)
-        });
+        let originals = kind
+            .keeps_originals(params)
+            .then(|| Originals::new(params.metric, vectors.dim(), Values::copy_of(vectors.values())));
         if lists.is_none() {
             control.report(vectors.num_vectors());
         }

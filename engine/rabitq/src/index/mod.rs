@@ -20,6 +20,7 @@ mod originals;
 mod params;
 mod search;
 mod top_k;
+mod values;
 
 #[cfg(test)]
 mod conformance;
@@ -29,8 +30,9 @@ pub(crate) use ids::Ids;
 pub(crate) use kinds::boxed;
 pub use kinds::{FlatF32Index, IvfRabitqIndex, RabitqAsymIndex, RabitqIndex, RabitqPlusIndex};
 pub(crate) use lists::{List, Lists};
-pub(crate) use originals::{Originals, roomy};
+pub(crate) use originals::Originals;
 pub use params::{BuildParams, DEFAULT_EPSILON, DEFAULT_RERANK_FACTOR, DEFAULT_SEED, Progress, SearchParams};
+pub(crate) use values::{Values, roomy};
 
 /// Words that the owner of an index seals into its file, such as a witness; kept as they are, and sorted.
 pub type Attributes = BTreeMap<String, String>;

@@ -1,3 +1,4 @@
+use super::values::Values;
 use crate::metric::{self, ExactQuery, Metric};
 use crate::vector::{Dim, VectorBatch};
 
@@ -7,21 +8,14 @@ pub(crate) struct Originals {
     dim: Dim,
     metric: Metric,
     /// Row-major `[num_vectors, dim]`.
-    values: Vec<f32>,
+    values: Values,
     /// The squared norm of every row if the metric is cosine, else nothing.
     squared_norms: Vec<f32>,
 }
 
-/// How many numbers to take room for, where there will be `len`: a large index that is added to would else be moved as a
-/// whole by the first vector. Room that is not written to takes no memory.
-pub(crate) fn roomy(len: usize) -> usize {
-    const LARGE: usize = 1 << 24;
-    if len < LARGE { len } else { len + len / 8 }
-}
-
 impl Originals {
     /// Takes the vectors: whole rows of finite values only.
-    pub(crate) fn new(metric: Metric, dim: Dim, values: Vec<f32>) -> Self {
+    pub(crate) fn new(metric: Metric, dim: Dim, values: Values) -> Self {
         let mut originals = Self { dim, metric, values, squared_norms: Vec::new() };
         originals.measure();
         originals

@@ -13,6 +13,9 @@ use std::sync::OnceLock;
 mod layout;
 #[expect(unsafe_code, reason = "lines of a cache are read as bytes and as floats")]
 mod lines;
+#[cfg(all(unix, target_endian = "little"))]
+#[expect(unsafe_code, reason = "a file is mapped, and read as floats")]
+mod mapped;
 mod pass;
 mod scalar;
 
@@ -31,6 +34,8 @@ mod tests;
 
 pub(crate) use layout::{GROUP_DIMS, Layout, TABLE_LEN, code_bytes};
 pub(crate) use lines::{LINE_BYTES, Line, bytes, bytes_mut, floats, floats_mut, on_huge_pages, prefetch};
+#[cfg(all(unix, target_endian = "little"))]
+pub(crate) use mapped::MappedFloats;
 pub(crate) use pass::{BlockRun, FACTOR_LINES, QueryPass, QueryTerms, RowPass, Survivors};
 pub(crate) use scalar::TO_INTEGER;
 

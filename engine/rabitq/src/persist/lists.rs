@@ -1,9 +1,10 @@
-use std::io::Read;
+use rayon::prelude::*;
 
 use super::fields::Fields;
 use super::format::{ALIGNMENT, FLAG_ROWS, Section};
 use super::header::{Header, unknown};
-use super::reader::SectionReader;
+use super::reader::{check_gap, check_len, check_sum, take};
+use super::source::Source;
 use crate::code::{CodeBlocks, Rows, block_bytes, row_bytes};
 use crate::error::{Error, Result};
 use crate::index::List;
@@ -90,23 +91,44 @@ impl Directory {
         Ok(Self { entries, lists_len })
     }
 
-    /// Reads the section of lists, whose start the reader has reached.
-    pub(super) fn lists<R: Read>(
-        &self,
-        reader: &mut SectionReader<R>,
-        section: &Section,
-        header: &Header,
-    ) -> Result<Vec<List>> {
-        reader.expect_len(section, self.lists_len)?;
-        let mut seen = vec![false; if header.nlist > 1 { header.num_vectors as usize } else { 0 }];
-        let list = |(number, entry): (usize, &Entry)| {
-            reader.zeros_until(section.offset + entry.offset)?;
-            read_list(reader, header, entry, &mut seen).map_err(|error| error.with("list", number))
-        };
-        let lists = self.entries.iter().enumerate().map(list).collect::<Result<_>>()?;
-        reader.leave(section)?;
+    /// Reads the section of lists.
+    pub(super) fn read_lists(&self, source: &dyn Source, section: &Section, header: &Header) -> Result<Vec<List>> {
+        check_len(section, self.lists_len)?;
+        let ends = self.entries.iter().map(|entry| entry.offset + RangeLens::new(header, entry).total());
+        let starts: Vec<u64> = std::iter::once(0).chain(ends).collect();
+        let read = self.entries.par_iter().zip(&starts).enumerate().map(|(number, (entry, gap))| {
+            let [gap, start] = [gap, &entry.offset].map(|offset| section.offset + offset);
+            let mut crc = check_gap(source, gap, start)?;
+            let (list, sum) = read_list(source, start, header, entry).map_err(|error| error.with("list", number))?;
+            crc.combine(&sum);
+            Ok((list, crc))
+        });
+        let (lists, sums): (Vec<List>, Vec<_>) = read.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        check_members(&lists, header)?;
+        let mut crc = crc32fast::Hasher::new();
+        sums.iter().for_each(|sum| crc.combine(sum));
+        check_sum(section, crc.finalize())?;
         Ok(lists)
     }
+}
+
+/// Checks that each row is in one list.
+fn check_members(lists: &[List], header: &Header) -> Result<()> {
+    let mut seen = vec![false; if header.nlist > 1 { header.num_vectors as usize } else { 0 }];
+    for (number, list) in lists.iter().enumerate() {
+        for &row in &list.members {
+            match seen.get_mut(row as usize) {
+                Some(seen) if !*seen => *seen = true,
+                _ => {
+                    return Err(Error::corrupt("index file has a list whose members cannot be")
+                        .with("expected", format_args!("each row below {} once", header.num_vectors))
+                        .with("got", row)
+                        .with("list", number));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of the parts of one list's range.
@@ -131,19 +153,16 @@ impl RangeLens {
     }
 }
 
-/// Reads one list. `seen` tells which rows are in a list already.
-fn read_list<R: Read>(
-    reader: &mut SectionReader<R>,
-    header: &Header,
-    entry: &Entry,
-    seen: &mut [bool],
-) -> Result<List> {
+/// Reads the list that starts at `start`, and tells the checksum of its bytes.
+fn read_list(source: &dyn Source, start: u64, header: &Header, entry: &Entry) -> Result<(List, crc32fast::Hasher)> {
     let (padded_dim, num_vectors) = (header.padded_dim(), entry.num_vectors as usize);
     let lens = RangeLens::new(header, entry);
-    let [blocks, rows, members] = [reader.take(lens.blocks)?, reader.take(lens.rows)?, reader.take(lens.members)?];
+    let blocks = take(source, start, lens.blocks)?;
+    let rows = take(source, start + lens.blocks, lens.rows)?;
+    let members = take(source, start + lens.blocks + lens.rows, lens.members)?;
     let mut crc = crc32fast::Hasher::new();
     [&blocks, &rows, &members].into_iter().for_each(|part| crc.update(part));
-    let got = crc.finalize();
+    let got = crc.clone().finalize();
     if got != entry.crc {
         return Err(Error::corrupt("checksum of a list of the index file is wrong")
             .with("expected", format_args!("{:08x}", entry.crc))
@@ -151,23 +170,13 @@ fn read_list<R: Read>(
     }
     check_blocks(padded_dim, num_vectors, &blocks)?;
     let members: Vec<u32> = members.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
-    for &row in &members {
-        match seen.get_mut(row as usize) {
-            Some(seen) if !*seen => *seen = true,
-            _ => {
-                return Err(Error::corrupt("index file has a list whose members cannot be")
-                    .with("expected", format_args!("each row below {} once", header.num_vectors))
-                    .with("got", row));
-            }
-        }
-    }
     rows.chunks_exact(row_bytes(padded_dim)).try_for_each(|row| {
         let (factors, _) = row[padded_dim / 2..].as_chunks();
         check_factors([factors[0], factors[1], factors[2]].map(f32::from_le_bytes))
     })?;
     let rows = entry.has_rows.then(|| Rows::from_bytes(padded_dim, rows));
     let blocks = CodeBlocks::from_file(padded_dim, num_vectors, &blocks);
-    Ok(List { blocks, rows, members, radius: entry.radius })
+    Ok((List { blocks, rows, members, radius: entry.radius }, crc))
 }
 
 /// Checks the factors of every vector, and that there is nothing where the last block has no vector.

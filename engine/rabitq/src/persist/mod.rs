@@ -3,21 +3,24 @@
 //! An index file is derived data. One that is truncated, torn or altered in any byte is
 //! [`Corrupt`](crate::error::ErrorKind::Corrupt), never a wrong answer: rebuild it.
 //!
-//! A file is read into memory, not mapped: whoever cuts a mapped file short kills the process that reads from it.
+//! A file is read into memory, unless it is asked for [`mapped`](load_mapped): whoever cuts a mapped file short kills the
+//! process that reads from it.
 
+use std::fs::File;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::{Attributes, Core, VectorIndex, boxed};
 
 mod attributes;
 mod fields;
-mod floats;
 mod format;
 mod header;
 mod lists;
+mod numbers;
 mod parts;
 mod reader;
+mod source;
 mod unsaved;
 mod writer;
 
@@ -39,7 +42,17 @@ pub(crate) fn save(core: &Core, attributes: &Attributes, path: &Path) -> Result<
 
 /// Reads the parts of an index of any kind from `path`; errors as of [`load_any`].
 pub(crate) fn load(path: &Path) -> Result<Core> {
-    let core = reader::read_file(path).map_err(|error| error.with("path", path.display()))?;
+    read_from(path, false)
+}
+
+fn read_from(path: &Path, mapped: bool) -> Result<Core> {
+    let cannot_open = |source| Error::io("cannot open the index file", source);
+    let read = || {
+        let file = File::open(path).map_err(cannot_open)?;
+        let len = file.metadata().map_err(cannot_open)?.len();
+        if mapped { reader::read(&source::Mapped(file), len) } else { reader::read(&file, len) }
+    };
+    let core = read().map_err(|error| error.with("path", path.display()))?;
     tracing::debug!(path = %path.display(), kind = %core.kind, num_vectors = core.len(), "loaded an index");
     Ok(core)
 }
@@ -53,11 +66,24 @@ pub fn load_any(path: &Path) -> Result<Box<dyn VectorIndex>> {
     load(path).map(boxed)
 }
 
+/// As [`load_any`], but the vectors stay in the file: its memory is shared by all processes that map it, and is the
+/// system's to take back. Every byte is checked all the same.
+///
+/// Only for files that are replaced, as [`VectorIndex::save`] does, and never written over: whoever changes the bytes of a
+/// mapped file changes the index, and whoever cuts it short ends the process at its next search. A change to the index
+/// leaves the file as it is. Where files cannot be mapped, it is `load_any`.
+///
+/// # Errors
+/// As [`load_any`].
+pub fn load_mapped(path: &Path) -> Result<Box<dyn VectorIndex>> {
+    read_from(path, true).map(boxed)
+}
+
 /// Reads an index from the bytes of a file: for the fuzzer.
 ///
 /// # Errors
 /// As [`load_any`].
 #[doc(hidden)]
 pub fn load_bytes(bytes: &[u8]) -> Result<Box<dyn VectorIndex>> {
-    reader::read(std::io::Cursor::new(bytes), bytes.len() as u64).map(boxed)
+    reader::read(&bytes, bytes.len() as u64).map(boxed)
 }

@@ -1,7 +1,7 @@
 use super::header::{Header, impossible};
 use crate::code::{Centroids, Quantizer};
 use crate::error::{Error, Result};
-use crate::index::{Attributes, Core, Ids, IndexKind, List, Lists, Originals};
+use crate::index::{Attributes, Core, Ids, IndexKind, List, Lists, Originals, Values};
 use crate::metric::Metric;
 use crate::vector::VectorBatch;
 
@@ -9,7 +9,7 @@ use crate::vector::VectorBatch;
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) ids: Option<Vec<u64>>,
-    pub(super) vectors: Vec<f32>,
+    pub(super) vectors: Values,
     pub(super) origin: Vec<f32>,
     step: f32,
     centroids: Vec<i8>,

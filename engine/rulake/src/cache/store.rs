@@ -43,7 +43,7 @@ pub(super) fn can_follow(entry: &Entry, snapshot: &dyn Snapshot, spec: &IndexSpe
 /// `NotFound`; `Corrupt` if it is not whole; `WitnessMismatch` if the seal does not hold.
 pub(super) async fn read(path: &Path) -> Result<(Entry, IndexSpec)> {
     let owned = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || ruvector_rabitq::persist::load_any(&owned)).await;
+    let read = tokio::task::spawn_blocking(move || ruvector_rabitq::load_mapped(&owned)).await;
     let mut index = read.map_err(|e| Error::internal("index reader stopped").with("reason", e))??;
     let (seal, spec) = Seal::of_index(index.as_ref())?;
     // Kept as the seal; the words of millions of rows need not be in memory twice.

@@ -19,6 +19,31 @@ fn a_file_holds_what_was_saved() {
 }
 
 #[test]
+fn an_index_over_a_mapped_file_is_as_one_that_was_read_and_leaves_the_file_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.rbpx");
+    let more = Random::new(0x6d61).gaussians(65 * 700);
+    let more = VectorBatch::new(Dim::new(65).unwrap(), &more).unwrap();
+    let new_ids: Vec<u64> = (1_000_000..1_000_700).collect();
+    for (kind, keep_originals) in VARIANTS {
+        build(kind, &params(Metric::Cosine, keep_originals), 65, 1000, IdOrder::Ascending).save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let (mut read, mut mapped) = (load_any(&path).unwrap(), load_mapped(&path).unwrap());
+        assert!(bytes_of(mapped.as_ref()) == bytes, "{kind}");
+        let remove: Vec<u64> = read.ids().into_iter().step_by(3).collect();
+        for index in [&mut read, &mut mapped] {
+            index.remove(&remove);
+            index.add_batch(&new_ids, more).unwrap();
+            index.remove(&new_ids[..650]);
+        }
+        assert_eq!(answers(mapped.as_ref()), answers(read.as_ref()), "{kind}");
+        assert!(bytes_of(mapped.as_ref()) == bytes_of(read.as_ref()), "{kind}");
+        assert!(bytes_of(mapped.clone().as_ref()) == bytes_of(read.as_ref()), "{kind}");
+        assert!(std::fs::read(&path).unwrap() == bytes, "{kind}");
+    }
+}
+
+#[test]
 fn a_damaged_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index.rbpx");
@@ -80,14 +105,20 @@ fn damage_among_many_vectors_is_noticed() {
     let path = folder.path().join("index.rbpx");
     let index = build(IndexKind::FlatF32, &params(Metric::L2, true), 64, 50_000, IdOrder::None);
     index.save(&path).unwrap();
-    assert!(load_any(&path).unwrap().vectors() == index.vectors());
+    for load in [load_any, load_mapped] {
+        assert!(load(&path).unwrap().vectors() == index.vectors());
+    }
     let whole = std::fs::read(&path).unwrap();
     for at in (4096..whole.len()).step_by(whole.len() / 13) {
         let mut damaged = whole.clone();
         damaged[at] ^= 1;
         std::fs::write(&path, &damaged).unwrap();
-        assert_eq!(load_any(&path).unwrap_err().kind(), ErrorKind::Corrupt, "byte {at}");
+        for load in [load_any, load_mapped] {
+            assert_eq!(load(&path).unwrap_err().kind(), ErrorKind::Corrupt, "byte {at}");
+        }
     }
     std::fs::write(&path, &whole[..whole.len() - 100]).unwrap();
-    assert_eq!(load_any(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    for load in [load_any, load_mapped] {
+        assert_eq!(load(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 }

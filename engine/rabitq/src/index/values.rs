@@ -1,0 +1,104 @@
+use std::ops::{Deref, DerefMut};
+
+#[cfg(all(unix, target_endian = "little"))]
+use crate::kernel::MappedFloats;
+use crate::kernel::on_huge_pages;
+
+/// The numbers of many vectors, wherever they lie.
+#[derive(Debug)]
+pub(crate) enum Values {
+    /// In memory of our own.
+    Owned(Vec<f32>),
+    /// In a file.
+    #[cfg(all(unix, target_endian = "little"))]
+    Mapped(MappedFloats),
+}
+
+/// How many numbers to take room for, where there will be `len`: a large index that is added to would else be moved as a
+/// whole by the first vector. Room that is not written to takes no memory.
+pub(crate) fn roomy(len: usize) -> usize {
+    const LARGE: usize = 1 << 24;
+    if len < LARGE { len } else { len + len / 8 }
+}
+
+impl Values {
+    /// Copies the numbers, with room for more.
+    pub(crate) fn copy_of(numbers: &[f32]) -> Self {
+        let mut values = on_huge_pages(Vec::with_capacity(roomy(numbers.len())));
+        values.extend_from_slice(numbers);
+        Self::Owned(values)
+    }
+
+    /// Numbers that there is room for.
+    pub(crate) fn capacity(&self) -> usize {
+        match self {
+            Self::Owned(values) => values.capacity(),
+            #[cfg(all(unix, target_endian = "little"))]
+            Self::Mapped(values) => values.capacity(),
+        }
+    }
+
+    pub(crate) fn extend_from_slice(&mut self, more: &[f32]) {
+        match self {
+            Self::Owned(values) => values.extend_from_slice(more),
+            #[cfg(all(unix, target_endian = "little"))]
+            Self::Mapped(values) => {
+                if !values.try_extend(more) {
+                    let mut owned = on_huge_pages(Vec::with_capacity(roomy(values.len() + more.len())));
+                    owned.extend_from_slice(values);
+                    owned.extend_from_slice(more);
+                    *self = Self::Owned(owned);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Owned(values) => values.truncate(len),
+            #[cfg(all(unix, target_endian = "little"))]
+            Self::Mapped(values) => values.truncate(len),
+        }
+    }
+}
+
+impl Deref for Values {
+    type Target = [f32];
+
+    #[inline]
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::Owned(values) => values,
+            #[cfg(all(unix, target_endian = "little"))]
+            Self::Mapped(values) => values,
+        }
+    }
+}
+
+impl DerefMut for Values {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::Owned(values) => values,
+            #[cfg(all(unix, target_endian = "little"))]
+            Self::Mapped(values) => values,
+        }
+    }
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::Owned(Vec::new())
+    }
+}
+
+impl Clone for Values {
+    fn clone(&self) -> Self {
+        Self::copy_of(self)
+    }
+}
+
+impl PartialEq for Values {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}

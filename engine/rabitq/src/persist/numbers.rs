@@ -1,0 +1,78 @@
+//! Long runs of numbers, nearly all of the bytes of a file: all threads are at them.
+
+use bytemuck::Pod;
+use rayon::prelude::*;
+
+use super::format::Section;
+use super::reader::{cannot_read, check_sum, room};
+use super::source::Source;
+use crate::error::Result;
+use crate::index::{Values, roomy};
+use crate::kernel::on_huge_pages;
+
+/// Numbers that a thread reads at a time: they stay in its cache while their checksum is made.
+const PIECE: usize = 1 << 15;
+/// Numbers in a share of the work.
+const SHARE: usize = 1 << 20;
+
+/// A number as it is in a file.
+pub(super) trait LittleEndian: Pod + Send + Sync {
+    fn from_le(self) -> Self;
+}
+
+impl LittleEndian for f32 {
+    fn from_le(self) -> Self {
+        Self::from_bits(u32::from_le(self.to_bits()))
+    }
+}
+
+impl LittleEndian for u64 {
+    fn from_le(self) -> Self {
+        Self::from_le(self)
+    }
+}
+
+/// Reads a section of numbers and checks its sum; the length of the file bounds that of the section.
+pub(super) fn read<T: LittleEndian>(source: &dyn Source, section: &Section) -> Result<Vec<T>> {
+    let count = section.len as usize / size_of::<T>();
+    // Asked for in a way that may be refused, then taken as zeros that cost nothing until they are written.
+    drop(room::<T>(roomy(count) as u64)?);
+    let mut numbers = on_huge_pages(vec![T::zeroed(); roomy(count)]);
+    numbers.truncate(count);
+    let shares = numbers.par_chunks_mut(SHARE).enumerate().map(|(share, numbers)| {
+        let mut crc = crc32fast::Hasher::new();
+        for (piece, numbers) in numbers.chunks_mut(PIECE).enumerate() {
+            let at = section.offset + ((share * SHARE + piece * PIECE) * size_of::<T>()) as u64;
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(numbers);
+            let end = at + bytes.len() as u64;
+            source.read_at(bytes, at).map_err(|source| cannot_read(source, end))?;
+            crc.update(bytes);
+            if cfg!(target_endian = "big") {
+                numbers.iter_mut().for_each(|number| *number = T::from_le(*number));
+            }
+        }
+        Ok(crc)
+    });
+    check_shares(section, &shares.collect::<Result<Vec<_>>>()?)?;
+    Ok(numbers)
+}
+
+/// Reads a section of vectors, or leaves it where it is, and checks its sum.
+pub(super) fn read_or_map(source: &dyn Source, section: &Section) -> Result<Values> {
+    let Some(mapped) = source.map(section.offset, section.len as usize / size_of::<f32>()) else {
+        return read(source, section).map(Values::Owned);
+    };
+    let shares = mapped.par_chunks(SHARE).map(|numbers| {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(bytemuck::cast_slice(numbers));
+        crc
+    });
+    check_shares(section, &shares.collect::<Vec<_>>())?;
+    Ok(mapped)
+}
+
+fn check_shares(section: &Section, shares: &[crc32fast::Hasher]) -> Result<()> {
+    let mut crc = crc32fast::Hasher::new();
+    shares.iter().for_each(|share| crc.combine(share));
+    check_sum(section, crc.finalize())
+}

@@ -111,7 +111,7 @@ pub(crate) async fn create_index(engine: &Engine, state: &SessionState, create: 
     if pinned.snapshot().schema().field_with_name(&spec.column).is_err() {
         return Err(Error::new(ErrorKind::NotFound, format!("table {table} has no column {}", spec.column)));
     }
-    engine.lake().entry(&pinned, &spec, &state.task_ctx(), None).await?;
+    engine.lake().entry(&pinned, &spec, &state.task_ctx()).await?;
     engine.indexes().add(IndexDefinition { name, backend: backend.id().to_owned(), table, spec })?;
     Ok(())
 }

@@ -66,7 +66,7 @@ fn compare(
     let options = SearchOptions { consistency, ..SearchOptions::default() };
     let entry = runtime.block_on(async {
         let pinned = lake.pin(backend, "docs", consistency).await?;
-        lake.entry(&pinned, &IndexSpec::new("vec"), &Arc::default(), None).await
+        lake.entry(&pinned, &IndexSpec::new("vec"), &Arc::default()).await
     })?;
     let index = entry.index();
     let direct = |query: &[f32]| index.search(query, &SearchParams::new(K));

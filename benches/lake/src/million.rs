@@ -173,7 +173,7 @@ async fn check(lake: &RuLake, rows: usize) -> Result<(), Failure> {
     let pinned = lake.pin("lake", "docs", None).await?;
     let context = Arc::default();
     let spec = IndexSpec::new("vec");
-    let entry = lake.entry(&pinned, &spec, &context, None).await?;
+    let entry = lake.entry(&pinned, &spec, &context).await?;
     if entry.index().len() != rows {
         return Err(format!("the entry has {} vectors of {rows}", entry.index().len()).into());
     }

@@ -26,7 +26,6 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         return gone.with("reason", error.find_root().strip_backtrace()).with_source(error);
     }
     let (kind, message) = match error.find_root() {
-        // A store's error comes up through the readers of files.
         // Also where it comes up through the readers of files.
         root if let Some(ours) = find_ours(root) => (ours.kind(), ours.to_string()),
         DataFusionError::External(inner) => match inner.downcast_ref::<DeltaTableError>() {

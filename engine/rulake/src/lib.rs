@@ -51,7 +51,7 @@ pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexS
 pub use consistency::Consistency;
 pub use error::{Error, ErrorKind, Result};
 pub use lake::{
-    FederatedAnswer, FederatedOptions, LakeHit, LakeSession, Pinned, RefreshResult, RuLake, RuLakeBuilder,
+    FederatedAnswer, FederatedOptions, HitSource, LakeHit, LakeSession, Pinned, RefreshResult, RuLake, RuLakeBuilder,
     SearchOptions,
 };
 pub use witness::Generation;

@@ -143,7 +143,7 @@ impl KnnExec {
         let declared = table.indexes.iter().find(|index| index.spec.column == column && index.spec.metric == metric.0);
         let hits = match declared.filter(|_| !exact) {
             Some(index) => {
-                let entry = table.lake.entry(&table.pinned, &index.spec, context, None).await.map_err(to_datafusion)?;
+                let entry = table.lake.entry(&table.pinned, &index.spec, context).await.map_err(to_datafusion)?;
                 entry.search(query, self.k, allowed, *rerank_factor)
             }
             None => exact::search(snapshot.as_ref(), &column, metric.0, query, self.k, allowed, context).await,

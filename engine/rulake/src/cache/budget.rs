@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{EntryKey, State};
+use super::{EntryKey, Slot, State};
 
 /// How much the cache may hold; without a number, as much as there is.
 ///
@@ -34,7 +34,7 @@ impl Budget {
     }
 
     fn is_exceeded(&self, state: &State) -> bool {
-        let entries = || state.entries.values().filter_map(|cell| cell.get());
+        let entries = || state.entries.values().filter_map(Slot::ready);
         self.entries.is_some_and(|most| entries().count() > most)
             || self.bytes.is_some_and(|most| entries().map(|entry| entry.memory_bytes()).sum::<usize>() > most)
     }
@@ -42,8 +42,8 @@ impl Budget {
 
 /// The entry to evict next, if one can be.
 fn least_recently_used(state: &State, newest: &EntryKey) -> Option<EntryKey> {
-    let evictable = state.entries.iter().filter_map(|(key, cell)| {
-        let entry = cell.get()?;
+    let evictable = state.entries.iter().filter_map(|(key, slot)| {
+        let entry = slot.ready()?;
         let used_by_a_search = Arc::strong_count(entry) > 1;
         let kept = || state.owners(key).iter().any(|owner| state.kept.contains(owner));
         (key != newest && !used_by_a_search && !kept()).then(|| (entry.used.load(Ordering::Relaxed), key))

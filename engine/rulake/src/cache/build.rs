@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::execution::TaskContext;
-use ruvector_rabitq::{Dim, Progress, VectorBatch, VectorIndex};
+use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 
 use super::IndexSpec;
 use super::spec::dim_of_column;
@@ -33,7 +33,6 @@ pub(super) async fn build(
     snapshot: &dyn Snapshot,
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
-    progress: Option<Progress<'_>>,
 ) -> Result<Made<Box<dyn VectorIndex>>> {
     let started = Instant::now();
     let dim = Dim::new(dim_of_column(snapshot, &spec.column)?)?;
@@ -43,7 +42,7 @@ pub(super) async fn build(
     let read = Instant::now();
     let value = cpu_bound(|| -> Result<Box<dyn VectorIndex>> {
         let batch = VectorBatch::new(dim, &vectors.values)?;
-        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), progress)
+        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), None)
     })?;
     Ok(Made { value, reading: read - started, encoding: read.elapsed() })
 }

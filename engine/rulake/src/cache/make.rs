@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use datafusion::execution::TaskContext;
-use ruvector_rabitq::{Progress, VectorIndex};
+use ruvector_rabitq::VectorIndex;
 
 use super::build::{Made, build};
 use super::follow::changes;
@@ -29,13 +29,7 @@ struct Base {
 }
 
 impl Cache {
-    pub(super) async fn make(
-        &self,
-        pinned: &Pinned,
-        key: &EntryKey,
-        context: &Arc<TaskContext>,
-        progress: Option<Progress<'_>>,
-    ) -> Result<Arc<Entry>> {
+    pub(super) async fn make(&self, pinned: &Pinned, key: &EntryKey, context: &Arc<TaskContext>) -> Result<Arc<Entry>> {
         let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
         let mut base = self.base_in_memory(pinned, key);
         if base.is_none()
@@ -58,7 +52,7 @@ impl Cache {
                 entry
             }
             None => {
-                let Made { value: index, reading, encoding } = build(snapshot, &key.spec, context, progress).await?;
+                let Made { value: index, reading, encoding } = build(snapshot, &key.spec, context).await?;
                 counters.primes.increment();
                 counters.read_time.add_time(reading);
                 counters.encode_time.add_time(encoding);
@@ -96,7 +90,7 @@ impl Cache {
     fn base_in_memory(&self, pinned: &Pinned, key: &EntryKey) -> Option<Base> {
         let state = self.state.lock();
         let known = state.pointers.get(pinned.key())?.get(&key.spec)?;
-        let entry = Arc::clone(state.entries.get(known)?.get()?);
+        let entry = Arc::clone(state.entries.get(known)?.ready()?);
         store::can_follow(&entry, pinned.snapshot().as_ref(), &key.spec)
             .then(|| Base { entry, key: Some(known.clone()) })
     }

@@ -2,8 +2,8 @@
 //!
 //! An entry is keyed by the witness of the state it was built from, the column, the metric, the kind and the parameters, so
 //! a search against a newer state never meets an older entry, and collections of equal bytes share one. Making an entry is
-//! singleflight: of many first searches one makes it and the others wait; a build that fails or is cancelled leaves nothing
-//! behind. Searches hold no lock.
+//! singleflight: one task makes it for all who wait, and who gives up waiting stops it only if nobody else waits for a while; a
+//! build that fails leaves nothing behind. Searches hold no lock.
 
 mod budget;
 mod build;
@@ -12,6 +12,7 @@ mod follow;
 mod ids;
 mod make;
 mod seal;
+mod slot;
 mod spec;
 mod stats;
 mod store;
@@ -20,20 +21,19 @@ mod warm;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use datafusion::execution::TaskContext;
 use parking_lot::Mutex;
-use ruvector_rabitq::Progress;
-use tokio::sync::OnceCell;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::lake::Pinned;
 
 pub use budget::Budget;
 pub use entry::Entry;
 pub(crate) use ids::IdColumn;
 pub use ruvector_rabitq::IndexKind;
+use slot::{Making, Slot};
 pub use spec::IndexSpec;
 pub(crate) use spec::dim_of_column;
 pub use stats::CacheStats;
@@ -50,33 +50,12 @@ struct EntryKey {
     spec: IndexSpec,
 }
 
-/// An entry, or the place where one is being made.
-type Cell = Arc<Slot>;
-
-#[derive(Debug, Default)]
-struct Slot {
-    entry: OnceCell<Arc<Entry>>,
-    /// The last time that making it failed: whoever waited for that one fails with it, and does not try in turn.
-    failure: Mutex<Option<(Instant, ErrorKind, String)>>,
-}
-
-impl Slot {
-    fn get(&self) -> Option<&Arc<Entry>> {
-        self.entry.get()
-    }
-
-    /// How making it failed since then, if it did.
-    fn failed_since(&self, then: Instant) -> Option<Error> {
-        let failure = self.failure.lock();
-        let (_, kind, message) = failure.as_ref().filter(|(at, ..)| *at >= then)?;
-        Some(Error::new(*kind, message))
-    }
-}
-
 /// The cache of entries.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     budget: Budget,
+    /// How long an entry is made on while nobody waits for it.
+    linger: Duration,
     state: Mutex<State>,
     /// Counts uses, to tell which entry was used last.
     clock: AtomicU64,
@@ -84,7 +63,7 @@ pub(crate) struct Cache {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: HashMap<EntryKey, Cell>,
+    entries: HashMap<EntryKey, Slot>,
     /// The entry that each collection used last, by specification.
     pointers: HashMap<CollectionKey, HashMap<IndexSpec, EntryKey>>,
     /// How often each collection was forgotten: an entry that is being made meanwhile is forgotten too.
@@ -104,19 +83,24 @@ pub struct CachedEntry {
     pub entry: Arc<Entry>,
 }
 
+/// What a search finds in the cache.
+enum Found {
+    Entry(Arc<Entry>),
+    Making(Making),
+}
+
 impl Cache {
-    pub(crate) fn new(budget: Budget) -> Self {
-        Self { budget, ..Self::default() }
+    pub(crate) fn new(budget: Budget, linger: Duration) -> Self {
+        Self { budget, linger, ..Self::default() }
     }
 
     /// The entry over `pinned` by `spec`: from memory, else from the index file that a witness seals, else made from the
     /// entry of an older state, else built.
     pub(crate) async fn entry(
-        &self,
-        pinned: &Pinned,
+        self: &Arc<Self>,
+        pinned: &Arc<Pinned>,
         spec: &IndexSpec,
         context: &Arc<TaskContext>,
-        progress: Option<Progress<'_>>,
     ) -> Result<Arc<Entry>> {
         let counters = pinned.counters();
         if let Some(entry) = pinned.remembered(spec).filter(|entry| !entry.is_forgotten()) {
@@ -125,43 +109,39 @@ impl Cache {
             return Ok(entry);
         }
         let key = EntryKey { witness: spec.witness(pinned.snapshot().as_ref())?, spec: spec.clone() };
-        let (epoch, cell) = {
-            let mut state = self.state.lock();
-            (state.epoch_of(pinned.key()), Arc::clone(state.entries.entry(key.clone()).or_default()))
+        let (epoch, found) = self.find_or_start(pinned, &key, context);
+        let entry = match found {
+            Found::Entry(entry) => entry,
+            Found::Making(making) => making.wait().await?,
         };
-        match cell.get() {
-            Some(_) => {
-                counters.hits.increment();
-                if !self.state.lock().points_at(pinned.key(), &key) {
-                    counters.shared_hits.increment();
-                }
-            }
-            None => counters.misses.increment(),
-        }
-        let began = Instant::now();
-        let made = cell.entry.get_or_try_init(|| async {
-            if let Some(e) = cell.failed_since(began) {
-                return Err(e);
-            }
-            let made = self.make(pinned, &key, context, progress).await;
-            if let Err(e) = &made {
-                *cell.failure.lock() = Some((Instant::now(), e.kind(), e.to_string()));
-            }
-            made
-        });
-        let made = made.await;
-        let entry = match made {
-            Ok(entry) => Arc::clone(entry),
-            Err(e) => {
-                drop(cell);
-                self.state.lock().sweep();
-                return Err(e);
-            }
-        };
-        self.touch(&entry);
-        self.settle(pinned, key, &cell, epoch);
-        pinned.remember(spec, &entry);
+        self.use_for(pinned, &key, &entry, epoch);
         Ok(entry)
+    }
+
+    /// The entry, or the task that makes it; started if there is none.
+    fn find_or_start(
+        self: &Arc<Self>,
+        pinned: &Arc<Pinned>,
+        key: &EntryKey,
+        context: &Arc<TaskContext>,
+    ) -> (u64, Found) {
+        let counters = pinned.counters();
+        let mut state = self.state.lock();
+        let epoch = state.epoch_of(pinned.key());
+        if let Some(Slot::Ready(entry)) = state.entries.get(key) {
+            counters.hits.increment();
+            if !state.points_at(pinned.key(), key) {
+                counters.shared_hits.increment();
+            }
+            return (epoch, Found::Entry(Arc::clone(entry)));
+        }
+        counters.misses.increment();
+        if let Some(Slot::Making(making)) = state.entries.get(key) {
+            return (epoch, Found::Making(making.clone()));
+        }
+        let making = Making::start(self, pinned, key, epoch, context);
+        state.entries.insert(key.clone(), Slot::Making(making.clone()));
+        (epoch, Found::Making(making))
     }
 
     fn touch(&self, entry: &Entry) {
@@ -170,23 +150,25 @@ impl Cache {
     }
 
     /// Notes that the collection uses the entry now, and lets go of what nobody uses any more.
-    fn settle(&self, pinned: &Pinned, key: EntryKey, cell: &Cell, epoch: u64) {
+    fn use_for(&self, pinned: &Pinned, key: &EntryKey, entry: &Arc<Entry>, epoch: u64) {
+        self.touch(entry);
         let mut state = self.state.lock();
         // It may have been forgotten while it was made; whoever waited for it gets it, the next search makes another.
-        if state.entries.get(&key).is_none_or(|known| !Arc::ptr_eq(known, cell)) {
+        if !state.entries.get(key).and_then(Slot::ready).is_some_and(|known| Arc::ptr_eq(known, entry)) {
             return;
         }
         if state.epoch_of(pinned.key()) != epoch {
-            return state.release(&key);
+            return state.release(key);
         }
         let pointers = state.pointers.entry(pinned.key().clone()).or_default();
         let before = pointers.insert(key.spec.clone(), key.clone());
-        if let Some(before) = before.filter(|before| *before != key) {
+        if let Some(before) = before.filter(|before| before != key) {
             state.release(&before);
         }
-        state.sweep();
-        let evicted = self.budget.enforce(&mut state, &key);
+        let evicted = self.budget.enforce(&mut state, key);
         pinned.counters().evictions.add(evicted);
+        drop(state);
+        pinned.remember(&key.spec, entry);
     }
 
     /// The witness of the entry that the collection used last, by any specification.
@@ -200,6 +182,7 @@ impl Cache {
     pub(crate) fn forget(&self, collection: &CollectionKey) -> usize {
         let mut state = self.state.lock();
         *state.epochs.entry(collection.clone()).or_default() += 1;
+        state.entries.retain(|_, slot| !slot.is_made_for(collection));
         let keys = state.pointers.remove(collection).unwrap_or_default();
         for key in keys.values() {
             state.release(key);
@@ -220,8 +203,8 @@ impl Cache {
     pub(crate) fn list(&self) -> Vec<CachedEntry> {
         let state = self.state.lock();
         let mut entries: Vec<CachedEntry> = Vec::new();
-        for (key, cell) in &state.entries {
-            let Some(entry) = cell.get() else { continue };
+        for (key, slot) in &state.entries {
+            let Some(entry) = slot.ready() else { continue };
             entries.push(CachedEntry {
                 collections: state.owners(key),
                 spec: key.spec.clone(),
@@ -259,15 +242,10 @@ impl State {
     /// Drops an entry that no collection uses.
     fn release(&mut self, key: &EntryKey) {
         if self.owners(key).is_empty()
-            && let Some(cell) = self.entries.remove(key)
-            && let Some(entry) = cell.get()
+            && let Some(slot) = self.entries.remove(key)
+            && let Some(entry) = slot.ready()
         {
             entry.forgotten.store(true, Ordering::Release);
         }
-    }
-
-    /// Drops the places of entries that nobody makes any more: their builds failed or were cancelled.
-    fn sweep(&mut self) {
-        self.entries.retain(|_, cell| cell.get().is_some() || Arc::strong_count(cell) > 1);
     }
 }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ruvector_rabitq::persist::EXTENSION;
-use tokio::sync::OnceCell;
 
 use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, Slot, store};
 use crate::error::{Error, Result};
@@ -26,8 +25,7 @@ impl Cache {
         let key = EntryKey { witness: entry.witness().to_owned(), spec };
         self.touch(&entry);
         let mut state = self.state.lock();
-        let cell = Arc::new(Slot { entry: OnceCell::new_with(Some(entry)), ..Slot::default() });
-        state.entries.insert(key.clone(), cell);
+        state.entries.insert(key.clone(), Slot::Ready(entry));
         // What the collection uses already is as new as this, or newer.
         let pointers = state.pointers.entry(collection.clone()).or_default();
         pointers.entry(key.spec.clone()).or_insert_with(|| key.clone());

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::execution::TaskContext;
 use parking_lot::RwLock;
@@ -37,6 +38,7 @@ impl Config {
 pub struct RuLakeBuilder {
     config: Config,
     budget: Budget,
+    linger: Duration,
     context: Arc<TaskContext>,
 }
 
@@ -49,7 +51,7 @@ impl Default for RuLakeBuilder {
             seed: DEFAULT_SEED,
             rerank_factor: DEFAULT_RERANK_FACTOR,
         };
-        Self { config, budget: Budget::default(), context: Arc::default() }
+        Self { config, budget: Budget::default(), linger: Duration::from_secs(60), context: Arc::default() }
     }
 }
 
@@ -103,6 +105,14 @@ impl RuLakeBuilder {
         self
     }
 
+    /// How long an index is made on while nobody waits for it: a search that had too little time may be answered by its
+    /// next try, and what nobody comes back for is given up. One minute if not set.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
     /// Runs scans with the settings and the memory pool of `context`.
     #[must_use]
     pub fn context(mut self, context: Arc<TaskContext>) -> Self {
@@ -115,7 +125,7 @@ impl RuLakeBuilder {
         RuLake {
             config: self.config,
             backends: RwLock::default(),
-            cache: Cache::new(self.budget),
+            cache: Arc::new(Cache::new(self.budget, self.linger)),
             context: self.context,
         }
     }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
 use parking_lot::RwLock;
-use ruvector_rabitq::Progress;
 
 use crate::cache::{Cache, CachedEntry, Entry, IndexSpec};
 use crate::consistency::Consistency;
@@ -24,7 +23,7 @@ pub use bundles::RefreshResult;
 pub use config::RuLakeBuilder;
 pub use federated::{FederatedAnswer, FederatedOptions};
 pub use pinned::Pinned;
-pub use search::{LakeHit, SearchOptions};
+pub use search::{HitSource, LakeHit, SearchOptions};
 pub use session::LakeSession;
 
 use config::Config;
@@ -35,7 +34,7 @@ use registry::Registered;
 pub struct RuLake {
     config: Config,
     backends: RwLock<BTreeMap<String, Arc<Registered>>>,
-    cache: Cache,
+    cache: Arc<Cache>,
     context: Arc<TaskContext>,
 }
 
@@ -59,8 +58,8 @@ impl RuLake {
     /// The entry over a pinned state by `spec`: from memory, else from the index file that a witness seals, else made from
     /// the entry of an older state, else built.
     ///
-    /// An entry that was built is kept as a file if the backend has a place for it. `progress` gets the number of vectors
-    /// encoded so far.
+    /// An entry that was built is kept as a file if the backend has a place for it. One that is being made is made on for
+    /// [a while](RuLakeBuilder::linger) when nobody waits for it any more.
     ///
     /// # Errors
     /// `NotFound` or `InvalidInput` if the column is not a vector column; `InvalidInput` naming file and row for a vector
@@ -68,12 +67,11 @@ impl RuLake {
     /// reports.
     pub async fn entry(
         &self,
-        pinned: &Pinned,
+        pinned: &Arc<Pinned>,
         spec: &IndexSpec,
         context: &Arc<TaskContext>,
-        progress: Option<Progress<'_>>,
     ) -> Result<Arc<Entry>> {
-        self.cache.entry(pinned, spec, context, progress).await
+        self.cache.entry(pinned, spec, context).await
     }
 
     /// The entries in memory, each with the collections that share it, sorted by them.

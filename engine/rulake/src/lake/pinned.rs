@@ -2,6 +2,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::RwLock;
 
+use super::HitSource;
 use crate::backend::Snapshot;
 use crate::cache::{CollectionKey, Counters, Entry, IndexSpec};
 use crate::error::Result;
@@ -11,7 +12,7 @@ use crate::error::Result;
 pub struct Pinned {
     key: CollectionKey,
     /// The same, to be shared by hits.
-    names: (Arc<str>, Arc<str>),
+    source: Arc<HitSource>,
     snapshot: Arc<dyn Snapshot>,
     counters: Arc<Counters>,
     /// What a search is answered from that says nothing of it.
@@ -22,8 +23,8 @@ pub struct Pinned {
 
 impl Pinned {
     pub(crate) fn new(key: CollectionKey, snapshot: Arc<dyn Snapshot>, counters: Arc<Counters>) -> Self {
-        let names = (Arc::from(key.0.as_str()), Arc::from(key.1.as_str()));
-        Self { key, names, snapshot, counters, plain: OnceLock::new(), entries: RwLock::default() }
+        let source = Arc::new(HitSource { backend: key.0.clone(), collection: key.1.clone() });
+        Self { key, source, snapshot, counters, plain: OnceLock::new(), entries: RwLock::default() }
     }
 
     /// The id of its backend.
@@ -41,8 +42,8 @@ impl Pinned {
         &self.snapshot
     }
 
-    pub(crate) fn names(&self) -> &(Arc<str>, Arc<str>) {
-        &self.names
+    pub(crate) fn source(&self) -> &Arc<HitSource> {
+        &self.source
     }
 
     pub(crate) fn key(&self) -> &CollectionKey {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use super::{Consistency, Pinned, RuLake};
 use crate::backend::{Backend, Snapshot};
@@ -17,19 +17,19 @@ use crate::witness::Generation;
 pub(super) struct Registered {
     pub(super) backend: Arc<dyn Backend>,
     consistency: RwLock<Option<Consistency>>,
-    collections: Mutex<HashMap<String, Known>>,
+    collections: RwLock<HashMap<String, Arc<Known>>>,
 }
 
 /// What the lake knows of a collection.
 #[derive(Debug, Default)]
 struct Known {
-    consistency: Option<Consistency>,
+    consistency: RwLock<Option<Consistency>>,
     counters: Arc<Counters>,
-    pin: Option<Pin>,
+    pin: RwLock<Option<Pin>>,
 }
 
 /// The newest state seen.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Pin {
     pinned: Arc<Pinned>,
     /// When the backend was asked for it; never, if it is known from files alone: rows cannot be read through it.
@@ -38,29 +38,31 @@ struct Pin {
 
 impl Registered {
     fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend, consistency: RwLock::default(), collections: Mutex::default() }
+        Self { backend, consistency: RwLock::default(), collections: RwLock::default() }
     }
 
     fn key(&self, collection: &str) -> CollectionKey {
         (self.backend.id().to_owned(), collection.to_owned())
     }
 
-    /// The pin of a collection, and what is said of its consistency.
-    fn known(&self, collection: &str) -> (Option<Pin>, Option<Consistency>) {
-        let collections = self.collections.lock();
-        let Some(known) = collections.get(collection) else { return (None, None) };
-        (known.pin.clone(), known.consistency)
+    /// What is known of a collection, if it was asked for before.
+    fn known(&self, collection: &str) -> Option<Arc<Known>> {
+        self.collections.read().get(collection).cloned()
+    }
+
+    /// What is known of a collection, from now on.
+    fn know(&self, collection: &str) -> Arc<Known> {
+        if let Some(known) = self.known(collection) {
+            return known;
+        }
+        Arc::clone(self.collections.write().entry(collection.to_owned()).or_default())
     }
 
     /// Pins the state that the backend gave when it was asked at `asked`, unless a newer answer came first. What is known
     /// from files alone is pinned only if there is nothing else.
-    fn pin(&self, collection: &str, snapshot: Arc<dyn Snapshot>, asked: Option<Instant>) -> Arc<Pinned> {
-        let mut collections = self.collections.lock();
-        let known = match collections.get_mut(collection) {
-            Some(known) => known,
-            None => collections.entry(collection.to_owned()).or_default(),
-        };
-        if let Some(pin) = &mut known.pin
+    fn pin(&self, collection: &str, known: &Known, snapshot: Arc<dyn Snapshot>, asked: Option<Instant>) -> Arc<Pinned> {
+        let mut pin = known.pin.write();
+        if let Some(pin) = pin.as_mut()
             && pin.asked.is_some() == asked.is_some()
             && is_same_state(pin.pinned.snapshot(), &snapshot)
         {
@@ -68,34 +70,30 @@ impl Registered {
             return Arc::clone(&pin.pinned);
         }
         let pinned = Arc::new(Pinned::new(self.key(collection), snapshot, Arc::clone(&known.counters)));
-        if known.pin.as_ref().is_none_or(|pin| pin.asked <= asked) {
-            known.pin = Some(Pin { pinned: Arc::clone(&pinned), asked });
+        if pin.as_ref().is_none_or(|pin| pin.asked <= asked) {
+            *pin = Some(Pin { pinned: Arc::clone(&pinned), asked });
         }
         pinned
     }
 
     pub(super) fn unpin(&self, collection: &str) {
-        if let Some(known) = self.collections.lock().get_mut(collection) {
-            known.pin = None;
+        if let Some(known) = self.known(collection) {
+            *known.pin.write() = None;
         }
     }
 
     /// Lets go of a pinned state, unless it is this one.
     pub(super) fn unpin_other_than(&self, collection: &str, data_ref: &str, generation: &Generation) {
-        if let Some(known) = self.collections.lock().get_mut(collection) {
-            known.pin.take_if(|pin| {
+        if let Some(known) = self.known(collection) {
+            known.pin.write().take_if(|pin| {
                 let snapshot = pin.pinned.snapshot();
                 snapshot.generation() != generation || snapshot.data_ref() != data_ref
             });
         }
     }
 
-    fn counters(&self, collection: &str) -> Arc<Counters> {
-        Arc::clone(&self.collections.lock().entry(collection.to_owned()).or_default().counters)
-    }
-
     fn stats(&self) -> Vec<(String, CacheStats)> {
-        let collections = self.collections.lock();
+        let collections = self.collections.read();
         collections.iter().map(|(collection, known)| (collection.clone(), known.counters.stats())).collect()
     }
 }
@@ -163,7 +161,7 @@ impl RuLake {
         match collection {
             None => *registered.consistency.write() = consistency,
             Some(collection) => {
-                registered.collections.lock().entry(collection.to_owned()).or_default().consistency = consistency;
+                *registered.know(collection).consistency.write() = consistency;
             }
         }
         Ok(())
@@ -175,7 +173,7 @@ impl RuLake {
     /// `NotFound` if there is no such backend.
     pub fn consistency_of(&self, backend: &str, collection: &str) -> Result<Consistency> {
         let registered = self.registered(backend)?;
-        let (_, of_collection) = registered.known(collection);
+        let of_collection = registered.known(collection).and_then(|known| *known.consistency.read());
         Ok(self.resolve(&registered, of_collection, None))
     }
 
@@ -197,22 +195,28 @@ impl RuLake {
         consistency: Option<Consistency>,
         sealed: bool,
     ) -> Result<Arc<Pinned>> {
-        let (pin, of_collection) = registered.known(collection);
+        let known = registered.known(collection);
+        let of_collection = known.as_ref().and_then(|known| *known.consistency.read());
         let consistency = self.resolve(registered, of_collection, consistency);
         check_generations(registered.backend.as_ref(), consistency)?;
-        if let Some(pin) = pin.filter(|pin| sealed || pin.asked.is_some()) {
+        if consistency != Consistency::Fresh
+            && let Some(pin) = known.as_ref().map(|known| known.pin.read())
+            && let Some(pin) = pin.as_ref().filter(|pin| sealed || pin.asked.is_some())
+        {
             let young = match consistency {
                 Consistency::Fresh => false,
                 Consistency::Eventual(ttl) => pin.asked.is_some_and(|asked| asked.elapsed() <= ttl),
                 Consistency::Stale => true,
             };
             if young {
-                return Ok(pin.pinned);
+                return Ok(Arc::clone(&pin.pinned));
             }
         }
         let asked = Instant::now();
         let snapshot = registered.backend.snapshot(collection).await?;
-        Ok(registered.pin(collection, snapshot, Some(asked)))
+        // Only what the backend has is remembered.
+        let known = known.unwrap_or_else(|| registered.know(collection));
+        Ok(registered.pin(collection, &known, snapshot, Some(asked)))
     }
 
     /// Forgets the entries over a collection and the state that was pinned: the next search asks the backend. Index files
@@ -225,7 +229,7 @@ impl RuLake {
         registered.unpin(collection);
         let key = registered.key(collection);
         if self.cache.forget(&key) > 0 {
-            registered.counters(collection).invalidated();
+            registered.know(collection).counters.invalidated();
         }
         Ok(())
     }
@@ -276,7 +280,7 @@ impl RuLake {
 
     /// Pins a state that is known from files alone.
     pub(super) fn pin_sealed(&self, registered: &Registered, collection: &str, snapshot: Arc<dyn Snapshot>) {
-        registered.pin(collection, snapshot, None);
+        registered.pin(collection, &registered.know(collection), snapshot, None);
     }
 
     fn resolve(

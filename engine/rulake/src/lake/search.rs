@@ -34,14 +34,21 @@ pub struct SearchOptions {
 /// One answer of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LakeHit {
-    /// The backend that holds the row.
-    pub backend: Arc<str>,
-    /// Its collection there.
-    pub collection: Arc<str>,
+    /// Where the row is.
+    pub source: Arc<HitSource>,
     /// What the collection calls the row.
     pub id: i64,
     /// The distance, nearer is smaller: *squared* L2, the negated inner product, or one minus the cosine.
     pub score: f32,
+}
+
+/// Where a hit is from; shared by all hits from there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HitSource {
+    /// The backend that holds the row.
+    pub backend: String,
+    /// Its collection there.
+    pub collection: String,
 }
 
 /// An entry, and what names its rows.
@@ -118,7 +125,7 @@ impl RuLake {
             Some(spec) => spec,
             None => pinned.plain_spec(|| self.spec(&pinned, options))?,
         };
-        let entry = self.cache.entry(&pinned, spec, &self.context, None).await?;
+        let entry = self.cache.entry(&pinned, spec, &self.context).await?;
         let id_column = options.id_column.as_deref().unwrap_or(ID_COLUMN);
         let ids = entry.ids(pinned.snapshot().as_ref(), id_column, &self.context).await?;
         Ok(Found { pinned, entry, ids })
@@ -163,11 +170,9 @@ impl Found {
 
     /// Gives hits the names of their rows.
     fn name(&self, hits: Vec<Hit>) -> Result<Vec<LakeHit>> {
-        let (backend, collection) = self.pinned.names();
         let named = |hit: Hit| {
             Ok(LakeHit {
-                backend: Arc::clone(backend),
-                collection: Arc::clone(collection),
+                source: Arc::clone(self.pinned.source()),
                 id: self.ids.get(RowAddress::from(hit.id))?,
                 score: hit.distance,
             })

@@ -25,7 +25,7 @@ fn counts(lake: &RuLake) -> [u64; 4] {
 
 async fn nearest(lake: &RuLake, backend: &str, spec: &IndexSpec) -> Vec<(u64, f32)> {
     let pinned = lake.pin(backend, "docs", None).await.unwrap();
-    let entry = lake.entry(&pinned, spec, &context(), None).await.unwrap();
+    let entry = lake.entry(&pinned, spec, &context()).await.unwrap();
     let hits = entry.search(&vector(7), 3, None, None).unwrap();
     let snapshot = pinned.snapshot().as_ref();
     let oracle = exact::search(snapshot, &spec.column, spec.metric, &vector(7), 3, None, &context()).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_hundred_first_searches_prime_once() {
             let lake = Arc::clone(&lake);
             tokio::spawn(async move {
                 let pinned = lake.pin("main", "docs", None).await?;
-                lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.map(|_| ())
+                lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.map(|_| ())
             })
         })
         .collect();
@@ -125,7 +125,7 @@ async fn a_column_that_holds_no_vectors_is_refused() {
     backend.put("docs", schema(), &[rows(&[1])]).unwrap();
     let lake = lake_over(&backend);
     let pinned = lake.pin("hot", "docs", None).await.unwrap();
-    let error = lake.entry(&pinned, &IndexSpec::new("id"), &context(), None).await.unwrap_err();
+    let error = lake.entry(&pinned, &IndexSpec::new("id"), &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("got Int64"), "{error}");
 }
@@ -152,7 +152,7 @@ async fn who_waits_for_a_build_that_fails_fails_with_it() {
     let searches: Vec<_> = (0..20)
         .map(|_| {
             let (lake, pinned) = (Arc::clone(&lake), Arc::clone(&pinned));
-            tokio::spawn(async move { lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.map(drop) })
+            tokio::spawn(async move { lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.map(drop) })
         })
         .collect();
     let mut failed = 0;
@@ -161,5 +161,5 @@ async fn who_waits_for_a_build_that_fails_fails_with_it() {
     }
     assert_eq!((failed, counting.calls(Operation::Scan)), (20, 1));
     down.store(false, Ordering::SeqCst);
-    assert!(lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.is_ok(), "the next one tries again");
+    assert!(lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.is_ok(), "the next one tries again");
 }

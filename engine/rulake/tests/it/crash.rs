@@ -56,7 +56,7 @@ async fn worker_process() {
 /// Holds an answer against exact search over the same state.
 async fn check(lake: &RuLake, backend: &Arc<DeltaBackend>) {
     let pinned = lake.pin("main", "docs", None).await.unwrap();
-    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
     let snapshot = pinned.snapshot().as_ref();
     let oracle = exact::search(snapshot, "vec", IndexSpec::new("vec").metric, &vector(3), 10, None, &context()).await;
     assert_eq!(entry.search(&vector(3), 10, None, None).unwrap(), oracle.unwrap());

@@ -60,7 +60,7 @@ async fn an_entry_answers_as_an_exact_search_and_is_kept() {
     let (lake, spec) = (lake_over(&backend), IndexSpec::new("vec"));
     let search = async |lake: &RuLake| {
         let pinned = lake.pin("lake", "docs", None).await.unwrap();
-        let entry = lake.entry(&pinned, &spec, &context(), None).await.unwrap();
+        let entry = lake.entry(&pinned, &spec, &context()).await.unwrap();
         let hits = entry.search(&vector(250), 5, None, None).unwrap();
         let snapshot = pinned.snapshot().as_ref();
         let exact = exact::search(snapshot, "vec", spec.metric, &vector(250), 5, None, &context()).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_file_that_was_replaced_is_noticed() {
         snapshot.verify().await.unwrap_err(),
         snapshot.take(&context(), &[RowAddress::new(0, 0)], &[0]).await.unwrap_err(),
         snapshot.scan(&context(), &ScanRequest::default()).await.unwrap_err(),
-        lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap_err(),
+        lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::GenerationGone);
         assert!(error.to_string().contains("docs/a.parquet"), "{error}");
@@ -184,7 +184,7 @@ async fn lists_of_one_length_are_vectors() {
     let docs = backend.snapshot("docs").await.unwrap();
     assert_eq!(ruvector_rulake::vectors::dim_of(docs.schema().field(1).data_type()), Some(DIM));
     let pinned = lake.pin("lake", "docs", None).await.unwrap();
-    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
     assert_eq!(entry.index().len(), 2, "a NULL vector is no answer");
     let tags = backend.snapshot("tags").await.unwrap();
     assert!(matches!(tags.schema().field(1).data_type(), DataType::List(_)));
@@ -196,7 +196,7 @@ async fn lists_of_one_length_are_vectors() {
         &RecordBatch::try_from_iter([("id", numbers(1)), ("vec", late)]).unwrap(),
     );
     let pinned = lake.pin("lake", "docs", None).await.unwrap();
-    let error = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap_err();
+    let error = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("docs/b.parquet") && error.to_string().contains("row 0"), "{error}");
 }
@@ -282,7 +282,7 @@ async fn empty_files_and_files_without_rows() {
     assert_eq!((docs.num_rows(), read(&docs).await.num_rows()), (Some(0), 0));
     let lake = lake_over(&backend);
     let pinned = lake.pin("lake", "docs", None).await.unwrap();
-    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
     assert!(entry.search(&vector(1), 3, None, None).unwrap().is_empty());
     write_parquet(&folder.path().join("docs/b.parquet"), &rows(&[1]));
     let docs = backend.snapshot("docs").await.unwrap();

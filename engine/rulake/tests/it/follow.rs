@@ -11,7 +11,7 @@ use crate::support::{Random, context, lake_over, random_rows, rows, schema, stre
 /// Holds the entry of `lake` against exact search over the same state.
 async fn check(lake: &RuLake, spec: &IndexSpec, what: &str) {
     let pinned = lake.pin("main", "docs", None).await.unwrap();
-    let entry = lake.entry(&pinned, spec, &context(), None).await.unwrap();
+    let entry = lake.entry(&pinned, spec, &context()).await.unwrap();
     let snapshot = pinned.snapshot().as_ref();
     for query in [vector(3), vector(-40), [0.1, 7.0, -3.0, 2.0]] {
         let oracle = exact::search(snapshot, "vec", spec.metric, &query, 20, None, &context()).await.unwrap();
@@ -83,11 +83,11 @@ async fn random_changes_in_memory_are_followed() {
                 check(&lake, &spec, &format!("{kind}, step {step}")).await;
             } else {
                 let pinned = lake.pin("main", "docs", None).await.unwrap();
-                let entry = lake.entry(&pinned, &spec, &context(), None).await.unwrap();
+                let entry = lake.entry(&pinned, &spec, &context()).await.unwrap();
                 let built = RuLake::new();
                 built.register_backend(Arc::clone(&backend) as _).unwrap();
                 let pinned = built.pin("main", "docs", None).await.unwrap();
-                let anew = built.entry(&pinned, &spec, &context(), None).await.unwrap();
+                let anew = built.entry(&pinned, &spec, &context()).await.unwrap();
                 let mut ids = (entry.index().ids(), anew.index().ids());
                 ids.0.sort_unstable();
                 ids.1.sort_unstable();
@@ -119,13 +119,13 @@ async fn a_reader_of_an_older_state_is_not_disturbed() {
     backend.put("docs", schema(), &[rows(&[1, 2, 3])]).unwrap();
     let spec = IndexSpec::new("vec");
     let old = lake.pin("main", "docs", None).await.unwrap();
-    let held = lake.entry(&old, &spec, &context(), None).await.unwrap();
+    let held = lake.entry(&old, &spec, &context()).await.unwrap();
     backend.append("docs", &rows(&[9])).unwrap();
     check(&lake, &spec, "followed").await;
     let nearest = |entry: &ruvector_rulake::Entry| entry.search(&vector(9), 1, None, None).unwrap()[0].id;
     assert_eq!(nearest(&held), 2, "the entry in use is as it was");
     drop(held);
-    let again = lake.entry(&old, &spec, &context(), None).await.unwrap();
+    let again = lake.entry(&old, &spec, &context()).await.unwrap();
     assert_eq!(nearest(&again), 2, "and so is one that is made again");
     drop(again);
     check(&lake, &spec, "and back").await;
@@ -142,7 +142,7 @@ async fn vectors_of_another_dimension_are_built_anew() {
     backend.drop_collection("docs").unwrap();
     backend.upsert_vectors("docs", &[1, 2], wide).unwrap();
     let pinned = lake.pin("main", "docs", None).await.unwrap();
-    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
     assert_eq!((entry.index().dim().get(), entry.index().len()), (2, 2));
 }
 

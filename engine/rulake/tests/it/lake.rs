@@ -70,7 +70,7 @@ impl Backend for Moody {
 async fn ids(lake: &RuLake, backend: &str, consistency: Option<Consistency>, near: i64, k: usize) -> Result<Vec<i64>> {
     let options = SearchOptions { consistency, ..SearchOptions::default() };
     let hits = lake.search_one(backend, "docs", &vector(near), k, &options).await?;
-    assert!(hits.iter().all(|hit| &*hit.backend == backend && &*hit.collection == "docs"));
+    assert!(hits.iter().all(|hit| hit.source.backend == backend && hit.source.collection == "docs"));
     assert!(hits.is_sorted_by(|a, b| a.score <= b.score));
     Ok(hits.into_iter().map(|hit| hit.id).collect())
 }
@@ -210,7 +210,7 @@ async fn a_federated_search_is_the_search_of_the_union() {
     let search = async |options: &FederatedOptions| lake.search_federated("docs", &vector(5), 4, options).await;
 
     let answer = search(&FederatedOptions::default()).await.unwrap();
-    let found: Vec<(&str, i64)> = answer.hits.iter().map(|hit| (&*hit.backend, hit.id)).collect();
+    let found: Vec<(&str, i64)> = answer.hits.iter().map(|hit| (&*hit.source.backend, hit.id)).collect();
     assert_eq!(found, [("hot", 5), ("cold", 4), ("cold", 6), ("cold", 2)]);
     assert!(answer.failed.is_empty(), "a backend without the collection is no failure");
 

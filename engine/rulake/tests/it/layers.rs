@@ -45,7 +45,7 @@ async fn counting_shows_what_a_cache_asked_for() {
     let (lake, spec) = (lake_over(&backend), IndexSpec::new("vec"));
     for _ in 0..3 {
         let pinned = lake.pin(backend.id(), "docs", None).await.unwrap();
-        lake.entry(&pinned, &spec, &context(), None).await.unwrap();
+        lake.entry(&pinned, &spec, &context()).await.unwrap();
     }
     assert_eq!(counting.calls(Operation::Snapshot), 3);
     assert_eq!(counting.calls(Operation::Scan), 1, "the others were hits");
@@ -115,10 +115,10 @@ async fn a_scan_that_falls_silent_is_given_up_by_who_builds_an_index() {
     let backend = Arc::new(backend);
     let (lake, spec) = (lake_over(&backend), IndexSpec::new("vec"));
     let pinned = lake.pin(backend.id(), "docs", None).await.unwrap();
-    let error = lake.entry(&pinned, &spec, &context(), None).await.unwrap_err();
+    let error = lake.entry(&pinned, &spec, &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(lake.cached_entries().is_empty(), "nothing half made is left");
-    assert_eq!(lake.entry(&pinned, &spec, &context(), None).await.unwrap().index().len(), 6);
+    assert_eq!(lake.entry(&pinned, &spec, &context()).await.unwrap().index().len(), 6);
 }
 
 #[tokio::test]

@@ -313,7 +313,7 @@ async fn an_index_over_changed_rows_answers_as_an_exact_search() {
     backend.upsert("docs", &rows_with(&[5, 6], &[150, 151])).unwrap();
     let lake = lake_over(&backend);
     let pin = lake.pin("hot", "docs", None).await.unwrap();
-    let entry = lake.entry(&pin, &IndexSpec::new("vec"), &context(), None).await.unwrap();
+    let entry = lake.entry(&pin, &IndexSpec::new("vec"), &context()).await.unwrap();
     let snapshot = pin.snapshot();
     assert_eq!(entry.index().len(), 200);
     let query = vector(150);

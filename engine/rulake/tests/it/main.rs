@@ -15,3 +15,4 @@ mod layers;
 mod local;
 mod requests;
 mod support;
+mod waiting;

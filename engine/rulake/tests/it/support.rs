@@ -145,5 +145,5 @@ impl Backend for Held {
 pub(crate) async fn entry_over(snapshot: &Arc<dyn Snapshot>, spec: &IndexSpec) -> Result<Arc<Entry>> {
     let lake = lake_over(&Arc::new(Held(Arc::clone(snapshot))));
     let pinned = lake.pin("held", "docs", None).await?;
-    lake.entry(&pinned, spec, &context(), None).await
+    lake.entry(&pinned, spec, &context()).await
 }

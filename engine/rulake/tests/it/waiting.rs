@@ -1,0 +1,86 @@
+//! Who waits for an entry, and for how long it is made when nobody does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ruvector_rulake::backend::layer::{Counting, Fault, FaultInjecting, Layered, Operation};
+use ruvector_rulake::{Backend, ErrorKind, IndexSpec, LocalBackend, RuLake};
+use tokio::time::timeout;
+
+use crate::support::{context, lake_over, rows, schema};
+
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A lake whose scans hang while `hangs`, and what counts them.
+fn hanging_lake(hangs: &Arc<AtomicBool>) -> (Arc<RuLake>, Arc<Counting>) {
+    let local = LocalBackend::new("hot");
+    local.put("docs", schema(), &[rows(&[1, 2, 3])]).unwrap();
+    let hangs = Arc::clone(hangs);
+    let fault = move |operation, _| match operation {
+        Operation::Scan if hangs.load(Ordering::SeqCst) => Fault::Hang,
+        _ => Fault::Pass,
+    };
+    let counting = Arc::new(Counting::default());
+    let hanging = Layered::new(Arc::new(local), Arc::new(FaultInjecting::new(fault)));
+    let backend: Arc<dyn Backend> = Arc::new(Layered::new(Arc::new(hanging), Arc::clone(&counting)));
+    let lake = RuLake::builder().linger(LINGER).build();
+    lake.register_backend(backend).unwrap();
+    (Arc::new(lake), counting)
+}
+
+async fn entry(lake: Arc<RuLake>) -> Result<usize, ErrorKind> {
+    let pinned = lake.pin("hot", "docs", None).await.map_err(|e| e.kind())?;
+    let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await;
+    entry.map(|entry| entry.index().len()).map_err(|e| e.kind())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_is_made_on_for_who_comes_back_and_given_up_when_nobody_does() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let (lake, counting) = hanging_lake(&hangs);
+    for _ in 0..5 {
+        assert!(timeout(LINGER / 10, entry(Arc::clone(&lake))).await.is_err(), "the backend hangs");
+    }
+    assert_eq!(counting.calls(Operation::Scan), 1, "who comes back waits for what was begun");
+    tokio::time::sleep(2 * LINGER).await;
+    hangs.store(false, Ordering::SeqCst);
+    assert_eq!(entry(Arc::clone(&lake)).await, Ok(3), "what nobody waited for is begun anew");
+    assert_eq!((counting.calls(Operation::Scan), lake.cache_stats().primes), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_was_forgotten_while_it_was_made_is_begun_anew() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let (lake, counting) = hanging_lake(&hangs);
+    assert!(timeout(LINGER / 10, entry(Arc::clone(&lake))).await.is_err(), "the backend hangs");
+    hangs.store(false, Ordering::SeqCst);
+    lake.invalidate_cache("hot", "docs").unwrap();
+    assert_eq!(entry(Arc::clone(&lake)).await, Ok(3));
+    tokio::time::sleep(2 * LINGER).await;
+    assert_eq!(entry(Arc::clone(&lake)).await, Ok(3));
+    assert_eq!((counting.calls(Operation::Scan), lake.cache_stats().primes), (2, 1));
+}
+
+/// The search that asked first gives up; the others are answered from what it began.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asked_first_may_go() {
+    let local = Arc::new(LocalBackend::new("hot"));
+    local.put("docs", schema(), &[rows(&[1, 2, 3])]).unwrap();
+    let slow = FaultInjecting::new(|operation, _| {
+        if operation == Operation::Scan {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Fault::Pass
+    });
+    let backend = Arc::new(Layered::new(local, Arc::new(slow)));
+    let lake = Arc::new(lake_over(&backend));
+    let first = tokio::spawn(entry(Arc::clone(&lake)));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let others: Vec<_> = (0..10).map(|_| tokio::spawn(entry(Arc::clone(&lake)))).collect();
+    first.abort();
+    for other in others {
+        assert_eq!(other.await.unwrap(), Ok(3));
+    }
+    assert_eq!(lake.cache_stats().primes, 1);
+}

@@ -144,6 +144,9 @@ impl SchemaProvider for BackendSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(found) = Wishes::take_found(self.backend.id(), name) {
+            return found;
+        }
         let wish = Wishes::of(self.backend.id(), name);
         if Wishes::are_anew() {
             self.lake.unpin(self.backend.id(), name).map_err(to_datafusion)?;

@@ -216,7 +216,7 @@ impl Engine {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
-        let plan = wishes.during(session.context.state().statement_to_plan(statement)).await?;
+        let plan = wishes.plan(&session.context.state(), statement).await?;
         let schema = answers_rows(&plan).then(|| answer_schema(&plan));
         Ok(Prepared { schema, parameters: parameters(&plan)? })
     }
@@ -245,7 +245,7 @@ impl Engine {
             Parsed::Other { statement, wishes } => (*statement, wishes),
         };
         let again = Again::new(&state, &statement, &wishes, params);
-        let plan = bind(wishes.during(state.statement_to_plan(statement)).await?, params)?;
+        let plan = bind(wishes.plan(&state, statement).await?, params)?;
         match plan {
             LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change).await?)),
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => {

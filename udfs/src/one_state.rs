@@ -120,7 +120,7 @@ impl Again {
 
     /// The rows of the newest state, in the columns of `expected`.
     pub(crate) async fn rows(self, expected: &SchemaRef) -> Result<SendableRecordBatchStream> {
-        let plan = self.wishes.during(self.state.statement_to_plan(self.statement)).await?;
+        let plan = self.wishes.plan(&self.state, self.statement).await?;
         let plan = bind(plan, &self.params).map_err(|e| DataFusionError::External(Box::new(e)))?;
         let physical = self.state.create_physical_plan(&plan).await?;
         let columns = |schema: &Schema| -> Vec<(String, DataType)> {

@@ -3,18 +3,29 @@
 //!
 //! Tables are looked up by DataFusion, which has no place for wishes: they go along with the task that plans.
 
-use std::future::Future;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::ResolvedTableReference;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{ResolvedTableReference, Result as DfResult, TableReference};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement as DfStatement;
+use futures::future::join_all;
+use parking_lot::Mutex;
 use ruvector_rulake::Consistency;
 
-use crate::catalog::CATALOG;
+use crate::catalog::{CATALOG, MAIN};
 use crate::error::{Error, Result};
 
 tokio::task_local! {
     static WISHES: Wishes;
+    static FOUND: Mutex<HashMap<(String, String), Found>>;
 }
+
+/// What a backend knows of the name of a table.
+type Found = DfResult<Option<Arc<dyn TableProvider>>>;
 
 /// What is wished of one table.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,9 +73,22 @@ impl Wishes {
         WISHES.try_with(|wishes| wishes.anew).unwrap_or(false)
     }
 
-    /// Plans with these wishes.
-    pub(crate) async fn during<T>(self, planning: impl Future<Output = T>) -> T {
+    /// Plans a statement with these wishes. Its tables are looked up at the same time: each may have to wait for a backend.
+    pub(crate) async fn plan(self, state: &SessionState, statement: DfStatement) -> DfResult<LogicalPlan> {
+        let named = state.resolve_table_references(&statement)?;
+        let planning = async {
+            let found = match named.len() {
+                0 | 1 => HashMap::new(),
+                _ => look_up(state, named).await,
+            };
+            FOUND.scope(Mutex::new(found), state.statement_to_plan(statement)).await
+        };
         WISHES.scope(self, planning).await
+    }
+
+    /// What was found when the tables of the statement that is being planned were looked up, the first time it is asked.
+    pub(crate) fn take_found(backend: &str, table: &str) -> Option<Found> {
+        FOUND.try_with(|found| found.lock().remove(&(backend.to_owned(), table.to_owned()))).ok().flatten()
     }
 
     /// What the statement that is being planned wishes of a table.
@@ -73,4 +97,18 @@ impl Wishes {
             |wish: &&Wish| (&*wish.table.catalog, &*wish.table.schema, &*wish.table.table) == (CATALOG, backend, table);
         WISHES.try_with(|wishes| wishes.of_tables.iter().find(is_meant).cloned()).ok().flatten()
     }
+}
+
+/// Looks up tables by their backends and names, all at the same time.
+async fn look_up(state: &SessionState, named: Vec<TableReference>) -> HashMap<(String, String), Found> {
+    let catalog = state.catalog_list().catalog(CATALOG);
+    let searches = named.into_iter().filter_map(|table| {
+        let table = table.resolve(CATALOG, MAIN);
+        let schema = catalog.as_ref().filter(|_| *table.catalog == *CATALOG)?.schema(&table.schema)?;
+        Some(async move {
+            let found = schema.table(&table.table).await;
+            ((table.schema.to_string(), table.table.to_string()), found)
+        })
+    });
+    join_all(searches).await.into_iter().collect()
 }

@@ -154,3 +154,36 @@ async fn what_makes_no_sense_is_refused() {
     let (_, message) = database.error(two).await;
     assert!(message.contains("a statement reads a table in one state"), "{message}");
 }
+
+/// All are asked for their state at once: one that hangs does not keep the others from being asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_hangs_keeps_no_other_from_being_asked() {
+    let database = Arc::new(Database::temporary().await);
+    let asked = Arc::new(AtomicU8::new(0));
+    for name in ["first", "second", "third"] {
+        let asked = Arc::clone(&asked);
+        let hanging = FaultInjecting::new(move |operation, _| match operation {
+            Operation::Snapshot => {
+                asked.fetch_add(1, Ordering::SeqCst);
+                Fault::Hang
+            }
+            _ => Fault::Pass,
+        });
+        let backend = Layered::new(Arc::new(LocalBackend::new(name)), Arc::new(hanging));
+        database.engine.add_backend(Arc::new(backend)).unwrap();
+    }
+    let query =
+        "SELECT id FROM knn('docs', [5.0, 0.0], 4, backends => ['first', 'second', 'third'], timeout_ms => 600000)";
+    let running = tokio::spawn({
+        let database = Arc::clone(&database);
+        async move { database.ids(query).await }
+    });
+    for _ in 0..1000 {
+        if asked.load(Ordering::SeqCst) == 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    running.abort();
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}

@@ -151,7 +151,8 @@ impl SchemaProvider for BackendSchema {
         if Wishes::are_anew() {
             self.lake.unpin(self.backend.id(), name).map_err(to_datafusion)?;
         }
-        let pin = self.lake.pin(self.backend.id(), name, wish.as_ref().and_then(|wish| wish.consistency));
+        let consistency = Wishes::consistency_of(self.backend.id(), name);
+        let pin = self.lake.pin(self.backend.id(), name, consistency);
         let pinned = match wish.as_ref().and_then(|wish| wish.timeout) {
             None => pin.await,
             Some(limit) => tokio::time::timeout(limit, pin).await.unwrap_or_else(|_| {

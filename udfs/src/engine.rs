@@ -30,11 +30,13 @@ use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{IndexCatalog, IndexDefinition};
 use crate::knn::exec::KnnExtensionPlanner;
+use crate::knn::order_by::OrderByDistance;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
 use crate::one_state::{Again, of_one_state};
 use crate::scalar::{distance, embed};
+use crate::settings::Settings;
 use crate::statement::{Parsed, parse};
 use crate::{ddl, dml};
 
@@ -184,6 +186,7 @@ impl Engine {
         // Plain strings: some drivers do not know string views.
         config.options_mut().sql_parser.map_string_types_to_utf8view = false;
         config.options_mut().execution.parquet.schema_force_view_types = false;
+        config.options_mut().extensions.insert(Settings::default());
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
@@ -192,6 +195,7 @@ impl Engine {
             .with_query_planner(Arc::new(Planner))
             .with_relation_planners(vec![Arc::new(KnnPlanner)])
             .with_analyzer_rule(Arc::new(Prefilter))
+            .with_analyzer_rule(Arc::new(OrderByDistance))
             .build();
         let context = SessionContext::new_with_state(state);
         for function in distance::functions() {

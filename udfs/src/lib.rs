@@ -20,6 +20,9 @@ mod lake;
 /// Answers over files that others replace.
 mod one_state;
 
+/// What a session says of its searches.
+pub mod settings;
+
 /// What a statement wishes of the tables it names.
 mod wishes;
 

@@ -18,6 +18,7 @@ use ruvector_rulake::Consistency;
 
 use crate::catalog::{CATALOG, MAIN};
 use crate::error::{Error, Result};
+use crate::settings::Settings;
 
 tokio::task_local! {
     static WISHES: Wishes;
@@ -41,6 +42,8 @@ pub(crate) struct Wish {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wishes {
     of_tables: Vec<Wish>,
+    /// What the session wishes of all tables.
+    consistency: Option<Consistency>,
     /// Whether every backend is asked again, whatever is said of its consistency.
     anew: bool,
 }
@@ -74,7 +77,8 @@ impl Wishes {
     }
 
     /// Plans a statement with these wishes. Its tables are looked up at the same time: each may have to wait for a backend.
-    pub(crate) async fn plan(self, state: &SessionState, statement: DfStatement) -> DfResult<LogicalPlan> {
+    pub(crate) async fn plan(mut self, state: &SessionState, statement: DfStatement) -> DfResult<LogicalPlan> {
+        self.consistency = Settings::of(state.config_options()).consistency();
         let named = state.resolve_table_references(&statement)?;
         let planning = async {
             let found = match named.len() {
@@ -89,6 +93,12 @@ impl Wishes {
     /// What was found when the tables of the statement that is being planned were looked up, the first time it is asked.
     pub(crate) fn take_found(backend: &str, table: &str) -> Option<Found> {
         FOUND.try_with(|found| found.lock().remove(&(backend.to_owned(), table.to_owned()))).ok().flatten()
+    }
+
+    /// How old the state of a table may be for the statement that is being planned.
+    pub(crate) fn consistency_of(backend: &str, table: &str) -> Option<Consistency> {
+        let of_session = || WISHES.try_with(|wishes| wishes.consistency).ok().flatten();
+        Self::of(backend, table).and_then(|wish| wish.consistency).or_else(of_session)
     }
 
     /// What the statement that is being planned wishes of a table.

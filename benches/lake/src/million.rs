@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{col, lit};
 use futures::stream;
+use ruvector_rabitq::SearchParams;
 use ruvector_rulake::{Backend, CacheStats, DeltaBackend, FsBackend, IndexSpec, RuLake, SearchOptions, exact};
 use tokio::runtime::Runtime;
 
@@ -181,7 +182,7 @@ async fn check(lake: &RuLake, rows: usize) -> Result<(), Failure> {
         let query = data::vector(SEED, u64::from(u32::MAX) + i, DIM);
         let snapshot = pinned.snapshot().as_ref();
         let expected = exact::search(snapshot, "vec", spec.metric, &query, K, None, &context).await?;
-        if entry.search(&query, K, None, None)? != expected {
+        if entry.search(&query, &SearchParams::new(K))? != expected {
             return Err("the entry answers other than exact search".into());
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
 use roaring::RoaringTreemap;
-use ruvector_rabitq::{Dim, Hit, Metric};
+use ruvector_rabitq::{Dim, Hit, Metric, VectorBatch};
 
 use crate::backend::Snapshot;
 use crate::error::{Error, Result};
@@ -28,36 +28,61 @@ pub async fn search(
     filter: Option<&RoaringTreemap>,
     context: &Arc<TaskContext>,
 ) -> Result<Vec<Hit>> {
-    if k == 0 {
-        return Err(Error::invalid_input("k is too small").with("expected", "at least 1").with("got", k));
-    }
     let dim = Dim::new(crate::cache::dim_of_column(snapshot, column)?)?;
     if query.len() != dim.get() {
         return Err(Error::invalid_input("query has the wrong dimension")
             .with("expected", dim)
             .with("got", query.len()));
     }
-    if let Some(bad) = query.iter().find(|value| !value.is_finite()) {
-        return Err(Error::invalid_input("query is not finite").with("got", bad));
+    let queries = VectorBatch::new(dim, query)?;
+    let mut answers = search_batch(snapshot, column, metric, queries, k, filter, context).await?;
+    Ok(answers.pop().unwrap_or_default())
+}
+
+/// Returns for each query what [`search`] would, all in one pass over the vectors.
+///
+/// # Errors
+/// As [`search`].
+pub async fn search_batch(
+    snapshot: &dyn Snapshot,
+    column: &str,
+    metric: Metric,
+    queries: VectorBatch<'_>,
+    k: usize,
+    filter: Option<&RoaringTreemap>,
+    context: &Arc<TaskContext>,
+) -> Result<Vec<Vec<Hit>>> {
+    if k == 0 {
+        return Err(Error::invalid_input("k is too small").with("expected", "at least 1").with("got", k));
     }
-    let nearest = BinaryHeap::new();
-    let nearest =
-        fold_vectors(snapshot, column, dim, None, context, nearest, |nearest: &mut BinaryHeap<_>, address, vector| {
-            let id = u64::from(address);
-            if filter.is_some_and(|allowed| !allowed.contains(id)) {
-                return;
-            }
+    let dim = Dim::new(crate::cache::dim_of_column(snapshot, column)?)?;
+    if queries.dim() != dim {
+        return Err(Error::invalid_input("query has the wrong dimension")
+            .with("expected", dim)
+            .with("got", queries.dim()));
+    }
+    let nearest: Vec<BinaryHeap<Nearest>> = queries.rows().map(|_| BinaryHeap::new()).collect();
+    let visit = |nearest: &mut Vec<BinaryHeap<Nearest>>, address, vector: &[f32]| {
+        let id = u64::from(address);
+        if filter.is_some_and(|allowed| !allowed.contains(id)) {
+            return;
+        }
+        for (query, nearest) in queries.rows().zip(nearest) {
             let candidate = Nearest(Hit { id, distance: metric.distance(query, vector) });
             if nearest.len() < k {
                 nearest.push(candidate);
-            } else if nearest.peek().is_some_and(|farthest| candidate < *farthest) {
-                nearest.pop();
-                nearest.push(candidate);
+            } else if let Some(mut farthest) = nearest.peek_mut()
+                && candidate < *farthest
+            {
+                *farthest = candidate;
             }
-        })
-        .await?;
+        }
+    };
+    let nearest = fold_vectors(snapshot, column, dim, None, context, nearest, visit).await?;
     snapshot.verify().await?;
-    Ok(nearest.into_sorted_vec().into_iter().map(|nearest| nearest.0).collect())
+    let sorted =
+        |nearest: BinaryHeap<Nearest>| nearest.into_sorted_vec().into_iter().map(|nearest| nearest.0).collect();
+    Ok(nearest.into_iter().map(sorted).collect())
 }
 
 /// A hit that sorts by distance, then address.

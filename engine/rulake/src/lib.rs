@@ -47,7 +47,7 @@ pub use backend::{
     Snapshot,
 };
 pub use bundle::Bundle;
-pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexSpec};
+pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexSpec, cpu_bound};
 pub use consistency::Consistency;
 pub use error::{Error, ErrorKind, Result};
 pub use lake::{

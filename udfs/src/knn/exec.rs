@@ -25,14 +25,15 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
-use ruvector_rabitq::{Hit, Metric};
+use ruvector_rabitq::{Dim, VectorBatch};
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{ErrorKind, RowAddress, exact};
+use ruvector_rulake::{ErrorKind, RowAddress};
 
 use super::DISTANCE_COLUMN;
 use super::federated::{FederatedNode, plan_federated_exec};
-use super::node::{KnnNode, Target};
+use super::node::{KnnNode, Nulls, Target};
 use super::planner::positive;
+use super::search::{Found, sql_distance};
 
 /// Turns a [`KnnNode`] into a [`KnnExec`].
 #[derive(Debug)]
@@ -59,7 +60,8 @@ impl ExtensionPlanner for KnnExtensionPlanner {
         let Some(node) = node.as_any().downcast_ref::<KnnNode>() else { return Ok(None) };
         let k = number(&node.k)?;
         let [query, allowed @ ..] = physical_inputs else { return internal_err!("knn() has no query") };
-        let exec = KnnExec::try_new(node.target.clone(), k, Arc::clone(query), allowed.first().cloned(), None)?;
+        let target = node.target.clone().with_settings(session.config_options());
+        let exec = KnnExec::try_new(target, k, Arc::clone(query), allowed.first().cloned(), node.nulls, None)?;
         Ok(Some(Arc::new(exec)))
     }
 }
@@ -82,6 +84,7 @@ pub(crate) struct KnnExec {
     k: usize,
     query: Arc<dyn ExecutionPlan>,
     allowed: Option<Arc<dyn ExecutionPlan>>,
+    nulls: Option<Nulls>,
     /// Positions in the answer's full schema; `None` is all of them.
     projection: Option<Vec<usize>>,
     properties: Arc<PlanProperties>,
@@ -93,16 +96,17 @@ impl KnnExec {
         k: usize,
         query: Arc<dyn ExecutionPlan>,
         allowed: Option<Arc<dyn ExecutionPlan>>,
+        nulls: Option<Nulls>,
         projection: Option<Vec<usize>>,
     ) -> Result<Self> {
-        let schema = project_schema(&target.output_schema(), projection.as_ref())?;
+        let schema = project_schema(&target.output_schema(nulls), projection.as_ref())?;
         let properties = PlanProperties::new(
-            nearest_first(schema),
+            nearest_first(schema, nulls == Some(Nulls::First)),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Ok(Self { target, k, query, allowed, projection, properties: Arc::new(properties) })
+        Ok(Self { target, k, query, allowed, nulls, projection, properties: Arc::new(properties) })
     }
 
     /// The answer; whatever goes wrong, it may be that the files of the state are other ones now.
@@ -118,8 +122,8 @@ impl KnnExec {
     }
 
     async fn try_answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
-        let query =
-            read_query(execute_stream(Arc::clone(&self.query), Arc::clone(&context))?, self.target.dim()).await?;
+        let query = execute_stream(Arc::clone(&self.query), Arc::clone(&context))?;
+        let query = read_query(query, self.target.dim()).await?;
         let allowed = match &self.allowed {
             Some(rows) => Some(read_addresses(execute_stream(Arc::clone(rows), Arc::clone(&context))?).await?),
             None => None,
@@ -128,43 +132,55 @@ impl KnnExec {
             // What the filter read must be of the state that is searched. Entries, exact search and takes see to theirs.
             self.target.table.snapshot().verify().await.map_err(to_datafusion)?;
         }
-        let hits = self.search(&query, allowed.as_ref(), &context).await?;
-        self.rows(&hits, &context).await
+        let nearest = self.nearest(query.as_deref(), allowed.as_ref(), &context).await?;
+        self.rows(&nearest, &context).await
     }
 
-    async fn search(
+    /// The addresses of the answers, and their distances.
+    async fn nearest(
         &self,
-        query: &[f32],
+        query: Option<&[f32]>,
         allowed: Option<&RoaringTreemap>,
         context: &Arc<TaskContext>,
-    ) -> Result<Vec<Hit>> {
-        let Target { table, metric, exact, rerank_factor, .. } = &self.target;
-        let (column, snapshot) = (self.target.column_name(), table.snapshot());
-        let declared = table.indexes.iter().find(|index| index.spec.column == column && index.spec.metric == metric.0);
-        let hits = match declared.filter(|_| !exact) {
-            Some(index) => {
-                let entry = table.lake.entry(&table.pinned, &index.spec, context).await.map_err(to_datafusion)?;
-                entry.search(query, self.k, allowed, *rerank_factor)
+    ) -> Result<Vec<(RowAddress, Option<f32>)>> {
+        let (target, dim) = (&self.target, self.target.dim());
+        let found = match query {
+            None if self.nulls.is_none() => {
+                return exec_err!("knn() argument query: expected a vector of {dim} numbers, got NULL");
             }
-            None => exact::search(snapshot.as_ref(), &column, metric.0, query, self.k, allowed, context).await,
+            None => Found { answers: vec![Vec::new()], complete: false },
+            Some(query) if query.len() != dim => {
+                return exec_err!("knn() argument query: expected a vector of {dim} numbers, got {}", query.len());
+            }
+            Some(query) => {
+                let queries = VectorBatch::new(Dim::new(dim).map_err(to_datafusion)?, query).map_err(to_datafusion)?;
+                target.search(queries, self.k, allowed, context).await?
+            }
         };
-        hits.map_err(to_datafusion)
+        let hits = found.answers.into_iter().flatten();
+        let mut nearest: Vec<_> =
+            hits.map(|hit| (RowAddress::from(hit.id), Some(sql_distance(target.metric.0, hit.distance)))).collect();
+        let wanted = match self.nulls {
+            None => 0,
+            Some(_) if found.complete => 0,
+            Some(Nulls::First) => self.k,
+            Some(Nulls::Last) => self.k - nearest.len(),
+        };
+        let without = target.without_distance(query.is_none(), wanted, allowed, context).await?;
+        let at = if self.nulls == Some(Nulls::First) { 0 } else { nearest.len() };
+        nearest.splice(at..at, without.into_iter().map(|address| (address, None)));
+        nearest.truncate(self.k);
+        Ok(nearest)
     }
 
     /// The winners' columns, read from the same pinned state, and their distances.
-    async fn rows(&self, hits: &[Hit], context: &Arc<TaskContext>) -> Result<RecordBatch> {
-        let snapshot = self.target.table.snapshot();
-        let distance_position = snapshot.schema().fields().len();
+    async fn rows(&self, nearest: &[(RowAddress, Option<f32>)], context: &Arc<TaskContext>) -> Result<RecordBatch> {
+        let distance_position = self.target.table.snapshot().schema().fields().len();
         let wanted = self.projection.clone().unwrap_or_else(|| (0..=distance_position).collect());
         let columns: Vec<usize> = wanted.iter().copied().filter(|position| *position != distance_position).collect();
-        let addresses: Vec<RowAddress> = hits.iter().map(|hit| RowAddress::from(hit.id)).collect();
-        let taken = match columns.is_empty() {
-            true => None,
-            false => Some(snapshot.take(context, &addresses, &columns).await.map_err(to_datafusion)?),
-        };
-        let distances: ArrayRef = Arc::new(Float32Array::from_iter_values(
-            hits.iter().map(|hit| sql_distance(self.target.metric.0, hit.distance)),
-        ));
+        let addresses: Vec<RowAddress> = nearest.iter().map(|(address, _)| *address).collect();
+        let taken = self.target.rows(&addresses, &columns, context).await?;
+        let distances: ArrayRef = Arc::new(nearest.iter().map(|(_, distance)| *distance).collect::<Float32Array>());
         let mut taken = taken.iter().flat_map(|batch| batch.columns().iter().cloned());
         let columns = wanted
             .iter()
@@ -174,34 +190,25 @@ impl KnnExec {
             })
             .collect::<Option<Vec<_>>>();
         let Some(columns) = columns else { return internal_err!("knn() read too few columns") };
-        let options = RecordBatchOptions::new().with_row_count(Some(hits.len()));
+        let options = RecordBatchOptions::new().with_row_count(Some(nearest.len()));
         Ok(RecordBatch::try_new_with_options(self.schema(), columns, &options)?)
     }
 }
 
 /// The answer is sorted by distance: an ORDER BY _distance above it costs nothing.
-pub(super) fn nearest_first(schema: SchemaRef) -> EquivalenceProperties {
+pub(super) fn nearest_first(schema: SchemaRef, nulls_first: bool) -> EquivalenceProperties {
     match schema.index_of(DISTANCE_COLUMN) {
         Ok(position) => {
             let distance = Arc::new(Column::new(DISTANCE_COLUMN, position));
-            let ascending = SortOptions { descending: false, nulls_first: false };
+            let ascending = SortOptions { descending: false, nulls_first };
             EquivalenceProperties::new_with_orderings(schema, [[PhysicalSortExpr::new(distance, ascending)]])
         }
         Err(_) => EquivalenceProperties::new(schema),
     }
 }
 
-/// The distance as the metric's SQL function gives it.
-fn sql_distance(metric: Metric, distance: f32) -> f32 {
-    match metric {
-        // The estimate of an index without originals may be below zero.
-        Metric::L2 => distance.max(0.0).sqrt(),
-        Metric::InnerProduct | Metric::Cosine => distance,
-    }
-}
-
 /// The one vector of the query plan.
-async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<Vec<f32>> {
+async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<Option<Vec<f32>>> {
     let mut vector: Option<ArrayRef> = None;
     while let Some(batch) = rows.try_next().await? {
         for row in 0..batch.num_rows() {
@@ -210,9 +217,7 @@ async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<V
             }
         }
     }
-    let Some(vector) = vector.filter(|vector| vector.is_valid(0)) else {
-        return exec_err!("knn() argument query: expected a vector of {dim} numbers, got NULL");
-    };
+    let Some(vector) = vector.filter(|vector| vector.is_valid(0)) else { return Ok(None) };
     let as_list = DataType::List(Arc::new(Field::new_list_field(DataType::Float32, true)));
     let is_list = matches!(
         vector.data_type(),
@@ -230,7 +235,7 @@ async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<V
     if values.null_count() > 0 {
         return exec_err!("knn() argument query: expected {dim} numbers, got a vector with a NULL coordinate");
     }
-    Ok(values.values().to_vec())
+    Ok(Some(values.values().to_vec()))
 }
 
 async fn read_addresses(mut rows: SendableRecordBatchStream) -> Result<RoaringTreemap> {
@@ -248,7 +253,8 @@ impl EmbeddedProjection for KnnExec {
             (Some(wanted), Some(known)) => Some(wanted.into_iter().map(|position| known[position]).collect()),
             (wanted, known) => wanted.or_else(|| known.clone()),
         };
-        Self::try_new(self.target.clone(), self.k, Arc::clone(&self.query), self.allowed.clone(), projection)
+        let (target, query, allowed) = (self.target.clone(), Arc::clone(&self.query), self.allowed.clone());
+        Self::try_new(target, self.k, query, allowed, self.nulls, projection)
     }
 }
 
@@ -262,14 +268,9 @@ impl DisplayAs for KnnExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = &self.target;
         let column = target.column_name();
-        let index = target
-            .table
-            .indexes
-            .iter()
-            .find(|index| index.spec.column == column && index.spec.metric == target.metric.0);
         write!(f, "KnnExec: table={}.{}, column={column}", target.table.backend(), target.table.name())?;
         write!(f, ", metric={}, k={}", target.metric.0, self.k)?;
-        match index.filter(|_| !target.exact) {
+        match target.index() {
             Some(index) => write!(f, ", index={} ({})", index.name, index.spec.kind)?,
             None => write!(f, ", exact")?,
         }

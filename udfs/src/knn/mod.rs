@@ -10,9 +10,11 @@
 pub(crate) mod exec;
 pub(crate) mod federated;
 pub(crate) mod node;
+pub(crate) mod order_by;
 pub(crate) mod planner;
 pub(crate) mod prefilter;
 pub(crate) mod rewrite;
+mod search;
 
 /// The column of distances in the relation's answer.
 pub(crate) const DISTANCE_COLUMN: &str = "_distance";

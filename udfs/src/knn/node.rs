@@ -26,6 +26,8 @@ pub(crate) struct KnnNode {
     pub(crate) query: LogicalPlan,
     /// Yields the addresses of the rows to search among; `None` is all of them.
     pub(crate) allowed: Option<LogicalPlan>,
+    /// Whether rows without a distance are answers.
+    pub(crate) nulls: Option<Nulls>,
     schema: Schema,
 }
 
@@ -41,6 +43,16 @@ pub(crate) struct Target {
     /// Whether to read every vector instead of an index.
     pub(crate) exact: bool,
     pub(crate) rerank_factor: Option<usize>,
+    /// Lists that the search looks into; only some kinds have a use for it.
+    pub(crate) nprobe: Option<usize>,
+}
+
+/// Where rows without a distance stand in the answer: those without a vector, or all if the query is NULL. In `knn()` they
+/// are never an answer; in an ORDER BY they are sorted like any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd)]
+pub(crate) enum Nulls {
+    First,
+    Last,
 }
 
 /// A metric that plans can order and hash.
@@ -76,17 +88,18 @@ impl Target {
     }
 
     /// The answer's columns: those of the table, then the distance.
-    pub(crate) fn output_schema(&self) -> arrow::datatypes::SchemaRef {
-        let distance = Arc::new(Field::new(DISTANCE_COLUMN, DataType::Float32, false));
+    pub(crate) fn output_schema(&self, nulls: Option<Nulls>) -> arrow::datatypes::SchemaRef {
+        let distance = Arc::new(Field::new(DISTANCE_COLUMN, DataType::Float32, nulls.is_some()));
         let schema = self.table.snapshot().schema();
         Arc::new(arrow::datatypes::Schema::new(schema.fields().iter().cloned().chain([distance]).collect::<Vec<_>>()))
     }
 }
 
 impl KnnNode {
-    pub(crate) fn try_new(target: Target, query: LogicalPlan, k: Expr) -> Result<Self> {
-        let schema = DFSchema::try_from_qualified_schema(TableReference::bare(RELATION), &target.output_schema())?;
-        Ok(Self { target, k, query, allowed: None, schema: Schema(Arc::new(schema)) })
+    pub(crate) fn try_new(target: Target, query: LogicalPlan, k: Expr, nulls: Option<Nulls>) -> Result<Self> {
+        let columns = target.output_schema(nulls);
+        let schema = DFSchema::try_from_qualified_schema(TableReference::bare(RELATION), &columns)?;
+        Ok(Self { target, k, query, allowed: None, nulls, schema: Schema(Arc::new(schema)) })
     }
 
     /// The same search among the rows for which all of `predicates` hold, beside those that it has already.

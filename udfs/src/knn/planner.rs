@@ -30,7 +30,8 @@ use crate::collection::{AbsentTable, CollectionTable};
 use crate::wishes::Wishes;
 
 const USAGE: &str = "knn(table, query, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] \
-                     [, filter => predicate] [, rerank => factor] [, exact => true] \
+                     [, filter => predicate] [, rerank => factor] [, nprobe => lists] \
+                     [, exact => true] \
                      [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => number] \
                      [, backends => [names]] [, timeout_ms => number] [, partial => true])";
 
@@ -77,6 +78,7 @@ struct Arguments {
     metric: Option<SqlExpr>,
     filter: Option<SqlExpr>,
     rerank: Option<SqlExpr>,
+    nprobe: Option<SqlExpr>,
     exact: Option<SqlExpr>,
     /// The tables of all backends, in the order they were named.
     backends: Option<SqlExpr>,
@@ -123,6 +125,7 @@ impl Arguments {
             "metric" => &mut self.metric,
             "filter" => &mut self.filter,
             "rerank" => &mut self.rerank,
+            "nprobe" => &mut self.nprobe,
             "exact" => &mut self.exact,
             "backends" => &mut self.backends,
             _ => return plan_err!("knn() has no argument {name}; usage: {USAGE}"),
@@ -200,8 +203,12 @@ fn plan_search(relation: Relation, arguments: &Arguments, context: &mut dyn Rela
         None => declared_metric(&relation.table, column),
         Some(value) => text(value, "metric", context)?.parse().map_err(ruvector_rulake::error::to_datafusion)?,
     };
-    let rerank = arguments.rerank.clone();
-    let rerank_factor = rerank.map(|value| positive(constant(value, context)?, "rerank")).transpose()?;
+    let mut number = |argument: &Option<SqlExpr>, name| match argument.clone() {
+        None => Ok(None),
+        Some(value) => positive(constant(value, context)?, name).map(Some),
+    };
+    let rerank_factor = number(&arguments.rerank, "rerank")?;
+    let nprobe = number(&arguments.nprobe, "nprobe")?;
     let exact = match arguments.exact.clone() {
         None => false,
         Some(value) => match constant(value, context)? {
@@ -215,9 +222,16 @@ fn plan_search(relation: Relation, arguments: &Arguments, context: &mut dyn Rela
     if let Some(filter) = arguments.filter.clone() {
         predicates.push(context.sql_to_expr(filter, &relation.schema)?);
     }
-    let target =
-        Target { table: relation.table, name: relation.name, column, metric: MetricKey(metric), exact, rerank_factor };
-    KnnNode::try_new(target, query, k)?.with_filter(predicates)
+    let target = Target {
+        table: relation.table,
+        name: relation.name,
+        column,
+        metric: MetricKey(metric),
+        exact,
+        rerank_factor,
+        nprobe,
+    };
+    KnnNode::try_new(target, query, k, None)?.with_filter(predicates)
 }
 
 /// What the first argument stands for.

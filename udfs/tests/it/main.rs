@@ -8,5 +8,6 @@ mod dml;
 mod embed;
 mod federated;
 mod knn;
+mod order_by;
 mod restart;
 mod support;

@@ -48,7 +48,7 @@ pub(super) async fn build(
 }
 
 /// Runs work that never waits: the other tasks of this worker thread move elsewhere.
-pub(super) fn cpu_bound<T>(work: impl FnOnce() -> T) -> T {
+pub fn cpu_bound<T>(work: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::current().runtime_flavor() {
         tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),

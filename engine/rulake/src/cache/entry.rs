@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
-use roaring::RoaringTreemap;
 use ruvector_rabitq::{Hit, SearchParams, VectorBatch, VectorIndex};
 
 use super::ids::IdColumn;
@@ -40,35 +39,24 @@ impl Entry {
         }
     }
 
-    /// Returns the `k` nearest rows, nearest first, ties by smaller address; ids are row addresses.
+    /// Returns the nearest rows, nearest first, ties by smaller address; ids are row addresses, in the answer and in the
+    /// filter.
     ///
     /// Distances are those of the index API: squared L2, negated inner product, `1 - cos`. With a filter, `k` rows come
     /// back whenever `k` rows of it have a vector.
     ///
     /// # Errors
     /// `InvalidInput` if the query has another dimension, is not finite, or `k` is 0.
-    pub fn search(
-        &self,
-        query: &[f32],
-        k: usize,
-        filter: Option<&RoaringTreemap>,
-        rerank_factor: Option<usize>,
-    ) -> Result<Vec<Hit>> {
-        self.index.search(query, &params(k, filter, rerank_factor))
+    pub fn search(&self, query: &[f32], params: &SearchParams<'_>) -> Result<Vec<Hit>> {
+        self.index.search(query, params)
     }
 
     /// Returns for each query what [`search`](Self::search) would, many queries in one pass.
     ///
     /// # Errors
     /// As [`search`](Self::search), before anything is searched.
-    pub fn search_batch(
-        &self,
-        queries: VectorBatch<'_>,
-        k: usize,
-        filter: Option<&RoaringTreemap>,
-        rerank_factor: Option<usize>,
-    ) -> Result<Vec<Vec<Hit>>> {
-        self.index.search_batch(queries, &params(k, filter, rerank_factor))
+    pub fn search_batch(&self, queries: VectorBatch<'_>, params: &SearchParams<'_>) -> Result<Vec<Vec<Hit>>> {
+        self.index.search_batch(queries, params)
     }
 
     /// The index itself.
@@ -99,15 +87,4 @@ impl Entry {
     pub(super) fn is_forgotten(&self) -> bool {
         self.forgotten.load(Ordering::Acquire)
     }
-}
-
-fn params<'a>(k: usize, filter: Option<&'a RoaringTreemap>, rerank_factor: Option<usize>) -> SearchParams<'a> {
-    let mut params = SearchParams::new(k);
-    if let Some(filter) = filter {
-        params = params.with_filter(filter);
-    }
-    if let Some(factor) = rerank_factor {
-        params = params.with_rerank_factor(factor);
-    }
-    params
 }

@@ -30,6 +30,7 @@ use crate::error::Result;
 use crate::lake::Pinned;
 
 pub use budget::Budget;
+pub use build::cpu_bound;
 pub use entry::Entry;
 pub(crate) use ids::IdColumn;
 pub use ruvector_rabitq::IndexKind;

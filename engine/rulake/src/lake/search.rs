@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ruvector_rabitq::{Hit, IndexKind, Metric, VectorBatch};
+use ruvector_rabitq::{Hit, IndexKind, Metric, SearchParams, VectorBatch};
 
 use super::{Pinned, Registered, RuLake};
 use crate::address::RowAddress;
@@ -29,6 +29,14 @@ pub struct SearchOptions {
     pub kind: Option<IndexKind>,
     /// Floor of candidates reranked exactly, as a multiple of `k`; that of the entry if not set.
     pub rerank_factor: Option<usize>,
+    /// Lists searched, where the kind has lists; as many as the entry says if not set.
+    pub nprobe: Option<usize>,
+}
+
+impl SearchOptions {
+    fn params(&self, k: usize) -> SearchParams<'static> {
+        SearchParams { rerank_factor: self.rerank_factor, nprobe: self.nprobe, ..SearchParams::new(k) }
+    }
 }
 
 /// One answer of a search.
@@ -155,7 +163,7 @@ impl RuLake {
 
 impl Found {
     pub(super) fn search(&self, query: &[f32], k: usize, options: &SearchOptions) -> Result<Vec<LakeHit>> {
-        self.name(self.entry.search(query, k, None, options.rerank_factor)?)
+        self.name(self.entry.search(query, &options.params(k))?)
     }
 
     pub(super) fn search_batch(
@@ -164,7 +172,7 @@ impl Found {
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<Vec<LakeHit>>> {
-        let answers = self.entry.search_batch(queries, k, None, options.rerank_factor)?;
+        let answers = self.entry.search_batch(queries, &options.params(k))?;
         answers.into_iter().map(|hits| self.name(hits)).collect()
     }
 

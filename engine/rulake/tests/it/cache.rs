@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ruvector_rabitq::Metric;
+use ruvector_rabitq::{Metric, SearchParams};
 use ruvector_rulake::backend::layer::{Counting, Fault, FaultInjecting, Layered, Operation};
 use ruvector_rulake::{Backend, DeltaBackend, ErrorKind, IndexSpec, LocalBackend, RuLake, exact};
 
@@ -26,7 +26,7 @@ fn counts(lake: &RuLake) -> [u64; 4] {
 async fn nearest(lake: &RuLake, backend: &str, spec: &IndexSpec) -> Vec<(u64, f32)> {
     let pinned = lake.pin(backend, "docs", None).await.unwrap();
     let entry = lake.entry(&pinned, spec, &context()).await.unwrap();
-    let hits = entry.search(&vector(7), 3, None, None).unwrap();
+    let hits = entry.search(&vector(7), &SearchParams::new(3)).unwrap();
     let snapshot = pinned.snapshot().as_ref();
     let oracle = exact::search(snapshot, &spec.column, spec.metric, &vector(7), 3, None, &context()).await.unwrap();
     assert_eq!(hits, oracle);

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ruvector_rabitq::SearchParams;
 use ruvector_rulake::{Backend, DeltaBackend, ErrorKind, IndexSpec, RuLake, SearchOptions, exact};
 
 use crate::support::{Random, context, lake_over, random_rows, schema, stream, vector};
@@ -59,7 +60,7 @@ async fn check(lake: &RuLake, backend: &Arc<DeltaBackend>) {
     let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
     let snapshot = pinned.snapshot().as_ref();
     let oracle = exact::search(snapshot, "vec", IndexSpec::new("vec").metric, &vector(3), 10, None, &context()).await;
-    assert_eq!(entry.search(&vector(3), 10, None, None).unwrap(), oracle.unwrap());
+    assert_eq!(entry.search(&vector(3), &SearchParams::new(10)).unwrap(), oracle.unwrap());
     assert_eq!(lake.search_one("main", "docs", &vector(3), 1, &SearchOptions::default()).await.unwrap().len(), 1);
     assert_eq!(backend.id(), "main");
 }

@@ -7,6 +7,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type};
 use datafusion::physical_plan::collect;
 use parquet::arrow::ArrowWriter;
+use ruvector_rabitq::SearchParams;
 use ruvector_rulake::{
     Backend, ErrorKind, FsBackend, IndexSpec, ObjectStoreBackend, RowAddress, RuLake, ScanRequest, Snapshot, exact,
 };
@@ -61,7 +62,7 @@ async fn an_entry_answers_as_an_exact_search_and_is_kept() {
     let search = async |lake: &RuLake| {
         let pinned = lake.pin("lake", "docs", None).await.unwrap();
         let entry = lake.entry(&pinned, &spec, &context()).await.unwrap();
-        let hits = entry.search(&vector(250), 5, None, None).unwrap();
+        let hits = entry.search(&vector(250), &SearchParams::new(5)).unwrap();
         let snapshot = pinned.snapshot().as_ref();
         let exact = exact::search(snapshot, "vec", spec.metric, &vector(250), 5, None, &context()).await.unwrap();
         assert_eq!(hits, exact);
@@ -283,7 +284,7 @@ async fn empty_files_and_files_without_rows() {
     let lake = lake_over(&backend);
     let pinned = lake.pin("lake", "docs", None).await.unwrap();
     let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
-    assert!(entry.search(&vector(1), 3, None, None).unwrap().is_empty());
+    assert!(entry.search(&vector(1), &SearchParams::new(3)).unwrap().is_empty());
     write_parquet(&folder.path().join("docs/b.parquet"), &rows(&[1]));
     let docs = backend.snapshot("docs").await.unwrap();
     assert_eq!(read(&docs).await.column(0).as_primitive::<Int64Type>().values(), &[1]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::prelude::{col, lit};
-use ruvector_rabitq::{Dim, IndexKind, Metric, VectorBatch};
+use ruvector_rabitq::{Dim, IndexKind, Metric, SearchParams, VectorBatch};
 use ruvector_rulake::{DeltaBackend, IndexSpec, LocalBackend, RuLake, exact};
 
 use crate::support::{Random, context, lake_over, random_rows, rows, schema, stream, vector};
@@ -15,7 +15,7 @@ async fn check(lake: &RuLake, spec: &IndexSpec, what: &str) {
     let snapshot = pinned.snapshot().as_ref();
     for query in [vector(3), vector(-40), [0.1, 7.0, -3.0, 2.0]] {
         let oracle = exact::search(snapshot, "vec", spec.metric, &query, 20, None, &context()).await.unwrap();
-        assert_eq!(entry.search(&query, 20, None, None).unwrap(), oracle, "{what}");
+        assert_eq!(entry.search(&query, &SearchParams::new(20)).unwrap(), oracle, "{what}");
     }
 }
 
@@ -122,7 +122,7 @@ async fn a_reader_of_an_older_state_is_not_disturbed() {
     let held = lake.entry(&old, &spec, &context()).await.unwrap();
     backend.append("docs", &rows(&[9])).unwrap();
     check(&lake, &spec, "followed").await;
-    let nearest = |entry: &ruvector_rulake::Entry| entry.search(&vector(9), 1, None, None).unwrap()[0].id;
+    let nearest = |entry: &ruvector_rulake::Entry| entry.search(&vector(9), &SearchParams::new(1)).unwrap()[0].id;
     assert_eq!(nearest(&held), 2, "the entry in use is as it was");
     drop(held);
     let again = lake.entry(&old, &spec, &context()).await.unwrap();

@@ -14,7 +14,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::collect;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use parking_lot::Mutex;
-use ruvector_rabitq::Metric;
+use ruvector_rabitq::{Metric, SearchParams};
 use ruvector_rulake::error::from_datafusion;
 use ruvector_rulake::{
     Backend, Error, ErrorKind, Generation, IndexSpec, KeyedBackend, KeyedSource, Result, RowAddress, ScanRequest,
@@ -209,7 +209,7 @@ async fn agrees(snapshot: &Arc<dyn Snapshot>, source: &Shuffled, query: i64) {
     distances.truncate(5);
     assert_eq!(hits.iter().map(|hit| hit.distance).collect::<Vec<_>>(), distances);
     let entry = entry_over(snapshot, &IndexSpec::new("vec")).await.unwrap();
-    assert_eq!(entry.search(&vector(query), 5, None, None).unwrap(), hits);
+    assert_eq!(entry.search(&vector(query), &SearchParams::new(5)).unwrap(), hits);
 }
 
 #[tokio::test(flavor = "multi_thread")]

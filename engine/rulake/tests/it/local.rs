@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, ListArray, 
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, UInt64Type};
 use datafusion::physical_plan::collect;
-use ruvector_rabitq::{Dim, Metric, VectorBatch};
+use ruvector_rabitq::{Dim, Metric, SearchParams, VectorBatch};
 use ruvector_rulake::{Backend, ErrorKind, IndexSpec, LocalBackend, RowAddress, ScanRequest, Snapshot, exact};
 
 use crate::support::{DIM, Random, context, ids, lake_over, rows, schema, vector, vectors};
@@ -317,7 +317,7 @@ async fn an_index_over_changed_rows_answers_as_an_exact_search() {
     let snapshot = pin.snapshot();
     assert_eq!(entry.index().len(), 200);
     let query = vector(150);
-    let hits = entry.search(&query, 4, None, None).unwrap();
+    let hits = entry.search(&query, &SearchParams::new(4)).unwrap();
     assert_eq!(hits, exact::search(snapshot.as_ref(), "vec", Metric::L2, &query, 4, None, &context()).await.unwrap());
     let at: Vec<RowAddress> = hits.iter().map(|hit| RowAddress::from(hit.id)).collect();
     assert_eq!(ids(&snapshot.take(&context(), &at, &[0]).await.unwrap())[..2], [5, 6]);

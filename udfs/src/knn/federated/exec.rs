@@ -31,7 +31,7 @@ pub(crate) fn plan_federated_exec(
     searches: &[Arc<dyn ExecutionPlan>],
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let properties = PlanProperties::new(
-        nearest_first(Arc::clone(node.columns())),
+        nearest_first(Arc::clone(node.columns()), false),
         Partitioning::UnknownPartitioning(1),
         EmissionType::Final,
         Boundedness::Bounded,

@@ -8,7 +8,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -30,13 +30,9 @@ use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{IndexCatalog, IndexDefinition};
 use crate::knn::exec::KnnExtensionPlanner;
-use crate::knn::order_by::OrderByDistance;
-use crate::knn::planner::KnnPlanner;
-use crate::knn::prefilter::Prefilter;
-use crate::lake::{LakeFunction, Operation};
 use crate::one_state::{Again, of_one_state};
-use crate::scalar::{distance, embed};
-use crate::settings::Settings;
+use crate::register::equip;
+use crate::scalar::embed;
 use crate::statement::{Parsed, parse};
 use crate::{ddl, dml};
 
@@ -60,6 +56,7 @@ pub struct Engine {
     /// Held while a backend is made or dropped by SQL.
     backend_changes: Mutex<()>,
     catalogs: Arc<dyn CatalogProviderList>,
+    catalog: Arc<dyn CatalogProvider>,
     indexes: Arc<IndexCatalog>,
     lake: Arc<RuLake>,
     models: Arc<embed::Models>,
@@ -137,15 +134,17 @@ impl Engine {
         let backends = Arc::new(Backends::new(Arc::clone(&lake)));
         backend::reopen(&declared).into_iter().try_for_each(|registered| backends.add(registered))?;
         backends.add(Registered::new(Arc::clone(&main) as _, Some(main_definition(&data_dir))))?;
-        let catalog = Arc::new(Catalog::new(Arc::clone(&lake), Arc::clone(&indexes), Arc::clone(&backends)));
+        let catalog: Arc<dyn CatalogProvider> =
+            Arc::new(Catalog::new(Arc::clone(&lake), Arc::clone(&indexes), Arc::clone(&backends)));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        catalogs.register_catalog(CATALOG.to_owned(), catalog);
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&catalog));
         Ok(Arc::new(Self {
             main,
             backends,
             declared,
             backend_changes: Mutex::default(),
             catalogs,
+            catalog,
             indexes,
             lake,
             models: Arc::new(embed::Models::new(config.embed)),
@@ -186,26 +185,14 @@ impl Engine {
         // Plain strings: some drivers do not know string views.
         config.options_mut().sql_parser.map_string_types_to_utf8view = false;
         config.options_mut().execution.parquet.schema_force_view_types = false;
-        config.options_mut().extensions.insert(Settings::default());
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_default_features()
             .with_catalog_list(Arc::clone(&self.catalogs))
-            .with_query_planner(Arc::new(Planner))
-            .with_relation_planners(vec![Arc::new(KnnPlanner)])
-            .with_analyzer_rule(Arc::new(Prefilter))
-            .with_analyzer_rule(Arc::new(OrderByDistance))
             .build();
         let context = SessionContext::new_with_state(state);
-        for function in distance::functions() {
-            context.register_udf(function);
-        }
-        context.register_udf(embed::function(Arc::clone(&self.models)));
-        for operation in Operation::ALL {
-            let function = LakeFunction::new(operation, Arc::clone(&self.lake));
-            context.register_udtf(operation.name(), Arc::new(function));
-        }
+        equip(&context, &self.catalogs, self);
         Arc::new(Session { context })
     }
 
@@ -331,6 +318,19 @@ impl Engine {
         &self.lake
     }
 
+    pub(crate) fn shared_lake(&self) -> Arc<RuLake> {
+        Arc::clone(&self.lake)
+    }
+
+    pub(crate) fn models(&self) -> &Arc<embed::Models> {
+        &self.models
+    }
+
+    /// The backends as schemas.
+    pub(crate) fn catalog(&self) -> Arc<dyn CatalogProvider> {
+        Arc::clone(&self.catalog)
+    }
+
     /// The name of the table in `main` that a reference to be written means.
     pub(crate) fn main_table(&self, reference: &TableReference) -> Result<String> {
         let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
@@ -361,7 +361,7 @@ fn main_definition(data_dir: &Path) -> BackendDefinition {
 
 /// DataFusion's planner, and ours for `knn()`.
 #[derive(Debug)]
-struct Planner;
+pub(crate) struct Planner;
 
 #[async_trait]
 impl QueryPlanner for Planner {

@@ -20,6 +20,9 @@ mod lake;
 /// Answers over files that others replace.
 mod one_state;
 
+/// What other DataFusion programs take.
+mod register;
+
 /// What a session says of its searches.
 pub mod settings;
 
@@ -52,3 +55,4 @@ pub mod index;
 pub use backend::{BackendDefinition, BackendKind};
 pub use engine::{Answer, Engine, EngineConfig, IngestMode, Prepared, Session};
 pub use error::{Error, ErrorKind, Result};
+pub use register::register_all;

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::{SortOptions, cast};
-use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt64Type};
+use arrow::array::{ArrayRef, AsArray, Float32Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -18,6 +19,7 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExp
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::projection::{EmbeddedProjection, ProjectionExec, try_embed_projection};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
@@ -31,9 +33,12 @@ use ruvector_rulake::{ErrorKind, RowAddress};
 
 use super::DISTANCE_COLUMN;
 use super::federated::{FederatedNode, plan_federated_exec};
+use super::join::{KnnJoinExec, KnnJoinNode};
 use super::node::{KnnNode, Nulls, Target};
 use super::planner::positive;
-use super::search::{Found, sql_distance};
+use super::queries::QueryVectors;
+use super::recall::{RecallExec, RecallNode};
+use super::search::{Found, SearchMetrics, sql_distance};
 
 /// Turns a [`KnnNode`] into a [`KnnExec`].
 #[derive(Debug)]
@@ -56,6 +61,20 @@ impl ExtensionPlanner for KnnExtensionPlanner {
         };
         if let Some(node) = node.as_any().downcast_ref::<FederatedNode>() {
             return plan_federated_exec(node, number(&node.k)?, physical_inputs).map(Some);
+        }
+        if let Some(node) = node.as_any().downcast_ref::<KnnJoinNode>() {
+            let [queries, allowed @ ..] = physical_inputs else {
+                return internal_err!("a join with knn() has no queries");
+            };
+            let target = node.target.clone().with_settings(session.config_options());
+            let (k, queries, allowed) = (number(&node.k)?, Arc::clone(queries), allowed.first().cloned());
+            return Ok(Some(Arc::new(KnnJoinExec::try_new(node, target, k, queries, allowed)?)));
+        }
+        if let Some(node) = node.as_any().downcast_ref::<RecallNode>() {
+            let [queries, allowed @ ..] = physical_inputs else { return internal_err!("recall() has no queries") };
+            let target = Target { exact: false, ..node.target.clone().with_settings(session.config_options()) };
+            let (k, queries, allowed) = (number(&node.k)?, Arc::clone(queries), allowed.first().cloned());
+            return Ok(Some(Arc::new(RecallExec::new(target, k, queries, allowed))));
         }
         let Some(node) = node.as_any().downcast_ref::<KnnNode>() else { return Ok(None) };
         let k = number(&node.k)?;
@@ -88,6 +107,7 @@ pub(crate) struct KnnExec {
     /// Positions in the answer's full schema; `None` is all of them.
     projection: Option<Vec<usize>>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl KnnExec {
@@ -106,14 +126,27 @@ impl KnnExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Ok(Self { target, k, query, allowed, nulls, projection, properties: Arc::new(properties) })
+        Ok(Self {
+            target,
+            k,
+            query,
+            allowed,
+            nulls,
+            projection,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
     }
 
     /// The answer; whatever goes wrong, it may be that the files of the state are other ones now.
     async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
+        let metrics = SearchMetrics::new(&self.metrics);
         let snapshot = Arc::clone(self.target.table.snapshot());
-        match self.try_answer(context).await {
-            Ok(answer) => Ok(answer),
+        let started = Instant::now();
+        let answer = self.try_answer(context, &metrics).await;
+        metrics.baseline.elapsed_compute().add_elapsed(started);
+        match answer {
+            Ok(answer) => Ok(answer.record_output(&metrics.baseline)),
             Err(e) => match snapshot.verify().await {
                 Err(gone) if gone.kind() == ErrorKind::GenerationGone => Err(to_datafusion(gone)),
                 _ => Err(e),
@@ -121,7 +154,7 @@ impl KnnExec {
         }
     }
 
-    async fn try_answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
+    async fn try_answer(self, context: Arc<TaskContext>, metrics: &SearchMetrics) -> Result<RecordBatch> {
         let query = execute_stream(Arc::clone(&self.query), Arc::clone(&context))?;
         let query = read_query(query, self.target.dim()).await?;
         let allowed = match &self.allowed {
@@ -132,7 +165,7 @@ impl KnnExec {
             // What the filter read must be of the state that is searched. Entries, exact search and takes see to theirs.
             self.target.table.snapshot().verify().await.map_err(to_datafusion)?;
         }
-        let nearest = self.nearest(query.as_deref(), allowed.as_ref(), &context).await?;
+        let nearest = self.nearest(query.as_deref(), allowed.as_ref(), &context, metrics).await?;
         self.rows(&nearest, &context).await
     }
 
@@ -142,6 +175,7 @@ impl KnnExec {
         query: Option<&[f32]>,
         allowed: Option<&RoaringTreemap>,
         context: &Arc<TaskContext>,
+        metrics: &SearchMetrics,
     ) -> Result<Vec<(RowAddress, Option<f32>)>> {
         let (target, dim) = (&self.target, self.target.dim());
         let found = match query {
@@ -149,12 +183,9 @@ impl KnnExec {
                 return exec_err!("knn() argument query: expected a vector of {dim} numbers, got NULL");
             }
             None => Found { answers: vec![Vec::new()], complete: false },
-            Some(query) if query.len() != dim => {
-                return exec_err!("knn() argument query: expected a vector of {dim} numbers, got {}", query.len());
-            }
             Some(query) => {
                 let queries = VectorBatch::new(Dim::new(dim).map_err(to_datafusion)?, query).map_err(to_datafusion)?;
-                target.search(queries, self.k, allowed, context).await?
+                target.search(queries, self.k, allowed, context, metrics).await?
             }
         };
         let hits = found.answers.into_iter().flatten();
@@ -207,7 +238,7 @@ pub(super) fn nearest_first(schema: SchemaRef, nulls_first: bool) -> Equivalence
     }
 }
 
-/// The one vector of the query plan.
+/// The one vector of the query plan; `None` if it is NULL.
 async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<Option<Vec<f32>>> {
     let mut vector: Option<ArrayRef> = None;
     while let Some(batch) = rows.try_next().await? {
@@ -217,28 +248,12 @@ async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<O
             }
         }
     }
-    let Some(vector) = vector.filter(|vector| vector.is_valid(0)) else { return Ok(None) };
-    let as_list = DataType::List(Arc::new(Field::new_list_field(DataType::Float32, true)));
-    let is_list = matches!(
-        vector.data_type(),
-        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::ListView(_)
-    );
-    let list = match is_list.then(|| cast(&vector, &as_list)) {
-        Some(Ok(list)) => list,
-        _ => {
-            let got = if vector.data_type().is_null() { "NULL".to_owned() } else { vector.data_type().to_string() };
-            return exec_err!("knn() argument query: expected a vector of {dim} numbers, got {got}");
-        }
-    };
-    let values = list.as_list::<i32>().value(0);
-    let values = values.as_primitive::<Float32Type>();
-    if values.null_count() > 0 {
-        return exec_err!("knn() argument query: expected {dim} numbers, got a vector with a NULL coordinate");
-    }
-    Ok(Some(values.values().to_vec()))
+    let Some(vector) = vector else { return Ok(None) };
+    let vectors = QueryVectors::new(&vector, dim)?;
+    Ok(vectors.get(0)?.map(<[f32]>::to_vec))
 }
 
-async fn read_addresses(mut rows: SendableRecordBatchStream) -> Result<RoaringTreemap> {
+pub(super) async fn read_addresses(mut rows: SendableRecordBatchStream) -> Result<RoaringTreemap> {
     let mut allowed = RoaringTreemap::new();
     while let Some(batch) = rows.try_next().await? {
         allowed.extend(batch.column(0).as_primitive::<UInt64Type>().values().iter().copied());
@@ -266,14 +281,8 @@ impl fmt::Debug for KnnExec {
 
 impl DisplayAs for KnnExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let target = &self.target;
-        let column = target.column_name();
-        write!(f, "KnnExec: table={}.{}, column={column}", target.table.backend(), target.table.name())?;
-        write!(f, ", metric={}, k={}", target.metric.0, self.k)?;
-        match target.index() {
-            Some(index) => write!(f, ", index={} ({})", index.name, index.spec.kind)?,
-            None => write!(f, ", exact")?,
-        }
+        write!(f, "KnnExec: ")?;
+        self.target.fmt_search(f, self.k)?;
         if self.allowed.is_some() {
             write!(f, ", filtered")?;
         }
@@ -321,6 +330,10 @@ impl ExecutionPlan for KnnExec {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 
     fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {

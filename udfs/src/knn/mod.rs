@@ -9,10 +9,14 @@
 
 pub(crate) mod exec;
 pub(crate) mod federated;
+pub(crate) mod join;
 pub(crate) mod node;
 pub(crate) mod order_by;
 pub(crate) mod planner;
 pub(crate) mod prefilter;
+mod queries;
+pub(crate) mod recall;
+mod resolve;
 pub(crate) mod rewrite;
 mod search;
 

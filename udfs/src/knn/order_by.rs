@@ -34,6 +34,7 @@ use ruvector_rabitq::{IndexKind, Metric};
 use ruvector_rulake::vectors::dim_of;
 
 use super::node::{KnnNode, MetricKey, Nulls, Target};
+use super::resolve::resolve;
 use super::{DISTANCE_COLUMN, RELATION};
 use crate::collection::CollectionTable;
 use crate::settings::Settings;
@@ -160,37 +161,6 @@ fn table_below(plan: &LogicalPlan, predicates: &mut Vec<Expr>) -> Result<Option<
         }
         _ => Ok(None),
     }
-}
-
-/// An expression over the columns of `plan` in the words of the table under it.
-fn resolve(expr: &Expr, plan: &LogicalPlan) -> Result<Expr> {
-    let (replaced, below) = match plan {
-        LogicalPlan::Projection(projection) => {
-            let of_input = |column: &Column| -> Result<Expr> {
-                let position = projection.schema.index_of_column(column)?;
-                Ok(projection.expr[position].clone().unalias())
-            };
-            (replace_columns(expr, of_input)?, &projection.input)
-        }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let of_input = |column: &Column| -> Result<Expr> {
-                let position = alias.schema.index_of_column(column)?;
-                Ok(Expr::from(alias.input.schema().qualified_field(position)))
-            };
-            (replace_columns(expr, of_input)?, &alias.input)
-        }
-        LogicalPlan::Filter(filter) => (expr.clone(), &filter.input),
-        _ => return Ok(expr.clone()),
-    };
-    resolve(&replaced, below)
-}
-
-fn replace_columns(expr: &Expr, replacement: impl Fn(&Column) -> Result<Expr>) -> Result<Expr> {
-    let replaced = expr.clone().transform(|expr| match &expr {
-        Expr::Column(column) => replacement(column).map(Transformed::yes),
-        _ => Ok(Transformed::no(expr)),
-    });
-    replaced.map(|replaced| replaced.data)
 }
 
 /// What an ORDER BY wants nearest.

@@ -9,23 +9,30 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
+use datafusion::catalog::CatalogProviderList;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, Result, not_impl_err, plan_datafusion_err, plan_err};
-use datafusion::datasource::source_as_provider;
+use datafusion::common::{
+    DFSchema, DataFusionError, Result, TableReference, not_impl_err, plan_datafusion_err, plan_err,
+};
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName, Query, TableFactor,
-    TableFunctionArgs,
+    TableFunctionArgs, Value,
 };
 use ruvector_rabitq::Metric;
 use ruvector_rulake::vectors::{dim_of, vector_type};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 use super::RELATION;
 use super::federated::{Federation, plan_federated};
+use super::join::{BATCH_RELATION, plan_batch};
 use super::node::{KnnNode, MetricKey, Target};
+use super::recall::{RECALL_RELATION, plan_recall};
 use crate::collection::{AbsentTable, CollectionTable};
 use crate::wishes::Wishes;
 
@@ -37,16 +44,76 @@ const USAGE: &str = "knn(table, query, k [, column => name] [, metric => 'l2' | 
 
 /// Whether `name` is how SQL calls this relation.
 pub(crate) fn is_knn(name: &ObjectName) -> bool {
+    is_named(name, RELATION)
+}
+
+/// Whether `name` is how SQL calls a relation that searches the table of its first argument.
+pub(crate) fn is_search(name: &ObjectName) -> bool {
+    is_knn(name) || is_named(name, BATCH_RELATION) || is_named(name, RECALL_RELATION)
+}
+
+fn is_named(name: &ObjectName, relation: &str) -> bool {
     let [part] = name.0.as_slice() else { return false };
     part.as_ident().is_some_and(|ident| match ident.quote_style {
-        None => ident.value.eq_ignore_ascii_case(RELATION),
-        Some(_) => ident.value == RELATION,
+        None => ident.value.eq_ignore_ascii_case(relation),
+        Some(_) => ident.value == relation,
     })
 }
 
-/// Plans `knn(...)`.
+/// Plans `knn(...)`, `knn_batch(...)` and `recall(...)`.
 #[derive(Debug)]
-pub(crate) struct KnnPlanner;
+pub(crate) struct KnnPlanner {
+    /// Where a table is looked up that the AST stage has not seen: in sessions of other programs.
+    catalogs: Arc<dyn CatalogProviderList>,
+}
+
+impl KnnPlanner {
+    pub(crate) fn new(catalogs: Arc<dyn CatalogProviderList>) -> Self {
+        Self { catalogs }
+    }
+
+    /// The arguments, with a subquery or a table for the name of one.
+    fn arguments(&self, args: TableFunctionArgs, context: &mut dyn RelationPlannerContext) -> Result<Arguments> {
+        let mut arguments = Arguments::parse(args, context)?;
+        if let Some(table) = arguments.table.take_if(|table| !matches!(table, SqlExpr::Subquery(_))) {
+            let relation = self.look_up(&table, context)?;
+            arguments.relation = Some(relation);
+        }
+        Ok(arguments)
+    }
+
+    /// The table that a name means.
+    fn look_up(&self, argument: &SqlExpr, context: &dyn RelationPlannerContext) -> Result<Relation> {
+        let name = match argument {
+            SqlExpr::Value(value) => match &value.value {
+                Value::SingleQuotedString(name) => name.clone(),
+                _ => return plan_err!("knn() argument table: expected the name of a table, got `{argument}`"),
+            },
+            SqlExpr::Identifier(_) | SqlExpr::CompoundIdentifier(_) => argument.to_string(),
+            _ => {
+                return plan_err!(
+                    "knn() argument table: expected the name of a table, got `{argument}`; usage: {USAGE}"
+                );
+            }
+        };
+        let defaults = &context.context_provider().options().catalog;
+        let reference = TableReference::parse_str(&name);
+        let resolved = reference.clone().resolve(&defaults.default_catalog, &defaults.default_schema);
+        let schema = self.catalogs.catalog(&resolved.catalog).and_then(|catalog| catalog.schema(&resolved.schema));
+        let found = match schema {
+            // Planning is synchronous; a backend that hangs is what its own time limit is for.
+            Some(schema) => match Handle::try_current() {
+                Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
+                    block_in_place(|| runtime.block_on(schema.table(&resolved.table)))?
+                }
+                _ => futures::executor::block_on(schema.table(&resolved.table))?,
+            },
+            None => None,
+        };
+        let Some(table) = found else { return plan_err!("knn() argument table: no such table: {resolved}") };
+        relation_of(LogicalPlanBuilder::scan(reference, provider_as_source(table), None)?.build()?)
+    }
+}
 
 impl RelationPlanner for KnnPlanner {
     fn plan_relation(
@@ -60,7 +127,31 @@ impl RelationPlanner for KnnPlanner {
                     // They would stand between the relation and its WHERE, which would then filter the answer.
                     return not_impl_err!("column aliases on knn(): name the columns in the SELECT list");
                 }
-                let plan = plan_knn(args, context)?;
+                let plan = plan_knn(self.arguments(args, context)?, context)?;
+                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+            }
+            // After LATERAL.
+            TableFactor::Function { name, alias, args, .. } if is_knn(&name) => {
+                if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) {
+                    return not_impl_err!("column aliases on knn(): name the columns in the SELECT list");
+                }
+                let arguments = self.arguments(TableFunctionArgs { args, settings: None }, context)?;
+                let plan = plan_knn(arguments, context)?;
+                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+            }
+            TableFactor::Table { name, alias, args: Some(args), .. } if is_named(&name, BATCH_RELATION) => {
+                let mut arguments = self.arguments(args, context)?;
+                let relation = arguments.relation(context)?;
+                let searches = plan_target(relation, &arguments, context)?;
+                let plan = plan_batch(required(arguments.query.take(), "queries")?, searches, context)?;
+                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+            }
+            TableFactor::Table { name, alias, args: Some(args), .. } if is_named(&name, RECALL_RELATION) => {
+                let mut arguments = self.arguments(args, context)?;
+                let relation = arguments.relation(context)?;
+                let searches = plan_target(relation, &arguments, context)?;
+                let node = Arc::new(plan_recall(required(arguments.query.take(), "sample")?, searches, context)?);
+                let plan = LogicalPlan::Extension(Extension { node });
                 Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
             }
             other => Ok(RelationPlanning::Original(Box::new(other))),
@@ -72,6 +163,8 @@ impl RelationPlanner for KnnPlanner {
 #[derive(Default)]
 struct Arguments {
     table: Option<SqlExpr>,
+    /// The table itself, where its name was looked up.
+    relation: Option<Relation>,
     query: Option<SqlExpr>,
     k: Option<SqlExpr>,
     column: Option<SqlExpr>,
@@ -116,10 +209,18 @@ impl Arguments {
         Ok(arguments)
     }
 
+    /// What the first argument stands for.
+    fn relation(&mut self, context: &mut dyn RelationPlannerContext) -> Result<Relation> {
+        match self.relation.take() {
+            Some(relation) => Ok(relation),
+            None => plan_table(required(self.table.take(), "table")?, context),
+        }
+    }
+
     fn place(&mut self, name: &str) -> Result<&mut Option<SqlExpr>> {
         Ok(match name {
             "table" => &mut self.table,
-            "query" => &mut self.query,
+            "query" | "queries" | "sample" => &mut self.query,
             "k" => &mut self.k,
             "column" => &mut self.column,
             "metric" => &mut self.metric,
@@ -144,10 +245,9 @@ fn required<T>(argument: Option<T>, name: &str) -> Result<T> {
     argument.ok_or_else(|| plan_datafusion_err!("knn() needs the argument {name}; usage: {USAGE}"))
 }
 
-fn plan_knn(args: TableFunctionArgs, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
-    let mut arguments = Arguments::parse(args, context)?;
+fn plan_knn(mut arguments: Arguments, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
     let Some(backends) = arguments.backends.take() else {
-        let relation = plan_table(required(arguments.table.take(), "table")?, context)?;
+        let relation = arguments.relation(context)?;
         let node = plan_search(relation, &arguments, context)?;
         return Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
     };
@@ -198,7 +298,18 @@ fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
 
 /// Plans the search of one table.
 fn plan_search(relation: Relation, arguments: &Arguments, context: &mut dyn RelationPlannerContext) -> Result<KnnNode> {
-    let (column, dim) = vector_column(&relation.table, arguments.column.clone(), context)?;
+    let (target, k, predicates) = plan_target(relation, arguments, context)?;
+    let query = plan_query(required(arguments.query.clone(), "query")?, target.dim(), context)?;
+    KnnNode::try_new(target, query, k, None)?.with_filter(predicates)
+}
+
+/// What is searched and how, how many answers are wanted, and the predicates of those that may be.
+fn plan_target(
+    relation: Relation,
+    arguments: &Arguments,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<(Target, Expr, Vec<Expr>)> {
+    let (column, _) = vector_column(&relation.table, arguments.column.clone(), context)?;
     let metric = match arguments.metric.clone() {
         None => declared_metric(&relation.table, column),
         Some(value) => text(value, "metric", context)?.parse().map_err(ruvector_rulake::error::to_datafusion)?,
@@ -216,7 +327,6 @@ fn plan_search(relation: Relation, arguments: &Arguments, context: &mut dyn Rela
             other => return plan_err!("knn() argument exact: expected true or false, got {other}"),
         },
     };
-    let query = plan_query(required(arguments.query.clone(), "query")?, dim, context)?;
     let k = plan_k(required(arguments.k.clone(), "k")?, context)?;
     let mut predicates = relation.predicates;
     if let Some(filter) = arguments.filter.clone() {
@@ -231,13 +341,13 @@ fn plan_search(relation: Relation, arguments: &Arguments, context: &mut dyn Rela
         rerank_factor,
         nprobe,
     };
-    KnnNode::try_new(target, query, k, None)?.with_filter(predicates)
+    Ok((target, k, predicates))
 }
 
 /// What the first argument stands for.
 struct Relation {
     table: CollectionTable,
-    name: datafusion::common::TableReference,
+    name: TableReference,
     /// The table's columns as filters know them.
     schema: DFSchema,
     predicates: Vec<Expr>,

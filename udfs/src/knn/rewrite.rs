@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use ruvector_rulake::Consistency;
 
-use super::planner::{is_knn, select_all};
+use super::planner::{is_search, select_all};
 use crate::catalog::{CATALOG, MAIN};
 use crate::error::{Error, Result};
 use crate::statement::table_reference;
@@ -32,11 +32,18 @@ impl VisitorMut for KnnArguments {
     type Break = Error;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        let TableFactor::Table { name, args: Some(args), .. } = factor else { return ControlFlow::Continue(()) };
-        if !is_knn(name) {
-            return ControlFlow::Continue(());
-        }
-        match self.rewrite(args) {
+        let rewritten = match factor {
+            TableFactor::Table { name, args: Some(args), .. } if is_search(name) => self.rewrite(args),
+            // After LATERAL.
+            TableFactor::Function { name, args, .. } if is_search(name) => {
+                let mut given = TableFunctionArgs { args: std::mem::take(args), settings: None };
+                let rewritten = self.rewrite(&mut given);
+                *args = given.args;
+                rewritten
+            }
+            _ => Ok(()),
+        };
+        match rewritten {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
         }

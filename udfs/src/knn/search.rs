@@ -1,5 +1,6 @@
 //! Searching a table: by an index that is declared over the column, else by reading every vector.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -8,9 +9,10 @@ use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder};
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
-use ruvector_rabitq::{Hit, Metric, SearchParams, VectorBatch};
+use ruvector_rabitq::{Hit, Metric, SearchParams, SearchStats, VectorBatch};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{RowAddress, ScanRequest, cpu_bound, exact};
 
@@ -24,6 +26,48 @@ pub(super) struct Found {
     pub(super) answers: Vec<Vec<Hit>>,
     /// Whether it is known that every row of the table has a vector.
     pub(super) complete: bool,
+}
+
+/// What EXPLAIN ANALYZE tells of searches.
+#[derive(Clone, Debug)]
+pub(super) struct SearchMetrics {
+    pub(super) baseline: BaselineMetrics,
+    queries: Count,
+    lists_probed: Count,
+    codes_scanned: Count,
+    survivors: Count,
+    exact_distances: Count,
+    cache_hits: Count,
+    index_bytes: Count,
+}
+
+impl SearchMetrics {
+    pub(super) fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
+        let count = |name: &'static str| MetricBuilder::new(metrics).counter(name, 0);
+        Self {
+            baseline: BaselineMetrics::new(metrics, 0),
+            queries: count("queries"),
+            lists_probed: count("lists_probed"),
+            codes_scanned: count("codes_scanned"),
+            survivors: count("survivors"),
+            exact_distances: count("exact_distances"),
+            cache_hits: count("cache_hits"),
+            index_bytes: count("index_bytes"),
+        }
+    }
+
+    /// Adds a search; what was read of the index are bits of codes and originals.
+    fn add(&self, stats: &SearchStats, num_queries: usize, dim: usize) {
+        let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        self.queries.add(num_queries);
+        self.lists_probed.add(number(stats.lists_probed()));
+        self.codes_scanned.add(number(stats.codes_scanned()));
+        self.survivors.add(number(stats.survivors()));
+        self.exact_distances.add(number(stats.exact_distances()));
+        let code_bytes = stats.codes_scanned().saturating_mul(dim.div_ceil(8) as u64);
+        let vector_bytes = stats.exact_distances().saturating_mul((dim * size_of::<f32>()) as u64);
+        self.index_bytes.add(number(code_bytes.saturating_add(vector_bytes)));
+    }
 }
 
 impl Target {
@@ -43,6 +87,16 @@ impl Target {
         self.table.indexes.iter().filter(|_| !self.exact).find(fits)
     }
 
+    /// What is searched and how, for EXPLAIN.
+    pub(super) fn fmt_search(&self, f: &mut fmt::Formatter<'_>, k: usize) -> fmt::Result {
+        write!(f, "table={}.{}, column={}", self.table.backend(), self.table.name(), self.column_name())?;
+        write!(f, ", metric={}, k={k}", self.metric.0)?;
+        match self.index() {
+            Some(index) => write!(f, ", index={} ({})", index.name, index.spec.kind),
+            None => write!(f, ", exact"),
+        }
+    }
+
     /// The nearest rows to each query, among `allowed` if it is given.
     pub(super) async fn search(
         &self,
@@ -50,16 +104,23 @@ impl Target {
         k: usize,
         allowed: Option<&RoaringTreemap>,
         context: &Arc<TaskContext>,
+        metrics: &SearchMetrics,
     ) -> Result<Found> {
         let snapshot = self.table.snapshot().as_ref();
         let Some(index) = self.index() else {
             let (column, metric) = (self.column_name(), self.metric.0);
             let answers = exact::search_batch(snapshot, &column, metric, queries, k, allowed, context).await;
+            metrics.queries.add(queries.num_vectors());
             return Ok(Found { answers: answers.map_err(to_datafusion)?, complete: false });
         };
+        if self.table.lake.has_entry(&self.table.pinned, &index.spec) {
+            metrics.cache_hits.add(1);
+        }
         let entry = self.table.lake.entry(&self.table.pinned, &index.spec, context).await.map_err(to_datafusion)?;
+        let stats = SearchStats::default();
         let params = SearchParams {
             filter: allowed,
+            stats: Some(&stats),
             rerank_factor: self.rerank_factor,
             nprobe: self.nprobe,
             ..SearchParams::new(k)
@@ -68,6 +129,7 @@ impl Target {
             1 => entry.search(queries.values(), &params).map(|hits| vec![hits]),
             _ => cpu_bound(|| entry.search_batch(queries, &params)),
         };
+        metrics.add(&stats, queries.num_vectors(), self.dim());
         let complete = snapshot.num_rows() == Some(entry.index().len());
         Ok(Found { answers: answers.map_err(to_datafusion)?, complete })
     }

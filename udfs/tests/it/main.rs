@@ -3,6 +3,7 @@
 
 mod backends;
 mod bad_input;
+mod batch;
 mod create_backend;
 mod dml;
 mod embed;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use roaring::RoaringTreemap;
 
+use super::stats::SearchStats;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metric::Metric;
 
@@ -164,12 +165,14 @@ pub struct SearchParams<'a> {
     pub nprobe: Option<usize>,
     /// Replaces the width of the error bound; see [`BuildParams::epsilon`].
     pub epsilon: Option<f32>,
+    /// Where to count what the search does.
+    pub stats: Option<&'a SearchStats>,
 }
 
 impl<'a> SearchParams<'a> {
     /// Asks for the `k` nearest of all vectors.
     pub fn new(k: usize) -> Self {
-        Self { k, filter: None, rerank_factor: None, nprobe: None, epsilon: None }
+        Self { k, filter: None, rerank_factor: None, nprobe: None, epsilon: None, stats: None }
     }
 
     /// Asks only for vectors whose id is in `filter`.
@@ -197,6 +200,13 @@ impl<'a> SearchParams<'a> {
     #[must_use]
     pub fn with_epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = Some(epsilon);
+        self
+    }
+
+    /// Counts what the search does.
+    #[must_use]
+    pub fn with_stats(mut self, stats: &'a SearchStats) -> Self {
+        self.stats = Some(stats);
         self
     }
 

@@ -84,7 +84,7 @@ impl Entry {
         self.index.memory_bytes() + self.ids.read().iter().map(|(_, ids)| ids.memory_bytes()).sum::<usize>()
     }
 
-    pub(super) fn is_forgotten(&self) -> bool {
+    pub(crate) fn is_forgotten(&self) -> bool {
         self.forgotten.load(Ordering::Acquire)
     }
 }

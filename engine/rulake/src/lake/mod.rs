@@ -74,6 +74,11 @@ impl RuLake {
         self.cache.entry(pinned, spec, context).await
     }
 
+    /// Whether the entry over a pinned state by `spec` is at hand, as far as searches of this state know.
+    pub fn has_entry(&self, pinned: &Pinned, spec: &IndexSpec) -> bool {
+        pinned.remembered(spec).is_some_and(|entry| !entry.is_forgotten())
+    }
+
     /// The entries in memory, each with the collections that share it, sorted by them.
     pub fn cached_entries(&self) -> Vec<CachedEntry> {
         self.cache.list()

@@ -55,7 +55,11 @@ fn search_list(
     }
     let mut terms: [Option<ListTerms>; PASSES] = [None; PASSES];
     for (terms, &(_, query)) in terms.iter_mut().zip(pairs) {
-        *terms = probes[query as usize].terms_unless_too_far(number as usize);
+        let probe = &mut probes[query as usize];
+        *terms = probe.terms_unless_too_far(number as usize);
+        if terms.is_some() {
+            probe.count(list);
+        }
     }
     if terms.iter().all(Option::is_none) {
         return;

@@ -23,6 +23,7 @@ use roaring::RoaringTreemap;
 use super::core::Core;
 use super::lists::{List, Lists};
 use super::originals::Originals;
+use super::stats::{Counts, SearchStats};
 use super::top_k::TopK;
 use super::{Hit, IndexKind, SearchParams};
 use crate::code::{ListTerms, QueryCode};
@@ -61,6 +62,7 @@ struct Plan<'a> {
     core: &'a Core,
     k: usize,
     epsilon: f32,
+    stats: Option<&'a SearchStats>,
     way: Way<'a>,
 }
 
@@ -109,7 +111,7 @@ impl Core {
             (None, None) => unreachable!("an index has codes or originals"),
         };
         let epsilon = params.epsilon.unwrap_or(self.params.epsilon);
-        Plan { core: self, k: params.k.min(self.len()), epsilon, way }
+        Plan { core: self, k: params.k.min(self.len()), epsilon, stats: params.stats, way }
     }
 
     fn nprobe(&self, asked: Option<usize>, lists: &Lists) -> usize {
@@ -234,7 +236,11 @@ impl Plan<'_> {
         {
             probe.search_on(*nprobe, allowed);
         }
-        hits(probe.finish())
+        let (top, counts) = probe.finish();
+        if let Some(stats) = self.stats {
+            stats.add(&counts);
+        }
+        hits(top)
     }
 
     /// The nearest by computing the distance to every allowed vector.
@@ -249,6 +255,10 @@ impl Plan<'_> {
                 }
             }
         };
+        if let Some(stats) = self.stats {
+            let num_rows = rows.map_or(self.core.len(), <[usize]>::len);
+            stats.add(&Counts { exact_distances: (num_rows * queries.len()) as u64, ..Counts::default() });
+        }
         match rows {
             None => (0..self.core.len()).for_each(visit),
             Some(rows) => {

@@ -7,6 +7,7 @@ use crate::index::candidates::Pending;
 use crate::index::core::Core;
 use crate::index::lists::{List, Lists};
 use crate::index::originals::Originals;
+use crate::index::stats::Counts;
 use crate::index::top_k::TopK;
 use crate::kernel::{QueryPass, Survivors, prefetch};
 use crate::metric::ExactQuery;
@@ -25,6 +26,7 @@ pub(super) struct Probe<'a> {
     pub(super) top: TopK<u64>,
     /// Exact distances still to be computed at least.
     needed: usize,
+    counts: Counts,
     pub(super) scratch: Scratch,
 }
 
@@ -41,7 +43,7 @@ impl<'a> Probe<'a> {
         let mut scratch = Scratch::take();
         scratch.code.prepare(&lists.quantizer, query, epsilon);
         let exact = core.originals.as_ref().map(|originals| (ExactQuery::new(core.params.metric, query), originals));
-        Self { core, lists, exact, top: TopK::new(k), needed: floor, scratch }
+        Self { core, lists, exact, top: TopK::new(k), needed: floor, counts: Counts::default(), scratch }
     }
 
     /// Searches one list.
@@ -52,6 +54,7 @@ impl<'a> Probe<'a> {
             return;
         }
         let Some(terms) = self.terms_unless_too_far(number) else { return };
+        self.count(list);
         for blocks in runs(list) {
             let threshold = self.threshold();
             let mut survivors = std::mem::take(&mut self.scratch.survivors);
@@ -60,6 +63,12 @@ impl<'a> Probe<'a> {
             self.visit(list, &terms, allowed, &survivors);
             self.scratch.survivors = survivors;
         }
+    }
+
+    /// Counts a list that is looked into.
+    pub(super) fn count(&mut self, list: &List) {
+        self.counts.lists_probed += 1;
+        self.counts.codes_scanned += list.blocks.len() as u64;
     }
 
     /// The terms of a list, unless none of its vectors is of use by the triangle inequality.
@@ -115,6 +124,7 @@ impl<'a> Probe<'a> {
 
     /// Takes what survived a run.
     pub(super) fn visit(&mut self, list: &List, terms: &ListTerms, allowed: &Allowed<'_>, survivors: &Survivors) {
+        self.counts.survivors += survivors.len() as u64;
         let Some((query, originals)) = self.exact else { return self.take_estimates(list, terms, allowed, survivors) };
         let first = self.first_answers(list, allowed, survivors);
         let first_rows = || first.iter().map(|&i| list.row(survivors.slots[i as usize] as usize));
@@ -177,14 +187,15 @@ impl<'a> Probe<'a> {
     #[inline]
     fn compute(&mut self, query: &ExactQuery<'_>, originals: &Originals, row: usize) {
         self.needed = self.needed.saturating_sub(1);
+        self.counts.exact_distances += 1;
         let distance = originals.distance(query, row);
         if distance <= self.top.threshold() {
             self.top.push(distance, self.core.ids.id(row));
         }
     }
 
-    /// Computes what is pending, and returns the answers.
-    pub(super) fn finish(mut self) -> TopK<u64> {
+    /// Computes what is pending, and returns the answers and what was done for them.
+    pub(super) fn finish(mut self) -> (TopK<u64>, Counts) {
         if let Some((query, originals)) = self.exact {
             let mut pending = std::mem::replace(&mut self.scratch.pending, Pending::new());
             let useful = pending.useful(self.top.threshold(), self.needed);
@@ -199,7 +210,7 @@ impl<'a> Probe<'a> {
             self.scratch.pending = pending;
         }
         self.scratch.give_back();
-        self.top
+        (self.top, self.counts)
     }
 }
 

@@ -1,0 +1,158 @@
+//! `FROM queries q CROSS JOIN LATERAL knn('docs', q.vec, k)`: a search for each row on the left, as one node.
+//!
+//! DataFusion plans the right side as a subquery whose query vector refers to the left; it cannot run that. So it is
+//! rewritten before any optimizer rule, into a join of the left rows, each with its query vector.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, Result, TableReference, plan_err};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{
+    Expr, Extension, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection, lit,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::KnnJoinNode;
+use super::node::JOIN_RELATION;
+use crate::knn::RELATION;
+use crate::knn::node::KnnNode;
+use crate::knn::resolve::{replace_columns, resolve};
+
+/// The query vector beside the columns of its row.
+const QUERY_COLUMN: &str = "__query";
+
+/// Makes a [`KnnJoinNode`] of a lateral join with `knn()`.
+#[derive(Debug)]
+pub(crate) struct Lateral;
+
+impl AnalyzerRule for Lateral {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        let rewritten = plan.transform_up_with_subqueries(|plan| match &plan {
+            LogicalPlan::Join(join) => match search_of(&join.right)? {
+                Some(search) => rewrite(join, search).map(Transformed::yes),
+                None => Ok(Transformed::no(plan)),
+            },
+            _ => Ok(Transformed::no(plan)),
+        });
+        rewritten.map(|rewritten| rewritten.data)
+    }
+
+    fn name(&self) -> &str {
+        "knn_lateral"
+    }
+}
+
+/// A search whose query vector refers to the left side of its join.
+struct Search {
+    node: KnnNode,
+    /// What its answers are filtered by, in its own words.
+    predicates: Vec<Expr>,
+}
+
+/// The search that the right side of a join is, if it refers to the left.
+fn search_of(right: &LogicalPlan) -> Result<Option<Search>> {
+    let mut lateral = false;
+    right.apply(|node| {
+        if let LogicalPlan::Extension(extension) = node
+            && let Some(search) = extension.node.as_any().downcast_ref::<KnnNode>()
+        {
+            lateral |= !search.query.all_out_ref_exprs().is_empty();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if !lateral {
+        return Ok(None);
+    }
+    let mut predicates = Vec::new();
+    let mut below = right;
+    loop {
+        below = match below {
+            LogicalPlan::Projection(projection) => &projection.input,
+            LogicalPlan::SubqueryAlias(alias) => &alias.input,
+            LogicalPlan::Subquery(subquery) => &subquery.subquery,
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => &sort.input,
+            LogicalPlan::Filter(filter) => {
+                predicates.push(resolve(&filter.predicate, &filter.input)?);
+                &filter.input
+            }
+            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<KnnNode>() {
+                Some(node) => return Ok(Some(Search { node: node.clone(), predicates })),
+                None => return not_such(below),
+            },
+            other => return not_such(other),
+        }
+    }
+}
+
+fn not_such<T>(plan: &LogicalPlan) -> Result<T> {
+    plan_err!(
+        "LATERAL over knn() expected knn(...), or SELECT columns FROM knn(...) with an optional WHERE on _distance, got {}",
+        plan.display()
+    )
+}
+
+fn rewrite(join: &Join, search: Search) -> Result<LogicalPlan> {
+    let Search { node, predicates } = search;
+    let outer = match join.join_type {
+        JoinType::Inner => false,
+        JoinType::Left => true,
+        other => return plan_err!("LATERAL knn() expected CROSS JOIN, JOIN or LEFT JOIN, got {other} JOIN"),
+    };
+    let correlated = node.allowed.as_ref().is_some_and(|allowed| !allowed.all_out_ref_exprs().is_empty());
+    if correlated || node.k.contains_outer() || predicates.iter().any(Expr::contains_outer) {
+        return plan_err!("LATERAL knn() expected that only its query vector refers to the other side of the join");
+    }
+    let on_true = join.filter.as_ref().is_none_or(|filter| *filter == lit(true));
+    if outer && (!on_true || !join.on.is_empty() || !predicates.is_empty()) {
+        return plan_err!("LEFT JOIN LATERAL knn() expected ON true and no condition on the answers");
+    }
+    let columns = |plan: &LogicalPlan| plan.schema().iter().map(Expr::from).collect::<Vec<_>>();
+    let query = query_of(&node, &join.left)?.alias(QUERY_COLUMN);
+    let with_query = columns(&join.left).into_iter().chain([query]);
+    let queries = LogicalPlanBuilder::from(Arc::clone(&join.left)).project(with_query)?.build()?;
+    let joined = KnnJoinNode::try_new(queries, node, outer)?;
+    let mut plan = LogicalPlan::Extension(Extension { node: Arc::new(joined) });
+
+    // In the words of the join, whose columns have another qualifier than those of a search.
+    let of_join = |expr: &Expr| {
+        replace_columns(expr, |column| {
+            let found = column.relation.as_ref() == Some(&TableReference::bare(RELATION));
+            let relation = if found { Some(TableReference::bare(JOIN_RELATION)) } else { column.relation.clone() };
+            Ok(Expr::Column(Column::new(relation, &column.name)))
+        })
+    };
+    if let Some(predicate) = conjunction(predicates) {
+        plan = LogicalPlan::Filter(Filter::try_new(of_join(&predicate)?, Arc::new(plan))?);
+    }
+    let mut output = columns(&join.left);
+    for (qualifier, field) in join.right.schema().iter() {
+        let found = resolve(&Expr::from((qualifier, field)), &join.right)?;
+        output.push(of_join(&found)?.alias_qualified(qualifier.cloned(), field.name()));
+    }
+    plan = LogicalPlan::Projection(Projection::try_new(output, Arc::new(plan))?);
+    let equal = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
+    match conjunction(equal.chain(join.filter.clone().filter(|_| !on_true))) {
+        Some(predicate) => Ok(LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(plan))?)),
+        None => Ok(plan),
+    }
+}
+
+/// The query vector in the words of the left side.
+fn query_of(node: &KnnNode, left: &LogicalPlan) -> Result<Expr> {
+    let LogicalPlan::Projection(query) = &node.query else { return not_such(&node.query) };
+    let ([query], LogicalPlan::EmptyRelation(_)) = (query.expr.as_slice(), query.input.as_ref()) else {
+        return not_such(&node.query);
+    };
+    let of_left = query.clone().unalias().transform(|expr| match expr {
+        Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => {
+            Ok(Transformed::yes(Expr::Column(column)))
+        }
+        Expr::OuterReferenceColumn(_, column) => {
+            plan_err!("LATERAL knn() expected a column of the other side of its join, got {column}")
+        }
+        other => Ok(Transformed::no(other)),
+    });
+    of_left.map(|query| query.data)
+}

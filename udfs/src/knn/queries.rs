@@ -1,0 +1,62 @@
+//! Query vectors, of whatever list type they come as.
+
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, ListArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Float32Type};
+use datafusion::common::{Result, exec_err};
+
+/// A column of query vectors as Float32, each checked when it is asked for.
+pub(super) struct QueryVectors {
+    lists: ListArray,
+    values: Float32Array,
+    dim: usize,
+}
+
+impl QueryVectors {
+    /// Takes lists of numbers of any type.
+    pub(super) fn new(column: &ArrayRef, dim: usize) -> Result<Self> {
+        let as_list = DataType::List(std::sync::Arc::new(Field::new_list_field(DataType::Float32, true)));
+        let lists = match is_list(column.data_type()).then(|| cast(column, &as_list)) {
+            Some(Ok(lists)) => lists,
+            _ if column.data_type().is_null() => arrow::array::new_null_array(&as_list, column.len()),
+            _ => {
+                return exec_err!(
+                    "knn() argument query: expected a vector of {dim} numbers, got {}",
+                    column.data_type()
+                );
+            }
+        };
+        let lists = lists.as_list::<i32>().clone();
+        let values = lists.values().as_primitive::<Float32Type>().clone();
+        Ok(Self { lists, values, dim })
+    }
+
+    /// The vector of a row; `None` if it is NULL.
+    pub(super) fn get(&self, row: usize) -> Result<Option<&[f32]>> {
+        if self.lists.is_null(row) {
+            return Ok(None);
+        }
+        let offsets = self.lists.value_offsets();
+        let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+        let (dim, len) = (self.dim, end - start);
+        if len != dim {
+            return exec_err!("knn() argument query: expected a vector of {dim} numbers, got {len}");
+        }
+        if self.values.nulls().is_some_and(|nulls| nulls.slice(start, len).null_count() > 0) {
+            return exec_err!("knn() argument query: expected {dim} numbers, got a vector with a NULL coordinate");
+        }
+        Ok(Some(&self.values.values()[start..end]))
+    }
+}
+
+/// Whether it is a type of lists.
+pub(super) fn is_list(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::List(_)
+            | DataType::LargeList(_)
+            | DataType::FixedSizeList(..)
+            | DataType::ListView(_)
+            | DataType::LargeListView(_)
+    )
+}

@@ -1,0 +1,54 @@
+//! What ruvector adds to a DataFusion session: the relations, the rules, the functions, the settings and the tables.
+
+use std::sync::Arc;
+
+use datafusion::catalog::CatalogProviderList;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::prelude::SessionContext;
+
+use crate::catalog::CATALOG;
+use crate::engine::{Engine, Planner};
+use crate::knn::join::Lateral;
+use crate::knn::order_by::OrderByDistance;
+use crate::knn::planner::KnnPlanner;
+use crate::knn::prefilter::Prefilter;
+use crate::lake::{LakeFunction, Operation};
+use crate::scalar::{distance, embed};
+use crate::settings::Settings;
+
+/// Gives a session of any DataFusion program what ruvector has: `knn()`, `knn_batch()` and `recall()`, ORDER BY of a
+/// distance as a search, the functions, the settings `ruvector.*`, and the engine's tables as the catalog `ruvector`
+/// (`SELECT * FROM ruvector.main.docs`).
+///
+/// The session's query planner is replaced by DataFusion's own, which then knows our nodes. Statements that are ours alone
+/// (CREATE INDEX, CREATE BACKEND) and changes of tables are [`Engine::execute`]'s.
+pub fn register_all(context: &SessionContext, engine: &Engine) {
+    context.register_catalog(CATALOG, engine.catalog());
+    let catalogs = Arc::clone(context.state().catalog_list());
+    equip(context, &catalogs, engine);
+}
+
+/// The same for a session that has the tables already.
+pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProviderList>, engine: &Engine) {
+    let shared = context.state_ref();
+    let mut state = shared.write();
+    let mut config = state.config().clone();
+    config.options_mut().extensions.insert(Settings::default());
+    *state = SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config)
+        .with_query_planner(Arc::new(Planner))
+        .with_relation_planners(vec![Arc::new(KnnPlanner::new(Arc::clone(catalogs)))])
+        .with_analyzer_rule(Arc::new(Prefilter))
+        .with_analyzer_rule(Arc::new(OrderByDistance))
+        .with_analyzer_rule(Arc::new(Lateral))
+        .build();
+    drop(state);
+    for function in distance::functions() {
+        context.register_udf(function);
+    }
+    context.register_udf(embed::function(Arc::clone(engine.models())));
+    for operation in Operation::ALL {
+        let function = LakeFunction::new(operation, engine.shared_lake());
+        context.register_udtf(operation.name(), Arc::new(function));
+    }
+}

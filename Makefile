@@ -40,6 +40,10 @@ test: python model ## every test, Rust and Python
 	$(EMBED) $(CARGO) test --locked --no-fail-fast
 	$(EMBED) RUVECTOR=$(RUVECTOR) $(BIN)/python -m pytest -c python/pyproject.toml --rootdir . tests python/ruvector
 
+.PHONY: docs
+docs: ## write docs/sql.md, the SQL reference, from the code
+	RUVECTOR_WRITE_DOCS=1 $(CARGO) test --locked --test examples the_reference_is_what_the_code_says
+
 .PHONY: check
 check: $(VENV)/stamp ## formatting, lints, types, documentation, licences
 	$(CARGO) fmt --all --check

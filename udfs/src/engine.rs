@@ -34,7 +34,7 @@ use crate::one_state::{Again, of_one_state};
 use crate::register::equip;
 use crate::scalar::embed;
 use crate::statement::{Parsed, parse};
-use crate::{ddl, dml};
+use crate::{ddl, dml, foreign};
 
 /// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
 const CATALOG_DIR: &str = "_ruvector";
@@ -237,6 +237,9 @@ impl Engine {
         };
         let again = Again::new(&state, &statement, &wishes, params);
         let plan = bind(wishes.plan(&state, statement).await?, params)?;
+        if foreign::is_meant(&state, &plan) {
+            return foreign::execute(&session.context, plan).await;
+        }
         match plan {
             LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change).await?)),
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => {

@@ -45,6 +45,12 @@ mod knn;
 /// Functions over vectors and text.
 mod scalar;
 
+/// The SQL reference, made from the code.
+pub mod reference;
+
+/// What is in catalogs that a program added.
+mod foreign;
+
 /// Statements that change something.
 mod ddl;
 mod dml;

@@ -13,7 +13,7 @@ use crate::knn::order_by::OrderByDistance;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
-use crate::scalar::{distance, embed};
+use crate::scalar::{self, from_text};
 use crate::settings::Settings;
 
 /// Gives a session of any DataFusion program what ruvector has: `knn()`, `knn_batch()` and `recall()`, ORDER BY of a
@@ -38,15 +38,15 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_config(config)
         .with_query_planner(Arc::new(Planner))
         .with_relation_planners(vec![Arc::new(KnnPlanner::new(Arc::clone(catalogs)))])
+        .with_analyzer_rule(from_text::rule())
         .with_analyzer_rule(Arc::new(Prefilter))
         .with_analyzer_rule(Arc::new(OrderByDistance))
         .with_analyzer_rule(Arc::new(Lateral))
         .build();
     drop(state);
-    for function in distance::functions() {
+    for function in scalar::functions(Arc::clone(engine.models())) {
         context.register_udf(function);
     }
-    context.register_udf(embed::function(Arc::clone(engine.models())));
     for operation in Operation::ALL {
         let function = LakeFunction::new(operation, engine.shared_lake());
         context.register_udtf(operation.name(), Arc::new(function));

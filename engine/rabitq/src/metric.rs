@@ -64,6 +64,13 @@ pub(crate) fn squared_norm(vector: &[f32]) -> f32 {
     (kernel::best().dot)(vector, vector)
 }
 
+/// Returns the Euclidean norm of a vector of finite numbers, bit-identical on every machine: finite, and 0 only if all
+/// coordinates are.
+pub fn norm(vector: &[f32]) -> f64 {
+    let squared = squared_norm(vector);
+    if SAFE_SQUARED_NORM.contains(&squared) { f64::from(squared).sqrt() } else { dot_f64(vector, vector).sqrt() }
+}
+
 /// A query with everything that does not depend on the row done once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ExactQuery<'a> {
@@ -153,6 +160,16 @@ mod tests {
         assert_eq!(Metric::Cosine.distance(&zero, &[1.0; 5]), 1.0);
         assert_eq!(Metric::Cosine.distance(&[1.0; 5], &zero), 1.0);
         assert_eq!(Metric::Cosine.distance(&zero, &zero), 1.0);
+    }
+
+    #[test]
+    fn norms_neither_overflow_nor_vanish() {
+        assert_eq!(norm(&[]), 0.0);
+        assert_eq!(norm(&[0.0; 7]), 0.0);
+        for scale in [1e-40_f32, 1e-30, 1.0, 1e30, 6e37] {
+            let ratio = norm(&[3.0 * scale, 0.0, -4.0 * scale]) / f64::from(scale);
+            assert!((ratio - 5.0).abs() < 1e-4, "scale {scale}: {ratio}");
+        }
     }
 
     #[test]

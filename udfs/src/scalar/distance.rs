@@ -1,47 +1,146 @@
-//! `l2_distance(a, b)`, `cosine_distance(a, b)`, `inner_product(a, b)`: Float32, NULL if either vector is NULL.
+//! `l2_distance`, `l2_squared`, `cosine_distance`, `cosine_similarity`, `inner_product`, and `array_distance`, as which
+//! DataFusion knows the first: of two vectors a number, NULL if either is NULL.
 //!
-//! They compute what the index engine computes, by the same kernels, so that `_distance` of `knn()` and these functions
-//! give equal numbers: `l2_distance` is Euclidean, `cosine_distance` is `1 - cos` (1 if a vector is zero), `inner_product`
-//! is the dot product (`_distance` is its negative).
+//! Of vectors they compute what the index engine computes, by the same kernels, so that `_distance` of `knn()` and these
+//! functions give equal numbers. Of two lists they compute in Float64, in DataFusion's order, what DataFusion's functions of
+//! the same name do.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array};
-use arrow::datatypes::{DataType, Field, Float32Type};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveBuilder};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use datafusion::common::utils::take_function_args;
 use datafusion::common::{Result, exec_err, plan_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-use datafusion::scalar::ScalarValue;
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 use ruvector_rabitq::Metric;
 
+use super::vectors::{Vectors, answer, coerce, precision, rows_to_compute};
+use crate::reference::{DISTANCES, Facts};
+
 /// The functions of this file.
-pub(crate) fn functions() -> Vec<ScalarUDF> {
-    [
-        Distance::new("l2_distance", l2),
-        Distance::new("cosine_distance", cosine),
-        Distance::new("inner_product", inner_product),
-    ]
-    .into_iter()
-    .map(ScalarUDF::from)
-    .collect()
+pub(super) fn functions() -> Vec<ScalarUDF> {
+    let all = [
+        Distance::new(
+            "l2_distance",
+            &[],
+            l2,
+            |a, b| Some(l2_squared_f64(a, b).sqrt()),
+            Facts {
+                text: "Returns the Euclidean distance of two vectors. `ORDER BY l2_distance(vec, query) LIMIT k` asks for \
+                       what `knn()` answers.",
+                unit: "the unit of the coordinates",
+                example: "SELECT l2_distance([0.0, 0.0], [3.0, 4.0]);\n-- 5",
+                ..BINARY
+            },
+        ),
+        Distance::new(
+            "l2_squared",
+            &[],
+            |a, b| Metric::L2.distance(a, b),
+            |a, b| Some(l2_squared_f64(a, b)),
+            Facts {
+                text: "Returns the squared Euclidean distance of two vectors: the same order as `l2_distance`, and no root.",
+                unit: "the square of the unit of the coordinates",
+                example: "SELECT l2_squared([0.0, 0.0], [3.0, 4.0]);\n-- 25",
+                ..BINARY
+            },
+        ),
+        Distance::new(
+            "cosine_distance",
+            &[],
+            |a, b| Metric::Cosine.distance(a, b),
+            |a, b| cosine_f64(a, b).map(|cosine| 1.0 - cosine),
+            Facts {
+                text: "Returns one minus the cosine of the angle of two vectors. A zero vector has no angle: its distance to \
+                       any vector is 1, as in an index; of two lists, as in DataFusion, it is NULL.",
+                unit: "none: 0 for the same direction, 1 for orthogonal, 2 for opposite",
+                example: "SELECT cosine_distance([1.0, 0.0], [0.0, 2.0]), cosine_distance([1.0, 0.0], [-3.0, 0.0]);\n-- 1 | 2",
+                ..BINARY
+            },
+        ),
+        Distance::new(
+            "cosine_similarity",
+            &[],
+            |a, b| 1.0 - Metric::Cosine.distance(a, b),
+            cosine_f64,
+            Facts {
+                text: "Returns the cosine of the angle of two vectors: `1 - cosine_distance`. The larger, the more alike. A \
+                       zero vector has the similarity 0 to any vector; of two lists it is NULL.",
+                unit: "none: 1 for the same direction, 0 for orthogonal, -1 for opposite",
+                example: "SELECT cosine_similarity([1.0, 0.0], [0.0, 2.0]), cosine_similarity([1.0, 0.0], [-3.0, 0.0]);\n-- 0 | -1",
+                ..BINARY
+            },
+        ),
+        Distance::new(
+            "inner_product",
+            &["dot_product"],
+            // Subtracted, not negated: orthogonal vectors are at 0, not at -0.
+            |a, b| 0.0 - Metric::InnerProduct.distance(a, b),
+            |a, b| Some(dot_f64(a, b)),
+            Facts {
+                text: "Returns the sum of the products of the coordinates. The larger, the more alike; `_distance` of a \
+                       `knn()` with `metric => 'inner_product'` is its negative.",
+                unit: "the square of the unit of the coordinates",
+                example: "SELECT inner_product([1.0, 2.0], [3.0, 4.0]);\n-- 11",
+                ..BINARY
+            },
+        ),
+        Distance::new(
+            "array_distance",
+            &["list_distance"],
+            l2,
+            |a, b| Some(l2_squared_f64(a, b).sqrt()),
+            Facts {
+                text: "Returns the Euclidean distance of two vectors: DataFusion's and DuckDB's name of `l2_distance`.",
+                unit: "the unit of the coordinates",
+                example: "SELECT array_distance([0.0, 0.0], [3.0, 4.0]);\n-- 5",
+                ..BINARY
+            },
+        ),
+    ];
+    all.into_iter().map(ScalarUDF::from).collect()
 }
+
+/// What all of them have in common.
+const BINARY: Facts = Facts {
+    section: DISTANCES,
+    arguments: &[
+        ("a", "A vector, `FLOAT[dim]`, or a list of numbers."),
+        ("b", "Another, with as many coordinates; else it is an error that names both numbers."),
+    ],
+    returns: "`FLOAT`; `DOUBLE` if both are lists",
+    nulls: "NULL if `a` or `b` is NULL or has a NULL coordinate",
+    ..Facts::NONE
+};
 
 fn l2(a: &[f32], b: &[f32]) -> f32 {
     Metric::L2.distance(a, b).sqrt()
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    Metric::Cosine.distance(a, b)
+fn l2_squared_f64(a: &[f64], b: &[f64]) -> f64 {
+    // Not `sum()`, which starts at -0.
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b))
 }
 
-fn inner_product(a: &[f32], b: &[f32]) -> f32 {
-    -Metric::InnerProduct.distance(a, b)
+fn dot_f64(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b)
+}
+
+fn cosine_f64(a: &[f64], b: &[f64]) -> Option<f64> {
+    let (a_squared, b_squared) = (dot_f64(a, a), dot_f64(b, b));
+    (a_squared != 0.0 && b_squared != 0.0).then(|| dot_f64(a, b) / (a_squared.sqrt() * b_squared.sqrt()))
 }
 
 #[derive(Debug)]
 struct Distance {
     name: &'static str,
-    function: fn(&[f32], &[f32]) -> f32,
+    aliases: Vec<String>,
+    of_vectors: fn(&[f32], &[f32]) -> f32,
+    of_lists: fn(&[f64], &[f64]) -> Option<f64>,
     signature: Signature,
+    documentation: Documentation,
 }
 
 /// The name says which function it is; addresses of functions do not.
@@ -60,8 +159,46 @@ impl std::hash::Hash for Distance {
 }
 
 impl Distance {
-    fn new(name: &'static str, function: fn(&[f32], &[f32]) -> f32) -> Self {
-        Self { name, function, signature: Signature::user_defined(Volatility::Immutable) }
+    fn new(
+        name: &'static str,
+        aliases: &[&str],
+        of_vectors: fn(&[f32], &[f32]) -> f32,
+        of_lists: fn(&[f64], &[f64]) -> Option<f64>,
+        facts: Facts,
+    ) -> Self {
+        let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Self { name, aliases, of_vectors, of_lists, signature, documentation: facts.documentation(name) }
+    }
+
+    fn compute<T: ArrowPrimitiveType>(
+        &self,
+        args: &ScalarFunctionArgs,
+        distance: impl Fn(&[T::Native], &[T::Native]) -> Option<T::Native>,
+    ) -> Result<ArrayRef> {
+        let [a, b] = take_function_args(self.name, &args.args)?;
+        let (a, b) = (Vectors::<T>::new(a)?, Vectors::<T>::new(b)?);
+        let num_rows = rows_to_compute(&args.args, args.number_rows);
+        let mut distances = PrimitiveBuilder::<T>::with_capacity(num_rows);
+        for row in 0..num_rows {
+            distances.append_option(match (a.get(row), b.get(row)) {
+                (Some(a), Some(b)) if a.len() == b.len() => distance(a, b),
+                (Some(a), Some(b)) => {
+                    return exec_err!("{}", self.different_dimensions(&T::DATA_TYPE, a.len(), b.len()));
+                }
+                _ => None,
+            });
+        }
+        Ok(Arc::new(distances.finish()))
+    }
+
+    fn different_dimensions(&self, precision: &DataType, expected: usize, got: usize) -> String {
+        let what = match precision {
+            DataType::Float32 => ": vectors have different dimensions",
+            // What DataFusion says of lists.
+            _ => " requires both list inputs to have the same length",
+        };
+        format!("{}{what}: expected {expected}, got {got}", self.name)
     }
 }
 
@@ -70,106 +207,40 @@ impl ScalarUDFImpl for Distance {
         self.name
     }
 
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
 
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float32)
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        Ok(precision(arg_types))
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let [a, b] = arg_types else {
-            return plan_err!("{} expected 2 vectors, got {} arguments", self.name, arg_types.len());
-        };
+        let [a, b] = take_function_args(self.name, arg_types)?;
+        let precision = precision(arg_types);
+        let coerced = vec![coerce(self.name, a, &precision)?, coerce(self.name, b, &precision)?];
         if let (DataType::FixedSizeList(_, a), DataType::FixedSizeList(_, b)) = (a, b)
+            && let (Ok(a), Ok(b)) = (usize::try_from(*a), usize::try_from(*b))
             && a != b
         {
-            return plan_err!("{}: vectors have different dimensions: expected {a}, got {b}", self.name);
+            return plan_err!("{}", self.different_dimensions(&precision, a, b));
         }
-        arg_types.iter().map(|data_type| self.coerce(data_type)).collect()
+        Ok(coerced)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [a, b] = args.args.as_slice() else { return exec_err!("{} expected 2 vectors", self.name) };
-        let constant = matches!((a, b), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
-        let num_rows = if constant { 1 } else { args.number_rows };
-        let (a, b) = (Vectors::new(a)?, Vectors::new(b)?);
-        let mut distances = Vec::with_capacity(num_rows);
-        for row in 0..num_rows {
-            distances.push(match (a.get(row), b.get(row)) {
-                (Some(a), Some(b)) if a.len() == b.len() => Some((self.function)(a, b)),
-                (Some(a), Some(b)) => {
-                    let (expected, got) = (a.len(), b.len());
-                    return exec_err!(
-                        "{}: vectors have different dimensions: expected {expected}, got {got}",
-                        self.name
-                    );
-                }
-                _ => None,
-            });
-        }
-        Ok(match constant {
-            true => ColumnarValue::Scalar(ScalarValue::Float32(distances.pop().flatten())),
-            false => ColumnarValue::Array(Arc::new(Float32Array::from(distances))),
-        })
-    }
-}
-
-impl Distance {
-    fn coerce(&self, data_type: &DataType) -> Result<DataType> {
-        let item = || Arc::new(Field::new_list_field(DataType::Float32, true));
-        let numeric = |field: &Field| field.data_type().is_numeric() || field.data_type().is_null();
-        match data_type {
-            DataType::FixedSizeList(field, dim) if numeric(field) => Ok(DataType::FixedSizeList(item(), *dim)),
-            DataType::List(field) | DataType::LargeList(field) if numeric(field) => Ok(DataType::List(item())),
-            DataType::Null => Ok(DataType::List(item())),
-            other => plan_err!("{} expected vectors (FLOAT[dim] or a list of numbers), got {other}", self.name),
-        }
-    }
-}
-
-/// The vectors of an argument: one for every row, or one for all.
-struct Vectors {
-    lists: ArrayRef,
-    values: Float32Array,
-    constant: bool,
-}
-
-impl Vectors {
-    fn new(argument: &ColumnarValue) -> Result<Self> {
-        let (lists, constant) = match argument {
-            ColumnarValue::Array(array) => (Arc::clone(array), false),
-            ColumnarValue::Scalar(scalar) => (scalar.to_array()?, true),
+        let distances = match args.return_field.data_type() {
+            DataType::Float32 => self.compute::<Float32Type>(&args, |a, b| Some((self.of_vectors)(a, b)))?,
+            _ => self.compute::<Float64Type>(&args, self.of_lists)?,
         };
-        let values = match lists.data_type() {
-            DataType::FixedSizeList(..) => lists.as_fixed_size_list().values(),
-            DataType::List(_) => lists.as_list::<i32>().values(),
-            other => return exec_err!("expected vectors, got {other}"),
-        };
-        let Some(values) = values.as_primitive_opt::<Float32Type>() else {
-            return exec_err!("expected vectors of Float32, got {}", values.data_type());
-        };
-        Ok(Self { values: values.clone(), lists, constant })
+        answer(&args.args, distances)
     }
 
-    /// The vector of a row; a vector with a NULL coordinate is NULL.
-    fn get(&self, row: usize) -> Option<&[f32]> {
-        let row = if self.constant { 0 } else { row };
-        if self.lists.is_null(row) {
-            return None;
-        }
-        let range = match self.lists.as_fixed_size_list_opt() {
-            Some(lists) => {
-                let start = lists.value_offset(row) as usize;
-                start..start + lists.value_length() as usize
-            }
-            None => {
-                let offsets = self.lists.as_list::<i32>().value_offsets();
-                offsets[row] as usize..offsets[row + 1] as usize
-            }
-        };
-        let has_null = self.values.null_count() > 0 && range.clone().any(|i| self.values.is_null(i));
-        (!has_null).then(|| &self.values.values()[range])
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 }

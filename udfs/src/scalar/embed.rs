@@ -14,7 +14,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result, exec_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 use lru::LruCache;
@@ -22,6 +22,8 @@ use parking_lot::Mutex;
 use ruvector_embed::{Control, DEFAULT_MODEL, Embedder, EmbedderOptions};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::vector_type;
+
+use crate::reference::{Facts, TEXT};
 
 /// Texts remembered per engine. At 384 coordinates that is 6 MB of vectors.
 const REMEMBERED_TEXTS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not 0");
@@ -102,13 +104,30 @@ fn external(error: ruvector_embed::Error) -> DataFusionError {
 
 /// `embed(text [, model])`.
 pub(crate) fn function(models: Arc<Models>) -> ScalarUDF {
-    ScalarUDF::from(Embed { models: Shared(models), signature: Signature::user_defined(Volatility::Volatile) })
+    let documentation = Facts {
+        section: TEXT,
+        text: "Returns the vector of a text, by a model that runs in this process. Texts of a batch are embedded together.",
+        arguments: &[
+            ("text", "What to embed."),
+            ("model?", "The name of the model, a constant; all-MiniLM-L6-v2 if nothing is said."),
+        ],
+        returns: "`FLOAT[dim]`, with the dimension of the model",
+        unit: "none: the norm is 1",
+        nulls: "NULL if `text` is NULL",
+        example: "SELECT vector_dims(embed('big fish'));\n-- 384",
+    };
+    ScalarUDF::from(Embed {
+        models: Shared(models),
+        signature: Signature::user_defined(Volatility::Volatile),
+        documentation: documentation.documentation("embed"),
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Embed {
     models: Shared,
     signature: Signature,
+    documentation: Documentation,
 }
 
 /// Equal if it is the same.
@@ -155,6 +174,10 @@ impl ScalarUDFImpl for Embed {
         };
         let data_type = vector_type(self.models.0.dim(&model)?).map_err(to_datafusion)?;
         Ok(Arc::new(Field::new(self.name(), data_type, true)))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {

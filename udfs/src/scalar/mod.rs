@@ -1,6 +1,29 @@
-//! Scalar functions over vectors. One file per SQL name or family.
+//! Functions over vectors and text: one file per SQL name, or per family that shares its arguments.
+//!
+//! A function over vectors takes `FLOAT[dim]` and lists of numbers. What it computes, and in which precision, follows from
+//! its arguments ([`vectors`]): Float32 by the kernels of the index engine as soon as one of them is a vector, Float64 as
+//! DataFusion has it if all are lists.
 
-/// `l2_distance`, `cosine_distance`, `inner_product`.
-pub(crate) mod distance;
-/// `embed`.
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// What an argument holds, and how it is read.
+mod vectors;
+
+mod distance;
+mod normalize;
+mod subvector;
+mod vector_dims;
+mod vector_norm;
+
 pub(crate) mod embed;
+pub(crate) mod from_text;
+
+/// Every function, in the order of the reference page.
+pub(crate) fn functions(models: Arc<embed::Models>) -> Vec<ScalarUDF> {
+    let mut functions = distance::functions();
+    functions.extend([vector_norm::function(), normalize::function(), vector_dims::function(), subvector::function()]);
+    functions.push(embed::function(models));
+    functions
+}

@@ -1,5 +1,4 @@
 //! Every lesson, at every place.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ruvector_sql_examples::{Place, files, run};
 

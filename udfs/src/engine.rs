@@ -12,7 +12,7 @@ use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogPro
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -208,7 +208,7 @@ impl Engine {
             }
         };
         let plan = wishes.plan(&session.context.state(), statement).await?;
-        let schema = answers_rows(&plan).then(|| answer_schema(&plan));
+        let schema = answers_rows(&plan).then(|| answer_schema(&session.context.state(), &plan));
         Ok(Prepared { schema, parameters: parameters(&plan)? })
     }
 
@@ -256,7 +256,7 @@ impl Engine {
                 Ok(Answer::Count(0))
             }
             plan => {
-                let schema = answer_schema(&plan);
+                let schema = answer_schema(&state, &plan);
                 let physical = match state.create_physical_plan(&plan).await {
                     Err(e) if is_generation_gone(&e) => {
                         let columns = Arc::new(plan.schema().as_arrow().clone());
@@ -414,8 +414,12 @@ fn answers_rows(plan: &LogicalPlan) -> bool {
 }
 
 /// The schema that the plan's rows have for clients: as planned, whatever the optimizer knows better.
-fn answer_schema(plan: &LogicalPlan) -> SchemaRef {
-    let fields = plan.schema().fields().iter().map(|field| {
+///
+/// A plan has its types once they are coerced: before, `SELECT 1 UNION SELECT 'a'` is one of numbers. A plan that cannot be
+/// analyzed says so when it runs, or has parameters that are not known yet.
+fn answer_schema(state: &SessionState, plan: &LogicalPlan) -> SchemaRef {
+    let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {});
+    let fields = analyzed.as_ref().unwrap_or(plan).schema().fields().iter().map(|field| {
         // Nullability may be sharpened or lost on the way; a client must hear one thing.
         Field::new(field.name(), field.data_type().clone(), true)
     });

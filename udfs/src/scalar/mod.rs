@@ -20,6 +20,9 @@ mod vector_norm;
 pub(crate) mod embed;
 pub(crate) mod from_text;
 
+#[cfg(test)]
+mod tests;
+
 /// Every function, in the order of the reference page.
 pub(crate) fn functions(models: Arc<embed::Models>) -> Vec<ScalarUDF> {
     let mut functions = distance::functions();

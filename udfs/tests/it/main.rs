@@ -12,3 +12,4 @@ mod knn;
 mod order_by;
 mod restart;
 mod support;
+mod vectors;

@@ -5,7 +5,7 @@
 
 use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
-use datafusion::common::TableReference;
+use datafusion::common::{SchemaReference, TableReference};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
@@ -30,6 +30,10 @@ pub(crate) fn is_meant(state: &SessionState, plan: &LogicalPlan) -> bool {
             DdlStatement::CreateCatalogSchema(create) => {
                 create.schema_name.split_once('.').map_or(&*defaults.default_catalog, |(catalog, _)| catalog) != CATALOG
             }
+            DdlStatement::DropCatalogSchema(drop) => match &drop.name {
+                SchemaReference::Bare { .. } => defaults.default_catalog != CATALOG,
+                SchemaReference::Full { catalog, .. } => &**catalog != CATALOG,
+            },
             _ => false,
         },
         _ => false,

@@ -94,7 +94,9 @@ fn check(expected: &[&str], answered: Result<Vec<String>, String>) -> Result<(),
 async fn answer(engine: &Arc<Engine>, session: &Arc<Session>, sql: &str) -> Result<Vec<String>, String> {
     let rows = match engine.execute(session, sql, &[]).await.map_err(|e| e.to_string())? {
         Answer::Count(_) => return Ok(Vec::new()),
-        Answer::Rows(rows) => rows.try_collect::<Vec<_>>().await.map_err(|e| ruvector_udfs::Error::from(e).to_string())?,
+        Answer::Rows(rows) => {
+            rows.try_collect::<Vec<_>>().await.map_err(|e| ruvector_udfs::Error::from(e).to_string())?
+        }
     };
     let rows = rows.iter().map(values::rows).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
     Ok(rows.concat().into_iter().map(|row| row.join(" | ")).collect())

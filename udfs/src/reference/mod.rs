@@ -148,7 +148,8 @@ fn write_entry(page: &mut String, title: &str, aliases: &[String], documentation
     // Writing to a string cannot fail.
     let _ = write!(page, "\n### {title}\n\n```text\n{syntax_example}\n```\n\n{description}\n");
     if let Some(arguments) = arguments {
-        let _ = writeln!(page);
+        // Without words between them two lists would be one.
+        let _ = write!(page, "\nArguments:\n\n");
         for (name, meaning) in arguments {
             let _ = writeln!(page, "- `{name}`: {meaning}");
         }
@@ -173,8 +174,16 @@ mod tests {
                 let said = documentation.description.lines().find_map(|line| line.strip_prefix(part));
                 assert!(said.is_some_and(|said| said.len() > 1), "{}: {part}", function.name());
             }
-            assert!(documentation.sql_example.as_ref().is_some_and(|example| !example.is_empty()), "{}", function.name());
-            assert!(documentation.arguments.as_ref().is_some_and(|arguments| !arguments.is_empty()), "{}", function.name());
+            assert!(
+                documentation.sql_example.as_ref().is_some_and(|example| !example.is_empty()),
+                "{}",
+                function.name()
+            );
+            assert!(
+                documentation.arguments.as_ref().is_some_and(|arguments| !arguments.is_empty()),
+                "{}",
+                function.name()
+            );
         }
     }
 

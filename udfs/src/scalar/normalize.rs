@@ -9,7 +9,7 @@ use datafusion::logical_expr::{
 };
 use ruvector_rabitq::metric::norm;
 
-use super::vectors::{VectorsBuilder, Vectors, answer, coerce, item_type, norm_f64, precision, rows_to_compute};
+use super::vectors::{Vectors, VectorsBuilder, answer, coerce, item_type, norm_f64, precision, rows_to_compute};
 use crate::reference::{Facts, VECTORS};
 
 /// `normalize(v)`.

@@ -102,9 +102,9 @@ fn array(rows: &Rows, dim: usize, form: Form, before: usize) -> ArrayRef {
     let item = Arc::new(Field::new("element", values.data_type().clone(), true));
     let lengths = || all.iter().map(|row| row.as_ref().map_or(dim, Vec::len));
     let array: ArrayRef = match form {
-        Form::Fixed | Form::FixedF64 | Form::FixedF16 => Arc::new(
-            FixedSizeListArray::try_new_with_length(item, dim as i32, values, Some(nulls), all.len()).unwrap(),
-        ),
+        Form::Fixed | Form::FixedF64 | Form::FixedF16 => {
+            Arc::new(FixedSizeListArray::try_new_with_length(item, dim as i32, values, Some(nulls), all.len()).unwrap())
+        }
         Form::List | Form::ListF64 => {
             Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths()), values, Some(nulls)))
         }

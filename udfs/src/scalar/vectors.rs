@@ -142,8 +142,7 @@ impl<T: ArrowPrimitiveType> Vectors<T> {
             Layout::List(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
             Layout::LargeList(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
         };
-        let has_null =
-            self.values.nulls().is_some_and(|nulls| nulls.slice(range.start, range.len()).null_count() > 0);
+        let has_null = self.values.nulls().is_some_and(|nulls| nulls.slice(range.start, range.len()).null_count() > 0);
         (!has_null).then(|| &self.values.values()[range])
     }
 }
@@ -206,7 +205,8 @@ impl<'a, T: ArrowPrimitiveType> VectorsBuilder<'a, T> {
     pub(super) fn finish(mut self) -> Result<ArrayRef> {
         let (num_rows, nulls) = (self.ends.len(), self.nulls.finish());
         let values: ArrayRef = Arc::new(PrimitiveArray::<T>::new(self.values.into(), None));
-        let lengths = || std::iter::once(0).chain(self.ends.iter().copied()).zip(&self.ends).map(|(start, end)| end - start);
+        let lengths =
+            || std::iter::once(0).chain(self.ends.iter().copied()).zip(&self.ends).map(|(start, end)| end - start);
         Ok(match self.data_type {
             DataType::FixedSizeList(field, dim) => {
                 let field = Arc::clone(field);

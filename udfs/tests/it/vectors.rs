@@ -36,9 +36,11 @@ async fn a_parameter_of_any_kind_gives_the_distances_of_knn() {
     let query = [0.3_f32, 0.7];
     let wide: Vec<ScalarValue> = query.iter().map(|x| ScalarValue::from(f64::from(*x))).collect();
     let wide = ScalarValue::List(ScalarValue::new_list(&wide, &DataType::Float64, true));
-    for (metric, distance) in
-        [("l2", "l2_distance(vec, $1)"), ("cosine", "cosine_distance(vec, $1)"), ("inner_product", "-inner_product($1, vec)")]
-    {
+    for (metric, distance) in [
+        ("l2", "l2_distance(vec, $1)"),
+        ("cosine", "cosine_distance(vec, $1)"),
+        ("inner_product", "-inner_product($1, vec)"),
+    ] {
         let searched = format!("SELECT id, _distance FROM knn('points', $1, 3, metric => '{metric}') ORDER BY id");
         let searched = distances(&database.try_query(&searched, &[vector(&query)]).await.unwrap());
         let computed = format!("SELECT id, {distance} FROM points WHERE vec IS NOT NULL ORDER BY id");

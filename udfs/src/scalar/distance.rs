@@ -181,11 +181,15 @@ impl Distance {
         let num_rows = rows_to_compute(&args.args, args.number_rows);
         let mut distances = PrimitiveBuilder::<T>::with_capacity(num_rows);
         for row in 0..num_rows {
-            distances.append_option(match (a.get(row), b.get(row)) {
-                (Some(a), Some(b)) if a.len() == b.len() => distance(a, b),
-                (Some(a), Some(b)) => {
+            distances.append_option(match (a.range(row), b.range(row)) {
+                // Lengths before coordinates: one that is NULL does not make them agree.
+                (Some(a), Some(b)) if a.len() != b.len() => {
                     return exec_err!("{}", self.different_dimensions(&T::DATA_TYPE, a.len(), b.len()));
                 }
+                (Some(in_a), Some(in_b)) => match (a.at(in_a), b.at(in_b)) {
+                    (Some(a), Some(b)) => distance(a, b),
+                    _ => None,
+                },
                 _ => None,
             });
         }

@@ -11,6 +11,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, Float32Type, Float64Type, Int64Type};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
+use datafusion::functions_nested::all_default_nested_functions;
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 use datafusion::scalar::ScalarValue;
 use proptest::prelude::*;
@@ -27,9 +28,13 @@ fn function(name: &str) -> ScalarUDF {
     all.into_iter().find(|function| function.name() == name).unwrap()
 }
 
-/// Calls a function as a plan does: arguments are cast to what it asks for.
+/// Calls a function of ours.
 fn call(name: &str, args: Vec<ColumnarValue>, number_rows: usize) -> Result<ColumnarValue> {
-    let function = function(name);
+    invoke(&function(name), args, number_rows)
+}
+
+/// Calls a function as a plan does: arguments are cast to what it asks for.
+fn invoke(function: &ScalarUDF, args: Vec<ColumnarValue>, number_rows: usize) -> Result<ColumnarValue> {
     let given: Vec<DataType> = args.iter().map(ColumnarValue::data_type).collect();
     let coerced = function.coerce_types(&given)?;
     let args: Vec<ColumnarValue> = args
@@ -54,7 +59,7 @@ fn call(name: &str, args: Vec<ColumnarValue>, number_rows: usize) -> Result<Colu
         return_field: Arc::clone(&return_field),
         config_options: Arc::new(ConfigOptions::default()),
     })?;
-    assert_eq!(&answer.data_type(), return_field.data_type(), "{name}");
+    assert_eq!(&answer.data_type(), return_field.data_type(), "{}", function.name());
     Ok(answer)
 }
 
@@ -188,6 +193,38 @@ proptest! {
                 }
                 (expected, got) => prop_assert!(false, "{name}: expected {expected:?}, got {got:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn of_lists_they_say_what_datafusion_says(
+        (dim, a, b) in vectors(20),
+        longer in 0..8_usize,
+        form_a in prop::sample::select(vec![Form::List, Form::ListF64, Form::LargeList, Form::LargeListF64, Form::FixedF64]),
+        same in any::<bool>(),
+        before in 0..4_usize,
+        ours in prop::sample::select(vec!["cosine_distance", "inner_product", "array_distance"]),
+    ) {
+        let theirs = all_default_nested_functions().into_iter().find(|theirs| theirs.name() == ours).unwrap();
+        // DataFusion's `array_distance` takes no list with a large list.
+        let form_b = if same || ours == "array_distance" { form_a } else { Form::LargeListF64 };
+        // Now and then the vectors have different lengths.
+        let b = if longer > 0 { b } else { a.iter().map(|_| Some(vec![Some(1.0); dim + 1])).collect() };
+        let b_dim = if longer > 0 { dim } else { dim + 1 };
+        let args =
+            || vec![ColumnarValue::Array(array(&a, dim, form_a, before)), ColumnarValue::Array(array(&b, b_dim, form_b, 1))];
+        match (call(ours, args(), a.len()), invoke(&theirs, args(), a.len())) {
+            (Ok(ours), Ok(theirs)) => {
+                let (ours, theirs) = (rows(ours, a.len()), rows(theirs, a.len()));
+                prop_assert_eq!(ours.data_type(), theirs.data_type());
+                prop_assert_eq!(floats(&ours), floats(&theirs));
+            }
+            (Err(_), Err(_)) => {}
+            // Lists of a fixed length are told apart before there are rows.
+            (Err(_), Ok(_)) if form_a == Form::FixedF64 && dim != b_dim => {}
+            // DataFusion's `array_distance` looks for NULL coordinates before it looks at lengths.
+            (Err(_), Ok(_)) if ours == "array_distance" && dim != b_dim => {}
+            (ours, theirs) => prop_assert!(false, "{:?}, {:?}", ours.is_ok(), theirs.is_ok()),
         }
     }
 

@@ -10,6 +10,7 @@
 //! So `_distance` of `knn()` and a distance to a literal, which is a list of Float64, are equal numbers; and what DataFusion
 //! says of two lists is what it says without ruvector.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -130,18 +131,27 @@ impl<T: ArrowPrimitiveType> Vectors<T> {
         Ok(Self { values: values.clone(), nulls: lists.nulls().cloned(), layout, constant })
     }
 
-    /// The vector of a row; a vector with a NULL coordinate is NULL.
-    pub(super) fn get(&self, row: usize) -> Option<&[T::Native]> {
+    /// Where the coordinates of a row are, or `None` if the row is NULL.
+    pub(super) fn range(&self, row: usize) -> Option<Range<usize>> {
         let row = if self.constant { 0 } else { row };
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             return None;
         }
-        let range = match &self.layout {
+        Some(match &self.layout {
             // The values of a sliced array of fixed-size lists are sliced with it.
             Layout::Fixed(dim) => row * dim..(row + 1) * dim,
             Layout::List(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
             Layout::LargeList(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
-        };
+        })
+    }
+
+    /// The vector of a row; a vector with a NULL coordinate is NULL.
+    pub(super) fn get(&self, row: usize) -> Option<&[T::Native]> {
+        self.range(row).and_then(|range| self.at(range))
+    }
+
+    /// The vector whose coordinates are at `range`, or `None` if one of them is NULL.
+    pub(super) fn at(&self, range: Range<usize>) -> Option<&[T::Native]> {
         let has_null = self.values.nulls().is_some_and(|nulls| nulls.slice(range.start, range.len()).null_count() > 0);
         (!has_null).then(|| &self.values.values()[range])
     }

@@ -1,7 +1,8 @@
-//! A folder of Parquet files, for the lessons that read one.
+//! A folder of Parquet files and of index files, for the lessons that read one.
 
 use std::path::Path;
 
+use ruvector_rabitq::{BuildParams, Dim, IndexKind, Metric, VectorBatch};
 use ruvector_udfs::{Engine, EngineConfig};
 
 /// The variable of lessons that holds the folder's path.
@@ -13,8 +14,23 @@ const FILES: [(&str, &str); 3] = [
     ("notes.parquet", "(1, 'call the vet', [0.9, 0.1])"),
 ];
 
+/// Index files over the same vectors: one that keeps them, and one of codes alone.
+const INDEXES: [(&str, IndexKind); 2] = [("words.rbpx", IndexKind::RabitqPlus), ("codes.rbpx", IndexKind::Rabitq)];
+const IDS: [u64; 4] = [10, 20, 30, 40];
+const VECTORS: [f32; 8] = [1.0, 0.0, 0.8, 0.6, 0.0, 1.0, -1.0, 0.0];
+
+fn write_indexes(folder: &Path) -> Result<(), ruvector_rabitq::Error> {
+    let vectors = VectorBatch::new(Dim::new(2)?, &VECTORS)?;
+    for (file, kind) in INDEXES {
+        let index = kind.build(Some(&IDS), vectors, &BuildParams::new(Metric::Cosine), None)?;
+        index.save(&folder.join(file))?;
+    }
+    Ok(())
+}
+
 /// Writes the files: ruvector itself writes no Parquet but that of its tables, DataFusion under it does.
 pub(crate) async fn write(folder: &Path) -> Result<(), String> {
+    write_indexes(folder).map_err(|e| e.to_string())?;
     let engine = Engine::open(EngineConfig::default()).await.map_err(|e| e.to_string())?;
     let session = engine.session();
     for (file, rows) in FILES {

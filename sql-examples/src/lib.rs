@@ -5,7 +5,7 @@
 //!
 //! It is not a test framework: files are in the [sqllogictest] format, and its crate reads and compares them.
 //!
-//! A lesson that says `control substitution on` has `$LAKE`: a folder of Parquet files, its own.
+//! A lesson that says `control substitution on` has `$LAKE`: a folder of Parquet files and index files, its own.
 //!
 //! How values are written is in [`values`]. Rows are compared in the order they come, so a query that does not say
 //! `ORDER BY` says `rowsort`.

@@ -10,12 +10,13 @@ use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
 use ruvector_rulake::backend::is_name;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{Backend, Error, ErrorKind, LocalBackend, RuLake};
+use ruvector_rulake::{Backend, Error, ErrorKind, IndexBackend, LocalBackend, RuLake};
 
 use crate::backend::BackendDefinition;
 use crate::collection::{AbsentTable, CollectionTable};
-use crate::index::IndexCatalog;
-use crate::system::{BackendsTable, BundlesTable, CacheTable, SYSTEM, SystemSchema};
+use crate::index::builds::Builds;
+use crate::index::{DeclaredIndex, IndexCatalog};
+use crate::system::{BackendsTable, BundlesTable, CacheTable, IndexesTable, SYSTEM, SystemSchema};
 use crate::wishes::Wishes;
 
 /// The name of the one catalog.
@@ -93,11 +94,18 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) fn new(lake: Arc<RuLake>, indexes: Arc<IndexCatalog>, backends: Arc<Backends>) -> Self {
+    pub(crate) fn new(
+        lake: Arc<RuLake>,
+        builds: Arc<Builds>,
+        indexes: Arc<IndexCatalog>,
+        backends: Arc<Backends>,
+        index_tables: Arc<IndexBackend>,
+    ) -> Self {
         let system = SystemSchema::new(vec![
             Arc::new(BackendsTable::new(Arc::clone(&backends))),
             Arc::new(BundlesTable::new(Arc::clone(&lake))),
             Arc::new(CacheTable::new(Arc::clone(&lake))),
+            Arc::new(IndexesTable::new(Arc::clone(&lake), builds, Arc::clone(&indexes), index_tables)),
         ]);
         Self { lake, indexes, backends, system: Arc::new(system) }
     }
@@ -171,7 +179,10 @@ impl SchemaProvider for BackendSchema {
             Err(e) if e.kind() == ErrorKind::NotFound || !is_name(name) => return Ok(None),
             Err(e) => return Err(to_datafusion(e)),
         };
-        let indexes = self.indexes.of_table(self.backend.id(), name);
+        let mut indexes = self.indexes.of_table(self.backend.id(), name);
+        if let Some(own) = pinned.snapshot().index() {
+            indexes.insert(0, DeclaredIndex::of_table(&pinned, own));
+        }
         Ok(Some(Arc::new(CollectionTable::new(pinned, Arc::clone(&self.lake), indexes))))
     }
 

@@ -7,28 +7,30 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, Statistics, stats::Precision};
+use datafusion::execution::TaskContext;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use ruvector_rabitq::Metric;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::dim_of;
-use ruvector_rulake::{Pinned, RuLake, ScanRequest, Snapshot};
+use ruvector_rulake::{Entry, ErrorKind, Pinned, RuLake, ScanRequest, Snapshot};
 
-use crate::index::IndexDefinition;
+use crate::index::DeclaredIndex;
 
 /// A table over one pinned state of a collection. A newer statement gets a newer table.
 #[derive(Clone, Debug)]
 pub(crate) struct CollectionTable {
     pub(crate) pinned: Arc<Pinned>,
     pub(crate) lake: Arc<RuLake>,
-    pub(crate) indexes: Vec<IndexDefinition>,
+    pub(crate) indexes: Vec<DeclaredIndex>,
     /// Whether each row's address follows as the last column. Only plans that `knn()` makes for itself ask for it.
     with_address: bool,
 }
 
 impl CollectionTable {
-    pub(crate) fn new(pinned: Arc<Pinned>, lake: Arc<RuLake>, indexes: Vec<IndexDefinition>) -> Self {
+    pub(crate) fn new(pinned: Arc<Pinned>, lake: Arc<RuLake>, indexes: Vec<DeclaredIndex>) -> Self {
         Self { pinned, lake, indexes, with_address: false }
     }
 
@@ -52,11 +54,71 @@ impl CollectionTable {
         Self { with_address: true, ..self.clone() }
     }
 
+    /// Its columns, less those that a search knows but nobody can read: the vectors of an index that keeps none.
+    fn readable(&self) -> SchemaRef {
+        let snapshot = self.snapshot();
+        let schema = snapshot.schema();
+        match snapshot.index().filter(|own| !own.has_vectors()) {
+            Some(own) => {
+                let fields = schema.fields().iter().filter(|field| field.name() != &own.spec.column);
+                Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
+            }
+            None => schema,
+        }
+    }
+
     /// Position and dimension of the vector columns.
     pub(crate) fn vector_columns(&self) -> Vec<(usize, usize)> {
         let schema = self.snapshot().schema();
         let dims = schema.fields().iter().map(|field| dim_of(field.data_type())).enumerate();
         dims.filter_map(|(i, dim)| Some((i, dim?))).collect()
+    }
+
+    /// The indexes over a column that answer by a metric, whether they can by now or not.
+    pub(crate) fn indexes_of(&self, column: &str, metric: Metric) -> impl Iterator<Item = &DeclaredIndex> {
+        self.indexes.iter().filter(move |index| index.spec.column == column && index.spec.metric == metric)
+    }
+
+    /// The index that a search asks first; `None` if exact search is to answer.
+    pub(crate) fn index(&self, column: &str, metric: Metric) -> Option<&DeclaredIndex> {
+        let generation = self.snapshot().generation();
+        self.indexes_of(column, metric).find(|index| index.status.may_answer(generation))
+    }
+
+    /// The index that would answer if it could by now, and why it cannot; `None` if another one answers.
+    pub(crate) fn unready_index(&self, column: &str, metric: Metric) -> Option<(&str, &'static str)> {
+        if self.index(column, metric).is_some() {
+            return None;
+        }
+        let index = self.indexes_of(column, metric).next()?;
+        let why = if index.status.error().is_some() { "failed" } else { "is being built" };
+        Some((&index.name, why))
+    }
+
+    /// The entry of the first index that can answer; `None` if exact search is to answer.
+    ///
+    /// # Errors
+    /// `GenerationGone` only: what else keeps an index from being made is noted in its status, and leaves exact search.
+    pub(crate) async fn entry(
+        &self,
+        column: &str,
+        metric: Metric,
+        context: &Arc<TaskContext>,
+    ) -> ruvector_rulake::Result<Option<Arc<Entry>>> {
+        let generation = self.snapshot().generation();
+        for index in self.indexes_of(column, metric).filter(|index| index.status.may_answer(generation)) {
+            match self.lake.entry(&self.pinned, &index.spec, context).await {
+                Ok(entry) => return Ok(Some(entry)),
+                Err(e) if e.kind() == ErrorKind::GenerationGone => return Err(e),
+                // Another time it may be there.
+                Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Cancelled) => {}
+                Err(e) => {
+                    tracing::warn!(index = index.name, reason = %e, "index cannot be made; exact search answers");
+                    index.status.set_failed_for(generation.clone(), e.to_string());
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// What names the pinned state.
@@ -88,7 +150,7 @@ impl Hash for CollectionTable {
 #[async_trait]
 impl TableProvider for CollectionTable {
     fn schema(&self) -> SchemaRef {
-        let schema = self.snapshot().schema();
+        let schema = self.readable();
         if !self.with_address {
             return schema;
         }
@@ -117,7 +179,8 @@ impl TableProvider for CollectionTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let num_columns = self.snapshot().schema().fields().len();
+        // What cannot be read comes last: the others have the same positions in the state's schema.
+        let num_columns = self.readable().fields().len();
         let projection = projection.cloned().unwrap_or_else(|| (0..self.schema().fields().len()).collect());
         // The address is the last column of the schema, and projections keep the order of columns.
         let with_address = projection.last() == Some(&num_columns);

@@ -12,7 +12,7 @@ use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogPro
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -28,7 +28,9 @@ use tokio::sync::Mutex;
 use crate::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
 use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{IndexCatalog, IndexDefinition};
+use crate::index::builds::Builds;
+use crate::index::{self, IndexCatalog, IndexDefinition};
+use crate::index_table::{self, IndexTables, WithIndexes};
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
 use crate::register::equip;
@@ -58,6 +60,8 @@ pub struct Engine {
     catalogs: Arc<dyn CatalogProviderList>,
     catalog: Arc<dyn CatalogProvider>,
     indexes: Arc<IndexCatalog>,
+    builds: Arc<Builds>,
+    index_tables: IndexTables,
     lake: Arc<RuLake>,
     models: Arc<embed::Models>,
     runtime: Arc<RuntimeEnv>,
@@ -129,13 +133,23 @@ impl Engine {
         };
         let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
         let indexes = Arc::new(IndexCatalog::open(data_dir.join(CATALOG_DIR).join("indexes.json"))?);
+        let index_tables = IndexTables::open(&data_dir.join(CATALOG_DIR))?;
         let declared = BackendCatalog::open(&data_dir.join(CATALOG_DIR))?;
         let lake = Arc::new(RuLake::new());
         let backends = Arc::new(Backends::new(Arc::clone(&lake)));
         backend::reopen(&declared).into_iter().try_for_each(|registered| backends.add(registered))?;
-        backends.add(Registered::new(Arc::clone(&main) as _, Some(main_definition(&data_dir))))?;
-        let catalog: Arc<dyn CatalogProvider> =
-            Arc::new(Catalog::new(Arc::clone(&lake), Arc::clone(&indexes), Arc::clone(&backends)));
+        let readable = WithIndexes::new(Arc::clone(&main) as _, Arc::clone(index_tables.backend()));
+        backends.add(Registered::new(Arc::new(readable), Some(main_definition(&data_dir))))?;
+        let builds = Arc::new(Builds::new(Arc::clone(&lake), Arc::clone(&indexes)));
+        let runtime = Arc::new(RuntimeEnv::default());
+        builds.resume(&Arc::new(TaskContext::default().with_runtime(Arc::clone(&runtime))));
+        let catalog: Arc<dyn CatalogProvider> = Arc::new(Catalog::new(
+            Arc::clone(&lake),
+            Arc::clone(&builds),
+            Arc::clone(&indexes),
+            Arc::clone(&backends),
+            Arc::clone(index_tables.backend()),
+        ));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&catalog));
         Ok(Arc::new(Self {
@@ -146,9 +160,11 @@ impl Engine {
             catalogs,
             catalog,
             indexes,
+            builds,
+            index_tables,
             lake,
             models: Arc::new(embed::Models::new(config.embed)),
-            runtime: Arc::new(RuntimeEnv::default()),
+            runtime,
             _temporary: temporary,
         }))
     }
@@ -163,7 +179,7 @@ impl Engine {
 
     /// The indexes that `CREATE INDEX` declared.
     pub fn declared_indexes(&self) -> Vec<IndexDefinition> {
-        self.indexes.list()
+        self.indexes.list().iter().map(|index| index.definition().clone()).collect()
     }
 
     /// The backends that `CREATE BACKEND` made.
@@ -203,7 +219,7 @@ impl Engine {
     pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
         let (statement, wishes) = match parse(sql)? {
             Parsed::Other { statement, wishes } => (*statement, wishes),
-            Parsed::CreateIndex(_) | Parsed::DropIndex { .. } | Parsed::Backend(_) => {
+            Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
@@ -221,12 +237,12 @@ impl Engine {
     pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
         let state = session.context.state();
         let (statement, wishes) = match parse(sql)? {
-            Parsed::CreateIndex(create) => {
-                ddl::create_index(self, &state, &create).await?;
+            Parsed::Index(statement) => {
+                index::ddl::execute(self, &state.task_ctx(), statement).await?;
                 return Ok(Answer::Count(0));
             }
-            Parsed::DropIndex { names, if_exists } => {
-                ddl::drop_indexes(self, &names, if_exists)?;
+            Parsed::IndexTable(create) => {
+                index_table::create(self, &create).await?;
                 return Ok(Answer::Count(0));
             }
             Parsed::Backend(statement) => {
@@ -316,6 +332,14 @@ impl Engine {
         &self.indexes
     }
 
+    pub(crate) fn builds(&self) -> &Builds {
+        &self.builds
+    }
+
+    pub(crate) fn index_tables(&self) -> &IndexTables {
+        &self.index_tables
+    }
+
     /// The lake that answers: its backends, its cache and its operations.
     pub fn lake(&self) -> &RuLake {
         &self.lake
@@ -336,6 +360,17 @@ impl Engine {
 
     /// The name of the table in `main` that a reference to be written means.
     pub(crate) fn main_table(&self, reference: &TableReference) -> Result<String> {
+        let table = self.main_name(reference)?;
+        match self.index_tables.contains(&table) {
+            true => Err(Error::not_supported(format!(
+                "table {table} is an index: it can be searched and dropped, not written"
+            ))),
+            false => Ok(table),
+        }
+    }
+
+    /// The name in `main` that a reference means.
+    pub(crate) fn main_name(&self, reference: &TableReference) -> Result<String> {
         let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
         if catalog != CATALOG || schema != MAIN {
             let message = format!("tables of {catalog}.{schema} cannot be changed by SQL: expected {CATALOG}.{MAIN}");

@@ -51,9 +51,12 @@ pub mod reference;
 /// What is in catalogs that a program added.
 mod foreign;
 
-/// Statements that change something.
+/// Statements that change tables.
 mod ddl;
 mod dml;
+
+/// Indexes that are tables.
+mod index_table;
 
 /// Declared indexes.
 pub mod index;

@@ -1,26 +1,28 @@
 //! The AST stage: what is done to a statement before DataFusion plans it.
 //!
-//! `?` becomes `$1, $2, ...`; `CREATE INDEX` and `DROP INDEX` are taken out, for DataFusion drops their options, and so are
+//! `?` becomes `$1, $2, ...`; statements about indexes are taken out, for DataFusion drops their options, and so are
 //! statements about backends, which it does not know; the arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML
 //! clauses that DataFusion parses and then ignores are refused.
 
 use std::ops::ControlFlow;
 
 use datafusion::common::TableReference;
-use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::{CreateIndex, Delete, ObjectName, ObjectType, Statement, Update, VisitMut};
+use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::sqlparser::ast::{Delete, ObjectName, Statement, Update, VisitMut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use crate::backend::{self, BackendStatement};
 use crate::error::{Error, Result};
+use crate::index::{self, IndexStatement};
+use crate::index_table::is_index_table;
 use crate::knn::rewrite::KnnArguments;
 use crate::wishes::Wishes;
 
 /// A statement, as far as the AST tells.
 pub(crate) enum Parsed {
-    CreateIndex(Box<CreateIndex>),
-    DropIndex { names: Vec<ObjectName>, if_exists: bool },
+    Index(IndexStatement),
+    IndexTable(Box<CreateExternalTable>),
     Backend(BackendStatement),
     Other { statement: Box<DfStatement>, wishes: Wishes },
 }
@@ -34,34 +36,26 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
     if let Some(statement) = backend::parse(&sql)? {
         return Ok(Parsed::Backend(statement));
     }
+    if let Some(statement) = index::parse(&sql)? {
+        return Ok(Parsed::Index(statement));
+    }
     let mut statements =
         DFParserBuilder::new(sql.as_str()).with_dialect(&GenericDialect {}).build()?.parse_statements()?;
-    let statement = match (statements.pop_front(), statements.len()) {
+    let mut statement = match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => statement,
         (None, _) => return Err(Error::invalid_input("expected one statement, got none")),
         (Some(_), more) => {
             return Err(Error::invalid_input(format!("expected one statement, got {}", more + 1)));
         }
     };
-    match statement {
-        DfStatement::Statement(statement) if matches!(*statement, Statement::CreateIndex(_)) => match *statement {
-            Statement::CreateIndex(index) => Ok(Parsed::CreateIndex(Box::new(index))),
-            _ => unreachable!("it was just matched"),
-        },
-        DfStatement::Statement(statement) if is_drop_index(&statement) => match *statement {
-            Statement::Drop { names, if_exists, .. } => Ok(Parsed::DropIndex { names, if_exists }),
-            _ => unreachable!("it was just matched"),
-        },
-        mut other => {
-            let mut arguments = KnnArguments::default();
-            prepare(&mut other, &mut arguments)?;
-            Ok(Parsed::Other { statement: Box::new(other), wishes: arguments.wishes })
-        }
+    if let DfStatement::CreateExternalTable(create) = &statement
+        && is_index_table(create)
+    {
+        return Ok(Parsed::IndexTable(Box::new(create.clone())));
     }
-}
-
-fn is_drop_index(statement: &Statement) -> bool {
-    matches!(statement, Statement::Drop { object_type: ObjectType::Index, .. })
+    let mut arguments = KnnArguments::default();
+    prepare(&mut statement, &mut arguments)?;
+    Ok(Parsed::Other { statement: Box::new(statement), wishes: arguments.wishes })
 }
 
 fn prepare(statement: &mut DfStatement, arguments: &mut KnnArguments) -> Result<()> {

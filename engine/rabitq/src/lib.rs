@@ -62,7 +62,7 @@ mod test_data;
 pub use error::{Error, ErrorKind, Result};
 pub use index::{
     Attributes, BuildParams, FlatF32Index, Hit, IndexKind, IvfRabitqIndex, Progress, RabitqAsymIndex, RabitqIndex,
-    RabitqPlusIndex, SearchParams, SearchStats, VectorIndex,
+    RabitqPlusIndex, SearchParams, SearchStats, SharedIndex, VectorIndex,
 };
 pub use kernel::{CpuFeatures, cpu_features};
 pub use metric::Metric;

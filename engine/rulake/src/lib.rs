@@ -43,11 +43,11 @@ pub mod conformance;
 
 pub use address::RowAddress;
 pub use backend::{
-    Backend, DeltaBackend, FsBackend, KeyedBackend, KeyedSource, LocalBackend, ObjectStoreBackend, Part, ScanRequest,
-    Snapshot,
+    Backend, DeltaBackend, FsBackend, IndexBackend, KeyedBackend, KeyedSource, LocalBackend, ObjectStoreBackend,
+    OwnIndex, Part, ScanRequest, Snapshot,
 };
 pub use bundle::Bundle;
-pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexSpec, cpu_bound};
+pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexSpec, MakingEntry, cpu_bound};
 pub use consistency::Consistency;
 pub use error::{Error, ErrorKind, Result};
 pub use lake::{

@@ -17,6 +17,7 @@ use ruvector_rulake::{Backend, LocalBackend};
 use crate::catalog::{MAIN, Registered};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::index;
 use crate::system::SYSTEM;
 
 pub(crate) use catalog::BackendCatalog;
@@ -74,7 +75,7 @@ async fn drop_backend(engine: &Engine, name: &str, if_exists: bool) -> Result<()
         None => return Err(Error::new(ErrorKind::NotFound, format!("no such backend: {name}"))),
     }
     // Indexes first: left behind, they would be those of the next backend of that name.
-    engine.indexes().remove_backend(name)?;
+    index::ddl::forget_backend(engine, name)?;
     engine.declared().remove(name)?;
     engine.backends().remove(name);
     Ok(())

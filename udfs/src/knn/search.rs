@@ -17,7 +17,7 @@ use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{RowAddress, ScanRequest, cpu_bound, exact};
 
 use super::node::Target;
-use crate::index::IndexDefinition;
+use crate::index::DeclaredIndex;
 use crate::settings::Settings;
 
 /// What a search found.
@@ -81,10 +81,8 @@ impl Target {
     }
 
     /// The declared index that answers, if one does.
-    pub(crate) fn index(&self) -> Option<&IndexDefinition> {
-        let column = self.column_name();
-        let fits = |index: &&IndexDefinition| index.spec.column == column && index.spec.metric == self.metric.0;
-        self.table.indexes.iter().filter(|_| !self.exact).find(fits)
+    pub(crate) fn index(&self) -> Option<&DeclaredIndex> {
+        self.table.index(&self.column_name(), self.metric.0).filter(|_| !self.exact)
     }
 
     /// What is searched and how, for EXPLAIN.
@@ -94,6 +92,10 @@ impl Target {
         match self.index() {
             Some(index) => write!(f, ", index={} ({})", index.name, index.spec.kind),
             None => write!(f, ", exact"),
+        }?;
+        match self.table.unready_index(&self.column_name(), self.metric.0).filter(|_| !self.exact) {
+            Some((index, why)) => write!(f, " (index {index} {why})"),
+            None => Ok(()),
         }
     }
 
@@ -107,16 +109,18 @@ impl Target {
         metrics: &SearchMetrics,
     ) -> Result<Found> {
         let snapshot = self.table.snapshot().as_ref();
-        let Some(index) = self.index() else {
-            let (column, metric) = (self.column_name(), self.metric.0);
+        let (column, metric) = (self.column_name(), self.metric.0);
+        let cached = self.index().is_some_and(|index| self.table.lake.has_entry(&self.table.pinned, &index.spec));
+        let entry = match self.exact {
+            true => None,
+            false => self.table.entry(&column, metric, context).await.map_err(to_datafusion)?,
+        };
+        let Some(entry) = entry else {
             let answers = exact::search_batch(snapshot, &column, metric, queries, k, allowed, context).await;
             metrics.queries.add(queries.num_vectors());
             return Ok(Found { answers: answers.map_err(to_datafusion)?, complete: false });
         };
-        if self.table.lake.has_entry(&self.table.pinned, &index.spec) {
-            metrics.cache_hits.add(1);
-        }
-        let entry = self.table.lake.entry(&self.table.pinned, &index.spec, context).await.map_err(to_datafusion)?;
+        metrics.cache_hits.add(usize::from(cached));
         let stats = SearchStats::default();
         let params = SearchParams {
             filter: allowed,

@@ -5,6 +5,7 @@
 mod backends;
 mod bundles;
 mod cache;
+mod indexes;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use futures::stream;
 pub(crate) use backends::BackendsTable;
 pub(crate) use bundles::BundlesTable;
 pub(crate) use cache::CacheTable;
+pub(crate) use indexes::IndexesTable;
 
 /// The name of the schema.
 pub(crate) const SYSTEM: &str = "system";

@@ -8,6 +8,8 @@ mod create_backend;
 mod dml;
 mod embed;
 mod federated;
+mod index_tables;
+mod indexes;
 mod knn;
 mod order_by;
 mod restart;

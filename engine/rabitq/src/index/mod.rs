@@ -19,6 +19,7 @@ mod lists;
 mod originals;
 mod params;
 mod search;
+mod shared;
 mod stats;
 mod top_k;
 mod values;
@@ -33,6 +34,7 @@ pub use kinds::{FlatF32Index, IvfRabitqIndex, RabitqAsymIndex, RabitqIndex, Rabi
 pub(crate) use lists::{List, Lists};
 pub(crate) use originals::Originals;
 pub use params::{BuildParams, DEFAULT_EPSILON, DEFAULT_RERANK_FACTOR, DEFAULT_SEED, Progress, SearchParams};
+pub use shared::SharedIndex;
 pub use stats::SearchStats;
 pub(crate) use values::{Values, roomy};
 

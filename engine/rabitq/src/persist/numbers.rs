@@ -17,17 +17,17 @@ const SHARE: usize = 1 << 20;
 
 /// A number as it is in a file.
 pub(super) trait LittleEndian: Pod + Send + Sync {
-    fn from_le(self) -> Self;
+    fn to_native(self) -> Self;
 }
 
 impl LittleEndian for f32 {
-    fn from_le(self) -> Self {
+    fn to_native(self) -> Self {
         Self::from_bits(u32::from_le(self.to_bits()))
     }
 }
 
 impl LittleEndian for u64 {
-    fn from_le(self) -> Self {
+    fn to_native(self) -> Self {
         Self::from_le(self)
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn read<T: LittleEndian>(source: &dyn Source, section: &Section) -> R
             source.read_at(bytes, at).map_err(|source| cannot_read(source, end))?;
             crc.update(bytes);
             if cfg!(target_endian = "big") {
-                numbers.iter_mut().for_each(|number| *number = T::from_le(*number));
+                numbers.iter_mut().for_each(|number| *number = T::to_native(*number));
             }
         }
         Ok(crc)

@@ -4,6 +4,8 @@
 pub mod delta;
 /// Folders of Parquet files on a local disk.
 pub mod fs;
+/// Indexes, saved or in memory, as collections.
+pub mod index;
 /// Stores whose rows have a key and no address.
 pub mod keyed;
 /// Wrappers around any backend.
@@ -33,6 +35,7 @@ use crate::witness::Generation;
 pub use self::object_store::{ObjectStoreBackend, shown_value};
 pub use delta::DeltaBackend;
 pub use fs::FsBackend;
+pub use index::{IndexBackend, OwnIndex};
 pub use keyed::{KeyedBackend, KeyedSource};
 pub use local::LocalBackend;
 
@@ -87,6 +90,11 @@ pub trait Snapshot: Debug + Send + Sync {
 
     /// Where index files over this collection may be kept, if anywhere.
     fn index_dir(&self) -> Option<&Path>;
+
+    /// The index that it is, where it is one: a search by its specification is answered by that.
+    fn index(&self) -> Option<&OwnIndex> {
+        None
+    }
 
     /// The file that `address` is in, for messages.
     fn file_name(&self, address: RowAddress) -> String;

@@ -8,6 +8,7 @@ use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 
 use super::IndexSpec;
 use super::spec::dim_of_column;
+use super::work::Work;
 use crate::backend::Snapshot;
 use crate::error::Result;
 use crate::read::fold_vectors;
@@ -33,16 +34,19 @@ pub(super) async fn build(
     snapshot: &dyn Snapshot,
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
+    work: &Work,
 ) -> Result<Made<Box<dyn VectorIndex>>> {
     let started = Instant::now();
     let dim = Dim::new(dim_of_column(snapshot, &spec.column)?)?;
-    let vectors = read(snapshot, &spec.column, dim, context).await?;
+    work.expect(snapshot.num_rows());
+    let vectors = read(snapshot, &spec.column, dim, context, work).await?;
+    work.expect(Some(vectors.addresses.len()));
     // Files that were replaced while they were read would seal other bytes than the witness says.
     snapshot.verify().await?;
     let read = Instant::now();
     let value = cpu_bound(|| -> Result<Box<dyn VectorIndex>> {
         let batch = VectorBatch::new(dim, &vectors.values)?;
-        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), None)
+        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), Some(&|done| work.encoded(done)))
     })?;
     Ok(Made { value, reading: read - started, encoding: read.elapsed() })
 }
@@ -55,13 +59,20 @@ pub fn cpu_bound<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-async fn read(snapshot: &dyn Snapshot, column: &str, dim: Dim, context: &Arc<TaskContext>) -> Result<Vectors> {
+async fn read(
+    snapshot: &dyn Snapshot,
+    column: &str,
+    dim: Dim,
+    context: &Arc<TaskContext>,
+    work: &Work,
+) -> Result<Vectors> {
     let expected = snapshot.num_rows().unwrap_or(0);
     let room = Vectors {
         addresses: Vec::with_capacity(expected),
         values: Vec::with_capacity(expected.saturating_mul(dim.get())),
     };
     let all = fold_vectors(snapshot, column, dim, None, context, room, |all: &mut Vectors, address, vector| {
+        work.read_row();
         all.addresses.push(address.into());
         all.values.extend_from_slice(vector);
     })

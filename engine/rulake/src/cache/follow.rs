@@ -15,6 +15,7 @@ use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 use super::IndexSpec;
 use super::build::{Made, Vectors, cpu_bound};
 use super::seal::Seal;
+use super::work::Work;
 use crate::address::RowAddress;
 use crate::backend::{Part, Snapshot};
 use crate::error::{Error, Result};
@@ -44,6 +45,7 @@ pub(super) async fn changes(
     snapshot: &dyn Snapshot,
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
+    work: &Work,
 ) -> Result<Option<Made<Change>>> {
     let started = Instant::now();
     let (dim, now) = (index.dim(), snapshot.parts());
@@ -58,7 +60,11 @@ pub(super) async fn changes(
     let left = fate.left(&ids);
     let by_bytes = originals.map(|values| cpu_bound(|| ByBytes::new(values, dim.get(), &left)));
     let moves = Moves { ids: &ids, left: by_bytes, moved: HashMap::new(), added: Vectors::default() };
-    let moves = fold_vectors(snapshot, &spec.column, dim, Some(added), context, moves, Moves::place).await?;
+    let place = |moves: &mut Moves<'_>, address, vector: &[f32]| {
+        work.read_row();
+        moves.place(address, vector);
+    };
+    let moves = fold_vectors(snapshot, &spec.column, dim, Some(added), context, moves, place).await?;
     snapshot.verify().await?;
     let Moves { moved, added, .. } = moves;
     let mut removed: Vec<u64> = left.iter().map(|row| ids[*row as usize]).collect();

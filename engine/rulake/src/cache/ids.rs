@@ -56,7 +56,7 @@ impl Entry {
 
     /// The ids in the words of an index file.
     pub(super) fn stored_ids(&self) -> Attributes {
-        self.ids.read().iter().map(|(column, ids)| (format!("{STORED}{column}"), ids.to_text())).collect()
+        self.ids.read().iter().map(|(column, ids)| (IdColumn::word(column), ids.to_text())).collect()
     }
 
     /// Reads the ids that an index file has.
@@ -83,6 +83,11 @@ impl Entry {
 }
 
 impl IdColumn {
+    /// The word of an index file that has the ids in `column`.
+    pub(crate) fn word(column: &str) -> String {
+        format!("{STORED}{column}")
+    }
+
     /// Reads the ids of `snapshot`: of its parts that `before`, the column of another state, does not have.
     pub(super) async fn read(
         snapshot: &dyn Snapshot,
@@ -138,7 +143,7 @@ impl IdColumn {
     }
 
     /// The inverse of [`to_text`](Self::to_text).
-    pub(super) fn from_text(text: &str) -> Option<Self> {
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
         let part = |text: &str| -> Option<Arc<Vec<i64>>> {
             let mut ids = Vec::new();
             for run in text.split(',').filter(|run| !run.is_empty()) {

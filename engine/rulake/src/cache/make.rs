@@ -11,6 +11,7 @@ use super::build::{Made, build};
 use super::follow::changes;
 use super::ids::IdColumn;
 use super::seal::Seal;
+use super::work::Work;
 use super::{Cache, Entry, EntryKey, IndexSpec, store};
 use crate::error::{Error, Result};
 use crate::lake::Pinned;
@@ -29,8 +30,19 @@ struct Base {
 }
 
 impl Cache {
-    pub(super) async fn make(&self, pinned: &Pinned, key: &EntryKey, context: &Arc<TaskContext>) -> Result<Arc<Entry>> {
+    pub(super) async fn make(
+        &self,
+        pinned: &Pinned,
+        key: &EntryKey,
+        context: &Arc<TaskContext>,
+        work: &Work,
+    ) -> Result<Arc<Entry>> {
         let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
+        if let Some(own) = snapshot.index().filter(|own| own.spec == key.spec) {
+            counters.loads.increment();
+            let seal = Seal::of(snapshot, &key.witness, own.index.len());
+            return Ok(Arc::new(Entry::new(Box::new(own.index.clone()), seal)));
+        }
         let mut base = self.base_in_memory(pinned, key);
         if base.is_none()
             && let Some(stored) = store::load(snapshot, &key.spec).await
@@ -43,7 +55,7 @@ impl Cache {
         }
         let started = Instant::now();
         let followed = match base {
-            Some(base) => self.follow(pinned, key, base, context).await?,
+            Some(base) => self.follow(pinned, key, base, context, work).await?,
             None => None,
         };
         let entry = match followed {
@@ -51,15 +63,7 @@ impl Cache {
                 counters.follows.increment();
                 entry
             }
-            None => {
-                let Made { value: index, reading, encoding } = build(snapshot, &key.spec, context).await?;
-                counters.primes.increment();
-                counters.read_time.add_time(reading);
-                counters.encode_time.add_time(encoding);
-                let seal = Seal::of(snapshot, &key.witness, index.len());
-                let unsaved = index.len().max(1).into();
-                Entry { unsaved, ..Entry::new(index, seal) }
-            }
+            None => self.build_entry(pinned, key, context, work).await?,
         };
         let entry = Arc::new(entry);
         let unsaved = entry.unsaved.load(Ordering::Relaxed);
@@ -72,6 +76,24 @@ impl Cache {
         }
         counters.prime_time.add_time(started.elapsed());
         Ok(entry)
+    }
+
+    /// Builds the entry from all vectors.
+    pub(super) async fn build_entry(
+        &self,
+        pinned: &Pinned,
+        key: &EntryKey,
+        context: &Arc<TaskContext>,
+        work: &Work,
+    ) -> Result<Entry> {
+        let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
+        let Made { value: index, reading, encoding } = build(snapshot, &key.spec, context, work).await?;
+        counters.primes.increment();
+        counters.read_time.add_time(reading);
+        counters.encode_time.add_time(encoding);
+        let seal = Seal::of(snapshot, &key.witness, index.len());
+        let unsaved = index.len().max(1).into();
+        Ok(Entry { unsaved, ..Entry::new(index, seal) })
     }
 
     /// Writes the index files of the entries over a pinned state that lag behind.
@@ -102,11 +124,12 @@ impl Cache {
         key: &EntryKey,
         base: Base,
         context: &Arc<TaskContext>,
+        work: &Work,
     ) -> Result<Option<Entry>> {
         let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
         let seal = &base.entry.seal;
         let (index, parts, built_len) = (base.entry.index(), &seal.parts, seal.built_len);
-        let Some(made) = changes(index, seal, snapshot, &key.spec, context).await? else { return Ok(None) };
+        let Some(made) = changes(index, seal, snapshot, &key.spec, context, work).await? else { return Ok(None) };
         let changed = seal.changed + made.value.len();
         let mut ids = Vec::new();
         let known = base.entry.ids.read().clone();
@@ -150,7 +173,7 @@ impl Cache {
 /// Writes the index file of an entry, if the backend has a place for it.
 ///
 /// A folder that cannot be written costs the next start a build, not this search its answer.
-async fn save(pinned: &Pinned, spec: &IndexSpec, entry: &Arc<Entry>) {
+pub(super) async fn save(pinned: &Pinned, spec: &IndexSpec, entry: &Arc<Entry>) {
     let Some(path) = store::path(pinned.snapshot().as_ref(), spec) else { return };
     let (shared, column, to) = (Arc::clone(entry), spec.column.clone(), path.clone());
     let write = move || {

@@ -5,6 +5,7 @@
 //! singleflight: one task makes it for all who wait, and who gives up waiting stops it only if nobody else waits for a while; a
 //! build that fails leaves nothing behind. Searches hold no lock.
 
+mod anew;
 mod budget;
 mod build;
 mod entry;
@@ -17,10 +18,11 @@ mod spec;
 mod stats;
 mod store;
 mod warm;
+mod work;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use datafusion::execution::TaskContext;
@@ -29,6 +31,7 @@ use parking_lot::Mutex;
 use crate::error::Result;
 use crate::lake::Pinned;
 
+pub(crate) use anew::remove_file;
 pub use budget::Budget;
 pub use build::cpu_bound;
 pub use entry::Entry;
@@ -40,6 +43,8 @@ pub(crate) use spec::dim_of_column;
 pub use stats::CacheStats;
 pub(crate) use stats::Counters;
 pub(crate) use warm::{read_dir, remove_saved, saved_name};
+pub use work::MakingEntry;
+use work::Work;
 
 /// Names a collection: backend, collection.
 pub type CollectionKey = (String, String);
@@ -71,6 +76,8 @@ struct State {
     epochs: HashMap<CollectionKey, u64>,
     /// Collections whose entries stay whatever the budget.
     kept: HashSet<CollectionKey>,
+    /// What is being done for entries; dead where it ended.
+    works: Vec<Weak<Work>>,
 }
 
 /// An entry in the cache, and whose it is.
@@ -140,7 +147,8 @@ impl Cache {
         if let Some(Slot::Making(making)) = state.entries.get(key) {
             return (epoch, Found::Making(making.clone()));
         }
-        let making = Making::start(self, pinned, key, epoch, context);
+        let work = state.begin(pinned.key(), &key.spec);
+        let making = Making::start(self, pinned, key, epoch, context, work);
         state.entries.insert(key.clone(), Slot::Making(making.clone()));
         (epoch, Found::Making(making))
     }

@@ -9,6 +9,7 @@ use datafusion::execution::TaskContext;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
+use super::work::Work;
 use super::{Cache, CollectionKey, Entry, EntryKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Pinned;
@@ -55,6 +56,7 @@ impl Making {
         key: &EntryKey,
         epoch: u64,
         context: &Arc<TaskContext>,
+        work: Arc<Work>,
     ) -> Self {
         let waiting = Arc::new(());
         let place = Place { cache: Arc::clone(cache), key: key.clone(), task: Arc::downgrade(&waiting) };
@@ -62,7 +64,8 @@ impl Making {
         let collection = pinned.key().clone();
         let task = tokio::spawn(async move {
             let made = tokio::select! {
-                made = place.cache.make(&pinned, &place.key, &context) => made,
+                made = place.cache.make(&pinned, &place.key, &context, &work) => made,
+                stopped = work.stopped() => Err(stopped),
                 () = place.abandoned() => Err(Error::new(ErrorKind::Cancelled, "nobody waits for the index any more")),
             };
             let made = made.inspect(|entry| place.fill(&pinned, entry, epoch));

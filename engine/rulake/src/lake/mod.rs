@@ -15,7 +15,7 @@ use std::sync::Arc;
 use datafusion::execution::TaskContext;
 use parking_lot::RwLock;
 
-use crate::cache::{Cache, CachedEntry, Entry, IndexSpec};
+use crate::cache::{Cache, CachedEntry, Entry, IndexSpec, MakingEntry};
 use crate::consistency::Consistency;
 use crate::error::Result;
 
@@ -77,6 +77,39 @@ impl RuLake {
     /// Whether the entry over a pinned state by `spec` is at hand, as far as searches of this state know.
     pub fn has_entry(&self, pinned: &Pinned, spec: &IndexSpec) -> bool {
         pinned.remembered(spec).is_some_and(|entry| !entry.is_forgotten())
+    }
+
+    /// Builds the entry over a pinned state from all its vectors, whatever there is already, and puts it in the place of
+    /// that: searches are answered by the old one meanwhile, and from now on if this fails.
+    ///
+    /// # Errors
+    /// As [`entry`](Self::entry).
+    pub async fn entry_anew(
+        &self,
+        pinned: &Arc<Pinned>,
+        spec: &IndexSpec,
+        context: &Arc<TaskContext>,
+    ) -> Result<Arc<Entry>> {
+        self.cache.make_anew(pinned, spec, context).await
+    }
+
+    /// The entries that are being made, and how far each is.
+    pub fn making(&self) -> Vec<MakingEntry> {
+        self.cache.making()
+    }
+
+    /// Ends the making of an entry as soon as that is possible. Who waits for it gets `Cancelled`, and may ask again.
+    pub fn stop_making(&self, backend: &str, collection: &str, spec: &IndexSpec) {
+        self.cache.stop_making(&(backend.to_owned(), collection.to_owned()), spec);
+    }
+
+    /// Forgets what was made of a pinned state by `spec`: the entry in memory, unless others share it, and the index file.
+    ///
+    /// # Errors
+    /// `Io` if the file cannot be removed.
+    pub async fn discard(&self, pinned: &Pinned, spec: &IndexSpec) -> Result<()> {
+        self.cache.forget_spec(pinned.key(), spec);
+        crate::cache::remove_file(pinned.snapshot().as_ref(), spec).await.map(|_| ())
     }
 
     /// The entries in memory, each with the collections that share it, sorted by them.

@@ -111,8 +111,8 @@ impl RuLake {
     async fn find(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<Found> {
         let registered = self.registered(backend)?;
         match self.find_once(&registered, collection, options).await {
-            // The state went away between two looks at it: the newest one is there.
-            Err(e) if e.kind() == ErrorKind::GenerationGone => {
+            // The state went away between two looks at it, or somebody else does not want the entry any more.
+            Err(e) if matches!(e.kind(), ErrorKind::GenerationGone | ErrorKind::Cancelled) => {
                 registered.unpin(collection);
                 self.find_once(&registered, collection, options).await
             }

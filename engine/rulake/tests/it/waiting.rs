@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ruvector_rulake::backend::layer::{Counting, Fault, FaultInjecting, Layered, Operation};
-use ruvector_rulake::{Backend, ErrorKind, IndexSpec, LocalBackend, RuLake};
+use ruvector_rulake::{Backend, ErrorKind, IndexSpec, LocalBackend, RuLake, SearchOptions};
 use tokio::time::timeout;
 
 use crate::support::{context, lake_over, rows, schema};
@@ -83,4 +83,56 @@ async fn who_asked_first_may_go() {
         assert_eq!(other.await.unwrap(), Ok(3));
     }
     assert_eq!(lake.cache_stats().primes, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_is_not_wanted_is_ended_and_who_still_wants_it_makes_it_again() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let (lake, counting) = hanging_lake(&hangs);
+    let waits = tokio::spawn(entry(Arc::clone(&lake)));
+    let searches = Arc::clone(&lake);
+    let searches = tokio::spawn(async move {
+        searches.search_one("hot", "docs", &[2.0, -2.0, 1.0, 1.0], 1, &SearchOptions::default()).await
+    });
+    while counting.calls(Operation::Scan) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let [making] = lake.making().try_into().unwrap();
+    assert_eq!((making.collection.1.as_str(), making.rows_read, making.vectors_total), ("docs", 0, Some(3)));
+    tokio::time::sleep(LINGER / 10).await;
+    hangs.store(false, Ordering::SeqCst);
+    lake.stop_making("hot", "docs", &IndexSpec::new("vec"));
+    assert_eq!(waits.await.unwrap(), Err(ErrorKind::Cancelled));
+    assert_eq!(searches.await.unwrap().unwrap()[0].id, 2);
+    assert!(lake.making().is_empty());
+    assert_eq!(lake.cache_stats().primes, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_answers_while_another_is_made_in_its_place() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let (lake, counting) = hanging_lake(&hangs);
+    let (pinned, spec) = (lake.pin("hot", "docs", None).await.unwrap(), IndexSpec::new("vec"));
+    let before = lake.entry(&pinned, &spec, &context()).await.unwrap();
+    for ends in [true, false] {
+        hangs.store(ends, Ordering::SeqCst);
+        let (working, pinned, spec) = (Arc::clone(&lake), Arc::clone(&pinned), spec.clone());
+        let anew = tokio::spawn(async move { working.entry_anew(&pinned, &spec, &context()).await });
+        if ends {
+            while counting.calls(Operation::Scan) < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(timeout(LINGER, entry(Arc::clone(&lake))).await.unwrap(), Ok(3), "the one before answers");
+            lake.stop_making("hot", "docs", &IndexSpec::new("vec"));
+            assert_eq!(anew.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+        } else {
+            let made = anew.await.unwrap().unwrap();
+            let pinned = lake.pin("hot", "docs", None).await.unwrap();
+            let after = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
+            assert!(Arc::ptr_eq(&made, &after) && !Arc::ptr_eq(&before, &after));
+        }
+    }
+    assert_eq!((lake.cache_stats().primes, lake.cached_entries().len()), (2, 1));
+    lake.discard(&pinned, &spec).await.unwrap();
+    assert!(lake.cached_entries().is_empty());
 }

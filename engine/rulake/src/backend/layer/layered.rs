@@ -11,7 +11,7 @@ use super::exec::LayeredExec;
 use super::given::Given;
 use super::{Call, Layer, Operation, Outcome};
 use crate::address::RowAddress;
-use crate::backend::{Backend, Part, ScanRequest, Snapshot};
+use crate::backend::{Backend, OwnIndex, Part, ScanRequest, Snapshot};
 use crate::error::Result;
 use crate::witness::Generation;
 
@@ -121,6 +121,10 @@ impl<L: Layer> Snapshot for LayeredSnapshot<L> {
 
     fn index_dir(&self) -> Option<&Path> {
         self.snapshot.index_dir()
+    }
+
+    fn index(&self) -> Option<&OwnIndex> {
+        self.snapshot.index()
     }
 
     fn file_name(&self, address: RowAddress) -> String {

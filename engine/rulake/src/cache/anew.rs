@@ -1,0 +1,61 @@
+//! Entries made anew while the one they replace goes on answering, and entries that are not wanted any more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use datafusion::execution::TaskContext;
+
+use super::make::save;
+use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, Slot, store};
+use crate::backend::Snapshot;
+use crate::error::{Error, Result};
+use crate::lake::Pinned;
+
+impl Cache {
+    /// Builds the entry over `pinned` from its vectors, whatever there is already, and puts it in the place of that.
+    ///
+    /// # Errors
+    /// As for an entry that is not there; the old one stays then.
+    pub(crate) async fn make_anew(
+        &self,
+        pinned: &Pinned,
+        spec: &IndexSpec,
+        context: &Arc<TaskContext>,
+    ) -> Result<Arc<Entry>> {
+        let key = EntryKey { witness: spec.witness(pinned.snapshot().as_ref())?, spec: spec.clone() };
+        let (epoch, work) = {
+            let mut state = self.state.lock();
+            (state.epoch_of(pinned.key()), state.begin(pinned.key(), spec))
+        };
+        let entry = tokio::select! {
+            built = self.build_entry(pinned, &key, context, &work) => Arc::new(built?),
+            stopped = work.stopped() => return Err(stopped),
+        };
+        save(pinned, spec, &entry).await;
+        let before = self.state.lock().entries.insert(key.clone(), Slot::Ready(Arc::clone(&entry)));
+        if let Some(before) = before.as_ref().and_then(Slot::ready) {
+            before.forgotten.store(true, Ordering::Release);
+        }
+        self.use_for(pinned, &key, &entry, epoch);
+        Ok(entry)
+    }
+
+    /// Forgets the entry that a collection uses by this specification, unless others share it.
+    pub(crate) fn forget_spec(&self, collection: &CollectionKey, spec: &IndexSpec) {
+        let mut state = self.state.lock();
+        if let Some(key) = state.pointers.get_mut(collection).and_then(|pointers| pointers.remove(spec)) {
+            state.release(&key);
+        }
+    }
+}
+
+/// Removes the index file of a specification, if there is one.
+pub(crate) async fn remove_file(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Result<()> {
+    let Some(path) = store::path(snapshot, spec) else { return Ok(()) };
+    match tokio::fs::remove_file(&path).await {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("index file cannot be removed", e).with("path", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,245 @@
+//! The file of declared indexes.
+
+use std::path::PathBuf;
+
+use parking_lot::RwLock;
+use ruvector_rabitq::Metric;
+use ruvector_rulake::bundle::write_atomically;
+use ruvector_rulake::{Error, IndexKind, IndexSpec, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{DeclaredIndex, IndexDefinition};
+
+/// The newest format of the file that this version reads, and the one it writes.
+const FORMAT_VERSION: u32 = 1;
+
+/// The declared indexes of an engine.
+#[derive(Debug)]
+pub(crate) struct IndexCatalog {
+    file: PathBuf,
+    declared: RwLock<Declared>,
+}
+
+/// The declared indexes, and the text of the file.
+#[derive(Debug)]
+struct Declared {
+    indexes: Vec<DeclaredIndex>,
+    text: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCatalog {
+    format_version: u32,
+    indexes: Vec<StoredIndex>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredIndex {
+    name: String,
+    backend: String,
+    table: String,
+    column: String,
+    kind: String,
+    metric: String,
+    seed: u64,
+    rerank_factor: usize,
+    nlist: Option<usize>,
+    nprobe: Option<usize>,
+    /// Whether it was built once; files of versions that built before they declared do not say it.
+    #[serde(default = "built")]
+    built: bool,
+}
+
+fn built() -> bool {
+    true
+}
+
+impl IndexCatalog {
+    /// Reads the catalog from `file`; no file is an empty catalog.
+    pub(crate) fn open(file: PathBuf) -> Result<Self> {
+        let indexes = match std::fs::read(&file) {
+            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.display()))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => {
+                return Err(Error::unavailable("index catalog cannot be read")
+                    .with("path", file.display())
+                    .with("reason", e));
+            }
+        };
+        let text = serialise(&indexes)?;
+        Ok(Self { file, declared: RwLock::new(Declared { indexes, text }) })
+    }
+
+    /// The indexes over one table, in the order they were declared.
+    pub(crate) fn of_table(&self, backend: &str, table: &str) -> Vec<DeclaredIndex> {
+        let declared = self.declared.read();
+        declared.indexes.iter().filter(|index| index.backend == backend && index.table == table).cloned().collect()
+    }
+
+    /// All indexes, in the order they were declared.
+    pub(crate) fn list(&self) -> Vec<DeclaredIndex> {
+        self.declared.read().indexes.clone()
+    }
+
+    /// The index of that name.
+    pub(crate) fn find(&self, backend: &str, name: &str) -> Option<DeclaredIndex> {
+        self.declared.read().indexes.iter().find(|index| index.backend == backend && index.name == name).cloned()
+    }
+
+    /// Declares an index; with `replace`, in the place of the one of that name, which it returns.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the name is taken; `Unavailable` if the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn add(&self, index: DeclaredIndex, replace: bool) -> Result<Option<DeclaredIndex>> {
+        self.change(|declared| {
+            let known = declared.iter().position(|known| known.backend == index.backend && known.name == index.name);
+            match known {
+                Some(_) if !replace => Err(Error::already_exists("index exists already").with("index", &index.name)),
+                Some(position) => Ok(Some(std::mem::replace(&mut declared[position], index))),
+                None => {
+                    declared.push(index);
+                    Ok(None)
+                }
+            }
+        })
+    }
+
+    /// Notes that an index was built, unless it was dropped meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` if the catalog cannot be written: the next start builds it again.
+    pub(crate) fn set_built(&self, index: &DeclaredIndex) -> Result<()> {
+        index.status.set_built();
+        self.change(|_| Ok(()))
+    }
+
+    /// Forgets an index, and returns it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` if the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn remove(&self, backend: &str, name: &str) -> Result<DeclaredIndex> {
+        let removed = self.remove_where(|known| known.backend == backend && known.name == name)?;
+        removed.into_iter().next().ok_or_else(|| Error::not_found("no such index").with("index", name))
+    }
+
+    /// Forgets the indexes over a table that is gone, and returns them.
+    pub(crate) fn remove_table(&self, backend: &str, table: &str) -> Result<Vec<DeclaredIndex>> {
+        self.remove_where(|known| known.backend == backend && known.table == table)
+    }
+
+    /// Forgets the indexes over the tables of a backend that is gone, and returns them.
+    pub(crate) fn remove_backend(&self, backend: &str) -> Result<Vec<DeclaredIndex>> {
+        self.remove_where(|known| known.backend == backend)
+    }
+
+    fn remove_where(&self, gone: impl Fn(&IndexDefinition) -> bool) -> Result<Vec<DeclaredIndex>> {
+        self.change(|declared| Ok(declared.extract_if(.., |known| gone(known.definition())).collect()))
+    }
+
+    /// Makes a change, and writes the file if it is another one then.
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<DeclaredIndex>) -> Result<T>) -> Result<T> {
+        let mut current = self.declared.write();
+        let mut changed = current.indexes.clone();
+        let answer = change(&mut changed)?;
+        let text = serialise(&changed)?;
+        if current.text != text {
+            write_atomically(&self.file, &text)?;
+        }
+        *current = Declared { indexes: changed, text };
+        Ok(answer)
+    }
+}
+
+fn serialise(indexes: &[DeclaredIndex]) -> Result<Vec<u8>> {
+    let stored = |index: &DeclaredIndex| StoredIndex {
+        name: index.name.clone(),
+        backend: index.backend.clone(),
+        table: index.table.clone(),
+        column: index.spec.column.clone(),
+        kind: index.spec.kind.to_string(),
+        metric: index.spec.metric.to_string(),
+        seed: index.spec.seed,
+        rerank_factor: index.spec.rerank_factor,
+        nlist: index.spec.nlist,
+        nprobe: index.spec.nprobe,
+        built: index.status.is_built(),
+    };
+    let catalog = StoredCatalog { format_version: FORMAT_VERSION, indexes: indexes.iter().map(stored).collect() };
+    serde_json::to_vec_pretty(&catalog)
+        .map_err(|e| Error::internal("index catalog does not serialise").with("reason", e))
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<DeclaredIndex>> {
+    let catalog: StoredCatalog =
+        serde_json::from_slice(bytes).map_err(|e| Error::corrupt("index catalog is not valid").with("reason", e))?;
+    if catalog.format_version > FORMAT_VERSION {
+        return Err(Error::corrupt("index catalog has a newer format")
+            .with("at most", FORMAT_VERSION)
+            .with("got", catalog.format_version));
+    }
+    let definition = |index: StoredIndex| {
+        let spec = IndexSpec {
+            metric: index.metric.parse::<Metric>()?,
+            kind: index.kind.parse::<IndexKind>()?,
+            seed: index.seed,
+            rerank_factor: index.rerank_factor,
+            nlist: index.nlist,
+            nprobe: index.nprobe,
+            ..IndexSpec::new(index.column)
+        };
+        let definition = IndexDefinition { name: index.name, backend: index.backend, table: index.table, spec };
+        Ok(DeclaredIndex::new(definition, index.built))
+    };
+    catalog.indexes.into_iter().map(definition).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ruvector_rulake::ErrorKind;
+
+    fn index(name: &str, table: &str) -> IndexDefinition {
+        let spec = IndexSpec { metric: Metric::Cosine, ..IndexSpec::new("vec") };
+        IndexDefinition { name: name.into(), backend: "main".into(), table: table.into(), spec }
+    }
+
+    /// Names of indexes and tables, and whether they are built.
+    fn listed(catalog: &IndexCatalog) -> Vec<(String, String, bool)> {
+        let indexes = catalog.list().into_iter();
+        indexes.map(|index| (index.name.clone(), index.table.clone(), index.status.is_built())).collect()
+    }
+
+    #[test]
+    fn declarations_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("indexes.json");
+        let catalog = IndexCatalog::open(file.clone()).unwrap();
+        let (a, b) = (DeclaredIndex::new(index("a", "docs"), true), DeclaredIndex::new(index("b", "other"), false));
+        catalog.add(a.clone(), false).unwrap();
+        catalog.add(b.clone(), false).unwrap();
+        assert_eq!(catalog.add(a.clone(), false).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        let row = |name: &str, table: &str, built| (name.to_owned(), table.to_owned(), built);
+        assert_eq!(
+            listed(&IndexCatalog::open(file.clone()).unwrap()),
+            [row("a", "docs", true), row("b", "other", false)]
+        );
+
+        let moved = DeclaredIndex::new(index("a", "moved"), false);
+        assert!(catalog.add(moved, true).unwrap().is_some_and(|before| before.is(&a)));
+        catalog.set_built(&b).unwrap();
+        let again = IndexCatalog::open(file.clone()).unwrap();
+        assert_eq!(listed(&again), [row("a", "moved", false), row("b", "other", true)]);
+        again.remove("main", "a").unwrap();
+        assert_eq!(again.remove_table("main", "other").unwrap().len(), 1);
+        assert_eq!(again.remove("main", "a").unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(IndexCatalog::open(file).unwrap().list().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_catalog_is_corrupt() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("indexes.json");
+        std::fs::write(&file, b"{").unwrap();
+        assert_eq!(IndexCatalog::open(file).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

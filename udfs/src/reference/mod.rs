@@ -1,8 +1,8 @@
 //! The SQL reference, `docs/sql.md`, as text that is made from the code.
 //!
-//! A function is documented where it is written: its [`Facts`] are DataFusion's `Documentation` of it, which `SHOW FUNCTIONS`
-//! shows too. A relation or a statement has an [`Entry`], in `relations` or `statements`. `make docs` writes the page; a test
-//! fails if it is not what is in the tree, and another runs the examples.
+//! A function is documented where it is written: its `Facts` become DataFusion's `Documentation` of it, which
+//! `information_schema.routines` shows too. A relation or a statement has an `Entry`, in `relations` or `statements`.
+//! `make docs` writes the page; a test fails if it is not what is in the tree, and another runs the examples.
 //!
 //! An example is a script for a shell. The lines after a query that begin with `-- ` are its rows, with ` | ` between the
 //! columns; `-- error: part of the message` follows a statement that fails, and `-- ...` stands for whatever is answered.

@@ -1,4 +1,4 @@
-"""Parquet files in an S3 that really speaks its protocol, checks signatures and can be stopped."""
+"""Files in an S3 that really speaks its protocol, checks signatures and can be stopped."""
 
 from __future__ import annotations
 
@@ -58,18 +58,33 @@ class Store(NamedTuple):
         pq.write_table(pa.table({"id": pa.array(ids), "vec": vec}), sink)
         self.client().put_object(Bucket=BUCKET, Key=f"data/{name}", Body=sink.getvalue().to_pybytes())
 
-    def create(self, name: str = "lake", **options: str) -> str:
-        """The statement that makes the backend, with some options replaced."""
+    def upload(self, folder: Path) -> None:
+        """Copy the files of a folder to `data/<its name>`; the commits of a Delta table last."""
+        files = sorted(file for file in folder.rglob("*") if file.is_file() and "_ruvector" not in file.parts)
+        for file in sorted(files, key=lambda file: "_delta_log" in file.parts):
+            key = f"data/{file.relative_to(folder.parent).as_posix()}"
+            self.client().put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
+
+    def options(self, **options: str) -> str:
+        """The options of a backend or an external table, with some replaced or added."""
         given = {
-            "url": f"s3://{BUCKET}/data",
             "endpoint": self.endpoint,
             "region": REGION,
             "allow_http": "true",
             "aws_access_key_id": self.key_id,
             "aws_secret_access_key": self.secret,
         }
-        pairs = ", ".join(f"{key} '{value}'" for key, value in (given | options).items())
-        return f"CREATE BACKEND {name} TYPE object_store OPTIONS ({pairs})"
+        return ", ".join(f"{key} '{value}'" for key, value in (given | options).items())
+
+    def create(self, name: str = "lake", **options: str) -> str:
+        """The statement that makes the backend, with some options replaced."""
+        options = {"url": f"s3://{BUCKET}/data"} | options
+        return f"CREATE BACKEND {name} TYPE object_store OPTIONS ({self.options(**options)})"
+
+    def external(self, name: str, kind: str, location: str, **options: str) -> str:
+        """The statement that makes an external table."""
+        where = f"LOCATION 's3://{BUCKET}/data/{location}' OPTIONS ({self.options(**options)})"
+        return f"CREATE EXTERNAL TABLE {name} STORED AS {kind} {where}"
 
 
 @pytest.fixture
@@ -205,3 +220,51 @@ def test_an_endpoint_that_is_not_there_is_given_up(store: Store, vectors: Vector
         assert rows[0]["collections"] is None
         assert "does not answer" in rows[0]["status"]
         assert time.monotonic() - started < 2 * SECONDS_MAX
+
+
+def test_external_tables_are_read_where_they_are(store: Store, tmp_path: Path, vectors: Vectors) -> None:
+    data, question = vectors(100, DIM), vectors(1, DIM)[0]
+    store.write("docs/a.parquet", range(100), data)
+    store.client().put_object(Bucket=BUCKET, Key="data/words/a.csv", Body=b"id,word\n1,one\n2,two\n")
+    expected = nearest(data, question, 5)[0]
+    catalog = tmp_path / "data" / "_ruvector" / "external_tables.json"
+    theirs = ruvector.connect(tmp_path / "theirs")
+    theirs.sql(f"CREATE TABLE lines (id BIGINT, vec FLOAT[{DIM}])")
+    theirs.ingest("lines", pa.table({"id": range(100), "vec": list(data)}), mode="append")
+    store.upload(tmp_path / "theirs" / "lines")
+
+    def found(con: ruvector.Connection, table: str) -> list[int]:
+        return con.sql(f"SELECT id FROM knn({table}, $1, 5)", [question]).to_arrow()["id"].to_pylist()
+
+    with serve(tmp_path / "data") as address, ruvector.connect(address) as con:
+        con.sql(store.external("docs", "PARQUET", "docs"))
+        con.sql(store.external("words", "CSV", "words/", has_header="true"))
+        con.sql(store.external("lines", "DELTA", "lines"))
+        con.sql("CREATE INDEX lines_vec ON lines USING rabitq_plus (vec)")
+        assert found(con, "docs") == expected
+        assert found(con, "lines") == expected
+        assert con.sql("SELECT word FROM words ORDER BY id").to_arrow()["word"].to_pylist() == ["one", "two"]
+        # What others write is seen, and what they deleted is still there in its version.
+        theirs.sql("DELETE FROM lines WHERE id = $1", [expected[0]])
+        store.upload(tmp_path / "theirs" / "lines")
+        assert expected[0] not in found(con, "lines")
+        assert found(con, "(SELECT * FROM lines VERSION AS OF 1)") == expected
+        with pytest.raises(ruvector.Unavailable, match="denies access") as raised:
+            con.sql(store.external("wrong", "DELTA", "lines", aws_access_key_id="AKIAHUSHHUSH"))
+        assert "hush" not in str(raised.value).lower()
+        with pytest.raises(ruvector.NotFound, match="no such Delta table"):
+            con.sql(store.external("wrong", "DELTA", "docs"))
+    theirs.close()
+
+    assert store.secret in catalog.read_text()
+    assert catalog.stat().st_mode & 0o777 == 0o600
+    with serve(tmp_path / "data") as address, ruvector.connect(address) as con:
+        assert found(con, "docs") == expected, "the tables outlive the server"
+        store.server.stop()
+        started = time.monotonic()
+        with pytest.raises(ruvector.Unavailable, match="does not answer"):
+            con.sql("SELECT count(*) FROM words")
+        assert time.monotonic() - started < SECONDS_MAX
+        for name in ("docs", "words", "lines"):
+            con.sql(f"DROP TABLE {name}")
+    assert store.secret not in catalog.read_text()

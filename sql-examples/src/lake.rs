@@ -1,4 +1,4 @@
-//! A folder of Parquet files and of index files, for the lessons that read one.
+//! A folder of Parquet, CSV, JSON and index files, for the lessons that read one.
 
 use std::path::Path;
 
@@ -27,6 +27,10 @@ fn write_indexes(folder: &Path) -> Result<(), ruvector_rabitq::Error> {
     }
     Ok(())
 }
+const TEXTS: [(&str, &str); 2] = [
+    ("animals.csv", "id,body,vec\n1,a cat,\"[1.0, 0.0]\"\n2,a dog,\"[0.8, 0.6]\"\n"),
+    ("events.json", "{\"id\": 1, \"vec\": [1.0, 0.0]}\n{\"id\": 2, \"vec\": [0.0, 1.0]}\n"),
+];
 
 /// Writes the files: ruvector itself writes no Parquet but that of its tables, DataFusion under it does.
 pub(crate) async fn write(folder: &Path) -> Result<(), String> {
@@ -38,6 +42,9 @@ pub(crate) async fn write(folder: &Path) -> Result<(), String> {
         let copy = format!("COPY ({rows}) TO '{}' STORED AS PARQUET", folder.join(file).display());
         let written = session.context().sql(&copy).await.map_err(|e| e.to_string())?;
         written.collect().await.map_err(|e| e.to_string())?;
+    }
+    for (file, text) in TEXTS {
+        std::fs::write(folder.join(file), text).map_err(|e| e.to_string())?;
     }
     Ok(())
 }

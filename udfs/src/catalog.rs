@@ -6,17 +6,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
 use ruvector_rulake::backend::is_name;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{Backend, Error, ErrorKind, IndexBackend, LocalBackend, RuLake};
+use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, IndexBackend, LocalBackend, RuLake};
 
 use crate::backend::BackendDefinition;
 use crate::collection::{AbsentTable, CollectionTable};
+use crate::external::{ExternalTables, Source};
 use crate::index::builds::Builds;
 use crate::index::{DeclaredIndex, IndexCatalog};
 use crate::system::{BackendsTable, BundlesTable, CacheTable, IndexesTable, SYSTEM, SystemSchema};
+use crate::time_travel::split_name;
 use crate::wishes::Wishes;
 
 /// The name of the one catalog.
@@ -90,6 +93,7 @@ pub(crate) struct Catalog {
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
     backends: Arc<Backends>,
+    external: Arc<ExternalTables>,
     system: Arc<SystemSchema>,
 }
 
@@ -100,6 +104,7 @@ impl Catalog {
         indexes: Arc<IndexCatalog>,
         backends: Arc<Backends>,
         index_tables: Arc<IndexBackend>,
+        external: Arc<ExternalTables>,
     ) -> Self {
         let system = SystemSchema::new(vec![
             Arc::new(BackendsTable::new(Arc::clone(&backends))),
@@ -107,7 +112,7 @@ impl Catalog {
             Arc::new(CacheTable::new(Arc::clone(&lake))),
             Arc::new(IndexesTable::new(Arc::clone(&lake), builds, Arc::clone(&indexes), index_tables)),
         ]);
-        Self { lake, indexes, backends, system: Arc::new(system) }
+        Self { lake, indexes, backends, external, system: Arc::new(system) }
     }
 }
 
@@ -122,7 +127,9 @@ impl CatalogProvider for Catalog {
             return Some(Arc::clone(&self.system) as _);
         }
         let backend = self.backends.find(name)?.backend;
-        Some(Arc::new(BackendSchema { backend, lake: Arc::clone(&self.lake), indexes: Arc::clone(&self.indexes) }))
+        let external = (name == MAIN).then(|| Arc::clone(&self.external));
+        let (lake, indexes) = (Arc::clone(&self.lake), Arc::clone(&self.indexes));
+        Some(Arc::new(BackendSchema { backend, external, lake, indexes }))
     }
 }
 
@@ -130,8 +137,32 @@ impl CatalogProvider for Catalog {
 #[derive(Debug)]
 struct BackendSchema {
     backend: Arc<dyn Backend>,
+    /// Tables of it that are no collections of the backend, perhaps.
+    external: Option<Arc<ExternalTables>>,
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
+}
+
+impl BackendSchema {
+    async fn external_table(&self, name: &str) -> Option<Result<Arc<dyn TableProvider>>> {
+        let table = self.external.as_ref()?.find(name)?;
+        match table.source() {
+            Ok(Source::Files(files)) => Some(files.provider().await),
+            Ok(Source::Collection { .. }) => None,
+            Err(e) => Some(Err(to_datafusion(e))),
+        }
+    }
+
+    /// A state that a table had. Indexes are over the newest state: a search of another one is exact.
+    async fn table_as_of(&self, table: &str, as_of: AsOf) -> Result<Option<Arc<dyn TableProvider>>> {
+        match self.backend.snapshot(table).await {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::NotFound || !is_name(table) => return Ok(None),
+            Err(e) => return Err(to_datafusion(e)),
+        }
+        let pinned = self.lake.pin_as_of(self.backend.id(), table, as_of).await.map_err(to_datafusion)?;
+        Ok(Some(Arc::new(CollectionTable::new(pinned, Arc::clone(&self.lake), Vec::new()))))
+    }
 }
 
 #[async_trait]
@@ -152,8 +183,38 @@ impl SchemaProvider for BackendSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let found = self.find(name).await;
+        let is_external = || self.external.as_ref().is_some_and(|external| external.find(name).is_some());
+        match found {
+            // What is said of all tables is said without those that cannot be reached.
+            Err(e) if !Wishes::are_being_planned() && is_external() => {
+                tracing::warn!(table = name, reason = %e, "external table cannot be read");
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    async fn table_type(&self, _name: &str) -> Result<Option<TableType>> {
+        // Asked of the names above, one by one: pinning each would read the footers of all files of a lake.
+        Ok(Some(TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|known| known == name)
+    }
+}
+
+impl BackendSchema {
+    async fn find(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if let Some(found) = Wishes::take_found(self.backend.id(), name) {
             return found;
+        }
+        if let Some((table, as_of)) = split_name(name).map_err(|e| DataFusionError::Plan(e.to_string()))? {
+            return self.table_as_of(table, as_of).await;
+        }
+        if let Some(table) = self.external_table(name).await {
+            return table.map(Some);
         }
         let wish = Wishes::of(self.backend.id(), name);
         if Wishes::are_anew() {
@@ -184,14 +245,5 @@ impl SchemaProvider for BackendSchema {
             indexes.insert(0, DeclaredIndex::of_table(&pinned, own));
         }
         Ok(Some(Arc::new(CollectionTable::new(pinned, Arc::clone(&self.lake), indexes))))
-    }
-
-    async fn table_type(&self, _name: &str) -> Result<Option<TableType>> {
-        // Asked of the names above, one by one: pinning each would read the footers of all files of a lake.
-        Ok(Some(TableType::Base))
-    }
-
-    fn table_exist(&self, name: &str) -> bool {
-        self.table_names().iter().any(|known| known == name)
     }
 }

@@ -11,8 +11,8 @@ use ruvector_rulake::Backend;
 use crate::catalog::MAIN;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index;
 use crate::one_state::of_one_state;
+use crate::{external, index};
 
 /// Runs CREATE TABLE [AS] and returns the number of rows written.
 pub(crate) async fn create_table(engine: &Engine, state: &SessionState, create: CreateMemoryTable) -> Result<u64> {
@@ -25,6 +25,15 @@ pub(crate) async fn create_table(engine: &Engine, state: &SessionState, create: 
     }
     if !create.column_defaults.is_empty() {
         return refuse("a DEFAULT");
+    }
+    if external::is_external(engine, &create.name) {
+        return match create.if_not_exists {
+            true => Ok(0),
+            false => Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("table {} exists already, as an external table", create.name.table()),
+            )),
+        };
     }
     let table = engine.main_name(&create.name)?;
     let is_index = engine.index_tables().contains(&table);
@@ -73,6 +82,9 @@ pub(crate) fn stored_types(schema: &Schema) -> Result<SchemaRef> {
 
 /// Runs DROP TABLE.
 pub(crate) async fn drop_table(engine: &Engine, drop: DropTable) -> Result<()> {
+    if external::drop_table(engine, &drop.name).await? {
+        return Ok(());
+    }
     let table = engine.main_name(&drop.name)?;
     if engine.drop_index_table(&table).await? {
         return Ok(());

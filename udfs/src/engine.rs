@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::execution::context::QueryPlanner;
-use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -28,6 +28,7 @@ use tokio::sync::Mutex;
 use crate::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
 use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
 use crate::error::{Error, ErrorKind, Result};
+use crate::external::{ExternalTables, MainBackend};
 use crate::index::builds::Builds;
 use crate::index::{self, IndexCatalog, IndexDefinition};
 use crate::index_table::{self, IndexTables, WithIndexes};
@@ -36,7 +37,8 @@ use crate::one_state::{Again, of_one_state};
 use crate::register::equip;
 use crate::scalar::embed;
 use crate::statement::{Parsed, parse};
-use crate::{ddl, dml, foreign};
+use crate::time_travel::MARK;
+use crate::{ddl, dml, external, foreign};
 
 /// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
 const CATALOG_DIR: &str = "_ruvector";
@@ -53,9 +55,10 @@ pub struct EngineConfig {
 /// The SQL engine over one data directory. Cheap to share; safe from many threads.
 pub struct Engine {
     main: Arc<DeltaBackend>,
+    external: Arc<ExternalTables>,
     backends: Arc<Backends>,
     declared: BackendCatalog,
-    /// Held while a backend is made or dropped by SQL.
+    /// Held while a backend or an external table is made or dropped by SQL.
     backend_changes: Mutex<()>,
     catalogs: Arc<dyn CatalogProviderList>,
     catalog: Arc<dyn CatalogProvider>,
@@ -132,16 +135,19 @@ impl Engine {
             }
         };
         let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
+        // A listing that was kept would hide the files that others write into external tables.
+        let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0).build_arc()?;
+        let external = Arc::new(ExternalTables::open(&data_dir.join(CATALOG_DIR), Arc::clone(&runtime))?);
         let indexes = Arc::new(IndexCatalog::open(data_dir.join(CATALOG_DIR).join("indexes.json"))?);
         let index_tables = IndexTables::open(&data_dir.join(CATALOG_DIR))?;
         let declared = BackendCatalog::open(&data_dir.join(CATALOG_DIR))?;
         let lake = Arc::new(RuLake::new());
         let backends = Arc::new(Backends::new(Arc::clone(&lake)));
         backend::reopen(&declared).into_iter().try_for_each(|registered| backends.add(registered))?;
-        let readable = WithIndexes::new(Arc::clone(&main) as _, Arc::clone(index_tables.backend()));
+        let tables = MainBackend::new(Arc::clone(&main), Arc::clone(&external));
+        let readable = WithIndexes::new(Arc::new(tables), Arc::clone(index_tables.backend()));
         backends.add(Registered::new(Arc::new(readable), Some(main_definition(&data_dir))))?;
         let builds = Arc::new(Builds::new(Arc::clone(&lake), Arc::clone(&indexes)));
-        let runtime = Arc::new(RuntimeEnv::default());
         builds.resume(&Arc::new(TaskContext::default().with_runtime(Arc::clone(&runtime))));
         let catalog: Arc<dyn CatalogProvider> = Arc::new(Catalog::new(
             Arc::clone(&lake),
@@ -149,11 +155,13 @@ impl Engine {
             Arc::clone(&indexes),
             Arc::clone(&backends),
             Arc::clone(index_tables.backend()),
+            Arc::clone(&external),
         ));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&catalog));
         Ok(Arc::new(Self {
             main,
+            external,
             backends,
             declared,
             backend_changes: Mutex::default(),
@@ -219,7 +227,7 @@ impl Engine {
     pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
         let (statement, wishes) = match parse(sql)? {
             Parsed::Other { statement, wishes } => (*statement, wishes),
-            Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) => {
+            Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) | Parsed::External(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
@@ -243,6 +251,10 @@ impl Engine {
             }
             Parsed::IndexTable(create) => {
                 index_table::create(self, &create).await?;
+                return Ok(Answer::Count(0));
+            }
+            Parsed::External(create) => {
+                external::create(self, &create).await?;
                 return Ok(Answer::Count(0));
             }
             Parsed::Backend(statement) => {
@@ -316,6 +328,10 @@ impl Engine {
         &self.main
     }
 
+    pub(crate) fn external(&self) -> &ExternalTables {
+        &self.external
+    }
+
     pub(crate) fn backends(&self) -> &Backends {
         &self.backends
     }
@@ -376,7 +392,15 @@ impl Engine {
             let message = format!("tables of {catalog}.{schema} cannot be changed by SQL: expected {CATALOG}.{MAIN}");
             return Err(Error::not_supported(message));
         }
-        Ok(reference.table().to_owned())
+        if reference.table().contains(MARK) {
+            let message =
+                format!("older states of a table cannot be changed: expected its name, got {}", reference.table());
+            return Err(Error::not_supported(message));
+        }
+        match self.external.find(reference.table()) {
+            Some(_) => Err(external::read_only(reference.table())),
+            None => Ok(reference.table().to_owned()),
+        }
     }
 
     /// The backend and the name of the table that a reference means.

@@ -29,12 +29,18 @@ pub mod settings;
 /// What a statement wishes of the tables it names.
 mod wishes;
 
+/// Older states of tables.
+mod time_travel;
+
 /// Backends as schemas, collections as tables.
 mod catalog;
 mod collection;
 
 /// Backends made by SQL.
 pub mod backend;
+
+/// Tables over files that others write.
+mod external;
 
 /// The schema `system`.
 mod system;

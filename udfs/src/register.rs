@@ -15,6 +15,7 @@ use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
 use crate::scalar::{self, from_text};
 use crate::settings::Settings;
+use crate::time_travel::{HISTORY, HistoryFunction};
 
 /// Gives a session of any DataFusion program what ruvector has: `knn()`, `knn_batch()` and `recall()`, ORDER BY of a
 /// distance as a search, the functions, the settings `ruvector.*`, and the engine's tables as the catalog `ruvector`
@@ -47,6 +48,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     for function in scalar::functions(Arc::clone(engine.models())) {
         context.register_udf(function);
     }
+    context.register_udtf(HISTORY, Arc::new(HistoryFunction(engine.shared_lake())));
     for operation in Operation::ALL {
         let function = LakeFunction::new(operation, engine.shared_lake());
         context.register_udtf(operation.name(), Arc::new(function));

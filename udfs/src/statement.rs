@@ -1,6 +1,7 @@
 //! The AST stage: what is done to a statement before DataFusion plans it.
 //!
-//! `?` becomes `$1, $2, ...`; statements about indexes are taken out, for DataFusion drops their options, and so are
+//! `?` becomes `$1, $2, ...`; older states of tables become tables ([`crate::time_travel`]); statements about indexes are
+//! taken out, for DataFusion drops their options, and so are
 //! statements about backends, which it does not know; the arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML
 //! clauses that DataFusion parses and then ignores are refused.
 
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::index::{self, IndexStatement};
 use crate::index_table::is_index_table;
 use crate::knn::rewrite::KnnArguments;
+use crate::time_travel::{self, AsOfClauses};
 use crate::wishes::Wishes;
 
 /// A statement, as far as the AST tells.
@@ -24,7 +26,12 @@ pub(crate) enum Parsed {
     Index(IndexStatement),
     IndexTable(Box<CreateExternalTable>),
     Backend(BackendStatement),
-    Other { statement: Box<DfStatement>, wishes: Wishes },
+    /// `CREATE EXTERNAL TABLE`: DataFusion's plan of it has neither its secrets nor its columns as they were written.
+    External(Box<CreateExternalTable>),
+    Other {
+        statement: Box<DfStatement>,
+        wishes: Wishes,
+    },
 }
 
 /// Parses one statement.
@@ -39,8 +46,17 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
     if let Some(statement) = index::parse(&sql)? {
         return Ok(Parsed::Index(statement));
     }
-    let mut statements =
-        DFParserBuilder::new(sql.as_str()).with_dialect(&GenericDialect {}).build()?.parse_statements()?;
+    let sql = time_travel::history_of(&sql)?.unwrap_or(sql);
+    let without_clauses = time_travel::take_clauses(&sql)?;
+    let text = without_clauses.as_deref().unwrap_or(&sql);
+    let parsed = DFParserBuilder::new(text)
+        .with_dialect(&GenericDialect {})
+        .build()
+        .and_then(|mut parser| parser.parse_statements());
+    let mut statements = match (parsed, &without_clauses) {
+        (Err(e), Some(_)) => return Err(time_travel::misplaced(e)),
+        (parsed, _) => parsed?,
+    };
     let mut statement = match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => statement,
         (None, _) => return Err(Error::invalid_input("expected one statement, got none")),
@@ -48,10 +64,11 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
             return Err(Error::invalid_input(format!("expected one statement, got {}", more + 1)));
         }
     };
-    if let DfStatement::CreateExternalTable(create) = &statement
-        && is_index_table(create)
-    {
-        return Ok(Parsed::IndexTable(Box::new(create.clone())));
+    if let DfStatement::CreateExternalTable(create) = statement {
+        return Ok(match is_index_table(&create) {
+            true => Parsed::IndexTable(Box::new(create)),
+            false => Parsed::External(Box::new(create)),
+        });
     }
     let mut arguments = KnnArguments::default();
     prepare(&mut statement, &mut arguments)?;
@@ -62,6 +79,9 @@ fn prepare(statement: &mut DfStatement, arguments: &mut KnnArguments) -> Result<
     match statement {
         DfStatement::Statement(statement) => {
             refuse_ignored_clauses(statement)?;
+            if let ControlFlow::Break(e) = statement.visit(&mut AsOfClauses) {
+                return Err(e);
+            }
             match statement.visit(arguments) {
                 ControlFlow::Continue(()) => Ok(()),
                 ControlFlow::Break(e) => Err(e),

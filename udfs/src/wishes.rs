@@ -76,6 +76,11 @@ impl Wishes {
         WISHES.try_with(|wishes| wishes.anew).unwrap_or(false)
     }
 
+    /// Whether a statement is being planned: else tables are looked up for what is said of them, as `information_schema` does.
+    pub(crate) fn are_being_planned() -> bool {
+        WISHES.try_with(|_| ()).is_ok()
+    }
+
     /// Plans a statement with these wishes. Its tables are looked up at the same time: each may have to wait for a backend.
     pub(crate) async fn plan(mut self, state: &SessionState, statement: DfStatement) -> DfResult<LogicalPlan> {
         self.consistency = Settings::of(state.config_options()).consistency();

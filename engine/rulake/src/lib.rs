@@ -43,8 +43,8 @@ pub mod conformance;
 
 pub use address::RowAddress;
 pub use backend::{
-    Backend, DeltaBackend, FsBackend, IndexBackend, KeyedBackend, KeyedSource, LocalBackend, ObjectStoreBackend,
-    OwnIndex, Part, ScanRequest, Snapshot,
+    AsOf, Backend, Commit, DeltaBackend, FsBackend, IndexBackend, KeyedBackend, KeyedSource, LocalBackend,
+    ObjectStoreBackend, OwnIndex, Part, RemoteDeltaBackend, ScanRequest, Snapshot,
 };
 pub use bundle::Bundle;
 pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexSpec, MakingEntry, cpu_bound};

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use ruvector_rulake::{Backend, Error, Result, Snapshot};
+use ruvector_rulake::{AsOf, Backend, Commit, Error, Result, Snapshot};
 
 use super::BackendDefinition;
 
@@ -42,6 +42,14 @@ impl Backend for UnopenedBackend {
 
     async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>> {
         self.backend()?.snapshot(collection).await
+    }
+
+    async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
+        self.backend()?.snapshot_as_of(collection, as_of).await
+    }
+
+    async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
+        self.backend()?.history(collection).await
     }
 
     fn has_generations(&self) -> bool {

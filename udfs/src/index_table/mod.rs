@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ruvector_rabitq::VectorIndex;
-use ruvector_rulake::{Backend, IndexBackend, Result, Snapshot};
+use ruvector_rulake::{AsOf, Backend, Commit, IndexBackend, Result, Snapshot};
 use tokio::sync::Mutex;
 
 use crate::catalog::MAIN;
@@ -109,6 +109,20 @@ impl Backend for WithIndexes {
         match self.indexes.contains(collection) {
             true => self.indexes.snapshot(collection).await,
             false => self.tables.snapshot(collection).await,
+        }
+    }
+
+    async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
+        match self.indexes.contains(collection) {
+            true => self.indexes.snapshot_as_of(collection, as_of).await,
+            false => self.tables.snapshot_as_of(collection, as_of).await,
+        }
+    }
+
+    async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
+        match self.indexes.contains(collection) {
+            true => self.indexes.history(collection).await,
+            false => self.tables.history(collection).await,
         }
     }
 

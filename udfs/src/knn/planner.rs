@@ -398,10 +398,19 @@ fn relation_of(plan: LogicalPlan) -> Result<Relation> {
             relation.predicates.push(filter.predicate);
             Ok(relation)
         }
+        // Another name of the table, as `docs VERSION AS OF 3` makes one.
+        LogicalPlan::SubqueryAlias(alias) if matches!(alias.input.as_ref(), LogicalPlan::TableScan(_)) => {
+            let relation = relation_of(Arc::unwrap_or_clone(alias.input))?;
+            Ok(Relation { name: alias.alias, schema: alias.schema.as_ref().clone(), ..relation })
+        }
         LogicalPlan::TableScan(scan) if scan.filters.is_empty() && scan.fetch.is_none() => {
             let provider = source_as_provider(&scan.source)?;
             let Some(table) = provider.downcast_ref::<CollectionTable>() else {
-                return plan_err!("knn() searches tables of backends: {} is another kind of table", scan.table_name);
+                return plan_err!(
+                    "knn() searches Delta, Parquet and in-memory tables: {} is another kind of table; copy it by CREATE TABLE ... \
+                     AS SELECT",
+                    scan.table_name
+                );
             };
             let schema = scan.projected_schema.as_ref().clone();
             Ok(Relation { table: table.clone(), name: scan.table_name, schema, predicates: Vec::new() })

@@ -112,8 +112,6 @@ async fn what_cannot_be_done_exactly_is_refused_and_changes_nothing() {
         "UPDATE t SET x = 1 WHERE EXISTS (SELECT 1 FROM keys WHERE keys.k = t.id)",
         "UPDATE t SET x = CAST(random() * 10 AS BIGINT)",
         "UPDATE t SET x = 1 LIMIT 1",
-        "MERGE INTO t USING keys ON t.id = keys.k WHEN MATCHED THEN DELETE",
-        "TRUNCATE TABLE t",
     ] {
         let (kind, message) = database.error(sql).await;
         assert_eq!(kind, ErrorKind::NotSupported, "{sql}: {message}");

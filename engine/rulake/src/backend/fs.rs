@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -30,6 +30,12 @@ impl FsBackend {
         let store = LocalFileSystem::new_with_prefix(&root).map_err(|e| refused(e.to_string()))?;
         let url = Url::from_directory_path(&root).map_err(|()| refused("it is not absolute".to_owned()))?;
         Ok(Self(ObjectStoreBackend::new(id, Arc::new(store), url, "").with_index_root(root)))
+    }
+
+    /// Keeps index files in `folder` instead of beside the files.
+    #[must_use]
+    pub fn with_index_root(self, folder: PathBuf) -> Self {
+        Self(self.0.with_index_root(folder))
     }
 }
 

@@ -32,8 +32,8 @@ use crate::address::RowAddress;
 use crate::error::{Error, Result};
 use crate::witness::Generation;
 
-pub use self::object_store::{ObjectStoreBackend, shown_value};
-pub use delta::DeltaBackend;
+pub use self::object_store::{ObjectStoreBackend, open_store, shown_value};
+pub use delta::{DeltaBackend, RemoteDeltaBackend};
 pub use fs::FsBackend;
 pub use index::{IndexBackend, OwnIndex};
 pub use keyed::{KeyedBackend, KeyedSource};
@@ -44,6 +44,28 @@ static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().simple(
 
 /// The folder of index files beside collections: readers of Delta and Parquet pass over names with `_`.
 const INDEX_DIR: &str = "_ruvector";
+
+/// A state that a collection had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AsOf {
+    /// The state of this number; the first is 0.
+    Version(u64),
+    /// The state at this time, in milliseconds since 1970 (UTC).
+    Timestamp(i64),
+}
+
+/// A change of a collection, as its log tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// The number of the state that it made.
+    pub version: u64,
+    /// When it was made, in milliseconds since 1970 (UTC).
+    pub timestamp_ms: i64,
+    /// What was done, as the writer calls it.
+    pub operation: Option<String>,
+    /// How, as a JSON object.
+    pub parameters: Option<String>,
+}
 
 /// A place that holds collections.
 #[async_trait]
@@ -60,11 +82,35 @@ pub trait Backend: Debug + Send + Sync {
     /// `NotFound` if there is no such collection, `Unavailable` if the backend does not answer.
     async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>>;
 
+    /// Pins a state that a collection had, and says its number.
+    ///
+    /// # Errors
+    /// `NotSupported` if the backend keeps no older states; `InvalidInput` if the collection has or keeps no such state; else
+    /// as [`snapshot`](Self::snapshot).
+    async fn snapshot_as_of(&self, collection: &str, _as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
+        Err(no_older_states(self.id(), collection))
+    }
+
+    /// The changes of a collection that are still known, newest first.
+    ///
+    /// # Errors
+    /// As [`snapshot_as_of`](Self::snapshot_as_of).
+    async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
+        Err(no_older_states(self.id(), collection))
+    }
+
     /// Whether [`snapshot`](Self::snapshot) can tell that nothing changed: equal generations of one collection mean equal
     /// rows. A backend that cannot gives every snapshot a generation of its own, and is never asked for FRESH.
     fn has_generations(&self) -> bool {
         true
     }
+}
+
+fn no_older_states(backend: &str, collection: &str) -> Error {
+    Error::not_supported("older states of a table that is not a Delta table")
+        .with("backend", backend)
+        .with("table", collection)
+        .with("expected", "a Delta table")
 }
 
 /// One pinned state of a collection. Everything read through it is of that state.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use parking_lot::RwLock;
 
 use super::{Consistency, Pinned, RuLake};
-use crate::backend::{Backend, Snapshot};
+use crate::backend::{AsOf, Backend, Snapshot};
 use crate::cache::{CacheStats, CollectionKey, Counters};
 use crate::error::{Error, Result};
 use crate::witness::Generation;
@@ -185,6 +185,19 @@ impl RuLake {
     pub async fn pin(&self, backend: &str, collection: &str, consistency: Option<Consistency>) -> Result<Arc<Pinned>> {
         let registered = self.registered(backend)?;
         self.pin_state(&registered, collection, consistency, false).await
+    }
+
+    /// Pins a state that a collection had. It is called `collection@v3`, and nothing of it is remembered by that name: the
+    /// newest state of the collection and what was made of it stay what they are.
+    ///
+    /// # Errors
+    /// As [`Backend::snapshot_as_of`].
+    pub async fn pin_as_of(&self, backend: &str, collection: &str, as_of: AsOf) -> Result<Arc<Pinned>> {
+        let registered = self.registered(backend)?;
+        let (version, snapshot) = registered.backend.snapshot_as_of(collection, as_of).await?;
+        let known = registered.know(collection);
+        let key = registered.key(&format!("{collection}@v{version}"));
+        Ok(Arc::new(Pinned::new(key, snapshot, Arc::clone(&known.counters))))
     }
 
     /// As [`pin`](Self::pin); with `sealed`, a state that is known from files alone will do.

@@ -63,7 +63,7 @@ impl DeltaBackend {
 }
 
 /// The predicate, if the library can write it into the log: it panics on what it cannot write, constant vectors included.
-fn recordable(predicate: Expr) -> Result<Expr> {
+pub(super) fn recordable(predicate: Expr) -> Result<Expr> {
     let mut parts = Vec::new();
     predicate
         .apply(|part| {
@@ -75,7 +75,7 @@ fn recordable(predicate: Expr) -> Result<Expr> {
     for part in parts.iter().rev() {
         fmt_expr_to_sql(part).map_err(|_| {
             Error::not_supported(format!(
-                "DELETE or UPDATE by a predicate with {part}: select the keys of the rows in a subquery that stands alone, \
+                "a data change by a predicate with {part}: select the keys of the rows in a subquery that stands alone, \
                  as in WHERE id IN (SELECT id ...)"
             ))
         })?;

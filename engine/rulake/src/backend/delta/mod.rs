@@ -4,6 +4,9 @@
 //! after `kill -9`, and any other Delta reader can read it. Folders whose name starts with `_` or `.` are not collections.
 
 mod dml;
+mod merge;
+mod past;
+mod remote;
 mod snapshot;
 mod write;
 
@@ -23,11 +26,13 @@ use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use url::Url;
 
-use crate::backend::{Backend, INDEX_DIR, Snapshot, check_name};
+use crate::backend::{AsOf, Backend, Commit, INDEX_DIR, Snapshot, check_name};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 use crate::vectors::stored_schema;
 
 pub use dml::Assignment;
+pub use merge::{Merge, MergeAction, MergeClause, MergeRows, SOURCE, TARGET};
+pub use remote::RemoteDeltaBackend;
 pub use snapshot::DeltaSnapshot;
 
 const LOG_DIR: &str = "_delta_log";
@@ -240,6 +245,16 @@ impl Backend for DeltaBackend {
 
     async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>> {
         Ok(self.delta_snapshot(collection).await?)
+    }
+
+    async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
+        let newest = self.delta_snapshot(collection).await?;
+        past::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
+    }
+
+    async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
+        let newest = self.delta_snapshot(collection).await?;
+        past::history(&newest).await.map_err(|e| e.with("table", collection))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One version of a Delta table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,15 +11,21 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, create_session};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStoreExt;
+use object_store::path::Path as ObjectPath;
 use roaring::RoaringBitmap;
 use tokio::sync::OnceCell;
 
 use crate::address::RowAddress;
 use crate::backend::parquet::{DataFile, ParquetFiles};
 use crate::backend::{Part, ScanRequest, Snapshot};
-use crate::error::{Error, Result, from_datafusion, from_delta};
+use crate::error::{Error, Result, from_datafusion, from_delta, from_object_store};
 use crate::vectors::logical_schema;
 use crate::witness::Generation;
+
+/// Requests to a store that are under way at the same time.
+const FILES_ASKED_AT_ONCE: usize = 16;
 
 /// One version of a Delta table.
 #[derive(Debug)]
@@ -85,6 +91,32 @@ impl DeltaSnapshot {
     /// The schema as the table stores it: vectors are lists.
     pub fn stored_schema(&self) -> &SchemaRef {
         &self.files.stored
+    }
+
+    /// The number of this version.
+    pub(super) fn version(&self) -> Result<u64> {
+        Ok(self.table.snapshot().map_err(from_delta)?.version())
+    }
+
+    /// A file of this version that is not there any more. Files that `newest` has too are.
+    pub(super) async fn missing_file(&self, newest: &Self) -> Result<Option<String>> {
+        let known: HashSet<&ObjectPath> = newest.files.files.iter().map(|file| &file.path).collect();
+        let store = &self.files.store;
+        let older = self.files.files.iter().map(|file| &file.path).filter(|path| !known.contains(path));
+        let asked = stream::iter(older.cloned().collect::<Vec<_>>()).map(|path| async move {
+            match store.head(&path).await {
+                Ok(_) => Ok(None),
+                Err(object_store::Error::NotFound { .. }) => Ok(Some(path.to_string())),
+                Err(e) => Err(from_object_store(e)),
+            }
+        });
+        let mut asked = asked.buffer_unordered(FILES_ASKED_AT_ONCE);
+        while let Some(missing) = asked.try_next().await? {
+            if missing.is_some() {
+                return Ok(missing);
+            }
+        }
+        Ok(None)
     }
 
     /// The number of rows, also where the log does not say it.

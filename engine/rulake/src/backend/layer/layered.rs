@@ -11,7 +11,7 @@ use super::exec::LayeredExec;
 use super::given::Given;
 use super::{Call, Layer, Operation, Outcome};
 use crate::address::RowAddress;
-use crate::backend::{Backend, OwnIndex, Part, ScanRequest, Snapshot};
+use crate::backend::{AsOf, Backend, Commit, OwnIndex, Part, ScanRequest, Snapshot};
 use crate::error::Result;
 use crate::witness::Generation;
 
@@ -51,6 +51,16 @@ impl<L: Layer> Backend for Layered<L> {
         let around = self.around(Some(collection));
         let snapshot = around.once(Operation::Snapshot, self.backend.snapshot(collection)).await?;
         Ok(Arc::new(LayeredSnapshot { snapshot, around: Arc::new(around) }))
+    }
+
+    async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
+        let around = self.around(Some(collection));
+        let pinned = around.once(Operation::Snapshot, self.backend.snapshot_as_of(collection, as_of)).await?;
+        Ok((pinned.0, Arc::new(LayeredSnapshot { snapshot: pinned.1, around: Arc::new(around) })))
+    }
+
+    async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
+        self.around(Some(collection)).once(Operation::Snapshot, self.backend.history(collection)).await
     }
 
     fn has_generations(&self) -> bool {

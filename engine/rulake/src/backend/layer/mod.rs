@@ -36,7 +36,7 @@ use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 
 use self::given::Given;
-use super::Snapshot;
+use super::{Commit, Snapshot};
 use crate::error::Result;
 
 pub use capped::Capped;
@@ -160,6 +160,10 @@ impl Outcome for Arc<dyn Snapshot> {}
 impl Outcome for Arc<dyn ExecutionPlan> {}
 
 impl Outcome for () {}
+
+impl Outcome for (u64, Arc<dyn Snapshot>) {}
+
+impl Outcome for Vec<Commit> {}
 
 impl Outcome for RecordBatch {
     fn size(&self) -> Size {

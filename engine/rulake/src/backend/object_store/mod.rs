@@ -33,6 +33,25 @@ use crate::witness::Generation;
 
 pub use self::secret::shown_value;
 
+/// The store behind `url`, read-only, and the path of `url` in it. `id` names it in messages; for URLs and options see
+/// [`ObjectStoreBackend::from_url`].
+///
+/// # Errors
+/// `InvalidInput` for a URL or an option that cannot be used. Nothing is asked of the store yet.
+pub fn open_store(
+    id: &str,
+    url: &str,
+    options: &BTreeMap<String, String>,
+) -> Result<(Arc<dyn ObjectStore>, ObjectPath)> {
+    connect::connect(id, &parse_url(url)?, options)
+}
+
+fn parse_url(url: &str) -> Result<Url> {
+    Url::parse(url).map_err(|e| {
+        Error::invalid_input("URL of an object store").with("reason", e).with("got", secret::shown_url(url))
+    })
+}
+
 /// Rows looked at for the dimension of lists.
 const ROWS_LOOKED_AT: usize = 1024;
 const EXTENSION: &str = ".parquet";
@@ -77,9 +96,7 @@ impl ObjectStoreBackend {
     /// `InvalidInput` for a URL or an option that cannot be used. Nothing is asked of the store yet.
     pub fn from_url(id: impl Into<String>, url: &str, options: &BTreeMap<String, String>) -> Result<Self> {
         let id = id.into();
-        let url = Url::parse(url).map_err(|e| {
-            Error::invalid_input("URL of an object store").with("reason", e).with("got", secret::shown_url(url))
-        })?;
+        let url = parse_url(url)?;
         let (store, prefix) = connect::connect(&id, &url, options)?;
         Ok(Self::at(id, store, url, prefix))
     }

@@ -410,6 +410,7 @@ fn search_params<'a>(
         rerank_factor: argument::optional_count(py, "rerank_factor", 0, rerank_factor)?,
         nprobe: argument::optional_count(py, "nprobe", 1, nprobe)?,
         epsilon,
+        stats: None,
     })
 }
 

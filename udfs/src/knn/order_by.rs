@@ -101,7 +101,7 @@ fn search(sort: &Sort, k: usize) -> Result<Option<LogicalPlan>> {
 
     let target = Target {
         table: scan.table.clone(),
-        name: scan.name.clone(),
+        name: scan.name,
         column: wanted.column,
         metric: MetricKey(wanted.metric),
         exact: false,
@@ -118,7 +118,7 @@ fn search(sort: &Sort, k: usize) -> Result<Option<LogicalPlan>> {
     };
     let Ok(limit) = i64::try_from(k) else { return Ok(None) };
     let nulls = if key.nulls_first { Nulls::First } else { Nulls::Last };
-    let query = LogicalPlanBuilder::empty(true).project([wanted.query.clone().alias("query")])?.build()?;
+    let query = LogicalPlanBuilder::empty(true).project([wanted.query.alias("query")])?.build()?;
     let node = KnnNode::try_new(target, query, lit(limit), Some(nulls))?.with_filter(predicates)?;
     let node = LogicalPlan::Extension(Extension { node: Arc::new(node) });
 

@@ -30,4 +30,97 @@ CREATE TABLE copy AS SELECT id, vec FROM docs;
 SELECT * FROM copy;
 -- 1 | [1, 0]",
     },
+    Entry {
+        section: STATEMENTS,
+        title: "SELECT ... ORDER BY distance LIMIT k",
+        syntax: "SELECT ... FROM table [WHERE condition] ORDER BY distance [ASC | DESC] [NULLS FIRST | NULLS LAST] LIMIT k [OFFSET n]",
+        text: "A search, as EXPLAIN shows: `distance` is `l2_distance`, `l2_squared`, `cosine_distance` or `array_distance` \
+               (ascending), `inner_product` or `cosine_similarity` (descending), between a vector column and a vector that is \
+               the same for all rows. The answer is that of sorting all rows. With several keys, DISTINCT, a join or a GROUP BY \
+               in between all rows are sorted, and so they are after `SET ruvector.use_index = false`.",
+        arguments: &[],
+        example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);
+INSERT INTO docs VALUES (1, [1.0, 0.0]), (2, [0.0, 1.0]), (3, NULL);
+CREATE INDEX docs_vec ON docs (vec);
+SELECT id, l2_distance(vec, [0.0, 2.0]) AS far FROM docs ORDER BY far LIMIT 2;
+-- 2 | 1
+-- 1 | 2.23607",
+    },
+    Entry {
+        section: STATEMENTS,
+        title: "CREATE INDEX",
+        syntax: "CREATE [OR REPLACE] INDEX [IF NOT EXISTS] name ON table [USING kind] (column) [WITH (option = value, ...)]",
+        text: "Builds an index over a vector column and keeps it with the table's changes. Kinds: `rabitq_plus` (if nothing is \
+               said), `ivf_rabitq`, `rabitq_asym`, `rabitq`, `flat`. With `background = true` it returns at once, and searches \
+               are exact until the index is there; `system.indexes` shows its progress.",
+        arguments: &[
+            ("metric", "`'l2'`, `'cosine'` or `'inner_product'`; `'l2'` if nothing is said."),
+            ("seed", "Of the random rotation; the same seed gives the same index."),
+            ("rerank_factor", "Floor of candidates that get exact distances, as a multiple of `k`."),
+            ("nlist", "How many lists an `ivf_rabitq` index has."),
+            ("nprobe", "How many of them a search looks into."),
+            ("background", "Whether to return at once."),
+        ],
+        example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);
+INSERT INTO docs VALUES (1, [1.0, 0.0]), (2, [0.0, 1.0]);
+CREATE INDEX docs_vec ON docs USING rabitq_plus (vec) WITH (metric = 'cosine');
+SELECT name, kind, metric, state FROM system.indexes;
+-- docs_vec | rabitq_plus | cosine | ready",
+    },
+    Entry {
+        section: STATEMENTS,
+        title: "DROP INDEX, REINDEX",
+        syntax: "DROP INDEX [IF EXISTS] name [, ...]\nREINDEX [INDEX] name [WITH (background = true)]\nREINDEX TABLE table",
+        text: "DROP INDEX removes an index and its file. REINDEX builds it anew from all vectors, and the old one answers \
+               meanwhile.",
+        arguments: &[],
+        example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);
+INSERT INTO docs VALUES (1, [1.0, 0.0]);
+CREATE INDEX docs_vec ON docs (vec);
+REINDEX docs_vec;
+DROP INDEX docs_vec;
+SELECT count(*) FROM system.indexes;
+-- 0",
+    },
+    Entry {
+        section: STATEMENTS,
+        title: "MERGE INTO",
+        syntax: "MERGE INTO table [AS t] USING source [AS s] ON condition\n\
+                 WHEN MATCHED [AND condition] THEN UPDATE SET column = value, ... | DELETE\n\
+                 WHEN NOT MATCHED [AND condition] THEN INSERT (columns) VALUES (values)",
+        text: "One transaction; the count is of rows inserted, changed and deleted.",
+        arguments: &[],
+        example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);
+INSERT INTO docs VALUES (1, [1.0, 0.0]);
+CREATE TABLE news (id BIGINT, vec FLOAT[2]);
+INSERT INTO news VALUES (1, [0.5, 0.5]), (2, [0.0, 1.0]);
+MERGE INTO docs t USING news s ON t.id = s.id WHEN MATCHED THEN UPDATE SET vec = s.vec WHEN NOT MATCHED THEN INSERT (id, vec) VALUES (s.id, s.vec);
+SELECT * FROM docs ORDER BY id;
+-- 1 | [0.5, 0.5]
+-- 2 | [0, 1]",
+    },
+    Entry {
+        section: STATEMENTS,
+        title: "VERSION AS OF, TIMESTAMP AS OF",
+        syntax: "table VERSION AS OF number\ntable TIMESTAMP AS OF 'time'\nDESCRIBE HISTORY table",
+        text: "An older state of a Delta table, wherever a table may stand. The first version is 0.",
+        arguments: &[],
+        example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);
+INSERT INTO docs VALUES (1, [1.0, 0.0]);
+DELETE FROM docs;
+SELECT id FROM docs VERSION AS OF 1;
+-- 1",
+    },
+    Entry {
+        section: STATEMENTS,
+        title: "SET ruvector",
+        syntax: "SET ruvector.use_index = true | false\nSET ruvector.nprobe = n | default\nSET ruvector.rerank_factor = n | default\n\
+                 SET ruvector.consistency = 'fresh' | 'eventual' | 'stale' | default\nSET ruvector.ttl_ms = n | default",
+        text: "What a session says of its searches, where a search does not say it itself. They are listed in \
+               `information_schema.df_settings`.",
+        arguments: &[],
+        example: "SET ruvector.nprobe = 64;
+SELECT value FROM information_schema.df_settings WHERE name = 'ruvector.nprobe';
+-- 64",
+    },
 ];

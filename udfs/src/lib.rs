@@ -13,6 +13,7 @@ pub mod engine;
 
 /// What is done to a statement before DataFusion plans it.
 mod statement;
+mod tokens;
 
 /// The lake's operations as table functions.
 mod lake;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::SessionContext;
 
 use crate::catalog::CATALOG;
@@ -13,6 +14,8 @@ use crate::knn::order_by::OrderByDistance;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
+use crate::scalar::async_sort::AsyncSort;
+use crate::scalar::operators::DistanceOperators;
 use crate::scalar::{self, from_text};
 use crate::settings::Settings;
 use crate::time_travel::{HISTORY, HistoryFunction};
@@ -33,16 +36,21 @@ pub fn register_all(context: &SessionContext, engine: &Engine) {
 pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProviderList>, engine: &Engine) {
     let shared = context.state_ref();
     let mut state = shared.write();
+    // Before DataFusion's own, to which `<=>` is something else.
+    let mut operators: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(DistanceOperators::new())];
+    operators.extend(state.expr_planners().iter().cloned());
     let mut config = state.config().clone();
     config.options_mut().extensions.insert(Settings::default());
     *state = SessionStateBuilder::new_from_existing(state.clone())
         .with_config(config)
         .with_query_planner(Arc::new(Planner))
         .with_relation_planners(vec![Arc::new(KnnPlanner::new(Arc::clone(catalogs)))])
+        .with_expr_planners(operators)
         .with_analyzer_rule(from_text::rule())
         .with_analyzer_rule(Arc::new(Prefilter))
         .with_analyzer_rule(Arc::new(OrderByDistance))
         .with_analyzer_rule(Arc::new(Lateral))
+        .with_analyzer_rule(Arc::new(AsyncSort))
         .build();
     drop(state);
     for function in scalar::functions(Arc::clone(engine.models())) {

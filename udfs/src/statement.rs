@@ -1,6 +1,6 @@
 //! The AST stage: what is done to a statement before DataFusion plans it.
 //!
-//! `?` becomes `$1, $2, ...`; older states of tables become tables ([`crate::time_travel`]); statements about indexes are
+//! `?` becomes `$1, $2, ...`, `<->` an operator with a name; older states of tables become tables ([`crate::time_travel`]); statements about indexes are
 //! taken out, for DataFusion drops their options, and so are
 //! statements about backends, which it does not know; the arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML
 //! clauses that DataFusion parses and then ignores are refused.
@@ -11,7 +11,6 @@ use datafusion::common::TableReference;
 use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{Delete, ObjectName, Statement, Update, VisitMut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use crate::backend::{self, BackendStatement};
 use crate::error::{Error, Result};
@@ -19,6 +18,7 @@ use crate::index::{self, IndexStatement};
 use crate::index_table::is_index_table;
 use crate::knn::rewrite::KnnArguments;
 use crate::time_travel::{self, AsOfClauses};
+use crate::tokens;
 use crate::wishes::Wishes;
 
 /// A statement, as far as the AST tells.
@@ -39,7 +39,8 @@ pub(crate) enum Parsed {
 /// # Errors
 /// `InvalidInput` if it cannot be parsed or is not exactly one; `NotSupported` for clauses that would be ignored.
 pub(crate) fn parse(sql: &str) -> Result<Parsed> {
-    let sql = number_placeholders(sql)?;
+    let sql = tokens::edited(sql, &tokens::placeholders(&tokens::tokenize(sql)?)?);
+    let sql = tokens::edited(&sql, &tokens::distance_operators(&tokens::tokenize(&sql)?));
     if let Some(statement) = backend::parse(&sql)? {
         return Ok(Parsed::Backend(statement));
     }
@@ -94,48 +95,6 @@ fn prepare(statement: &mut DfStatement, arguments: &mut KnnArguments) -> Result<
     }
 }
 
-/// Replaces each `?` by `$1`, `$2`, ... in the order of the text.
-fn number_placeholders(sql: &str) -> Result<String> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(|e| Error::invalid_input(format!("SQL cannot be parsed: {e}")))?;
-    let marks: Vec<Location> =
-        tokens.iter().filter(|token| is_question_mark(&token.token)).map(|token| token.span.start).collect();
-    let numbered = |token: &Token| matches!(token, Token::Placeholder(name) if name.starts_with('$'));
-    if marks.is_empty() {
-        return Ok(sql.to_owned());
-    }
-    if tokens.iter().any(|token| numbered(&token.token)) {
-        return Err(Error::invalid_input("parameters are written either ? or $1, $2, ...; this statement has both"));
-    }
-    let (mut out, mut next) = (String::with_capacity(sql.len() + marks.len()), 0);
-    let (mut line, mut column) = (1, 1);
-    let mut chars = sql.chars().peekable();
-    while let Some(c) = chars.next() {
-        let here = marks.get(next).is_some_and(|mark| (mark.line, mark.column) == (line, column));
-        if here {
-            next += 1;
-            out.push_str(&format!("${next}"));
-            // `?AND` is two tokens, `$1AND` would be one.
-            if chars.peek().is_some_and(|following| following.is_alphanumeric() || *following == '_') {
-                out.push(' ');
-            }
-        } else {
-            out.push(c);
-        }
-        if c == '\n' {
-            (line, column) = (line + 1, 1);
-        } else {
-            column += 1;
-        }
-    }
-    Ok(out)
-}
-
-fn is_question_mark(token: &Token) -> bool {
-    matches!(token, Token::Question) || matches!(token, Token::Placeholder(name) if name == "?")
-}
-
 /// DataFusion plans these statements as if the clauses were not there.
 fn refuse_ignored_clauses(statement: &Statement) -> Result<()> {
     let refuse = |clause: &str| Err(Error::not_supported(format!("{clause} is not supported")));
@@ -170,16 +129,6 @@ pub(crate) fn table_reference(name: &ObjectName) -> TableReference {
 mod tests {
     use super::*;
     use crate::ErrorKind;
-
-    #[test]
-    fn question_marks_are_numbered_in_the_order_of_the_text() {
-        let sql = "SELECT 'a?', \"b?\" -- ?\nFROM t WHERE x = ? AND y = ?";
-        assert_eq!(number_placeholders(sql).unwrap(), "SELECT 'a?', \"b?\" -- ?\nFROM t WHERE x = $1 AND y = $2");
-        assert_eq!(number_placeholders("SELECT ?\n, ?").unwrap(), "SELECT $1\n, $2");
-        assert_eq!(number_placeholders("SELECT 'ä', ?").unwrap(), "SELECT 'ä', $1");
-        assert_eq!(number_placeholders("a=?AND b=?").unwrap(), "a=$1 AND b=$2");
-        assert_eq!(number_placeholders("SELECT ?, $1").unwrap_err().kind(), ErrorKind::InvalidInput);
-    }
 
     #[test]
     fn clauses_that_would_be_ignored_are_refused() {

@@ -96,7 +96,7 @@ fn search(sort: &Sort, k: usize) -> Result<Option<LogicalPlan>> {
     let [key] = sort.expr.as_slice() else { return Ok(None) };
     let mut predicates = Vec::new();
     let Some(scan) = table_below(&sort.input, &mut predicates)? else { return Ok(None) };
-    let ordered_by = resolve(&key.expr, &sort.input)?;
+    let Ok(ordered_by) = resolve(&key.expr, &sort.input) else { return Ok(None) };
     let Some(wanted) = Wanted::new(&ordered_by, key.asc, &scan) else { return Ok(None) };
 
     let target = Target {
@@ -147,7 +147,8 @@ fn table_below(plan: &LogicalPlan, predicates: &mut Vec<Expr>) -> Result<Option<
         LogicalPlan::Projection(projection) => table_below(&projection.input, predicates),
         LogicalPlan::SubqueryAlias(alias) => table_below(&alias.input, predicates),
         LogicalPlan::Filter(filter) => {
-            predicates.push(resolve(&filter.predicate, &filter.input)?);
+            let Ok(predicate) = resolve(&filter.predicate, &filter.input) else { return Ok(None) };
+            predicates.push(predicate);
             table_below(&filter.input, predicates)
         }
         LogicalPlan::TableScan(scan)

@@ -40,7 +40,7 @@ impl QueryVectors {
         let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
         let (dim, len) = (self.dim, end - start);
         if len != dim {
-            return exec_err!("knn() argument query: expected a vector of {dim} numbers, got {len}");
+            return exec_err!("knn() argument query has the wrong dimension: expected {dim}, got {len}");
         }
         if self.values.nulls().is_some_and(|nulls| nulls.slice(start, len).null_count() > 0) {
             return exec_err!("knn() argument query: expected {dim} numbers, got a vector with a NULL coordinate");

@@ -17,8 +17,10 @@ mod subvector;
 mod vector_dims;
 mod vector_norm;
 
+pub(crate) mod async_sort;
 pub(crate) mod embed;
 pub(crate) mod from_text;
+pub(crate) mod operators;
 
 #[cfg(test)]
 mod tests;

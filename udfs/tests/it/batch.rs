@@ -150,7 +150,7 @@ async fn what_makes_no_sense_is_refused() {
         ("SELECT * FROM knn_batch('docs', (SELECT id FROM queries), 4)", "one column of vectors"),
         ("SELECT * FROM knn_batch('docs', (SELECT v, v AS w FROM queries), 4)", "one column of vectors"),
         ("SELECT * FROM knn_batch('docs', (SELECT id, v FROM queries), 0)", "at least 1"),
-        ("SELECT * FROM knn_batch('docs', (SELECT [1.0, 2.0] AS v), 4)", "expected a vector of 3 numbers, got 2"),
+        ("SELECT * FROM knn_batch('docs', (SELECT [1.0, 2.0] AS v), 4)", "expected 3, got 2"),
         ("SELECT * FROM queries q CROSS JOIN LATERAL knn('docs', q.name, 4) n", "expected a vector of 3 numbers"),
         (
             "SELECT * FROM queries q CROSS JOIN LATERAL knn('docs', q.v, 4, filter => tag = q.id) n",

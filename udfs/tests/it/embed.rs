@@ -29,6 +29,19 @@ async fn planning_needs_no_model_and_running_says_which_is_missing() {
     let (kind, message) = database.error("INSERT INTO docs SELECT 1, 'a', embed('a')").await;
     assert_eq!(kind, ErrorKind::NotFound, "{message}");
     assert!(database.ids("SELECT id FROM docs").await.is_empty());
+
+    // In an ORDER BY too, whether it is a search or a sort.
+    database.run("INSERT INTO docs VALUES (1, 'a', NULL)").await;
+    for use_index in [true, false] {
+        database.run(&format!("SET ruvector.use_index = {use_index}")).await;
+        for limit in ["LIMIT 3", ""] {
+            let sql = format!("SELECT id FROM docs ORDER BY l2_distance(vec, embed('a question')), body {limit}");
+            let (kind, message) = database.error(&sql).await;
+            assert_eq!(kind, ErrorKind::NotFound, "{sql}: {message}");
+            let (kind, message) = database.error(&sql.replace(", body", "")).await;
+            assert_eq!(kind, ErrorKind::NotFound, "{sql}: {message}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,18 +57,23 @@ pub(super) fn read<T: LittleEndian>(source: &dyn Source, section: &Section) -> R
     Ok(numbers)
 }
 
-/// Reads a section of vectors, or leaves it where it is, and checks its sum.
-pub(super) fn read_or_map(source: &dyn Source, section: &Section) -> Result<Values> {
+/// Reads a section of vectors, or leaves it where it is, and checks its sum. Tells whether it is known that all numbers are
+/// finite: of those that are left where they are it is seen in the same pass.
+pub(super) fn read_or_map(source: &dyn Source, section: &Section) -> Result<(Values, bool)> {
     let Some(mapped) = source.map(section.offset, section.len as usize / size_of::<f32>()) else {
-        return read(source, section).map(Values::Owned);
+        return Ok((Values::Owned(read(source, section)?), false));
     };
     let shares = mapped.par_chunks(SHARE).map(|numbers| {
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(bytemuck::cast_slice(numbers));
-        crc
+        let (mut crc, mut finite) = (crc32fast::Hasher::new(), true);
+        for piece in numbers.chunks(PIECE) {
+            crc.update(bytemuck::cast_slice(piece));
+            finite &= piece.iter().fold(true, |all, number| all & number.is_finite());
+        }
+        (crc, finite)
     });
-    check_shares(section, &shares.collect::<Vec<_>>())?;
-    Ok(mapped)
+    let (sums, finite): (Vec<_>, Vec<_>) = shares.unzip();
+    check_shares(section, &sums)?;
+    Ok((mapped, finite.into_iter().all(|finite| finite)))
 }
 
 fn check_shares(section: &Section, shares: &[crc32fast::Hasher]) -> Result<()> {

@@ -38,10 +38,14 @@ impl Forgery {
         self.put(start + offset, bytes)
     }
 
-    /// The message of the error that it is.
+    /// The message of the error that it is, also where it is mapped.
     pub(super) fn message(&self) -> String {
         let error = load_error(&self.bytes).expect("a lie");
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &self.bytes).unwrap();
+        let mapped = load_mapped(file.path()).unwrap_err();
+        assert!(mapped.to_string().starts_with(&error.to_string()), "{mapped}");
         error.to_string()
     }
 }

@@ -1,0 +1,116 @@
+//! Statements as tokens, and pieces of them written in another way.
+
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+
+use crate::error::{Error, Result};
+
+/// A piece of a statement, within one line, and what stands in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Edit {
+    at: Location,
+    /// In characters.
+    len: usize,
+    text: String,
+}
+
+/// The tokens of a statement.
+///
+/// # Errors
+/// `InvalidInput` if it has something that is no token.
+pub(crate) fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+    tokens.map_err(|e| Error::invalid_input(format!("SQL cannot be parsed: {e}")))
+}
+
+/// The statement with its `edits`, which are in the order of the text.
+pub(crate) fn edited(sql: &str, edits: &[Edit]) -> String {
+    let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
+    let mut out = String::with_capacity(sql.len() + 16 * edits.len());
+    let (mut line, mut column, mut left_out) = (1, 1, 0);
+    let mut edits = edits.iter().peekable();
+    let mut chars = sql.chars().peekable();
+    while let Some(c) = chars.next() {
+        if let Some(edit) = edits.next_if(|edit| (edit.at.line, edit.at.column) == (line, column)) {
+            out.push_str(&edit.text);
+            left_out = edit.len;
+        }
+        match left_out {
+            0 => out.push(c),
+            // `?AND` is two tokens, `$1AND` would be one.
+            1 if chars.peek().is_some_and(is_word) => out.push(' '),
+            _ => {}
+        }
+        left_out = left_out.saturating_sub(1);
+        (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+    }
+    out
+}
+
+/// Replaces each `?` by `$1`, `$2`, ... in the order of the text.
+///
+/// # Errors
+/// `InvalidInput` if there are numbered parameters too.
+pub(crate) fn placeholders(tokens: &[TokenWithSpan]) -> Result<Vec<Edit>> {
+    let is_mark =
+        |token: &Token| matches!(token, Token::Question) || matches!(token, Token::Placeholder(name) if name == "?");
+    let marks = tokens.iter().filter(|token| is_mark(&token.token)).enumerate();
+    let edits: Vec<Edit> =
+        marks.map(|(i, token)| Edit { at: token.span.start, len: 1, text: format!("${}", i + 1) }).collect();
+    let numbered = |token: &TokenWithSpan| matches!(&token.token, Token::Placeholder(name) if name.starts_with('$'));
+    if !edits.is_empty() && tokens.iter().any(numbered) {
+        return Err(Error::invalid_input("parameters are written either ? or $1, $2, ...; this statement has both"));
+    }
+    Ok(edits)
+}
+
+/// Writes pgvector's `<->` and `<#>`, which the parser does not know, as operators with a name
+/// ([`crate::scalar::operators`]). It knows `<=>`.
+pub(crate) fn distance_operators(tokens: &[TokenWithSpan]) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for (i, token) in tokens.iter().enumerate() {
+        // Right behind it, without a space.
+        let next = || {
+            let next = tokens.get(i + 1)?;
+            let place = (token.span.start.line, token.span.start.column + 1);
+            ((next.span.start.line, next.span.start.column) == place).then_some(&next.token)
+        };
+        let name = match (&token.token, next()) {
+            (Token::Lt, Some(Token::Arrow)) => "l2_distance",
+            (Token::Lt, Some(Token::HashArrow)) => "negative_inner_product",
+            _ => continue,
+        };
+        edits.push(Edit { at: token.span.start, len: 3, text: format!(" OPERATOR({name}) ") });
+    }
+    edits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn numbered(sql: &str) -> Result<String> {
+        Ok(edited(sql, &placeholders(&tokenize(sql)?)?))
+    }
+
+    #[test]
+    fn question_marks_are_numbered_in_the_order_of_the_text() {
+        let sql = "SELECT 'a?', \"b?\" -- ?\nFROM t WHERE x = ? AND y = ?";
+        assert_eq!(numbered(sql).unwrap(), "SELECT 'a?', \"b?\" -- ?\nFROM t WHERE x = $1 AND y = $2");
+        assert_eq!(numbered("SELECT ?\n, ?").unwrap(), "SELECT $1\n, $2");
+        assert_eq!(numbered("SELECT 'ä', ?").unwrap(), "SELECT 'ä', $1");
+        assert_eq!(numbered("a=?AND b=?").unwrap(), "a=$1 AND b=$2");
+        assert_eq!(numbered("SELECT ?, $1").unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn operators_are_named() {
+        let named = |sql: &str| edited(sql, &distance_operators(&tokenize(sql).unwrap()));
+        assert_eq!(named("a <-> b"), "a  OPERATOR(l2_distance)  b");
+        assert_eq!(named("a<->b, ä<#>b"), "a OPERATOR(l2_distance)  b, ä OPERATOR(negative_inner_product)  b");
+        for other in ["a < -b", "a <- b > c", "'a <-> b' -- <#>", "a <=> b", "a <> b", "a < - > b"] {
+            assert_eq!(named(other), other);
+        }
+    }
+}

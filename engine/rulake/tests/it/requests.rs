@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -14,15 +16,16 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parquet::arrow::ArrowWriter;
-use ruvector_rulake::{Backend, ErrorKind, ObjectStoreBackend};
+use ruvector_rulake::{Backend, DeltaBackend, ErrorKind, ObjectStoreBackend, RowAddress};
 
-use crate::support::rows;
+use crate::support::{Random, context, random_rows, rows, stream};
 
 /// Counts the requests that bring data; listings are not counted, nor is what is said of one object.
 #[derive(Debug, Default)]
 struct Counting {
     store: InMemory,
     reads: AtomicUsize,
+    bytes: AtomicU64,
 }
 
 impl Counting {
@@ -56,6 +59,7 @@ impl ObjectStore for Counting {
 
     async fn get_ranges(&self, location: &Path, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
         self.reads.fetch_add(ranges.len(), Ordering::Relaxed);
+        self.bytes.fetch_add(ranges.iter().map(|range| range.end - range.start).sum(), Ordering::Relaxed);
         self.store.get_ranges(location, ranges).await
     }
 
@@ -117,4 +121,71 @@ async fn a_new_file_costs_one_footer() {
     store.reads();
     assert_eq!(backend.snapshot("docs").await.unwrap().num_rows(), Some(1004));
     assert_eq!(store.reads(), 0);
+}
+
+/// `id`, `tag` of few values, `body` of many, `vec`.
+fn texts(num_rows: usize) -> RecordBatch {
+    let mut random = Random::new(11);
+    let with_vectors = random_rows(&mut random, 0..num_rows as i64);
+    // Texts that no compression makes small.
+    let mut letters = Random::new(12);
+    let mut text = || -> String { (0..100).map(|_| char::from(b'!' + letters.below(90) as u8)).collect() };
+    let body = StringArray::from_iter_values((0..num_rows).map(|_| text()));
+    let tag = StringArray::from_iter_values((0..num_rows).map(|row| format!("tag {}", row % 7)));
+    let ids = Int64Array::from_iter_values(0..num_rows as i64);
+    let vec = with_vectors.schema().field_with_name("vec").unwrap().clone();
+    let fields = vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("tag", DataType::Utf8, true),
+        Field::new("body", DataType::Utf8, true),
+        vec,
+    ];
+    let vectors = Arc::clone(with_vectors.column_by_name("vec").unwrap());
+    let columns: Vec<arrow::array::ArrayRef> = vec![Arc::new(ids), Arc::new(tag), Arc::new(body), vectors];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+/// Rows that are taken cost a page each of every column that is asked for, of files that are written here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_costs_a_page_of_each_column() {
+    const ROWS: usize = 50_000;
+    let folder = tempfile::tempdir().unwrap();
+    let batch = texts(ROWS);
+    let delta = DeltaBackend::open("main", folder.path()).unwrap();
+    delta.create_with("docs", batch.schema(), stream(batch.clone())).await.unwrap();
+    let store = Arc::new(Counting::default());
+    let mut file_bytes = 0;
+    for file in std::fs::read_dir(folder.path().join("docs")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "parquet") {
+            file_bytes = std::fs::metadata(&path).unwrap().len();
+            let name = Path::from(format!("lake/docs/{}", path.file_name().unwrap().to_str().unwrap()));
+            store.store.put(&name, std::fs::read(&path).unwrap().into()).await.unwrap();
+        }
+    }
+    let backend = ObjectStoreBackend::new("lake", Arc::clone(&store) as _, "s3://bucket/lake".parse().unwrap(), "lake");
+    let snapshot = backend.snapshot("docs").await.unwrap();
+    let asked: Vec<RowAddress> = [77, 1_000, 1_001, 9_999, 20_000, 31_111, 31_112, 40_404, 49_998, 49_999]
+        .map(|row| RowAddress::new(0, row))
+        .to_vec();
+    let expected = |column: &str| -> Vec<String> {
+        let values = batch.column_by_name(column).unwrap().as_string::<i32>();
+        asked.iter().map(|address| values.value(address.row() as usize).to_owned()).collect()
+    };
+    snapshot.take(&context(), &asked[..1], &[0]).await.unwrap();
+    for (columns, names) in [(vec![2], vec!["body"]), (vec![1, 2], vec!["tag", "body"]), (vec![0, 1, 2, 3], vec![])] {
+        store.reads();
+        store.bytes.store(0, Ordering::Relaxed);
+        let taken = snapshot.take(&context(), &asked, &columns).await.unwrap();
+        for (position, name) in names.iter().enumerate() {
+            let values = taken.column(position).as_string::<i32>();
+            let got: Vec<String> = values.iter().map(|value| value.unwrap().to_owned()).collect();
+            assert_eq!(got, expected(name));
+        }
+        // One dictionary for each column that has one.
+        let most = (asked.len() + 1) * columns.len();
+        let (reads, bytes) = (store.reads(), store.bytes.load(Ordering::Relaxed));
+        assert!(reads <= most, "{columns:?}: {reads} pages, expected at most {most}");
+        assert!(bytes < file_bytes / 4, "{columns:?}: {bytes} of {file_bytes} bytes in {reads} pages");
+    }
 }

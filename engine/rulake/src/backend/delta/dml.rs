@@ -5,6 +5,7 @@ use datafusion::logical_expr::Expr;
 use deltalake::delta_datafusion::expr::fmt_expr_to_sql;
 
 use super::DeltaBackend;
+use super::layout::writer_properties;
 use crate::error::{Error, Result, from_datafusion, from_delta};
 
 /// A column and the expression of its new value.
@@ -23,7 +24,8 @@ impl DeltaBackend {
         let snapshot = self.delta_snapshot(collection).await?;
         // Before anything is changed: afterwards the files that go may be gone.
         let rows_before = snapshot.count_rows().await?;
-        let mut delete = snapshot.table().clone().delete();
+        let mut delete =
+            snapshot.table().clone().delete().with_writer_properties(writer_properties(snapshot.stored_schema()));
         if let Some(predicate) = predicate {
             delete = delete.with_predicate(recordable(predicate)?);
         }
@@ -50,7 +52,8 @@ impl DeltaBackend {
     pub async fn update(&self, collection: &str, predicate: Option<Expr>, assignments: Vec<Assignment>) -> Result<u64> {
         let _shared = self.lock(collection).read_owned().await;
         let snapshot = self.delta_snapshot(collection).await?;
-        let mut update = snapshot.table().clone().update();
+        let mut update =
+            snapshot.table().clone().update().with_writer_properties(writer_properties(snapshot.stored_schema()));
         if let Some(predicate) = predicate {
             update = update.with_predicate(recordable(predicate)?);
         }

@@ -14,6 +14,7 @@ use deltalake::operations::merge::{InsertBuilder, MergeBuilder, UpdateBuilder};
 
 use super::DeltaBackend;
 use super::dml::{Assignment, recordable};
+use super::layout::writer_properties;
 use crate::error::{Error, Result, from_datafusion, from_delta};
 
 /// The qualifier of the table's columns in the expressions of a [`Merge`].
@@ -87,6 +88,7 @@ impl DeltaBackend {
             .table()
             .clone()
             .merge(source, recordable(merge.on)?)
+            .with_writer_properties(writer_properties(snapshot.stored_schema()))
             .with_source_alias(SOURCE)
             .with_target_alias(TARGET);
         if merge.whole_target {

@@ -4,6 +4,7 @@
 //! after `kill -9`, and any other Delta reader can read it. Folders whose name starts with `_` or `.` are not collections.
 
 mod dml;
+mod layout;
 mod merge;
 mod past;
 mod remote;

@@ -79,6 +79,7 @@ impl DeltaSnapshot {
             index_dir,
             store: log_store.object_store(None),
             store_url: log_store.object_store_url(),
+            footers: Arc::default(),
         };
         Ok(Self { files, table })
     }

@@ -18,6 +18,7 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 
 use super::DeltaBackend;
+use super::layout::writer_properties;
 use crate::error::{Error, Result, from_datafusion, from_delta, to_datafusion};
 use crate::vectors::{conform, stored_schema, to_stored};
 
@@ -93,6 +94,7 @@ async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBat
         num_rows: Arc::clone(&num_rows),
         fault: Arc::clone(&fault),
     };
+    let builder = builder.with_writer_properties(writer_properties(&rows.stored));
     let table = StreamingTable::try_new(Arc::clone(&rows.stored), vec![Arc::new(rows)]).map_err(from_datafusion)?;
     let plan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(table)), None)
         .and_then(LogicalPlanBuilder::build)

@@ -212,6 +212,7 @@ impl ObjectStoreBackend {
             index_dir: self.index_root.as_ref().map(|root| root.join(INDEX_DIR).join(collection)),
             store: Arc::clone(&self.store),
             store_url: self.store_url.clone(),
+            footers: Arc::default(),
         };
         Ok(Seen { files: Arc::new(files), footers: by_file })
     }
@@ -267,6 +268,7 @@ impl ObjectStoreBackend {
             index_dir: None,
             store: Arc::clone(&self.store),
             store_url: self.store_url.clone(),
+            footers: Arc::default(),
         };
         let (context, request) =
             (Arc::default(), ScanRequest { limit: Some(ROWS_LOOKED_AT), ..ScanRequest::default() });

@@ -1,6 +1,7 @@
 //! A pinned list of Parquet files, read by our own plans so that rows keep their addresses.
 
 mod files;
+mod pages;
 mod plan;
 mod take;
 
@@ -21,6 +22,7 @@ use crate::error::Result;
 use crate::witness::Generation;
 
 pub(crate) use files::{DataFile, file_id};
+pub(crate) use pages::Footers;
 
 /// One state of a collection: its files in the order that addresses count, and what they hold.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct ParquetFiles {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// Where plans find the store.
     pub(crate) store_url: ObjectStoreUrl,
+    /// Of the files that rows were taken from.
+    pub(crate) footers: Arc<Footers>,
 }
 
 #[async_trait]
@@ -77,7 +81,7 @@ impl Snapshot for ParquetFiles {
         for ordinal in ordinals {
             files.push((ordinal, self.live_rows(ordinal).await?));
         }
-        self.plan(context, request, files)
+        self.plan(context, request, files, None)
     }
 
     async fn take(

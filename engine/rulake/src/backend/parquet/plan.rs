@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{ScalarValue, project_schema};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::parquet::{ParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -47,12 +47,13 @@ impl ParquetFiles {
         (in_file, in_path, positions)
     }
 
-    /// A plan over `files` (ordinal, rows to read or all that live).
+    /// A plan over `files` (ordinal, rows to read or all that live), read by `readers` or as DataFusion reads files.
     pub(super) fn plan(
         &self,
         context: &TaskContext,
         request: &ScanRequest,
         files: Vec<(usize, Option<RowSelection>)>,
+        readers: Option<Arc<dyn ParquetFileReaderFactory>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (in_file, in_path, positions) = self.layout(request.as_stored);
         let file_field = Arc::new(Field::new(FILE_COLUMN, DataType::UInt64, false));
@@ -77,6 +78,9 @@ impl ParquetFiles {
         parquet.schema_force_view_types = false;
         let options = TableParquetOptions { global: parquet, ..TableParquetOptions::default() };
         let mut source = ParquetSource::new(table_schema).with_table_parquet_options(options);
+        if let Some(readers) = readers {
+            source = source.with_parquet_file_reader_factory(readers);
+        }
         if let Some(predicate) = &request.pruning {
             source = source.with_predicate(Arc::clone(predicate));
         }

@@ -9,6 +9,7 @@ use datafusion::physical_plan::collect;
 use parquet::arrow::arrow_reader::RowSelection;
 
 use super::ParquetFiles;
+use super::pages::PageReaders;
 use crate::address::RowAddress;
 use crate::backend::ScanRequest;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,7 +39,8 @@ pub(super) async fn take(
     let ordinals: Vec<usize> = selected.iter().map(|(ordinal, _)| *ordinal).collect();
     let request = ScanRequest { projection: Some(projection.to_vec()), with_address: true, ..ScanRequest::default() };
     files.unchanged(ordinals.iter().copied()).await?;
-    let plan = files.plan(context, &request, selected)?;
+    let readers = PageReaders { store: Arc::clone(&files.store), footers: Arc::clone(&files.footers) };
+    let plan = files.plan(context, &request, selected, Some(Arc::new(readers)))?;
     let schema = plan.schema();
     let batches = match collect(plan, Arc::clone(context)).await {
         Ok(batches) => batches,

@@ -1,0 +1,101 @@
+//! Reading single pages: a reader that knows where each page of a file lies.
+//!
+//! DataFusion reads these places only if a predicate could rule pages out; without them, a row that is wanted costs its whole
+//! column chunk.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFactory, ParquetFileReaderFactory};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use lru::LruCache;
+use object_store::ObjectStore;
+use object_store::path::Path as ObjectPath;
+use parking_lot::Mutex;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+
+/// Footers that a snapshot keeps, at most: some hundred kilobytes each.
+const FOOTERS: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
+
+/// Footers of a snapshot's files, with the places of their pages; those that were used last.
+pub(crate) struct Footers(Mutex<LruCache<ObjectPath, Arc<ParquetMetaData>>>);
+
+impl Default for Footers {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(FOOTERS)))
+    }
+}
+
+impl fmt::Debug for Footers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Footers").field("len", &self.0.lock().len()).finish()
+    }
+}
+
+/// Makes readers that know where pages lie.
+#[derive(Debug)]
+pub(super) struct PageReaders {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) footers: Arc<Footers>,
+}
+
+impl ParquetFileReaderFactory for PageReaders {
+    fn create_reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> datafusion::error::Result<Box<dyn AsyncFileReader + Send>> {
+        let of_bytes = DefaultParquetFileReaderFactory::new(Arc::clone(&self.store));
+        let of_bytes = of_bytes.create_reader(partition, file.clone(), metadata_size_hint, metrics)?;
+        let (store, footers) = (Arc::clone(&self.store), Arc::clone(&self.footers));
+        Ok(Box::new(PageReader { of_bytes, store, footers, file }))
+    }
+}
+
+struct PageReader {
+    of_bytes: Box<dyn AsyncFileReader + Send>,
+    store: Arc<dyn ObjectStore>,
+    footers: Arc<Footers>,
+    file: PartitionedFile,
+}
+
+impl AsyncFileReader for PageReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
+        self.of_bytes.get_bytes(range)
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
+        self.of_bytes.get_byte_ranges(ranges)
+    }
+
+    /// The footer with the places of pages, whatever is asked for.
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
+        async move {
+            let meta = &self.file.object_meta;
+            if let Some(known) = self.footers.0.lock().get(&meta.location) {
+                return Ok(Arc::clone(known));
+            }
+            let reader = DFParquetMetadata::new(self.store.as_ref(), meta);
+            let reader = reader.with_page_index_policy(Some(PageIndexPolicy::Optional));
+            let footer = reader.fetch_metadata().await.map_err(|e| ParquetError::External(Box::new(e)))?;
+            self.footers.0.lock().put(meta.location.clone(), Arc::clone(&footer));
+            Ok(footer)
+        }
+        .boxed()
+    }
+}

@@ -54,6 +54,22 @@ impl CollectionTable {
         Self { with_address: true, ..self.clone() }
     }
 
+    /// Whether this is the state that `other` is, with the same indexes.
+    pub(crate) fn is_unchanged_since(&self, other: &Self) -> bool {
+        // An index that is a table comes with its state, and is made anew for each statement.
+        let own = usize::from(self.snapshot().index().is_some());
+        let same = |(a, b): (&DeclaredIndex, &DeclaredIndex)| a.is(b);
+        Arc::ptr_eq(&self.pinned, &other.pinned)
+            && self.indexes.len() == other.indexes.len()
+            && self.indexes.iter().zip(&other.indexes).skip(own).all(same)
+    }
+
+    /// Which of its indexes may answer by now.
+    pub(crate) fn ready_indexes(&self) -> Vec<bool> {
+        let generation = self.snapshot().generation();
+        self.indexes.iter().map(|index| index.status.may_answer(generation)).collect()
+    }
+
     /// Its columns, less those that a search knows but nobody can read: the vectors of an index that keeps none.
     fn readable(&self) -> SchemaRef {
         let snapshot = self.snapshot();

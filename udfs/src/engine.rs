@@ -34,6 +34,7 @@ use crate::index::{self, IndexCatalog, IndexDefinition};
 use crate::index_table::{self, IndexTables, WithIndexes};
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
+use crate::plan_cache::{KeptPlan, PlanCache};
 use crate::register::equip;
 use crate::scalar::embed;
 use crate::statement::{Parsed, parse};
@@ -81,6 +82,7 @@ impl fmt::Debug for Engine {
 /// One client's settings (`SET ...`). Statements of one session may run at the same time.
 pub struct Session {
     context: SessionContext,
+    plans: PlanCache,
 }
 
 impl fmt::Debug for Session {
@@ -217,7 +219,7 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         equip(&context, &self.catalogs, self);
-        Arc::new(Session { context })
+        Arc::new(Session { context, plans: PlanCache::new() })
     }
 
     /// Parses and plans `sql` without running anything.
@@ -225,15 +227,24 @@ impl Engine {
     /// # Errors
     /// As [`Engine::execute`], for what planning can see.
     pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
+        if let Some(kept) = self.kept_plan(session, sql).await {
+            return Ok(kept.prepared().clone());
+        }
         let (statement, wishes) = match parse(sql)? {
             Parsed::Other { statement, wishes } => (*statement, wishes),
             Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) | Parsed::External(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
-        let plan = wishes.plan(&session.context.state(), statement).await?;
-        let schema = answers_rows(&plan).then(|| answer_schema(&session.context.state(), &plan));
-        Ok(Prepared { schema, parameters: parameters(&plan)? })
+        let state = session.context.state();
+        let plan = wishes.plan(&state, statement).await?;
+        prepared(&state, &plan)
+    }
+
+    /// The plan that was made when the statement ran before, if it would be made again.
+    async fn kept_plan(&self, session: &Session, sql: &str) -> Option<Arc<KeptPlan>> {
+        let kept = session.plans.find(&session.context, sql)?;
+        kept.is_current(self.catalog.as_ref()).await.then_some(kept)
     }
 
     /// Runs one statement. `params` are the values of `$1, $2, ...` (or of `?`, in order).
@@ -243,6 +254,11 @@ impl Engine {
     /// # Errors
     /// Of every kind; nothing is changed on error.
     pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
+        if !params.is_empty()
+            && let Some(kept) = self.kept_plan(session, sql).await
+        {
+            return kept.run(params);
+        }
         let state = session.context.state();
         let (statement, wishes) = match parse(sql)? {
             Parsed::Index(statement) => {
@@ -261,10 +277,19 @@ impl Engine {
                 backend::execute(self, statement).await?;
                 return Ok(Answer::Count(0));
             }
-            Parsed::Other { statement, wishes } => (*statement, wishes),
+            Parsed::Other { statement, wishes } => (Arc::new(*statement), wishes),
         };
-        let again = Again::new(&state, &statement, &wishes, params);
-        let plan = bind(wishes.plan(&state, statement).await?, params)?;
+        let again = Again::new(&session.context, &statement, &wishes);
+        let plan = wishes.plan(&state, statement.as_ref().clone()).await?;
+        if !params.is_empty()
+            && let Some(kept) = KeptPlan::make(&state, &plan, prepared(&state, &plan)?, &again).await.ok().flatten()
+        {
+            let kept = Arc::new(kept);
+            session.plans.keep(&state, sql, &kept);
+            return kept.run(params);
+        }
+        let plan = bind(plan, params)?;
+        let again = again.with(params);
         if foreign::is_meant(&state, &plan) {
             return foreign::execute(&session.context, plan).await;
         }
@@ -438,13 +463,25 @@ impl QueryPlanner for Planner {
 }
 
 pub(crate) fn bind(plan: LogicalPlan, params: &[ScalarValue]) -> Result<LogicalPlan> {
-    let expected = parameters(&plan)?.fields().len();
-    if params.len() < expected {
-        return Err(Error::invalid_input(format!("parameters: expected {expected}, got {}", params.len())));
-    }
+    check_count(parameters(&plan)?.as_ref(), params)?;
     match params.is_empty() {
         true => Ok(plan),
         false => Ok(plan.with_param_values(ParamValues::from(params.to_vec()))?),
+    }
+}
+
+/// What is known of a statement by its plan.
+fn prepared(state: &SessionState, plan: &LogicalPlan) -> Result<Prepared> {
+    let schema = answers_rows(plan).then(|| answer_schema(state, plan));
+    Ok(Prepared { schema, parameters: parameters(plan)? })
+}
+
+/// Checks that there is a value for each parameter.
+pub(crate) fn check_count(parameters: &Schema, values: &[ScalarValue]) -> Result<()> {
+    let (expected, got) = (parameters.fields().len(), values.len());
+    match got < expected {
+        true => Err(Error::invalid_input(format!("parameters: expected {expected}, got {got}"))),
+        false => Ok(()),
     }
 }
 
@@ -486,7 +523,7 @@ fn answer_schema(state: &SessionState, plan: &LogicalPlan) -> SchemaRef {
 }
 
 /// The same rows under exactly `schema`.
-fn shaped(rows: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
+pub(crate) fn shaped(rows: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
     let target = Arc::clone(&schema);
     let shaped = rows.map(move |batch| {
         let batch = batch?;

@@ -21,6 +21,9 @@ mod lake;
 /// Answers over files that others replace.
 mod one_state;
 
+/// Plans that are kept from one run of a statement to the next.
+mod plan_cache;
+
 /// What other DataFusion programs take.
 mod register;
 

@@ -9,10 +9,10 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement as DfStatement;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -27,7 +27,17 @@ use crate::wishes::Wishes;
 
 /// The rows of `plan`. The last of them come when it is certain that all are of the states that the plan has pinned.
 pub(crate) fn of_one_state(rows: SendableRecordBatchStream, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
-    let snapshots = snapshots(plan)?;
+    Ok(of_states(rows, snapshots(plan)?))
+}
+
+/// The same for rows that were read from these states.
+pub(crate) fn of_states(
+    rows: SendableRecordBatchStream,
+    snapshots: Vec<Arc<dyn Snapshot>>,
+) -> SendableRecordBatchStream {
+    if snapshots.is_empty() {
+        return rows;
+    }
     let schema = rows.schema();
     // One batch is held back while the next is made.
     let checked = stream::try_unfold((rows, snapshots, None), |(mut rows, snapshots, mut held)| async move {
@@ -50,7 +60,7 @@ pub(crate) fn of_one_state(rows: SendableRecordBatchStream, plan: &LogicalPlan) 
             }
         }
     });
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
+    Box::pin(RecordBatchStreamAdapter::new(schema, checked))
 }
 
 async fn verify(snapshots: &[Arc<dyn Snapshot>]) -> Result<()> {
@@ -61,7 +71,7 @@ async fn verify(snapshots: &[Arc<dyn Snapshot>]) -> Result<()> {
 }
 
 /// The states that a plan reads, other than by `knn()`, which sees to its own.
-fn snapshots(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Snapshot>>> {
+pub(crate) fn snapshots(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Snapshot>>> {
     let mut found: Vec<Arc<dyn Snapshot>> = Vec::new();
     let mut add = |snapshot: &Arc<dyn Snapshot>| {
         if found.iter().all(|known| !Arc::ptr_eq(known, snapshot)) {
@@ -91,17 +101,28 @@ fn snapshots(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Snapshot>>> {
 }
 
 /// A query, to be planned a second time.
+#[derive(Clone)]
 pub(crate) struct Again {
-    state: SessionState,
-    statement: DfStatement,
+    context: SessionContext,
+    statement: Arc<DfStatement>,
     wishes: Wishes,
     params: Vec<ScalarValue>,
 }
 
 impl Again {
-    pub(crate) fn new(state: &SessionState, statement: &DfStatement, wishes: &Wishes, params: &[ScalarValue]) -> Self {
-        let wishes = wishes.clone().anew();
-        Self { state: state.clone(), statement: statement.clone(), wishes, params: params.to_vec() }
+    pub(crate) fn new(context: &SessionContext, statement: &Arc<DfStatement>, wishes: &Wishes) -> Self {
+        let (context, statement) = (context.clone(), Arc::clone(statement));
+        Self { context, statement, wishes: wishes.clone(), params: Vec::new() }
+    }
+
+    /// The same query with these values of its parameters.
+    pub(crate) fn with(&self, params: &[ScalarValue]) -> Self {
+        Self { params: params.to_vec(), ..self.clone() }
+    }
+
+    /// What the query wishes of its tables, the first time.
+    pub(crate) fn wishes(&self) -> &Wishes {
+        &self.wishes
     }
 
     /// The rows; if the state they are of went away before the first of them came, those of the newest state.
@@ -120,9 +141,10 @@ impl Again {
 
     /// The rows of the newest state, in the columns of `expected`.
     pub(crate) async fn rows(self, expected: &SchemaRef) -> Result<SendableRecordBatchStream> {
-        let plan = self.wishes.plan(&self.state, self.statement).await?;
+        let state = self.context.state();
+        let plan = self.wishes.anew().plan(&state, self.statement.as_ref().clone()).await?;
         let plan = bind(plan, &self.params).map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let physical = self.state.create_physical_plan(&plan).await?;
+        let physical = state.create_physical_plan(&plan).await?;
         let columns = |schema: &Schema| -> Vec<(String, DataType)> {
             schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
         };
@@ -130,6 +152,6 @@ impl Again {
             let changed = Error::new(ErrorKind::GenerationGone, "columns changed while the statement ran");
             return Err(to_datafusion(changed));
         }
-        of_one_state(execute_stream(physical, self.state.task_ctx())?, &plan)
+        of_one_state(execute_stream(physical, state.task_ctx())?, &plan)
     }
 }

@@ -18,7 +18,7 @@ use crate::index::{self, IndexStatement};
 use crate::index_table::is_index_table;
 use crate::knn::rewrite::KnnArguments;
 use crate::time_travel::{self, AsOfClauses};
-use crate::tokens;
+use crate::tokens::{self, Edited};
 use crate::wishes::Wishes;
 
 /// A statement, as far as the AST tells.
@@ -39,17 +39,18 @@ pub(crate) enum Parsed {
 /// # Errors
 /// `InvalidInput` if it cannot be parsed or is not exactly one; `NotSupported` for clauses that would be ignored.
 pub(crate) fn parse(sql: &str) -> Result<Parsed> {
-    let sql = tokens::edited(sql, &tokens::placeholders(&tokens::tokenize(sql)?)?);
-    let sql = tokens::edited(&sql, &tokens::distance_operators(&tokens::tokenize(&sql)?));
-    if let Some(statement) = backend::parse(&sql)? {
+    let mut written = tokens::written_for_parser(sql)?;
+    let sql = written.text.as_str();
+    if let Some(statement) = backend::parse(sql)? {
         return Ok(Parsed::Backend(statement));
     }
-    if let Some(statement) = index::parse(&sql)? {
+    if let Some(statement) = index::parse(sql)? {
         return Ok(Parsed::Index(statement));
     }
-    let sql = time_travel::history_of(&sql)?.unwrap_or(sql);
-    let without_clauses = time_travel::take_clauses(&sql)?;
-    let text = without_clauses.as_deref().unwrap_or(&sql);
+    let history = time_travel::history_of(sql)?;
+    let sql = history.as_deref().unwrap_or(sql);
+    let without_clauses = time_travel::take_clauses(sql)?;
+    let text = without_clauses.as_deref().unwrap_or(sql);
     let parsed = DFParserBuilder::new(text)
         .with_dialect(&GenericDialect {})
         .build()
@@ -72,14 +73,15 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
         });
     }
     let mut arguments = KnnArguments::default();
-    prepare(&mut statement, &mut arguments)?;
+    prepare(&mut statement, &mut written, &mut arguments)?;
     Ok(Parsed::Other { statement: Box::new(statement), wishes: arguments.wishes })
 }
 
-fn prepare(statement: &mut DfStatement, arguments: &mut KnnArguments) -> Result<()> {
+fn prepare(statement: &mut DfStatement, written: &mut Edited, arguments: &mut KnnArguments) -> Result<()> {
     match statement {
         DfStatement::Statement(statement) => {
             refuse_ignored_clauses(statement)?;
+            let ControlFlow::Continue(()) = statement.visit(written);
             if let ControlFlow::Break(e) = statement.visit(&mut AsOfClauses) {
                 return Err(e);
             }
@@ -88,7 +90,7 @@ fn prepare(statement: &mut DfStatement, arguments: &mut KnnArguments) -> Result<
                 ControlFlow::Break(e) => Err(e),
             }
         }
-        DfStatement::Explain(explain) => prepare(&mut explain.statement, arguments),
+        DfStatement::Explain(explain) => prepare(&mut explain.statement, written, arguments),
         // It would write anywhere that this process may, files of tables included.
         DfStatement::CopyTo(_) => Err(Error::not_supported("COPY is not supported")),
         _ => Ok(()),

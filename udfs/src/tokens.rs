@@ -1,13 +1,16 @@
 //! Statements as tokens, and pieces of them written in another way.
 
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, ObjectNamePart, VisitorMut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
 
 /// A piece of a statement, within one line, and what stands in its place.
 #[derive(Clone, Debug)]
-pub(crate) struct Edit {
+struct Edit {
     at: Location,
     /// In characters.
     len: usize,
@@ -18,15 +21,71 @@ pub(crate) struct Edit {
 ///
 /// # Errors
 /// `InvalidInput` if it has something that is no token.
-pub(crate) fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
     tokens.map_err(|e| Error::invalid_input(format!("SQL cannot be parsed: {e}")))
 }
 
+/// A statement with its edits.
+#[derive(Debug)]
+pub(crate) struct Edited {
+    pub(crate) text: String,
+    made: Vec<Made>,
+}
+
+/// A piece of the text that is another one than before.
+#[derive(Debug)]
+struct Made {
+    /// Where it stood, and its length there.
+    at: Location,
+    len: u64,
+    /// Its length now.
+    now: u64,
+}
+
+impl Edited {
+    /// Where in the text before the edits something stood; what was edited, at its beginning.
+    pub(crate) fn before(&self, place: Location) -> Location {
+        let mut column = place.column;
+        for made in self.made.iter().filter(|made| made.at.line == place.line) {
+            match column.checked_sub(made.at.column) {
+                None => break,
+                Some(within) if within < made.now => return made.at,
+                Some(_) => column = column + made.len - made.now,
+            }
+        }
+        Location::new(place.line, column)
+    }
+}
+
+/// Spans of an expression's names and values are those of the text before the edits.
+impl VisitorMut for Edited {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        let moved = |span: &mut Span| *span = Span::new(self.before(span.start), self.before(span.end));
+        match expr {
+            Expr::Value(value) => moved(&mut value.span),
+            Expr::Identifier(ident) => moved(&mut ident.span),
+            Expr::CompoundIdentifier(idents) => idents.iter_mut().for_each(|ident| moved(&mut ident.span)),
+            Expr::Function(function) => {
+                function.name.0.iter_mut().for_each(|part| {
+                    if let ObjectNamePart::Identifier(ident) = part {
+                        moved(&mut ident.span);
+                    }
+                });
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// The statement with its `edits`, which are in the order of the text.
-pub(crate) fn edited(sql: &str, edits: &[Edit]) -> String {
+fn edited(sql: &str, edits: &[Edit]) -> Edited {
     let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
     let mut out = String::with_capacity(sql.len() + 16 * edits.len());
+    let mut made: Vec<Made> = Vec::with_capacity(edits.len());
     let (mut line, mut column, mut left_out) = (1, 1, 0);
     let mut edits = edits.iter().peekable();
     let mut chars = sql.chars().peekable();
@@ -34,24 +93,40 @@ pub(crate) fn edited(sql: &str, edits: &[Edit]) -> String {
         if let Some(edit) = edits.next_if(|edit| (edit.at.line, edit.at.column) == (line, column)) {
             out.push_str(&edit.text);
             left_out = edit.len;
+            made.push(Made { at: edit.at, len: edit.len as u64, now: edit.text.chars().count() as u64 });
         }
         match left_out {
             0 => out.push(c),
             // `?AND` is two tokens, `$1AND` would be one.
-            1 if chars.peek().is_some_and(is_word) => out.push(' '),
+            1 if chars.peek().is_some_and(is_word) => {
+                out.push(' ');
+                made.last_mut().iter_mut().for_each(|made| made.now += 1);
+            }
             _ => {}
         }
         left_out = left_out.saturating_sub(1);
         (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
     }
-    out
+    Edited { text: out, made }
+}
+
+/// Writes the statement as the parser knows it: parameters are numbered, operators have names.
+///
+/// # Errors
+/// `InvalidInput` if it has something that is no token, or parameters of both kinds.
+pub(crate) fn written_for_parser(sql: &str) -> Result<Edited> {
+    let tokens = tokenize(sql)?;
+    let mut edits = placeholders(&tokens)?;
+    edits.extend(distance_operators(&tokens));
+    edits.sort_by_key(|edit| edit.at);
+    Ok(edited(sql, &edits))
 }
 
 /// Replaces each `?` by `$1`, `$2`, ... in the order of the text.
 ///
 /// # Errors
 /// `InvalidInput` if there are numbered parameters too.
-pub(crate) fn placeholders(tokens: &[TokenWithSpan]) -> Result<Vec<Edit>> {
+fn placeholders(tokens: &[TokenWithSpan]) -> Result<Vec<Edit>> {
     let is_mark =
         |token: &Token| matches!(token, Token::Question) || matches!(token, Token::Placeholder(name) if name == "?");
     let marks = tokens.iter().filter(|token| is_mark(&token.token)).enumerate();
@@ -66,7 +141,7 @@ pub(crate) fn placeholders(tokens: &[TokenWithSpan]) -> Result<Vec<Edit>> {
 
 /// Writes pgvector's `<->` and `<#>`, which the parser does not know, as operators with a name
 /// ([`crate::scalar::operators`]). It knows `<=>`.
-pub(crate) fn distance_operators(tokens: &[TokenWithSpan]) -> Vec<Edit> {
+fn distance_operators(tokens: &[TokenWithSpan]) -> Vec<Edit> {
     let mut edits = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
         // Right behind it, without a space.
@@ -91,7 +166,7 @@ mod tests {
     use crate::ErrorKind;
 
     fn numbered(sql: &str) -> Result<String> {
-        Ok(edited(sql, &placeholders(&tokenize(sql)?)?))
+        Ok(edited(sql, &placeholders(&tokenize(sql)?)?).text)
     }
 
     #[test]
@@ -105,8 +180,32 @@ mod tests {
     }
 
     #[test]
+    fn places_are_those_of_the_text() {
+        let sql = "SELECT ä <-> ?AND ?\n, ? + 'x'";
+        let edited = written_for_parser(sql).unwrap();
+        assert_eq!(edited.text, "SELECT ä  OPERATOR(l2_distance)  $1 AND $2\n, $3 + 'x'");
+        let place = |text: &str, what: &str| {
+            let before = &text[..text.find(what).unwrap()];
+            let line = before.matches('\n').count() as u64 + 1;
+            let column = before.rsplit('\n').next().unwrap().chars().count() as u64 + 1;
+            Location::new(line, column)
+        };
+        for (now, then) in [
+            ("SELECT", "SELECT"),
+            ("OPERATOR", "<->"),
+            ("$1", "?AND"),
+            ("AND", "AND"),
+            ("$2", "?\n"),
+            ("$3", "? +"),
+            ("'x'", "'x'"),
+        ] {
+            assert_eq!(edited.before(place(&edited.text, now)), place(sql, then), "{now}");
+        }
+    }
+
+    #[test]
     fn operators_are_named() {
-        let named = |sql: &str| edited(sql, &distance_operators(&tokenize(sql).unwrap()));
+        let named = |sql: &str| edited(sql, &distance_operators(&tokenize(sql).unwrap())).text;
         assert_eq!(named("a <-> b"), "a  OPERATOR(l2_distance)  b");
         assert_eq!(named("a<->b, ä<#>b"), "a OPERATOR(l2_distance)  b, ä OPERATOR(negative_inner_product)  b");
         for other in ["a < -b", "a <- b > c", "'a <-> b' -- <#>", "a <=> b", "a <> b", "a < - > b"] {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::catalog::TableProvider;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::{ResolvedTableReference, Result as DfResult, TableReference};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -82,8 +83,7 @@ impl Wishes {
     }
 
     /// Plans a statement with these wishes. Its tables are looked up at the same time: each may have to wait for a backend.
-    pub(crate) async fn plan(mut self, state: &SessionState, statement: DfStatement) -> DfResult<LogicalPlan> {
-        self.consistency = Settings::of(state.config_options()).consistency();
+    pub(crate) async fn plan(self, state: &SessionState, statement: DfStatement) -> DfResult<LogicalPlan> {
         let named = state.resolve_table_references(&statement)?;
         let planning = async {
             let found = match named.len() {
@@ -92,7 +92,13 @@ impl Wishes {
             };
             FOUND.scope(Mutex::new(found), state.statement_to_plan(statement)).await
         };
-        WISHES.scope(self, planning).await
+        self.scope(state.config_options(), planning).await
+    }
+
+    /// Does something, a look-up of tables perhaps, with these wishes and those of a session.
+    pub(crate) async fn scope<F: Future>(mut self, settings: &ConfigOptions, work: F) -> F::Output {
+        self.consistency = Settings::of(settings).consistency();
+        WISHES.scope(self, work).await
     }
 
     /// What was found when the tables of the statement that is being planned were looked up, the first time it is asked.

@@ -32,10 +32,11 @@ use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{ErrorKind, RowAddress};
 
 use super::DISTANCE_COLUMN;
+use super::arguments::{ArgumentName, positive};
 use super::federated::{FederatedNode, plan_federated_exec};
-use super::join::{KnnJoinExec, KnnJoinNode};
-use super::node::{KnnNode, Nulls, Target};
-use super::planner::positive;
+use super::join::{KnnJoinExec, KnnJoinNode, Queries};
+use super::node::{KnnNode, Nulls, Query, Target};
+use super::open;
 use super::queries::QueryVectors;
 use super::recall::{RecallExec, RecallNode};
 use super::search::{Found, SearchMetrics, sql_distance};
@@ -55,32 +56,43 @@ impl ExtensionPlanner for KnnExtensionPlanner {
         session: &dyn Session,
         planning_ctx: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let number = |k: &Expr| {
+        let number = |k: &Expr, name: &ArgumentName| {
             let k = planner.create_physical_expr(k, &DFSchema::empty(), session, planning_ctx)?;
-            positive(constant(k.as_ref())?, "k")
+            positive(constant(k.as_ref())?, name)
         };
         if let Some(node) = node.as_any().downcast_ref::<FederatedNode>() {
-            return plan_federated_exec(node, number(&node.k)?, physical_inputs).map(Some);
+            return plan_federated_exec(node, number(&node.k, &node.k_name)?, physical_inputs).map(Some);
         }
         if let Some(node) = node.as_any().downcast_ref::<KnnJoinNode>() {
-            let [queries, allowed @ ..] = physical_inputs else {
-                return internal_err!("a join with knn() has no queries");
+            let (queries, allowed) = match (node.parameter.filter(|_| node.open), physical_inputs) {
+                (Some(position), allowed) => (Queries::Parameter(position), allowed),
+                (None, [queries, allowed @ ..]) => (Queries::Plan(Arc::clone(queries)), allowed),
+                (None, []) => return internal_err!("a join with knn() has no queries"),
             };
             let target = node.target.clone().with_settings(session.config_options());
-            let (k, queries, allowed) = (number(&node.k)?, Arc::clone(queries), allowed.first().cloned());
+            let k = number(&node.k, &node.target.k_name)?;
+            let allowed = allowed.first().cloned();
             return Ok(Some(Arc::new(KnnJoinExec::try_new(node, target, k, queries, allowed)?)));
         }
         if let Some(node) = node.as_any().downcast_ref::<RecallNode>() {
             let [queries, allowed @ ..] = physical_inputs else { return internal_err!("recall() has no queries") };
             let target = Target { exact: false, ..node.target.clone().with_settings(session.config_options()) };
-            let (k, queries, allowed) = (number(&node.k)?, Arc::clone(queries), allowed.first().cloned());
+            let k = number(&node.k, &node.target.k_name)?;
+            let (queries, allowed) = (Arc::clone(queries), allowed.first().cloned());
             return Ok(Some(Arc::new(RecallExec::new(target, k, queries, allowed))));
         }
         let Some(node) = node.as_any().downcast_ref::<KnnNode>() else { return Ok(None) };
-        let k = number(&node.k)?;
-        let [query, allowed @ ..] = physical_inputs else { return internal_err!("knn() has no query") };
+        let k = match &node.k {
+            Expr::Placeholder(k) if let Some(position) = open::position(k) => Count::Parameter(position),
+            k => Count::Number(number(k, &node.target.k_name)?),
+        };
+        let (query, allowed) = match (&node.query, physical_inputs) {
+            (Query::Plan(_), [query, allowed @ ..]) => (Input::Plan(Arc::clone(query)), allowed),
+            (Query::Parameter(position), allowed) => (Input::Parameter(*position), allowed),
+            (Query::Plan(_), []) => return internal_err!("knn() has no query"),
+        };
         let target = node.target.clone().with_settings(session.config_options());
-        let exec = KnnExec::try_new(target, k, Arc::clone(query), allowed.first().cloned(), node.nulls, None)?;
+        let exec = KnnExec::try_new(target, k, query, allowed.first().cloned(), node.nulls, None)?;
         Ok(Some(Arc::new(exec)))
     }
 }
@@ -96,12 +108,31 @@ fn constant(expr: &dyn PhysicalExpr) -> Result<Expr> {
     Ok(Expr::Literal(value, None))
 }
 
+/// How many answers are wanted.
+#[derive(Clone, Copy)]
+enum Count {
+    Number(usize),
+    /// A parameter, counted from 0, that has no value yet.
+    Parameter(usize),
+}
+
+/// Where the query vector comes from.
+#[derive(Clone)]
+enum Input {
+    /// A plan of one row and one column.
+    Plan(Arc<dyn ExecutionPlan>),
+    /// The value of a parameter.
+    Value(ArrayRef),
+    /// A parameter, counted from 0, that has no value yet.
+    Parameter(usize),
+}
+
 /// Answers `knn()` with one batch, nearest first.
 #[derive(Clone)]
 pub(crate) struct KnnExec {
     target: Target,
-    k: usize,
-    query: Arc<dyn ExecutionPlan>,
+    k: Count,
+    query: Input,
     allowed: Option<Arc<dyn ExecutionPlan>>,
     nulls: Option<Nulls>,
     /// Positions in the answer's full schema; `None` is all of them.
@@ -113,8 +144,8 @@ pub(crate) struct KnnExec {
 impl KnnExec {
     fn try_new(
         target: Target,
-        k: usize,
-        query: Arc<dyn ExecutionPlan>,
+        k: Count,
+        query: Input,
         allowed: Option<Arc<dyn ExecutionPlan>>,
         nulls: Option<Nulls>,
         projection: Option<Vec<usize>>,
@@ -138,6 +169,21 @@ impl KnnExec {
         })
     }
 
+    /// The same search with the values of its parameters, by their positions.
+    pub(super) fn closed<'a>(&self, value: impl Fn(usize) -> Result<&'a ScalarValue>) -> Result<Self> {
+        let k = match self.k {
+            Count::Parameter(at) => {
+                Count::Number(positive(Expr::Literal(value(at)?.clone(), None), &self.target.k_name)?)
+            }
+            number => number,
+        };
+        let query = match &self.query {
+            Input::Parameter(at) => Input::Value(value(*at)?.to_array()?),
+            known => known.clone(),
+        };
+        Ok(Self { k, query, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() })
+    }
+
     /// The answer; whatever goes wrong, it may be that the files of the state are other ones now.
     async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
         let metrics = SearchMetrics::new(&self.metrics);
@@ -155,8 +201,15 @@ impl KnnExec {
     }
 
     async fn try_answer(self, context: Arc<TaskContext>, metrics: &SearchMetrics) -> Result<RecordBatch> {
-        let query = execute_stream(Arc::clone(&self.query), Arc::clone(&context))?;
-        let query = read_query(query, self.target.dim()).await?;
+        let (dim, name) = (self.target.dim(), &self.target.query_name);
+        let query = match &self.query {
+            Input::Plan(plan) => read_query(execute_stream(Arc::clone(plan), Arc::clone(&context))?, name).await?,
+            Input::Value(value) => Some(Arc::clone(value)),
+            Input::Parameter(at) => return internal_err!("knn() runs without a value of its parameter ${}", at + 1),
+        };
+        let Count::Number(k) = self.k else { return internal_err!("knn() runs without a value of its parameter k") };
+        let query = query.map(|vector| QueryVectors::new(&vector, dim, name)).transpose()?;
+        let query = query.as_ref().map(|vector| vector.get(0)).transpose()?.flatten();
         let allowed = match &self.allowed {
             Some(rows) => Some(read_addresses(execute_stream(Arc::clone(rows), Arc::clone(&context))?).await?),
             None => None,
@@ -165,7 +218,7 @@ impl KnnExec {
             // What the filter read must be of the state that is searched. Entries, exact search and takes see to theirs.
             self.target.table.snapshot().verify().await.map_err(to_datafusion)?;
         }
-        let nearest = self.nearest(query.as_deref(), allowed.as_ref(), &context, metrics).await?;
+        let nearest = self.nearest(query, k, allowed.as_ref(), &context, metrics).await?;
         self.rows(&nearest, &context).await
     }
 
@@ -173,6 +226,7 @@ impl KnnExec {
     async fn nearest(
         &self,
         query: Option<&[f32]>,
+        k: usize,
         allowed: Option<&RoaringTreemap>,
         context: &Arc<TaskContext>,
         metrics: &SearchMetrics,
@@ -180,12 +234,12 @@ impl KnnExec {
         let (target, dim) = (&self.target, self.target.dim());
         let found = match query {
             None if self.nulls.is_none() => {
-                return exec_err!("knn() argument query: expected a vector of {dim} numbers, got NULL");
+                return exec_err!("{}: expected a vector of {dim} numbers, got NULL", target.query_name);
             }
             None => Found { answers: vec![Vec::new()], complete: false },
             Some(query) => {
                 let queries = VectorBatch::new(Dim::new(dim).map_err(to_datafusion)?, query).map_err(to_datafusion)?;
-                target.search(queries, self.k, allowed, context, metrics).await?
+                target.search(queries, k, allowed, context, metrics).await?
             }
         };
         let hits = found.answers.into_iter().flatten();
@@ -194,13 +248,13 @@ impl KnnExec {
         let wanted = match self.nulls {
             None => 0,
             Some(_) if found.complete => 0,
-            Some(Nulls::First) => self.k,
-            Some(Nulls::Last) => self.k - nearest.len(),
+            Some(Nulls::First) => k,
+            Some(Nulls::Last) => k - nearest.len(),
         };
         let without = target.without_distance(query.is_none(), wanted, allowed, context).await?;
         let at = if self.nulls == Some(Nulls::First) { 0 } else { nearest.len() };
         nearest.splice(at..at, without.into_iter().map(|address| (address, None)));
-        nearest.truncate(self.k);
+        nearest.truncate(k);
         Ok(nearest)
     }
 
@@ -238,19 +292,17 @@ pub(super) fn nearest_first(schema: SchemaRef, nulls_first: bool) -> Equivalence
     }
 }
 
-/// The one vector of the query plan; `None` if it is NULL.
-async fn read_query(mut rows: SendableRecordBatchStream, dim: usize) -> Result<Option<Vec<f32>>> {
+/// The one row of the query plan, if it has one.
+async fn read_query(mut rows: SendableRecordBatchStream, name: &ArgumentName) -> Result<Option<ArrayRef>> {
     let mut vector: Option<ArrayRef> = None;
     while let Some(batch) = rows.try_next().await? {
         for row in 0..batch.num_rows() {
             if vector.replace(batch.column(0).slice(row, 1)).is_some() {
-                return exec_err!("knn() argument query: expected one vector, got more than one row");
+                return exec_err!("{name}: expected one vector, got more than one row");
             }
         }
     }
-    let Some(vector) = vector else { return Ok(None) };
-    let vectors = QueryVectors::new(&vector, dim)?;
-    Ok(vectors.get(0)?.map(<[f32]>::to_vec))
+    Ok(vector)
 }
 
 pub(super) async fn read_addresses(mut rows: SendableRecordBatchStream) -> Result<RoaringTreemap> {
@@ -268,7 +320,7 @@ impl EmbeddedProjection for KnnExec {
             (Some(wanted), Some(known)) => Some(wanted.into_iter().map(|position| known[position]).collect()),
             (wanted, known) => wanted.or_else(|| known.clone()),
         };
-        let (target, query, allowed) = (self.target.clone(), Arc::clone(&self.query), self.allowed.clone());
+        let (target, query, allowed) = (self.target.clone(), self.query.clone(), self.allowed.clone());
         Self::try_new(target, self.k, query, allowed, self.nulls, projection)
     }
 }
@@ -282,7 +334,11 @@ impl fmt::Debug for KnnExec {
 impl DisplayAs for KnnExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KnnExec: ")?;
-        self.target.fmt_search(f, self.k)?;
+        let k = match self.k {
+            Count::Number(k) => k.to_string(),
+            Count::Parameter(at) => format!("${}", at + 1),
+        };
+        self.target.fmt_search(f, &k)?;
         if self.allowed.is_some() {
             write!(f, ", filtered")?;
         }
@@ -305,7 +361,11 @@ impl ExecutionPlan for KnnExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        std::iter::once(&self.query).chain(&self.allowed).collect()
+        let query = match &self.query {
+            Input::Plan(plan) => Some(plan),
+            Input::Value(_) | Input::Parameter(_) => None,
+        };
+        query.into_iter().chain(&self.allowed).collect()
     }
 
     fn apply_expressions(
@@ -324,8 +384,12 @@ impl ExecutionPlan for KnnExec {
             return plan_err!("knn() expected {} inputs, got {}", self.children().len(), children.len());
         }
         let allowed = self.allowed.as_ref().and_then(|_| children.pop());
-        let query = children.remove(0);
-        Ok(Arc::new(Self { query, allowed, ..Arc::unwrap_or_clone(self) }))
+        let query = match &self.query {
+            Input::Plan(_) => Input::Plan(children.remove(0)),
+            known => known.clone(),
+        };
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Arc::new(Self { query, allowed, metrics, ..Arc::unwrap_or_clone(self) }))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {

@@ -7,10 +7,12 @@
 //! filter allows. So parameters bind, subqueries plan and functions are evaluated as anywhere else, when the plan runs;
 //! and no optimizer rule has anything to push through the node.
 
+mod arguments;
 pub(crate) mod exec;
 pub(crate) mod federated;
 pub(crate) mod join;
 pub(crate) mod node;
+pub(crate) mod open;
 pub(crate) mod order_by;
 pub(crate) mod planner;
 pub(crate) mod prefilter;

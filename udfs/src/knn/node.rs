@@ -14,6 +14,7 @@ use ruvector_rabitq::Metric;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::vectors::dim_of;
 
+use super::arguments::ArgumentName;
 use super::{DISTANCE_COLUMN, RELATION};
 use crate::collection::CollectionTable;
 
@@ -22,13 +23,31 @@ use crate::collection::CollectionTable;
 pub(crate) struct KnnNode {
     pub(crate) target: Target,
     pub(crate) k: Expr,
-    /// Yields one row of one column: the query vector.
-    pub(crate) query: LogicalPlan,
+    pub(crate) query: Query,
     /// Yields the addresses of the rows to search among; `None` is all of them.
     pub(crate) allowed: Option<LogicalPlan>,
     /// Whether rows without a distance are answers.
     pub(crate) nulls: Option<Nulls>,
     schema: Schema,
+}
+
+/// Where the query vector comes from.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
+pub(crate) enum Query {
+    /// A plan of one row and one column.
+    Plan(LogicalPlan),
+    /// A parameter, counted from 0, whose value is given when the plan runs ([`super::open`]).
+    Parameter(usize),
+}
+
+impl Query {
+    /// The plan that yields it.
+    pub(crate) fn plan(&self) -> Option<&LogicalPlan> {
+        match self {
+            Self::Plan(plan) => Some(plan),
+            Self::Parameter(_) => None,
+        }
+    }
 }
 
 /// What is searched, and how.
@@ -45,6 +64,10 @@ pub(crate) struct Target {
     pub(crate) rerank_factor: Option<usize>,
     /// Lists that the search looks into; only some kinds have a use for it.
     pub(crate) nprobe: Option<usize>,
+    /// What errors call the query vectors.
+    pub(crate) query_name: ArgumentName,
+    /// What errors call `k`.
+    pub(crate) k_name: ArgumentName,
 }
 
 /// Where rows without a distance stand in the answer: those without a vector, or all if the query is NULL. In `knn()` they
@@ -99,6 +122,7 @@ impl KnnNode {
     pub(crate) fn try_new(target: Target, query: LogicalPlan, k: Expr, nulls: Option<Nulls>) -> Result<Self> {
         let columns = target.output_schema(nulls);
         let schema = DFSchema::try_from_qualified_schema(TableReference::bare(RELATION), &columns)?;
+        let query = Query::Plan(query);
         Ok(Self { target, k, query, allowed: None, nulls, schema: Schema(Arc::new(schema)) })
     }
 
@@ -134,7 +158,7 @@ impl UserDefinedLogicalNodeCore for KnnNode {
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
-        std::iter::once(&self.query).chain(&self.allowed).collect()
+        self.query.plan().into_iter().chain(&self.allowed).collect()
     }
 
     fn schema(&self) -> &DFSchemaRef {
@@ -166,7 +190,10 @@ impl UserDefinedLogicalNodeCore for KnnNode {
             return plan_err!("knn() has a query and, with a filter, the rows it allows");
         }
         let allowed = self.allowed.as_ref().and_then(|_| inputs.pop());
-        let query = inputs.remove(0);
+        let query = match &self.query {
+            Query::Plan(_) => Query::Plan(inputs.remove(0)),
+            open => open.clone(),
+        };
         Ok(Self { k, query, allowed, ..self.clone() })
     }
 

@@ -33,6 +33,7 @@ use datafusion::optimizer::AnalyzerRule;
 use ruvector_rabitq::{IndexKind, Metric};
 use ruvector_rulake::vectors::dim_of;
 
+use super::arguments::ArgumentName;
 use super::node::{KnnNode, MetricKey, Nulls, Target};
 use super::resolve::resolve;
 use super::{DISTANCE_COLUMN, RELATION};
@@ -51,23 +52,7 @@ impl AnalyzerRule for OrderByDistance {
         if !Settings::of(config).use_index {
             return Ok(plan);
         }
-        plan.transform_down_with_subqueries(|plan| match &plan {
-            LogicalPlan::Limit(limit) => match (limit.get_skip_type()?, limit.get_fetch_type()?) {
-                (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) => {
-                    let Some(k) = skip.checked_add(fetch).filter(|k| *k > 0) else { return Ok(Transformed::no(plan)) };
-                    let Some(input) = below_limit(&limit.input, k)? else { return Ok(Transformed::no(plan)) };
-                    let limit = Limit { input: Arc::new(input), ..limit.clone() };
-                    Ok(Transformed::yes(LogicalPlan::Limit(limit)))
-                }
-                _ => Ok(Transformed::no(plan)),
-            },
-            LogicalPlan::Sort(Sort { fetch: Some(k), .. }) if *k > 0 => match below_limit(&plan, *k)? {
-                Some(searched) => Ok(Transformed::yes(searched)),
-                None => Ok(Transformed::no(plan)),
-            },
-            _ => Ok(Transformed::no(plan)),
-        })
-        .map(|transformed| transformed.data)
+        searched(plan, Vectors::Constant)
     }
 
     fn name(&self) -> &str {
@@ -75,29 +60,59 @@ impl AnalyzerRule for OrderByDistance {
     }
 }
 
+/// What the distances of an ORDER BY are to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vectors {
+    /// One vector.
+    Constant,
+    /// A vector of each row on the left side of a lateral join.
+    OfTheLeft,
+}
+
+/// The plan with a search for every `ORDER BY distance LIMIT k` in it.
+pub(super) fn searched(plan: LogicalPlan, vectors: Vectors) -> Result<LogicalPlan> {
+    plan.transform_down_with_subqueries(|plan| match &plan {
+        LogicalPlan::Limit(limit) => match (limit.get_skip_type()?, limit.get_fetch_type()?) {
+            (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) => {
+                let Some(k) = skip.checked_add(fetch).filter(|k| *k > 0) else { return Ok(Transformed::no(plan)) };
+                let Some(input) = below_limit(&limit.input, k, vectors)? else { return Ok(Transformed::no(plan)) };
+                let limit = Limit { input: Arc::new(input), ..limit.clone() };
+                Ok(Transformed::yes(LogicalPlan::Limit(limit)))
+            }
+            _ => Ok(Transformed::no(plan)),
+        },
+        LogicalPlan::Sort(Sort { fetch: Some(k), .. }) if *k > 0 => match below_limit(&plan, *k, vectors)? {
+            Some(searched) => Ok(Transformed::yes(searched)),
+            None => Ok(Transformed::no(plan)),
+        },
+        _ => Ok(Transformed::no(plan)),
+    })
+    .map(|transformed| transformed.data)
+}
+
 /// The plan with its Sort over a search, if it is one: above the Sort may be what keeps rows and their order.
-fn below_limit(plan: &LogicalPlan, k: usize) -> Result<Option<LogicalPlan>> {
+fn below_limit(plan: &LogicalPlan, k: usize, vectors: Vectors) -> Result<Option<LogicalPlan>> {
     match plan {
         LogicalPlan::Projection(projection) => {
-            let Some(input) = below_limit(&projection.input, k)? else { return Ok(None) };
+            let Some(input) = below_limit(&projection.input, k, vectors)? else { return Ok(None) };
             Ok(Some(LogicalPlan::Projection(Projection::try_new(projection.expr.clone(), Arc::new(input))?)))
         }
         LogicalPlan::SubqueryAlias(alias) => {
-            let Some(input) = below_limit(&alias.input, k)? else { return Ok(None) };
+            let Some(input) = below_limit(&alias.input, k, vectors)? else { return Ok(None) };
             Ok(Some(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(input), alias.alias.clone())?)))
         }
-        LogicalPlan::Sort(sort) => search(sort, k),
+        LogicalPlan::Sort(sort) => search(sort, k, vectors),
         _ => Ok(None),
     }
 }
 
 /// The Sort over a search.
-fn search(sort: &Sort, k: usize) -> Result<Option<LogicalPlan>> {
+fn search(sort: &Sort, k: usize, vectors: Vectors) -> Result<Option<LogicalPlan>> {
     let [key] = sort.expr.as_slice() else { return Ok(None) };
     let mut predicates = Vec::new();
     let Some(scan) = table_below(&sort.input, &mut predicates)? else { return Ok(None) };
     let Ok(ordered_by) = resolve(&key.expr, &sort.input) else { return Ok(None) };
-    let Some(wanted) = Wanted::new(&ordered_by, key.asc, &scan) else { return Ok(None) };
+    let Some(wanted) = Wanted::new(&ordered_by, key.asc, &scan, vectors) else { return Ok(None) };
 
     let target = Target {
         table: scan.table.clone(),
@@ -107,6 +122,8 @@ fn search(sort: &Sort, k: usize) -> Result<Option<LogicalPlan>> {
         exact: false,
         rerank_factor: None,
         nprobe: None,
+        query_name: ArgumentName::new("the query vector of ORDER BY"),
+        k_name: ArgumentName::new("LIMIT"),
     };
     // What the search says is what the expression says, or the expression has the last word among some more.
     let estimates = |kind| matches!(kind, IndexKind::Rabitq | IndexKind::RabitqAsym);
@@ -116,6 +133,10 @@ fn search(sort: &Sort, k: usize) -> Result<Option<LogicalPlan>> {
         None if wanted.in_double => (k.saturating_mul(2).saturating_add(16), true),
         None => (k, false),
     };
+    // Above a lateral join nothing sorts the answers to each row by themselves.
+    if by_expression && vectors == Vectors::OfTheLeft {
+        return Ok(None);
+    }
     let Ok(limit) = i64::try_from(k) else { return Ok(None) };
     let nulls = if key.nulls_first { Nulls::First } else { Nulls::Last };
     let query = LogicalPlanBuilder::empty(true).project([wanted.query.alias("query")])?.build()?;
@@ -175,7 +196,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(ordered_by: &Expr, ascending: bool, scan: &Scan) -> Option<Self> {
+    fn new(ordered_by: &Expr, ascending: bool, scan: &Scan, vectors: Vectors) -> Option<Self> {
         let (function, ascending) = match ordered_by {
             Expr::Negative(negated) => (negated.as_ref(), !ascending),
             other => (other, ascending),
@@ -194,7 +215,8 @@ impl Wanted {
             (None, Some(column)) => (column, a),
             _ => return None,
         };
-        let constant = query.column_refs().is_empty() && !query.contains_outer() && !query.is_volatile();
+        let of_the_left = vectors == Vectors::OfTheLeft;
+        let constant = query.column_refs().is_empty() && query.contains_outer() == of_the_left && !query.is_volatile();
         let in_double = ordered_by.get_type(&scan.schema).ok()? != DataType::Float32;
         (ascending == nearest_ascending && constant).then(|| Self { column, query: query.clone(), metric, in_double })
     }

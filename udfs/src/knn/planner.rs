@@ -1,4 +1,4 @@
-//! Plans `FROM knn(table, query, k, name => value, ...)`.
+//! Plans `FROM knn(table, query, k, name => value, ...)`, `knn_batch(...)` and `recall(...)`.
 //!
 //! A `RelationPlanner` sees the SQL as it was written, so arguments have names, are planned as expressions where a table
 //! function would only get constants, and parameters stay visible to binding.
@@ -11,54 +11,24 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use datafusion::catalog::CatalogProviderList;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{
-    DFSchema, DataFusionError, Result, TableReference, not_impl_err, plan_datafusion_err, plan_err,
-};
+use datafusion::common::{DFSchema, DataFusionError, Result, TableReference, not_impl_err, plan_err};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
-use datafusion::scalar::ScalarValue;
-use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName, Query, TableFactor,
-    TableFunctionArgs, Value,
-};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, TableFactor, TableFunctionArgs, Value};
 use ruvector_rabitq::Metric;
 use ruvector_rulake::vectors::{dim_of, vector_type};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
-use super::RELATION;
+use super::arguments::{ArgumentName, Arguments, BATCH, Form, KNN, positive};
 use super::federated::{Federation, plan_federated};
-use super::join::{BATCH_RELATION, plan_batch};
+use super::join::plan_batch;
 use super::node::{KnnNode, MetricKey, Target};
-use super::recall::{RECALL_RELATION, plan_recall};
+use super::recall::plan_recall;
 use crate::collection::{AbsentTable, CollectionTable};
 use crate::wishes::Wishes;
-
-const USAGE: &str = "knn(table, query, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] \
-                     [, filter => predicate] [, rerank => factor] [, nprobe => lists] \
-                     [, exact => true] \
-                     [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => number] \
-                     [, backends => [names]] [, timeout_ms => number] [, partial => true])";
-
-/// Whether `name` is how SQL calls this relation.
-pub(crate) fn is_knn(name: &ObjectName) -> bool {
-    is_named(name, RELATION)
-}
-
-/// Whether `name` is how SQL calls a relation that searches the table of its first argument.
-pub(crate) fn is_search(name: &ObjectName) -> bool {
-    is_knn(name) || is_named(name, BATCH_RELATION) || is_named(name, RECALL_RELATION)
-}
-
-fn is_named(name: &ObjectName, relation: &str) -> bool {
-    let [part] = name.0.as_slice() else { return false };
-    part.as_ident().is_some_and(|ident| match ident.quote_style {
-        None => ident.value.eq_ignore_ascii_case(relation),
-        Some(_) => ident.value == relation,
-    })
-}
 
 /// Plans `knn(...)`, `knn_batch(...)` and `recall(...)`.
 #[derive(Debug)]
@@ -72,29 +42,31 @@ impl KnnPlanner {
         Self { catalogs }
     }
 
-    /// The arguments, with a subquery or a table for the name of one.
-    fn arguments(&self, args: TableFunctionArgs, context: &mut dyn RelationPlannerContext) -> Result<Arguments> {
-        let mut arguments = Arguments::parse(args, context)?;
-        if let Some(table) = arguments.table.take_if(|table| !matches!(table, SqlExpr::Subquery(_))) {
-            let relation = self.look_up(&table, context)?;
-            arguments.relation = Some(relation);
+    /// What the first argument stands for.
+    fn relation(&self, arguments: &mut Arguments, context: &mut dyn RelationPlannerContext) -> Result<Relation> {
+        let table = arguments.table.take();
+        match arguments.required(table, "table")? {
+            SqlExpr::Subquery(subquery) => {
+                let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
+                relation_of(context.plan(derived)?)
+            }
+            name => self.look_up(&name, arguments.form, context),
         }
-        Ok(arguments)
     }
 
     /// The table that a name means.
-    fn look_up(&self, argument: &SqlExpr, context: &dyn RelationPlannerContext) -> Result<Relation> {
+    fn look_up(&self, argument: &SqlExpr, form: &Form, context: &dyn RelationPlannerContext) -> Result<Relation> {
         let name = match argument {
             SqlExpr::Value(value) => match &value.value {
-                Value::SingleQuotedString(name) => name.clone(),
-                _ => return plan_err!("knn() argument table: expected the name of a table, got `{argument}`"),
+                Value::SingleQuotedString(name) => Some(name.clone()),
+                _ => None,
             },
-            SqlExpr::Identifier(_) | SqlExpr::CompoundIdentifier(_) => argument.to_string(),
-            _ => {
-                return plan_err!(
-                    "knn() argument table: expected the name of a table, got `{argument}`; usage: {USAGE}"
-                );
-            }
+            SqlExpr::Identifier(_) | SqlExpr::CompoundIdentifier(_) => Some(argument.to_string()),
+            _ => None,
+        };
+        let what = form.argument("table", argument);
+        let Some(name) = name else {
+            return plan_err!("{what}: expected the name of a table, got `{argument}`; usage: {}", form.usage);
         };
         let defaults = &context.context_provider().options().catalog;
         let reference = TableReference::parse_str(&name);
@@ -110,7 +82,7 @@ impl KnnPlanner {
             },
             None => None,
         };
-        let Some(table) = found else { return plan_err!("knn() argument table: no such table: {resolved}") };
+        let Some(table) = found else { return plan_err!("{what}: no such table: {resolved}") };
         relation_of(LogicalPlanBuilder::scan(reference, provider_as_source(table), None)?.build()?)
     }
 }
@@ -121,154 +93,80 @@ impl RelationPlanner for KnnPlanner {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
-        match relation {
-            TableFactor::Table { name, alias, args: Some(args), .. } if is_knn(&name) => {
-                if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) {
-                    // They would stand between the relation and its WHERE, which would then filter the answer.
-                    return not_impl_err!("column aliases on knn(): name the columns in the SELECT list");
-                }
-                let plan = plan_knn(self.arguments(args, context)?, context)?;
-                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+        let (form, alias, args) = match relation {
+            TableFactor::Table { name, alias, args: Some(args), .. } if let Some(form) = Form::of(&name) => {
+                (form, alias, args)
             }
             // After LATERAL.
-            TableFactor::Function { name, alias, args, .. } if is_knn(&name) => {
-                if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) {
-                    return not_impl_err!("column aliases on knn(): name the columns in the SELECT list");
-                }
-                let arguments = self.arguments(TableFunctionArgs { args, settings: None }, context)?;
-                let plan = plan_knn(arguments, context)?;
-                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+            TableFactor::Function { name, alias, args, .. } if let Some(form) = Form::of(&name) => {
+                (form, alias, TableFunctionArgs { args, settings: None })
             }
-            TableFactor::Table { name, alias, args: Some(args), .. } if is_named(&name, BATCH_RELATION) => {
-                let mut arguments = self.arguments(args, context)?;
-                let relation = arguments.relation(context)?;
-                let searches = plan_target(relation, &arguments, context)?;
-                let plan = plan_batch(required(arguments.query.take(), "queries")?, searches, context)?;
-                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
-            }
-            TableFactor::Table { name, alias, args: Some(args), .. } if is_named(&name, RECALL_RELATION) => {
-                let mut arguments = self.arguments(args, context)?;
-                let relation = arguments.relation(context)?;
-                let searches = plan_target(relation, &arguments, context)?;
-                let node = Arc::new(plan_recall(required(arguments.query.take(), "sample")?, searches, context)?);
-                let plan = LogicalPlan::Extension(Extension { node });
-                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
-            }
-            other => Ok(RelationPlanning::Original(Box::new(other))),
+            other => return Ok(RelationPlanning::Original(Box::new(other))),
+        };
+        if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) {
+            // They would stand between the relation and its WHERE, which would then filter the answer.
+            return not_impl_err!("column aliases on {}(): name the columns in the SELECT list", form.name);
         }
-    }
-}
-
-/// The arguments as they were written.
-#[derive(Default)]
-struct Arguments {
-    table: Option<SqlExpr>,
-    /// The table itself, where its name was looked up.
-    relation: Option<Relation>,
-    query: Option<SqlExpr>,
-    k: Option<SqlExpr>,
-    column: Option<SqlExpr>,
-    metric: Option<SqlExpr>,
-    filter: Option<SqlExpr>,
-    rerank: Option<SqlExpr>,
-    nprobe: Option<SqlExpr>,
-    exact: Option<SqlExpr>,
-    /// The tables of all backends, in the order they were named.
-    backends: Option<SqlExpr>,
-}
-
-impl Arguments {
-    fn parse(args: TableFunctionArgs, context: &dyn RelationPlannerContext) -> Result<Self> {
-        let mut arguments = Self::default();
-        let mut positional = 0;
-        for arg in args.args {
-            let (name, value) = match arg {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => {
-                    let names = ["table", "query", "k"];
-                    let name = names.get(positional).ok_or_else(|| {
-                        plan_datafusion_err!("knn() takes 3 arguments without a name, got more; usage: {USAGE}")
-                    })?;
-                    positional += 1;
-                    ((*name).to_owned(), value)
-                }
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), operator } => {
-                    named(context.normalize_ident(name), value, &operator)?
-                }
-                FunctionArg::ExprNamed {
-                    name: SqlExpr::Identifier(name),
-                    arg: FunctionArgExpr::Expr(value),
-                    operator,
-                } => named(context.normalize_ident(name), value, &operator)?,
-                other => return plan_err!("knn() does not take the argument `{other}`; usage: {USAGE}"),
-            };
-            let place = arguments.place(&name)?;
-            if place.replace(value).is_some() {
-                return plan_err!("knn() got the argument {name} twice");
+        let mut arguments = Arguments::parse(form, args, context)?;
+        let plan = match arguments.backends.take() {
+            Some(backends) => plan_backends(backends, &arguments, context)?,
+            None => {
+                let relation = self.relation(&mut arguments, context)?;
+                plan_one(relation, &mut arguments, context)?
             }
-        }
-        Ok(arguments)
-    }
-
-    /// What the first argument stands for.
-    fn relation(&mut self, context: &mut dyn RelationPlannerContext) -> Result<Relation> {
-        match self.relation.take() {
-            Some(relation) => Ok(relation),
-            None => plan_table(required(self.table.take(), "table")?, context),
-        }
-    }
-
-    fn place(&mut self, name: &str) -> Result<&mut Option<SqlExpr>> {
-        Ok(match name {
-            "table" => &mut self.table,
-            "query" | "queries" | "sample" => &mut self.query,
-            "k" => &mut self.k,
-            "column" => &mut self.column,
-            "metric" => &mut self.metric,
-            "filter" => &mut self.filter,
-            "rerank" => &mut self.rerank,
-            "nprobe" => &mut self.nprobe,
-            "exact" => &mut self.exact,
-            "backends" => &mut self.backends,
-            _ => return plan_err!("knn() has no argument {name}; usage: {USAGE}"),
-        })
+        };
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
 }
 
-fn named(name: String, value: SqlExpr, operator: &FunctionArgOperator) -> Result<(String, SqlExpr)> {
-    match operator {
-        FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment => Ok((name, value)),
-        other => plan_err!("knn() names its arguments with =>, got {other}"),
+/// Plans the relation over one table.
+fn plan_one(
+    relation: Relation,
+    arguments: &mut Arguments,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let form = arguments.form;
+    if form.name == KNN.name {
+        let node = Arc::new(plan_search(relation, arguments, context)?);
+        return Ok(LogicalPlan::Extension(Extension { node }));
     }
+    let searches = plan_target(relation, arguments, context)?;
+    let second = arguments.query.take();
+    let second = arguments.required(second, form.second)?;
+    if form.name == BATCH.name {
+        return plan_batch(second, searches, context);
+    }
+    let node = Arc::new(plan_recall(second, searches, context)?);
+    Ok(LogicalPlan::Extension(Extension { node }))
 }
 
-fn required<T>(argument: Option<T>, name: &str) -> Result<T> {
-    argument.ok_or_else(|| plan_datafusion_err!("knn() needs the argument {name}; usage: {USAGE}"))
-}
-
-fn plan_knn(mut arguments: Arguments, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
-    let Some(backends) = arguments.backends.take() else {
-        let relation = arguments.relation(context)?;
-        let node = plan_search(relation, &arguments, context)?;
-        return Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
-    };
+/// Plans `knn()` over the tables of several backends.
+fn plan_backends(
+    backends: SqlExpr,
+    arguments: &Arguments,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
     let SqlExpr::Tuple(tables) = backends else {
-        return plan_err!("knn() argument backends: expected an array of names, got {backends}");
+        let name = arguments.form.argument("backends", &backends);
+        return plan_err!("{name}: expected an array of names, got {backends}");
     };
-    let k = plan_k(required(arguments.k.clone(), "k")?, context)?;
+    let k = plan_k(arguments, context)?;
     let (mut searches, mut absent) = (Vec::new(), Vec::new());
     for table in tables {
         let name = table.to_string();
         match plan_table_or_absent(table, context)? {
-            Some(relation) => searches.push(plan_search(relation, &arguments, context)?),
+            Some(relation) => searches.push(plan_search(relation, arguments, context)?),
             None => absent.push(name),
         }
     }
     if let Some(search) = searches.first()
-        && is_volatile(&search.query)?
+        && let Some(query) = search.query.plan()
+        && is_volatile(query)?
     {
         return plan_err!(
-            "knn() argument query: expected a vector that is the same for all backends, got an expression that changes each \
-             time it is asked: make it a parameter"
+            "{}: expected a vector that is the same for all backends, got an expression that changes each time it is asked: \
+             make it a parameter",
+            search.target.query_name
         );
     }
     let backends = searches.iter().map(|search| search.target.table.backend().to_owned()).collect();
@@ -299,7 +197,7 @@ fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
 /// Plans the search of one table.
 fn plan_search(relation: Relation, arguments: &Arguments, context: &mut dyn RelationPlannerContext) -> Result<KnnNode> {
     let (target, k, predicates) = plan_target(relation, arguments, context)?;
-    let query = plan_query(required(arguments.query.clone(), "query")?, target.dim(), context)?;
+    let query = plan_query(arguments.required(arguments.query.clone(), "query")?, &target, context)?;
     KnnNode::try_new(target, query, k, None)?.with_filter(predicates)
 }
 
@@ -309,25 +207,23 @@ fn plan_target(
     arguments: &Arguments,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<(Target, Expr, Vec<Expr>)> {
-    let (column, _) = vector_column(&relation.table, arguments.column.clone(), context)?;
+    let (column, _) = vector_column(&relation.table, arguments, context)?;
     let metric = match arguments.metric.clone() {
         None => declared_metric(&relation.table, column),
-        Some(value) => text(value, "metric", context)?.parse().map_err(ruvector_rulake::error::to_datafusion)?,
+        Some(value) => {
+            let what = arguments.form.argument("metric", &value);
+            match arguments.text(value, "metric", context)?.parse() {
+                Ok(metric) => metric,
+                Err(e) => return plan_err!("{what}: {e}"),
+            }
+        }
     };
-    let mut number = |argument: &Option<SqlExpr>, name| match argument.clone() {
-        None => Ok(None),
-        Some(value) => positive(constant(value, context)?, name).map(Some),
-    };
-    let rerank_factor = number(&arguments.rerank, "rerank")?;
-    let nprobe = number(&arguments.nprobe, "nprobe")?;
-    let exact = match arguments.exact.clone() {
-        None => false,
-        Some(value) => match constant(value, context)? {
-            Expr::Literal(ScalarValue::Boolean(Some(exact)), _) => exact,
-            other => return plan_err!("knn() argument exact: expected true or false, got {other}"),
-        },
-    };
-    let k = plan_k(required(arguments.k.clone(), "k")?, context)?;
+    let rerank_factor = arguments.number(&arguments.rerank, "rerank", context)?;
+    let nprobe = arguments.number(&arguments.nprobe, "nprobe", context)?;
+    let exact = arguments.flag(&arguments.exact, "exact", context)?;
+    let (k, k_name) = plan_k(arguments, context)?;
+    let second = arguments.required(arguments.query.as_ref(), arguments.form.second)?;
+    let query_name = arguments.form.argument(arguments.form.second, second);
     let mut predicates = relation.predicates;
     if let Some(filter) = arguments.filter.clone() {
         predicates.push(context.sql_to_expr(filter, &relation.schema)?);
@@ -340,6 +236,8 @@ fn plan_target(
         exact,
         rerank_factor,
         nprobe,
+        query_name,
+        k_name,
     };
     Ok((target, k, predicates))
 }
@@ -353,15 +251,7 @@ struct Relation {
     predicates: Vec<Expr>,
 }
 
-fn plan_table(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Result<Relation> {
-    let SqlExpr::Subquery(subquery) = argument else {
-        return plan_err!("knn() argument table: expected the name of a table, got `{argument}`; usage: {USAGE}");
-    };
-    let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
-    relation_of(context.plan(derived)?)
-}
-
-/// As [`plan_table`]; `None` if its backend does not answer and the statement goes on without it.
+/// The table of a backend; `None` if its backend does not answer and the statement goes on without it.
 fn plan_table_or_absent(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Result<Option<Relation>> {
     let SqlExpr::Subquery(subquery) = argument else {
         return plan_err!("knn() argument backends: expected the names of backends, got `{argument}`");
@@ -422,24 +312,25 @@ fn relation_of(plan: LogicalPlan) -> Result<Relation> {
 /// The vector column that is meant, and its dimension.
 fn vector_column(
     table: &CollectionTable,
-    argument: Option<SqlExpr>,
+    arguments: &Arguments,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<(usize, usize)> {
     let schema = table.snapshot().schema();
     let columns = table.vector_columns();
     let names = || columns.iter().map(|(i, _)| schema.field(*i).name().as_str()).collect::<Vec<_>>().join(", ");
-    if let Some(argument) = argument {
+    if let Some(argument) = arguments.column.clone() {
+        let what = arguments.form.argument("column", &argument);
         let name = match argument {
             SqlExpr::Identifier(ident) => context.normalize_ident(ident),
-            other => text(other, "column", context)?,
+            other => arguments.text(other, "column", context)?,
         };
         let Some((position, field)) = schema.column_with_name(&name) else {
-            return plan_err!("table {} has no column {name}; its vector columns: {}", table.name(), names());
+            return plan_err!("{what}: table {} has no column {name}; its vector columns: {}", table.name(), names());
         };
         return match dim_of(field.data_type()) {
             Some(dim) => Ok((position, dim)),
             None => plan_err!(
-                "column {name} of table {} does not hold vectors: expected FixedSizeList of Float32, got {}",
+                "{what}: column {name} of table {} does not hold vectors: expected FixedSizeList of Float32, got {}",
                 table.name(),
                 field.data_type()
             ),
@@ -467,31 +358,33 @@ fn declared_metric(table: &CollectionTable, column: usize) -> Metric {
 }
 
 /// A plan of one row and one column: the query vector.
-fn plan_query(argument: SqlExpr, dim: usize, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+fn plan_query(argument: SqlExpr, target: &Target, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
     if let SqlExpr::Subquery(subquery) = argument {
         let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
         let plan = context.plan(derived)?;
         let num_columns = plan.schema().fields().len();
         if num_columns != 1 {
-            return plan_err!("knn() argument query: expected a subquery of 1 column, got {num_columns}");
+            return plan_err!("{}: expected a subquery of 1 column, got {num_columns}", target.query_name);
         }
         return Ok(plan);
     }
     let expr = context.sql_to_expr(argument, &DFSchema::empty())?;
-    let expr = typed(expr, vector_type(dim).map_err(ruvector_rulake::error::to_datafusion)?);
+    let expr = typed(expr, vector_type(target.dim()).map_err(ruvector_rulake::error::to_datafusion)?);
     LogicalPlanBuilder::empty(true).project([expr.alias("query")])?.build()
 }
 
-fn plan_k(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Result<Expr> {
-    let k = typed(context.sql_to_expr(argument, &DFSchema::empty())?, DataType::Int64);
+fn plan_k(arguments: &Arguments, context: &mut dyn RelationPlannerContext) -> Result<(Expr, ArgumentName)> {
+    let k = arguments.required(arguments.k.clone(), "k")?;
+    let name = arguments.form.argument("k", &k);
+    let k = typed(context.sql_to_expr(k, &DFSchema::empty())?, DataType::Int64);
     if let Expr::Literal(..) = k {
-        positive(k.clone(), "k")?;
+        positive(k.clone(), &name)?;
     }
-    Ok(k)
+    Ok((k, name))
 }
 
 /// A parameter gets the type that its place asks for, so that clients know what to bind.
-fn typed(expr: Expr, data_type: DataType) -> Expr {
+pub(super) fn typed(expr: Expr, data_type: DataType) -> Expr {
     match expr {
         Expr::Placeholder(Placeholder { id, field: None }) => {
             let field = Arc::new(Field::new(&id, data_type, true));
@@ -501,41 +394,7 @@ fn typed(expr: Expr, data_type: DataType) -> Expr {
     }
 }
 
-fn constant(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Result<Expr> {
-    context.sql_to_expr(argument, &DFSchema::empty())
-}
-
-fn text(argument: SqlExpr, name: &str, context: &mut dyn RelationPlannerContext) -> Result<String> {
-    match constant(argument, context)? {
-        Expr::Literal(value, _) if value.try_as_str().flatten().is_some() => {
-            Ok(value.try_as_str().flatten().unwrap_or_default().to_owned())
-        }
-        other => plan_err!("knn() argument {name}: expected a string, got {other}"),
-    }
-}
-
-/// The value of a literal that counts something.
-pub(crate) fn positive(value: Expr, name: &str) -> Result<usize> {
-    let number = match &value {
-        Expr::Literal(scalar, _) if scalar.data_type().is_integer() => match scalar.cast_to(&DataType::Int64)? {
-            ScalarValue::Int64(number) => number,
-            _ => None,
-        },
-        _ => None,
-    };
-    match number.and_then(|number| usize::try_from(number).ok()) {
-        Some(number) if number > 0 => Ok(number),
-        // A literal by itself: an expression would print its type too.
-        _ => match value {
-            Expr::Literal(literal, _) => {
-                plan_err!("knn() argument {name}: expected an integer of at least 1, got {literal}")
-            }
-            other => plan_err!("knn() argument {name}: expected an integer of at least 1, got {other}"),
-        },
-    }
-}
-
-/// `SELECT * FROM table`, as [`plan_table`] sees through it; `None` if the name means something else after FROM.
+/// `SELECT * FROM table`, as [`relation_of`] sees through it; `None` if the name means something else after FROM.
 pub(crate) fn select_all(table: &ObjectName) -> Option<Box<Query>> {
     use datafusion::sql::sqlparser::{ast::Statement, dialect::GenericDialect, parser::Parser};
     let sql = format!("SELECT * FROM {table}");

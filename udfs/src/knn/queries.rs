@@ -5,30 +5,30 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type};
 use datafusion::common::{Result, exec_err};
 
+use super::arguments::ArgumentName;
+
 /// A column of query vectors as Float32, each checked when it is asked for.
 pub(super) struct QueryVectors {
     lists: ListArray,
     values: Float32Array,
     dim: usize,
+    name: ArgumentName,
 }
 
 impl QueryVectors {
-    /// Takes lists of numbers of any type.
-    pub(super) fn new(column: &ArrayRef, dim: usize) -> Result<Self> {
+    /// Takes lists of numbers of any type; `name` is what errors call them.
+    pub(super) fn new(column: &ArrayRef, dim: usize, name: &ArgumentName) -> Result<Self> {
         let as_list = DataType::List(std::sync::Arc::new(Field::new_list_field(DataType::Float32, true)));
         let lists = match is_list(column.data_type()).then(|| cast(column, &as_list)) {
             Some(Ok(lists)) => lists,
             _ if column.data_type().is_null() => arrow::array::new_null_array(&as_list, column.len()),
             _ => {
-                return exec_err!(
-                    "knn() argument query: expected a vector of {dim} numbers, got {}",
-                    column.data_type()
-                );
+                return exec_err!("{name}: expected a vector of {dim} numbers, got {}", column.data_type());
             }
         };
         let lists = lists.as_list::<i32>().clone();
         let values = lists.values().as_primitive::<Float32Type>().clone();
-        Ok(Self { lists, values, dim })
+        Ok(Self { lists, values, dim, name: name.clone() })
     }
 
     /// The vector of a row; `None` if it is NULL.
@@ -38,12 +38,12 @@ impl QueryVectors {
         }
         let offsets = self.lists.value_offsets();
         let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
-        let (dim, len) = (self.dim, end - start);
+        let (dim, len, name) = (self.dim, end - start, &self.name);
         if len != dim {
-            return exec_err!("knn() argument query has the wrong dimension: expected {dim}, got {len}");
+            return exec_err!("{name} has the wrong dimension: expected {dim}, got {len}");
         }
         if self.values.nulls().is_some_and(|nulls| nulls.slice(start, len).null_count() > 0) {
-            return exec_err!("knn() argument query: expected {dim} numbers, got a vector with a NULL coordinate");
+            return exec_err!("{name}: expected {dim} numbers, got a vector with a NULL coordinate");
         }
         Ok(Some(&self.values.values()[start..end]))
     }

@@ -29,9 +29,9 @@ use ruvector_rabitq::{Dim, VectorBatch};
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::error::to_datafusion;
 
+use super::arguments::positive;
 use super::exec::read_addresses;
 use super::node::{KnnNode, Target};
-use super::planner::positive;
 use super::queries::{QueryVectors, is_list};
 use super::search::SearchMetrics;
 
@@ -76,15 +76,16 @@ pub(crate) fn plan_recall(
             let queries = context.plan(derived)?;
             let [field] = queries.schema().fields().as_ref() else {
                 let got = queries.schema().fields().len();
-                return plan_err!("recall() argument sample: expected a subquery of 1 column, got {got}");
+                return plan_err!("{}: expected a subquery of 1 column, got {got}", target.query_name);
             };
             if !is_list(field.data_type()) {
-                return plan_err!("recall() argument sample: expected vectors, got {}", field.data_type());
+                return plan_err!("{}: expected vectors, got {}", target.query_name, field.data_type());
             }
             queries
         }
         number => {
-            let sample = positive(context.sql_to_expr(number, &DFSchema::empty())?, "sample")?.min(MOST_QUERIES);
+            let sample = positive(context.sql_to_expr(number, &DFSchema::empty())?, &target.query_name)?;
+            let sample = sample.min(MOST_QUERIES);
             let rows = target.table.snapshot().num_rows().unwrap_or(sample);
             // Every so manyth row: the same ones each time, from all over the table.
             let stride = (rows / sample).max(1) as u64;
@@ -198,7 +199,7 @@ impl RecallExec {
         let mut queries = execute_stream(Arc::clone(&self.queries), Arc::clone(&context))?;
         let (mut values, mut num_queries) = (Vec::new(), 0_usize);
         while let Some(batch) = queries.try_next().await? {
-            let vectors = QueryVectors::new(batch.column(0), dim)?;
+            let vectors = QueryVectors::new(batch.column(0), dim, &self.target.query_name)?;
             for row in 0..batch.num_rows() {
                 if let Some(vector) = vectors.get(row)? {
                     values.extend_from_slice(vector);
@@ -271,7 +272,7 @@ impl fmt::Debug for RecallExec {
 impl DisplayAs for RecallExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RecallExec: ")?;
-        self.target.fmt_search(f, self.k)
+        self.target.fmt_search(f, &self.k.to_string())
     }
 }
 

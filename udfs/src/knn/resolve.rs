@@ -23,6 +23,7 @@ pub(super) fn resolve(expr: &Expr, plan: &LogicalPlan) -> Result<Expr> {
         }
         LogicalPlan::Filter(filter) => (expr.clone(), &filter.input),
         LogicalPlan::Sort(sort) if sort.fetch.is_none() => (expr.clone(), &sort.input),
+        LogicalPlan::Limit(limit) => (expr.clone(), &limit.input),
         LogicalPlan::Subquery(subquery) => (expr.clone(), &subquery.subquery),
         _ => return Ok(expr.clone()),
     };

@@ -16,7 +16,8 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use ruvector_rulake::Consistency;
 
-use super::planner::{is_search, select_all};
+use super::arguments::{ArgumentName, Form};
+use super::planner::select_all;
 use crate::catalog::{CATALOG, MAIN};
 use crate::error::{Error, Result};
 use crate::statement::table_reference;
@@ -33,11 +34,13 @@ impl VisitorMut for KnnArguments {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
         let rewritten = match factor {
-            TableFactor::Table { name, args: Some(args), .. } if is_search(name) => self.rewrite(args),
+            TableFactor::Table { name, args: Some(args), .. } if let Some(form) = Form::of(name) => {
+                self.rewrite(form, args)
+            }
             // After LATERAL.
-            TableFactor::Function { name, args, .. } if is_search(name) => {
+            TableFactor::Function { name, args, .. } if let Some(form) = Form::of(name) => {
                 let mut given = TableFunctionArgs { args: std::mem::take(args), settings: None };
-                let rewritten = self.rewrite(&mut given);
+                let rewritten = self.rewrite(form, &mut given);
                 *args = given.args;
                 rewritten
             }
@@ -51,25 +54,26 @@ impl VisitorMut for KnnArguments {
 }
 
 impl KnnArguments {
-    fn rewrite(&mut self, args: &mut TableFunctionArgs) -> Result<()> {
-        let consistency = consistency(args)?;
-        let (timeout, partial) = (timeout(args)?, partial(args)?);
+    fn rewrite(&mut self, form: &Form, args: &mut TableFunctionArgs) -> Result<()> {
+        let consistency = consistency(form, args)?;
+        let (timeout, partial) = (milliseconds(form, args, "timeout_ms")?, partial(form, args)?);
         let backends = match named(args, "backends") {
-            Some(value) => Some(strings(value)?),
+            Some(value) => Some(strings(form, value)?),
             None => None,
         };
         let Some(table) = table_argument(args) else { return Ok(()) };
-        let name = table_name(table)?;
+        let name = table_name(form, table)?;
         if let Some(backends) = backends {
             let Some([collection]) = name.as_ref().map(|name| name.0.as_slice()) else {
-                let message = format!("knn() with backends: expected the name of a collection, got {table}");
+                let what = form.argument("table", table);
+                let message = format!("{what}: with backends expected the name of a collection, got {table}");
                 return Err(Error::invalid_input(message));
             };
             let in_backend = |backend: &String| {
                 let backend = Ident::with_quote('"', backend.clone());
                 let mut name = ObjectName::from(vec![backend]);
                 name.0.push(collection.clone());
-                subquery(&name)
+                subquery(form, &name)
             };
             let tables = backends.iter().map(in_backend).collect::<Result<Vec<_>>>()?;
             *table = tables[0].clone();
@@ -79,7 +83,7 @@ impl KnnArguments {
         } else if timeout.is_some() || partial {
             return Err(Error::invalid_input("knn() arguments timeout_ms and partial go with backends => [...]"));
         } else if let Some(name) = name {
-            *table = subquery(&name)?;
+            *table = subquery(form, &name)?;
         }
         let federated = args.args.iter().any(|arg| is_named(arg, "backends"));
         let searched = if federated { named(args, "backends") } else { table_argument(args) };
@@ -129,11 +133,12 @@ fn value_of(arg: &mut FunctionArg) -> Option<&mut SqlExpr> {
     }
 }
 
-fn consistency(args: &mut TableFunctionArgs) -> Result<Option<Consistency>> {
-    let ttl = take_named(args, "ttl_ms").map(|value| milliseconds(&value, "ttl_ms")).transpose()?;
+fn consistency(form: &Form, args: &mut TableFunctionArgs) -> Result<Option<Consistency>> {
+    let ttl = milliseconds(form, args, "ttl_ms")?;
     match (take_named(args, "consistency"), ttl) {
         (Some(value), ttl) => {
-            let wrong = || Error::invalid_input(format!("knn() argument consistency: expected a string, got {value}"));
+            let name = form.argument("consistency", &value);
+            let wrong = || Error::invalid_input(format!("{name}: expected a string, got {value}"));
             Ok(Some(Consistency::parse(&text(&value).ok_or_else(wrong)?, ttl)?))
         }
         (None, Some(ttl)) => Ok(Some(Consistency::Eventual(ttl))),
@@ -141,24 +146,22 @@ fn consistency(args: &mut TableFunctionArgs) -> Result<Option<Consistency>> {
     }
 }
 
-fn timeout(args: &mut TableFunctionArgs) -> Result<Option<Duration>> {
-    take_named(args, "timeout_ms").map(|value| milliseconds(&value, "timeout_ms")).transpose()
-}
-
-fn partial(args: &mut TableFunctionArgs) -> Result<bool> {
+fn partial(form: &Form, args: &mut TableFunctionArgs) -> Result<bool> {
     match take_named(args, "partial") {
         None => Ok(false),
         Some(SqlExpr::Value(value)) if matches!(value.value, Value::Boolean(_)) => {
             Ok(value.value == Value::Boolean(true))
         }
         Some(other) => {
-            Err(Error::invalid_input(format!("knn() argument partial: expected true or false, got {other}")))
+            let name = form.argument("partial", &other);
+            Err(Error::invalid_input(format!("{name}: expected true or false, got {other}")))
         }
     }
 }
 
-fn milliseconds(value: &SqlExpr, name: &str) -> Result<Duration> {
-    let number = match value {
+fn milliseconds(form: &Form, args: &mut TableFunctionArgs, name: &str) -> Result<Option<Duration>> {
+    let Some(value) = take_named(args, name) else { return Ok(None) };
+    let number = match &value {
         SqlExpr::Value(value) => match &value.value {
             Value::Number(digits, _) => digits.to_string().parse().ok(),
             _ => None,
@@ -166,21 +169,21 @@ fn milliseconds(value: &SqlExpr, name: &str) -> Result<Duration> {
         _ => None,
     };
     match number.filter(|number| *number > 0) {
-        Some(number) => Ok(Duration::from_millis(number)),
+        Some(number) => Ok(Some(Duration::from_millis(number))),
         None => Err(Error::invalid_input(format!(
-            "knn() argument {name}: expected a whole number of milliseconds, at least 1, got {value}"
+            "{}: expected a whole number of milliseconds, at least 1, got {value}",
+            form.argument(name, &value)
         ))),
     }
 }
 
-fn strings(value: &SqlExpr) -> Result<Vec<String>> {
-    let wrong = || Error::invalid_input(format!("knn() argument backends: expected an array of names, got {value}"));
+fn strings(form: &Form, value: &SqlExpr) -> Result<Vec<String>> {
+    let what = form.argument("backends", value);
+    let wrong = || Error::invalid_input(format!("{what}: expected an array of names, got {value}"));
     let SqlExpr::Array(array) = value else { return Err(wrong()) };
     let names = array.elem.iter().map(text).collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
     match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-        Some((_, twice)) => {
-            Err(Error::invalid_input(format!("knn() argument backends: expected different names, got {twice} twice")))
-        }
+        Some((_, twice)) => Err(Error::invalid_input(format!("{what}: expected different names, got {twice} twice"))),
         None if names.is_empty() => Err(wrong()),
         None => Ok(names),
     }
@@ -193,28 +196,28 @@ fn text(value: &SqlExpr) -> Option<String> {
     }
 }
 
-fn subquery(name: &ObjectName) -> Result<SqlExpr> {
+fn subquery(form: &Form, name: &ObjectName) -> Result<SqlExpr> {
     select_all(name).map(SqlExpr::Subquery).ok_or_else(|| {
-        Error::invalid_input(format!("knn() argument table: write \"{name}\" in double quotes: it is a keyword"))
+        let relation = form.name;
+        Error::invalid_input(format!("{relation}() argument table: write \"{name}\" in double quotes: it is a keyword"))
     })
 }
 
 /// The name that the first argument of `knn()` is, or `None` if it is something else.
-fn table_name(argument: &SqlExpr) -> Result<Option<ObjectName>> {
+fn table_name(form: &Form, argument: &SqlExpr) -> Result<Option<ObjectName>> {
     match argument {
         SqlExpr::Identifier(ident) => Ok(Some(ObjectName::from(vec![ident.clone()]))),
         SqlExpr::CompoundIdentifier(idents) => Ok(Some(ObjectName::from(idents.clone()))),
         SqlExpr::Value(value) => match value.clone().into_string() {
-            Some(text) => parse_name(&text).map(Some),
+            Some(text) => parse_name(&text, &form.argument("table", argument)).map(Some),
             None => Ok(None),
         },
         _ => Ok(None),
     }
 }
 
-fn parse_name(text: &str) -> Result<ObjectName> {
-    let not_a_name =
-        || Error::invalid_input(format!("knn() argument table: expected the name of a table, got '{text}'"));
+fn parse_name(text: &str, what: &ArgumentName) -> Result<ObjectName> {
+    let not_a_name = || Error::invalid_input(format!("{what}: expected the name of a table, got '{text}'"));
     let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text).map_err(|_| not_a_name())?;
     let name = parser.parse_object_name(false).map_err(|_| not_a_name())?;
     match parser.peek_token().token {

@@ -86,7 +86,7 @@ impl Target {
     }
 
     /// What is searched and how, for EXPLAIN.
-    pub(super) fn fmt_search(&self, f: &mut fmt::Formatter<'_>, k: usize) -> fmt::Result {
+    pub(super) fn fmt_search(&self, f: &mut fmt::Formatter<'_>, k: &str) -> fmt::Result {
         write!(f, "table={}.{}, column={}", self.table.backend(), self.table.name(), self.column_name())?;
         write!(f, ", metric={}, k={k}", self.metric.0)?;
         match self.index() {

@@ -56,13 +56,14 @@ SELECT q.name, n.id FROM queries q CROSS JOIN LATERAL knn('docs', q.vec, 1) n OR
     Entry {
         section: RELATIONS,
         title: "knn_batch",
-        syntax: "knn_batch('table', (SELECT ...), k [, name => value ...])",
-        text: "The `k` nearest rows for each row of a subquery, which has one column of vectors. Its other columns come first, as \
-           `query_<name>`; if it has none, `query_index` counts its rows from 0. Then the table's columns, and `_distance`. A \
-           NULL vector has no answer. Named arguments are those of `knn` but for `backends`.",
+        syntax: "knn_batch('table', (SELECT ...) | vectors, k [, name => value ...])",
+        text: "The `k` nearest rows for each row of a subquery, which has one column of vectors, or for each vector of an array, \
+           which may be a parameter. Other columns of the subquery come first, as `query_<name>`; if there is none, \
+           `query_index` counts the queries from 0. Then the table's columns, and `_distance`. A NULL vector has no answer. \
+           Named arguments are those of `knn` but for `backends`.",
         arguments: &[
             ("table", "As in `knn`."),
-            ("queries", "A subquery with one column of vectors."),
+            ("queries", "A subquery with one column of vectors, or an array of vectors."),
             ("k", "How many rows for each query, at least 1."),
         ],
         example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);

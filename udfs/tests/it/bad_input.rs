@@ -24,7 +24,7 @@ async fn bad_searches_say_what_is_wrong() {
             (
                 "SELECT * FROM knn('docs', [1.0, 2.0], 1)",
                 ErrorKind::InvalidInput,
-                vec!["dimension", "expected 3", "got 2"],
+                vec!["knn() argument query at line 1, column 28 has the wrong dimension", "expected 3", "got 2"],
             ),
             ("SELECT * FROM knn('docs', [1.0, 2.0, 'NaN'::FLOAT], 1)", ErrorKind::InvalidInput, vec!["finite", "NaN"]),
             ("SELECT * FROM knn('nowhere', [1.0], 1)", ErrorKind::NotFound, vec!["nowhere", "not found"]),
@@ -32,7 +32,7 @@ async fn bad_searches_say_what_is_wrong() {
             (
                 "SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 0)",
                 ErrorKind::InvalidInput,
-                vec!["k", "at least 1", "got 0"],
+                vec!["knn() argument k at line 1, column 44: expected an integer of at least 1, got 0"],
             ),
             ("SELECT * FROM knn('docs', [1.0, 2.0, 3.0], -1)", ErrorKind::InvalidInput, vec!["k", "at least 1", "-1"]),
             ("SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 'x')", ErrorKind::InvalidInput, vec!["k", "at least 1"]),
@@ -51,6 +51,32 @@ async fn bad_searches_say_what_is_wrong() {
             ("SELECT * FROM knn('docs', [1.0], 1, column => none)", ErrorKind::InvalidInput, vec!["no column none"]),
             ("SELECT * FROM knn('docs', [1.0], 1, metric => 'l3')", ErrorKind::InvalidInput, vec!["l3"]),
             ("SELECT * FROM knn('docs', [1.0], 1, depth => 3)", ErrorKind::InvalidInput, vec!["no argument depth"]),
+            (
+                "SELECT *\nFROM knn('docs', [1.0, 2.0, 3.0], 1,\n  rerank => 'x')",
+                ErrorKind::InvalidInput,
+                vec!["knn() argument rerank at line 3, column 13: expected an integer of at least 1, got x"],
+            ),
+            (
+                "SELECT * FROM docs WHERE id <> id OR vec <-> [1.0, 2.0, 3.0] < 0.0 AND id IN (SELECT id FROM knn('docs', [1.0, 2.0, 3.0], -2))",
+                ErrorKind::InvalidInput,
+                vec!["knn() argument k at line 1, column 124"],
+            ),
+            (
+                "SELECT * FROM knn_batch('docs', (SELECT vec FROM docs), 1, exact => 2)",
+                ErrorKind::InvalidInput,
+                vec!["knn_batch() argument exact at line 1, column 69: expected true or false, got 2"],
+            ),
+            (
+                "SELECT * FROM knn_batch('docs', (SELECT vec FROM docs), 1, backends => ['main'])",
+                ErrorKind::InvalidInput,
+                vec!["knn_batch() has no argument backends", "knn_batch(table, (SELECT ...) | vectors, k"],
+            ),
+            ("SELECT * FROM recall('docs', 0, 1)", ErrorKind::InvalidInput, vec!["recall()"]),
+            (
+                "SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 1, consistency => 5)",
+                ErrorKind::InvalidInput,
+                vec!["knn() argument consistency at line 1, column 62: expected a string, got 5"],
+            ),
             ("SELECT l2_distance(vec, [1.0]) FROM docs", ErrorKind::InvalidInput, vec!["expected 3", "got 1"]),
             ("SELECT l2_distance(a, vec) FROM two, docs", ErrorKind::InvalidInput, vec!["dimensions"]),
             ("SELECT l2_distance(body, vec) FROM docs", ErrorKind::InvalidInput, vec!["Utf8"]),

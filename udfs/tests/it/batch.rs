@@ -269,3 +269,60 @@ async fn another_programs_session_has_the_relations_the_rules_and_the_tables() {
     let missing = context.sql("SELECT * FROM knn('nothing', [1.0], 1)").await.unwrap_err();
     assert!(missing.to_string().contains("no such table"), "{missing}");
 }
+
+/// `ORDER BY distance LIMIT k` after LATERAL is, for each row of the left, what it is by itself: NULLs are sorted too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lateral_order_by_is_that_of_each_row() {
+    let database = database().await;
+    for index in [false, true] {
+        if index {
+            database.run("CREATE INDEX near ON docs (vec)").await;
+            database.run("CREATE INDEX by_angle ON docs (vec) WITH (metric = 'cosine')").await;
+        }
+        for (key, k) in [
+            ("l2_distance(d.vec, q.v)", 4),
+            ("l2_distance(d.vec, q.v)", 395),
+            ("cosine_distance(q.v, d.vec)", 3),
+            ("inner_product(d.vec, q.v) DESC NULLS LAST", 5),
+            ("l2_distance(d.vec, q.v) NULLS FIRST", 12),
+        ] {
+            for condition in ["", "WHERE tag = 7 "] {
+                let subquery = |query: &str| {
+                    let distance = key.split(" DESC").next().unwrap().split(" NULLS").next().unwrap();
+                    format!("SELECT d.id, {distance} AS distance FROM docs d {condition}ORDER BY {key} LIMIT {k}")
+                        .replace("q.v", query)
+                };
+                let lateral = subquery("q.v");
+                let sql = format!("SELECT q.id, n.id, n.distance FROM queries q CROSS JOIN LATERAL ({lateral}) AS n");
+                let mut got = triples(&database.query(&sql).await);
+                let mut expected = Vec::new();
+                for query in database.ids("SELECT id FROM queries").await {
+                    let alone = subquery(&format!("(SELECT v FROM queries WHERE id = {query})"));
+                    let sql = format!("SELECT CAST({query} AS BIGINT), id, distance FROM ({alone})");
+                    expected.extend(triples(&database.query(&sql).await));
+                }
+                // Rows without a distance are any of them.
+                for rows in [&mut got, &mut expected] {
+                    rows.iter_mut().filter(|row| row.2.is_none()).for_each(|row| row.1 = None);
+                    rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
+                }
+                assert_eq!(got, expected, "{sql}, index: {index}");
+            }
+        }
+    }
+    database.run("SET ruvector.use_index = false").await;
+    let sql = "SELECT q.id, n.id, n.s FROM queries q LEFT JOIN LATERAL (SELECT id, l2_squared(vec, q.v) AS s FROM docs \
+               ORDER BY l2_squared(vec, q.v) LIMIT 1) n ON true WHERE q.id = 9";
+    let expected = database.query("SELECT id FROM knn('docs', (SELECT v FROM queries WHERE id = 9), 1)").await;
+    assert_eq!(triples(&database.query(sql).await)[0].1, Some(crate::support::ids(&expected)[0]));
+    for (sql, part) in [
+        (
+            "SELECT * FROM queries q, LATERAL (SELECT id FROM docs ORDER BY array_distance(vec, q.v) LIMIT 1) n",
+            "LATERAL",
+        ),
+        ("SELECT * FROM queries q, LATERAL (SELECT id FROM knn('docs', q.v, 5) LIMIT 2) n", "Limit"),
+    ] {
+        let (_, message) = database.error(sql).await;
+        assert!(message.contains(part), "{sql}: {message}");
+    }
+}

@@ -14,6 +14,7 @@ mod indexes;
 mod knn;
 mod merge;
 mod order_by;
+mod prepared;
 mod restart;
 mod support;
 mod time_travel;

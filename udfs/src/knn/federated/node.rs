@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use super::Federation;
 use crate::knn::RELATION;
+use crate::knn::arguments::ArgumentName;
 
 /// The `k` nearest rows of its inputs, which have equal columns.
 #[derive(Clone)]
@@ -15,18 +16,24 @@ pub(crate) struct FederatedNode {
     /// One search for each backend that is there, under a projection.
     pub(crate) searches: Vec<LogicalPlan>,
     pub(crate) k: Expr,
+    /// What errors call `k`.
+    pub(crate) k_name: ArgumentName,
     pub(crate) federation: Federation,
     schema: DFSchemaRef,
 }
 
 impl FederatedNode {
-    pub(crate) fn try_new(searches: Vec<LogicalPlan>, k: Expr, federation: Federation) -> Result<Self> {
+    pub(crate) fn try_new(
+        searches: Vec<LogicalPlan>,
+        (k, k_name): (Expr, ArgumentName),
+        federation: Federation,
+    ) -> Result<Self> {
         let Some(first) = searches.first() else { return internal_err!("a federated knn() has no backend") };
         // One backend may have NULLs where another allows none.
         let nullable = |field: &FieldRef| field.as_ref().clone().with_nullable(true);
         let columns = Schema::new(first.schema().as_arrow().fields().iter().map(nullable).collect::<Vec<_>>());
         let schema = DFSchema::try_from_qualified_schema(TableReference::bare(RELATION), &columns)?;
-        Ok(Self { searches, k, federation, schema: Arc::new(schema) })
+        Ok(Self { searches, k, k_name, federation, schema: Arc::new(schema) })
     }
 
     /// The columns of its answer.

@@ -5,6 +5,7 @@ use datafusion::common::{Result, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 
 use super::{BACKEND_COLUMN, FederatedNode};
+use crate::knn::arguments::ArgumentName;
 use crate::knn::node::KnnNode;
 use crate::knn::{DISTANCE_COLUMN, RELATION};
 
@@ -41,7 +42,11 @@ impl fmt::Display for Federation {
 ///
 /// # Errors
 /// If the vectors of two backends differ in dimension or metric, so that their distances mean different things.
-pub(crate) fn plan_federated(searches: Vec<KnnNode>, k: Expr, federation: Federation) -> Result<FederatedNode> {
+pub(crate) fn plan_federated(
+    searches: Vec<KnnNode>,
+    k: (Expr, ArgumentName),
+    federation: Federation,
+) -> Result<FederatedNode> {
     let Some(first) = searches.first() else {
         return Err(exec_datafusion_err!("no backend of knn() answers: [{}]", federation.absent.join(", ")));
     };

@@ -1,41 +1,47 @@
-//! Plans `knn_batch(table, (SELECT ...), k, name => value, ...)`.
+//! Plans `knn_batch(table, (SELECT ...) | vectors, k, name => value, ...)`.
 
 use std::sync::Arc;
 
-use datafusion::common::{Column, Result, TableReference, plan_datafusion_err, plan_err};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{Column, DFSchema, Result, TableReference, plan_datafusion_err, plan_err};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::planner::RelationPlannerContext;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, TableFactor};
 
 use super::KnnJoinNode;
 use super::node::JOIN_RELATION;
 use crate::knn::node::{KnnNode, Target};
+use crate::knn::open::position;
+use crate::knn::planner::typed;
 use crate::knn::queries::is_list;
 
 /// The name of the relation.
 pub(crate) const BATCH_RELATION: &str = "knn_batch";
 
-/// Plans the searches for all rows of `queries`, a subquery.
+/// Plans the searches for all rows of `queries`, a subquery, or for the vectors of an array.
 ///
-/// Its one column of vectors is what is searched for; the others come out as `query_<name>`, in front of the table's
-/// columns and the distance. If there are no others, `query_index` counts the queries from 0.
+/// The one column of vectors of a subquery is what is searched for; the others come out as `query_<name>`, in front of the
+/// table's columns and the distance. If there are no others, `query_index` counts the queries from 0.
 pub(crate) fn plan_batch(
     queries: SqlExpr,
     (target, k, predicates): (Target, Expr, Vec<Expr>),
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
-    let SqlExpr::Subquery(subquery) = queries else {
-        return plan_err!("{BATCH_RELATION}() argument queries: expected a subquery, (SELECT ...), got `{queries}`");
+    let (queries, parameter) = match queries {
+        SqlExpr::Subquery(subquery) => {
+            let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
+            (context.plan(derived)?, None)
+        }
+        array => plan_array(array, &target, context)?,
     };
-    let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
-    let queries = context.plan(derived)?;
     let lists: Vec<usize> =
         (0..queries.schema().fields().len()).filter(|i| is_list(queries.schema().field(*i).data_type())).collect();
     let [vector] = lists.as_slice() else {
         let got = queries.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
         return plan_err!(
-            "{BATCH_RELATION}() argument queries: expected one column of vectors, got {}",
+            "{}: expected one column of vectors, got {}",
+            target.query_name,
             got.collect::<Vec<_>>().join(", ")
         );
     };
@@ -52,7 +58,7 @@ pub(crate) fn plan_batch(
         let number = row_number();
         let name = number.schema_name().to_string();
         queries = queries.window([number])?;
-        let counted = cast(Expr::Column(Column::from_name(name)), arrow::datatypes::DataType::Int64) - lit(1_i64);
+        let counted = cast(Expr::Column(Column::from_name(name)), DataType::Int64) - lit(1_i64);
         kept.push((counted, "query_index".to_owned()));
     }
     let names: Vec<String> = kept.iter().map(|(_, name)| name.clone()).collect();
@@ -62,7 +68,8 @@ pub(crate) fn plan_batch(
     let no_query = LogicalPlanBuilder::empty(true).build()?;
     let search = KnnNode::try_new(target, no_query, k, None)?.with_filter(predicates)?;
     let found = search.target.output_schema(None);
-    let joined = KnnJoinNode::try_new(queries, search, false)?;
+    let mut joined = KnnJoinNode::try_new(queries, search, false)?;
+    joined.parameter = parameter;
     let joined = LogicalPlan::Extension(Extension { node: Arc::new(joined) });
 
     let relation = || Some(TableReference::bare(BATCH_RELATION));
@@ -72,4 +79,34 @@ pub(crate) fn plan_batch(
         Expr::Column(column).alias_qualified(relation(), field.name())
     });
     LogicalPlanBuilder::from(joined).project(of_queries.chain(of_table))?.build()
+}
+
+/// A row for each vector of an array, and the number of the parameter that the array is, from 0.
+fn plan_array(
+    array: SqlExpr,
+    target: &Target,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<(LogicalPlan, Option<usize>)> {
+    let lists = |item: DataType| DataType::List(Arc::new(Field::new_list_field(item, true)));
+    let vectors = lists(lists(DataType::Float32));
+    let expr = typed(context.sql_to_expr(array, &DFSchema::empty())?, vectors.clone());
+    let parameter = match &expr {
+        Expr::Placeholder(placeholder) => position(placeholder),
+        _ => None,
+    };
+    let got = expr.get_type(&DFSchema::empty())?;
+    let of_lists = |data_type: &DataType| match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            is_list(item.data_type())
+        }
+        _ => false,
+    };
+    if !of_lists(&got) {
+        return plan_err!(
+            "{}: expected a subquery, (SELECT ...), or an array of vectors, got {got}",
+            target.query_name
+        );
+    }
+    let rows = LogicalPlanBuilder::empty(true).project([cast(expr, vectors).alias("vec")])?.unnest_column("vec")?;
+    Ok((rows.build()?, parameter))
 }

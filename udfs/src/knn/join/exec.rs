@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, Float32Array, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array,
+};
 use arrow::compute::take;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err, plan_err, project_schema};
+use datafusion::common::{Result, exec_datafusion_err, internal_err, plan_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
@@ -19,31 +21,45 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, Re
 use datafusion::physical_plan::projection::{EmbeddedProjection, ProjectionExec, try_embed_projection};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
+use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
 use roaring::RoaringTreemap;
-use ruvector_rabitq::{Dim, VectorBatch};
+use ruvector_rabitq::{Dim, Hit, VectorBatch};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{ErrorKind, RowAddress};
 use tokio::sync::OnceCell;
 
 use super::KnnJoinNode;
 use crate::knn::exec::read_addresses;
-use crate::knn::node::Target;
+use crate::knn::node::{Nulls, Target};
 use crate::knn::queries::QueryVectors;
-use crate::knn::search::{SearchMetrics, sql_distance};
+use crate::knn::search::{Found, SearchMetrics, sql_distance};
 
 /// Queries that are searched for together, at most.
 const QUERIES: usize = 1024;
 /// Rows of one batch of answers, about.
 const ROWS: usize = 1 << 16;
 
+/// Where the queries come from: rows whose last column is the query vector.
+#[derive(Clone)]
+pub(crate) enum Queries {
+    Plan(Arc<dyn ExecutionPlan>),
+    /// The vectors of a parameter.
+    Rows(RecordBatch),
+    /// A parameter, counted from 0, that has no value yet.
+    Parameter(usize),
+}
+
 /// Answers a [`KnnJoinNode`]: queries in their order, the answers to each nearest first.
 #[derive(Clone)]
 pub(crate) struct KnnJoinExec {
-    queries: Arc<dyn ExecutionPlan>,
+    queries: Queries,
+    /// The columns of the queries.
+    query_columns: SchemaRef,
     target: Target,
     k: usize,
     allowed: Option<Arc<dyn ExecutionPlan>>,
+    nulls: Option<Nulls>,
     outer: bool,
     /// All columns of the answer.
     columns: SchemaRef,
@@ -58,12 +74,15 @@ impl KnnJoinExec {
         node: &KnnJoinNode,
         target: Target,
         k: usize,
-        queries: Arc<dyn ExecutionPlan>,
+        queries: Queries,
         allowed: Option<Arc<dyn ExecutionPlan>>,
     ) -> Result<Self> {
-        let of_queries = queries.schema();
-        let of_queries = &of_queries.fields()[..of_queries.fields().len() - 1];
-        let of_table = target.output_schema(None);
+        let query_columns = match &queries {
+            Queries::Plan(plan) => plan.schema(),
+            Queries::Rows(_) | Queries::Parameter(_) => Arc::clone(node.queries.schema().inner()),
+        };
+        let of_queries = &query_columns.fields()[..query_columns.fields().len() - 1];
+        let of_table = target.output_schema(node.nulls);
         let of_table = of_table.fields().iter().map(|field| {
             let nullable = field.is_nullable() || node.outer;
             Arc::new(field.as_ref().clone().with_nullable(nullable))
@@ -71,9 +90,11 @@ impl KnnJoinExec {
         let columns = Arc::new(Schema::new(of_queries.iter().cloned().chain(of_table).collect::<Vec<_>>()));
         Ok(Self {
             queries,
+            query_columns,
             target,
             k,
             allowed,
+            nulls: node.nulls,
             outer: node.outer,
             properties: properties(Arc::clone(&columns)),
             columns,
@@ -82,9 +103,37 @@ impl KnnJoinExec {
         })
     }
 
+    /// The same searches with the values of its parameters, by their positions.
+    pub(crate) fn closed<'a>(&self, value: impl Fn(usize) -> Result<&'a ScalarValue>) -> Result<Self> {
+        let queries = match &self.queries {
+            Queries::Parameter(at) => Queries::Rows(self.rows_of(value(*at)?)?),
+            known => known.clone(),
+        };
+        Ok(Self { queries, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() })
+    }
+
+    /// The vectors of an array, each with its number.
+    fn rows_of(&self, array: &ScalarValue) -> Result<RecordBatch> {
+        let (name, got) = (&self.target.query_name, array.data_type());
+        let of_lists = self.query_columns.field(self.num_query_columns()).data_type();
+        let wanted = DataType::List(Arc::new(Field::new_list_field(of_lists.clone(), true)));
+        let wrong = || exec_datafusion_err!("{name}: expected an array of vectors, got {got}");
+        let lists = array.cast_to(&wanted).and_then(|array| array.to_array()).map_err(|_| wrong())?;
+        let vectors = match lists.is_null(0) {
+            true => arrow::array::new_empty_array(of_lists),
+            false => lists.as_list_opt::<i32>().ok_or_else(wrong)?.value(0),
+        };
+        let numbers = (0..vectors.len() as i64).collect::<Int64Array>();
+        let columns = self.query_columns.fields().iter().map(|field| match field.data_type() == of_lists {
+            true => Arc::clone(&vectors),
+            false => Arc::new(numbers.clone()) as ArrayRef,
+        });
+        Ok(RecordBatch::try_new(Arc::clone(&self.query_columns), columns.collect())?)
+    }
+
     /// How many columns of the answer are of the queries.
     fn num_query_columns(&self) -> usize {
-        self.queries.schema().fields().len() - 1
+        self.query_columns.fields().len() - 1
     }
 
     /// The rows that a filter allows, read at the first call.
@@ -128,7 +177,7 @@ impl KnnJoinExec {
         self.allowed(read, context).await?;
         let allowed = read.get().and_then(Option::as_ref);
         let dim = self.target.dim();
-        let vectors = QueryVectors::new(queries.column(self.num_query_columns()), dim)?;
+        let vectors = QueryVectors::new(queries.column(self.num_query_columns()), dim, &self.target.query_name)?;
         let (mut asked, mut values) = (Vec::new(), Vec::new());
         for row in 0..queries.num_rows() {
             if let Some(vector) = vectors.get(row)? {
@@ -136,24 +185,46 @@ impl KnnJoinExec {
                 values.extend_from_slice(vector);
             }
         }
-        let mut answers = Vec::new();
+        let mut found = Found { answers: Vec::new(), complete: false };
         if !asked.is_empty() {
             let batch = VectorBatch::new(Dim::new(dim).map_err(to_datafusion)?, &values).map_err(to_datafusion)?;
-            answers = self.target.search(batch, self.k, allowed, context, metrics).await?.answers;
+            found = self.target.search(batch, self.k, allowed, context, metrics).await?;
         }
+        let rest = self.rest(&found, asked.len() < queries.num_rows(), allowed, context).await?;
         let mut joined = Joined::default();
-        let mut answers = asked.into_iter().zip(answers).peekable();
+        let mut answers = asked.into_iter().zip(found.answers).peekable();
         for row in 0..queries.num_rows() {
-            let hits = answers.next_if(|(asked, _)| *asked == row).map(|(_, hits)| hits).unwrap_or_default();
-            if hits.is_empty() && self.outer {
+            let hits = answers.next_if(|(asked, _)| *asked == row).map(|(_, hits)| hits);
+            let without = if hits.is_some() { &rest.without_vector } else { &rest.any };
+            let mut nearest: Vec<(RowAddress, Option<f32>)> = Vec::with_capacity(self.k.min(ROWS));
+            let distance = |hit: &Hit| Some(sql_distance(self.target.metric.0, hit.distance));
+            nearest.extend(hits.iter().flatten().map(|hit| (RowAddress::from(hit.id), distance(hit))));
+            let at = if self.nulls == Some(Nulls::First) { 0 } else { nearest.len() };
+            nearest.splice(at..at, without.iter().map(|address| (*address, None)));
+            nearest.truncate(self.k);
+            if nearest.is_empty() && self.outer {
                 joined.push(row, None);
             }
-            for hit in hits {
-                let distance = sql_distance(self.target.metric.0, hit.distance);
-                joined.push(row, Some((RowAddress::from(hit.id), distance)));
-            }
+            nearest.into_iter().for_each(|found| joined.push(row, Some(found)));
         }
         self.rows(queries, joined, context).await
+    }
+
+    /// The rows without a distance that the answers need.
+    async fn rest(
+        &self,
+        found: &Found,
+        some_null: bool,
+        allowed: Option<&RoaringTreemap>,
+        context: &Arc<TaskContext>,
+    ) -> Result<Rest> {
+        let Some(nulls) = self.nulls else { return Ok(Rest::default()) };
+        let few = found.answers.iter().any(|hits| hits.len() < self.k);
+        let wanted = !found.complete && !found.answers.is_empty() && (few || nulls == Nulls::First);
+        let (target, k) = (&self.target, self.k);
+        let without_vector = target.without_distance(false, if wanted { k } else { 0 }, allowed, context).await?;
+        let any = target.without_distance(true, if some_null { k } else { 0 }, allowed, context).await?;
+        Ok(Rest { without_vector, any })
     }
 
     /// The columns of the answer.
@@ -192,6 +263,15 @@ impl KnnJoinExec {
 }
 
 /// Pairs of a query and a row that was found for it.
+/// Rows that have no distance to a query.
+#[derive(Default)]
+struct Rest {
+    /// Those without a vector.
+    without_vector: Vec<RowAddress>,
+    /// To a query that is NULL: all of them.
+    any: Vec<RowAddress>,
+}
+
 #[derive(Default)]
 struct Joined {
     /// Positions of the queries.
@@ -203,12 +283,12 @@ struct Joined {
 }
 
 impl Joined {
-    fn push(&mut self, row: usize, found: Option<(RowAddress, f32)>) {
+    fn push(&mut self, row: usize, found: Option<(RowAddress, Option<f32>)>) {
         let next = self.addresses.len() as u64;
         // Batches have fewer rows than that.
         self.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
         self.places.push(found.map(|(address, _)| *self.addresses.entry(address).or_insert(next)));
-        self.distances.push(found.map(|(_, distance)| distance));
+        self.distances.push(found.and_then(|(_, distance)| distance));
     }
 }
 
@@ -242,7 +322,7 @@ impl fmt::Debug for KnnJoinExec {
 impl DisplayAs for KnnJoinExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KnnJoinExec: ")?;
-        self.target.fmt_search(f, self.k)?;
+        self.target.fmt_search(f, &self.k.to_string())?;
         if self.allowed.is_some() {
             write!(f, ", filtered")?;
         }
@@ -268,7 +348,11 @@ impl ExecutionPlan for KnnJoinExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        std::iter::once(&self.queries).chain(&self.allowed).collect()
+        let queries = match &self.queries {
+            Queries::Plan(plan) => Some(plan),
+            Queries::Rows(_) | Queries::Parameter(_) => None,
+        };
+        queries.into_iter().chain(&self.allowed).collect()
     }
 
     fn apply_expressions(
@@ -287,11 +371,17 @@ impl ExecutionPlan for KnnJoinExec {
             return plan_err!("a join with knn() expected {} inputs, got {}", self.children().len(), children.len());
         }
         let allowed = self.allowed.as_ref().and_then(|_| children.pop());
-        let queries = children.remove(0);
-        if queries.schema().fields().len() != self.num_query_columns() + 1 {
+        let queries = match &self.queries {
+            Queries::Plan(_) => Queries::Plan(children.remove(0)),
+            known => known.clone(),
+        };
+        if let Queries::Plan(plan) = &queries
+            && plan.schema().fields().len() != self.num_query_columns() + 1
+        {
             return internal_err!("a join with knn() has other queries than it was planned for");
         }
-        Ok(Arc::new(Self { queries, allowed, ..Arc::unwrap_or_clone(self) }))
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Arc::new(Self { queries, allowed, metrics, ..Arc::unwrap_or_clone(self) }))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -311,7 +401,16 @@ impl ExecutionPlan for KnnJoinExec {
             return internal_err!("a join with knn() has one partition, got {partition}");
         }
         let together = (ROWS / self.k.max(1)).clamp(1, QUERIES);
-        let queries = execute_stream(Arc::clone(&self.queries), Arc::clone(&context))?;
+        let queries = match &self.queries {
+            Queries::Plan(plan) => execute_stream(Arc::clone(plan), Arc::clone(&context))?,
+            Queries::Rows(rows) => {
+                let rows = stream::iter([Ok(rows.clone())]);
+                Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query_columns), rows))
+            }
+            Queries::Parameter(at) => {
+                return internal_err!("knn_batch() runs without a value of its parameter ${}", at + 1);
+            }
+        };
         let slices = queries.map_ok(move |batch| {
             let starts = (0..batch.num_rows()).step_by(together);
             let slice = move |start| Ok(batch.slice(start, together.min(batch.num_rows() - start)));

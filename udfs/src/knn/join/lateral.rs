@@ -7,17 +7,20 @@ use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, Result, TableReference, plan_err};
+use datafusion::common::{Column, Result, TableReference, internal_err, plan_err};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
-    Expr, Extension, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection, lit,
+    Expr, Extension, FetchType, Filter, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Projection, SkipType,
+    Subquery, SubqueryAlias, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::scalar::ScalarValue;
 
 use super::KnnJoinNode;
 use super::node::JOIN_RELATION;
 use crate::knn::RELATION;
 use crate::knn::node::KnnNode;
+use crate::knn::order_by::{Vectors, searched};
 use crate::knn::resolve::{replace_columns, resolve};
 
 /// The query vector beside the columns of its row.
@@ -30,10 +33,13 @@ pub(crate) struct Lateral;
 impl AnalyzerRule for Lateral {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|plan| match &plan {
-            LogicalPlan::Join(join) => match search_of(&join.right)? {
-                Some(search) => rewrite(join, search).map(Transformed::yes),
-                None => Ok(Transformed::no(plan)),
-            },
+            LogicalPlan::Join(join) => {
+                let right = with_search(&join.right)?;
+                match search_of(&right)? {
+                    Some(search) => rewrite(&Join { right, ..join.clone() }, search).map(Transformed::yes),
+                    None => Ok(Transformed::no(plan)),
+                }
+            }
             _ => Ok(Transformed::no(plan)),
         });
         rewritten.map(|rewritten| rewritten.data)
@@ -41,6 +47,22 @@ impl AnalyzerRule for Lateral {
 
     fn name(&self) -> &str {
         "knn_lateral"
+    }
+}
+
+/// The right side of a join, where `ORDER BY distance LIMIT k` to a vector of the left is a search: DataFusion runs no
+/// other, whatever the session says of indexes.
+fn with_search(right: &Arc<LogicalPlan>) -> Result<Arc<LogicalPlan>> {
+    match right.as_ref() {
+        LogicalPlan::SubqueryAlias(alias) => {
+            let input = with_search(&alias.input)?;
+            Ok(Arc::new(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(input, alias.alias.clone())?)))
+        }
+        LogicalPlan::Subquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
+            let plan = Arc::new(searched(subquery.subquery.as_ref().clone(), Vectors::OfTheLeft)?);
+            Ok(Arc::new(LogicalPlan::Subquery(Subquery { subquery: plan, ..subquery.clone() })))
+        }
+        _ => Ok(Arc::clone(right)),
     }
 }
 
@@ -58,7 +80,7 @@ fn search_of(right: &LogicalPlan) -> Result<Option<Search>> {
         if let LogicalPlan::Extension(extension) = node
             && let Some(search) = extension.node.as_any().downcast_ref::<KnnNode>()
         {
-            lateral |= !search.query.all_out_ref_exprs().is_empty();
+            lateral |= search.query.plan().is_some_and(|query| !query.all_out_ref_exprs().is_empty());
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
@@ -73,6 +95,7 @@ fn search_of(right: &LogicalPlan) -> Result<Option<Search>> {
             LogicalPlan::SubqueryAlias(alias) => &alias.input,
             LogicalPlan::Subquery(subquery) => &subquery.subquery,
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => &sort.input,
+            LogicalPlan::Limit(limit) if keeps_all(limit, below)? => &limit.input,
             LogicalPlan::Filter(filter) => {
                 predicates.push(resolve(&filter.predicate, &filter.input)?);
                 &filter.input
@@ -86,9 +109,29 @@ fn search_of(right: &LogicalPlan) -> Result<Option<Search>> {
     }
 }
 
+/// Whether a limit is above a search of so many rows, or fewer, for each row on the left.
+fn keeps_all(limit: &Limit, plan: &LogicalPlan) -> Result<bool> {
+    let (SkipType::Literal(0), FetchType::Literal(Some(fetch))) = (limit.get_skip_type()?, limit.get_fetch_type()?)
+    else {
+        return Ok(false);
+    };
+    let mut keeps = false;
+    plan.apply(|plan| {
+        if let LogicalPlan::Extension(extension) = plan
+            && let Some(search) = extension.node.as_any().downcast_ref::<KnnNode>()
+            && let Expr::Literal(ScalarValue::Int64(Some(k)), _) = &search.k
+        {
+            keeps = usize::try_from(*k).is_ok_and(|k| k <= fetch);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(keeps)
+}
+
 fn not_such<T>(plan: &LogicalPlan) -> Result<T> {
     plan_err!(
-        "LATERAL over knn() expected knn(...), or SELECT columns FROM knn(...) with an optional WHERE on _distance, got {}",
+        "LATERAL over a search expected knn(...), SELECT columns FROM knn(...) with an optional WHERE on _distance, or SELECT \
+         columns FROM table ORDER BY distance LIMIT k, got {}",
         plan.display()
     )
 }
@@ -122,6 +165,7 @@ fn rewrite(join: &Join, search: Search) -> Result<LogicalPlan> {
             let relation = if found { Some(TableReference::bare(JOIN_RELATION)) } else { column.relation.clone() };
             Ok(Expr::Column(Column::new(relation, &column.name)))
         })
+        .and_then(of_left)
     };
     if let Some(predicate) = conjunction(predicates) {
         plan = LogicalPlan::Filter(Filter::try_new(of_join(&predicate)?, Arc::new(plan))?);
@@ -141,18 +185,25 @@ fn rewrite(join: &Join, search: Search) -> Result<LogicalPlan> {
 
 /// The query vector in the words of the left side.
 fn query_of(node: &KnnNode, left: &LogicalPlan) -> Result<Expr> {
-    let LogicalPlan::Projection(query) = &node.query else { return not_such(&node.query) };
+    let Some(plan) = node.query.plan() else { return internal_err!("LATERAL knn() is planned with its query") };
+    let LogicalPlan::Projection(query) = plan else { return not_such(plan) };
     let ([query], LogicalPlan::EmptyRelation(_)) = (query.expr.as_slice(), query.input.as_ref()) else {
-        return not_such(&node.query);
+        return not_such(plan);
     };
-    let of_left = query.clone().unalias().transform(|expr| match expr {
-        Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => {
-            Ok(Transformed::yes(Expr::Column(column)))
-        }
-        Expr::OuterReferenceColumn(_, column) => {
+    query.apply(|expr| match expr {
+        Expr::OuterReferenceColumn(_, column) if !left.schema().has_column(column) => {
             plan_err!("LATERAL knn() expected a column of the other side of its join, got {column}")
         }
+        _ => Ok(TreeNodeRecursion::Continue),
+    })?;
+    of_left(query.clone().unalias())
+}
+
+/// An expression in which columns of the left side are just that.
+fn of_left(expr: Expr) -> Result<Expr> {
+    let of_left = expr.transform(|expr| match expr {
+        Expr::OuterReferenceColumn(_, column) => Ok(Transformed::yes(Expr::Column(column))),
         other => Ok(Transformed::no(other)),
     });
-    of_left.map(|query| query.data)
+    of_left.map(|expr| expr.data)
 }

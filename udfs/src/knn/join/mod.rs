@@ -10,6 +10,6 @@ mod lateral;
 mod node;
 
 pub(crate) use batch::{BATCH_RELATION, plan_batch};
-pub(crate) use exec::KnnJoinExec;
+pub(crate) use exec::{KnnJoinExec, Queries};
 pub(crate) use lateral::Lateral;
 pub(crate) use node::KnnJoinNode;

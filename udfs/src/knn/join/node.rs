@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::{DFSchema, DFSchemaRef, Result, TableReference, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
-use crate::knn::node::{KnnNode, Target};
+use crate::knn::node::{KnnNode, Nulls, Target};
 
 /// The qualifier of the table's columns: a projection above gives them that of the query.
 pub(super) const JOIN_RELATION: &str = "__knn";
@@ -15,10 +15,16 @@ pub(super) const JOIN_RELATION: &str = "__knn";
 #[derive(Clone)]
 pub(crate) struct KnnJoinNode {
     pub(crate) queries: LogicalPlan,
+    /// The parameter that the queries are an array in, counted from 0.
+    pub(crate) parameter: Option<usize>,
+    /// Whether that has no value yet, and gets one when the plan runs ([`crate::knn::open`]).
+    pub(crate) open: bool,
     pub(crate) target: Target,
     pub(crate) k: Expr,
     /// Yields the addresses of the rows to search among; `None` is all of them.
     pub(crate) allowed: Option<LogicalPlan>,
+    /// Whether rows without a distance are answers.
+    pub(crate) nulls: Option<Nulls>,
     /// Whether a query without an answer comes out once, with NULLs.
     pub(crate) outer: bool,
     schema: DFSchemaRef,
@@ -27,22 +33,22 @@ pub(crate) struct KnnJoinNode {
 impl KnnJoinNode {
     /// The searches of `search`, for each row of `queries` in place of its own query.
     pub(crate) fn try_new(queries: LogicalPlan, search: KnnNode, outer: bool) -> Result<Self> {
-        let KnnNode { target, k, allowed, .. } = search;
-        let schema = schema(&queries, &target, outer)?;
-        Ok(Self { queries, target, k, allowed, outer, schema })
+        let KnnNode { target, k, allowed, nulls, .. } = search;
+        let schema = schema(&queries, &target, nulls, outer)?;
+        Ok(Self { queries, parameter: None, open: false, target, k, allowed, nulls, outer, schema })
     }
 
-    fn identity(&self) -> (&LogicalPlan, &Target, &Expr, &Option<LogicalPlan>, bool) {
-        (&self.queries, &self.target, &self.k, &self.allowed, self.outer)
+    fn identity(&self) -> (&LogicalPlan, bool, &Target, &Expr, &Option<LogicalPlan>, Option<Nulls>, bool) {
+        (&self.queries, self.open, &self.target, &self.k, &self.allowed, self.nulls, self.outer)
     }
 }
 
 /// The columns of the answer.
-fn schema(queries: &LogicalPlan, target: &Target, outer: bool) -> Result<DFSchemaRef> {
+fn schema(queries: &LogicalPlan, target: &Target, nulls: Option<Nulls>, outer: bool) -> Result<DFSchemaRef> {
     let mut of_queries: Vec<_> =
         queries.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
     of_queries.pop();
-    let found = target.output_schema(None);
+    let found = target.output_schema(nulls);
     let of_table = found.fields().iter().map(|field| {
         let field = field.as_ref().clone();
         let nullable = field.is_nullable() || outer;
@@ -85,7 +91,7 @@ impl UserDefinedLogicalNodeCore for KnnJoinNode {
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
-        std::iter::once(&self.queries).chain(&self.allowed).collect()
+        (!self.open).then_some(&self.queries).into_iter().chain(&self.allowed).collect()
     }
 
     fn schema(&self) -> &DFSchemaRef {
@@ -122,17 +128,21 @@ impl UserDefinedLogicalNodeCore for KnnJoinNode {
             return plan_err!("a join with knn() has queries and, with a filter, the rows it allows");
         }
         let allowed = self.allowed.as_ref().and_then(|_| inputs.pop());
-        let queries = inputs.remove(0);
-        let schema = schema(&queries, &self.target, self.outer)?;
+        let queries = if self.open { self.queries.clone() } else { inputs.remove(0) };
+        let schema = schema(&queries, &self.target, self.nulls, self.outer)?;
         Ok(Self { queries, k, allowed, schema, ..self.clone() })
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let of_allowed = self.allowed.iter().map(|_| vec![0]);
+        if self.open {
+            return Some(of_allowed.collect());
+        }
         let query = self.queries.schema().fields().len() - 1;
         let mut of_queries: Vec<usize> = output_columns.iter().copied().filter(|column| *column < query).collect();
         of_queries.push(query);
         of_queries.sort_unstable();
         of_queries.dedup();
-        Some(std::iter::once(of_queries).chain(self.allowed.iter().map(|_| vec![0])).collect())
+        Some(std::iter::once(of_queries).chain(of_allowed).collect())
     }
 }

@@ -1,0 +1,158 @@
+//! Plans that are made before the parameters are known: a `knn($1, ...)` keeps its arguments open, and gets them each time
+//! that the plan runs.
+//!
+//! DataFusion plans no placeholder physically, so a parameter anywhere else leaves a plan as it is: such a statement is
+//! planned anew with its values, which also lets the optimizer see them.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, Volatility};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::scalar::ScalarValue;
+
+use super::exec::KnnExec;
+use super::federated::FederatedNode;
+use super::join::{KnnJoinExec, KnnJoinNode};
+use super::node::{KnnNode, Query};
+use crate::collection::CollectionTable;
+
+/// The number of a parameter `$1, $2, ...`, from 0.
+pub(super) fn position(placeholder: &Placeholder) -> Option<usize> {
+    placeholder.id.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
+}
+
+/// The plan with open arguments, to be run many times; `None` if it has other parameters, reads other tables than ours, or
+/// answers something else each time.
+pub(crate) fn opened(plan: LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let opened = plan.transform_down_with_subqueries(|plan| match open_node(&plan) {
+        Some(node) => Ok(Transformed::yes(LogicalPlan::Extension(Extension { node }))),
+        None => Ok(Transformed::no(plan)),
+    })?;
+    let plan = opened.data;
+    let mut fits = true;
+    plan.apply_with_subqueries(|plan| {
+        fits &= match plan {
+            LogicalPlan::TableScan(scan) => {
+                source_as_provider(&scan.source)?.downcast_ref::<CollectionTable>().is_some()
+            }
+            LogicalPlan::Extension(extension) => {
+                let node = extension.node.as_any();
+                if let Some(node) = node.downcast_ref::<KnnNode>() {
+                    // Its one expression is `k`.
+                    if matches!(&node.k, Expr::Placeholder(k) if position(k).is_some()) {
+                        return Ok(TreeNodeRecursion::Continue);
+                    }
+                    true
+                } else {
+                    // A backend that is left out may be there the next time.
+                    let federated = node.downcast_ref::<FederatedNode>();
+                    federated.map_or(node.is::<KnnJoinNode>(), |node| node.federation.absent.is_empty())
+                }
+            }
+            LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) | LogicalPlan::Copy(_) => false,
+            LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => false,
+            _ => true,
+        };
+        for expr in plan.expressions() {
+            fits &= is_fixed(&expr)?;
+        }
+        Ok(if fits { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(fits.then_some(plan))
+}
+
+/// The tables that a plan reads or searches.
+pub(crate) fn tables(plan: &LogicalPlan) -> Result<Vec<CollectionTable>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|plan| {
+        match plan {
+            LogicalPlan::TableScan(scan) => {
+                found.extend(source_as_provider(&scan.source)?.downcast_ref::<CollectionTable>().cloned());
+            }
+            LogicalPlan::Extension(extension) => {
+                let node = extension.node.as_any();
+                let target = node.downcast_ref::<KnnNode>().map(|node| &node.target);
+                let target = target.or_else(|| node.downcast_ref::<KnnJoinNode>().map(|node| &node.target));
+                found.extend(target.map(|target| target.table.clone()));
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// The search without its query vectors, if those are a parameter.
+fn open_node(plan: &LogicalPlan) -> Option<Arc<dyn UserDefinedLogicalNode>> {
+    let LogicalPlan::Extension(extension) = plan else { return None };
+    let node = extension.node.as_any();
+    if let Some(knn) = node.downcast_ref::<KnnNode>() {
+        return Some(Arc::new(with_open_query(knn)?));
+    }
+    let join = node.downcast_ref::<KnnJoinNode>().filter(|join| join.parameter.is_some() && !join.open)?;
+    let mut join = join.clone();
+    join.open = true;
+    Some(Arc::new(join))
+}
+
+fn with_open_query(node: &KnnNode) -> Option<KnnNode> {
+    let Query::Plan(LogicalPlan::Projection(query)) = &node.query else { return None };
+    let ([query], LogicalPlan::EmptyRelation(_)) = (query.expr.as_slice(), query.input.as_ref()) else { return None };
+    let Expr::Placeholder(query) = query.clone().unalias() else { return None };
+    let mut open = node.clone();
+    open.query = Query::Parameter(position(&query)?);
+    Some(open)
+}
+
+/// Whether an expression has the same value each time, and no parameter.
+fn is_fixed(expr: &Expr) -> Result<bool> {
+    let mut fixed = true;
+    expr.apply(|expr| {
+        fixed &= match expr {
+            Expr::Placeholder(_) | Expr::ScalarVariable(..) => false,
+            Expr::ScalarFunction(function) => function.func.signature().volatility == Volatility::Immutable,
+            _ => true,
+        };
+        Ok(if fixed { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(fixed)
+}
+
+/// The plan with values for its open arguments, ready to run once.
+///
+/// # Errors
+/// If an argument has no value, or one that does not fit.
+pub(crate) fn closed(plan: &Arc<dyn ExecutionPlan>, values: &[ScalarValue]) -> Result<Arc<dyn ExecutionPlan>> {
+    let value = |position: usize| {
+        values.get(position).ok_or_else(|| exec_datafusion_err!("parameter ${} has no value", position + 1))
+    };
+    // Most are one node.
+    if plan.children().is_empty()
+        && let Some(closed) = closed_node(plan, value)?
+    {
+        return Ok(closed);
+    }
+    let closed = Arc::clone(plan).transform_up(|plan| match closed_node(&plan, value)? {
+        Some(closed) => Ok(Transformed::yes(closed)),
+        None => Ok(Transformed::no(plan)),
+    })?;
+    reset_plan_states(closed.data)
+}
+
+fn closed_node<'a>(
+    plan: &Arc<dyn ExecutionPlan>,
+    value: impl Fn(usize) -> Result<&'a ScalarValue>,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(knn) = plan.downcast_ref::<KnnExec>() {
+        return Ok(Some(Arc::new(knn.closed(value)?)));
+    }
+    match plan.downcast_ref::<KnnJoinExec>() {
+        Some(join) => Ok(Some(Arc::new(join.closed(value)?))),
+        None => Ok(None),
+    }
+}

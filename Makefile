@@ -75,7 +75,17 @@ bench-index: $(BENCH_VENV)/stamp ## ruvector's indexes beside faiss, hnswlib, us
 .PHONY: bench-lake
 bench-lake: ## ruLake beside the index it caches: hits, primes, restarts, following (release profile, a million vectors)
 	mkdir -p .cache
-	$(CARGO) run --release --locked -p ruvector-bench-lake -- $(ARGS)
+	$(CARGO) run --release --locked -p ruvector-bench-service --bin lake -- $(ARGS)
+
+.PHONY: bench-sql
+bench-sql: $(BENCH_VENV)/stamp ## what SQL costs beside the bare index, and search over Parquet beside DuckDB (release profile)
+	$(CARGO) run --release --locked -p ruvector-bench-service --bin sql -- --python $(BENCH_BIN)/python $(ARGS)
+
+# The DataFusion command line is a large program with features of its own: it is built by itself.
+.PHONY: datafusion-cli
+datafusion-cli: ## DataFusion's own shell with knn() and embed() in it, over .cache/demo
+	$(CARGO) build --locked --manifest-path examples/datafusion-cli/Cargo.toml --target-dir $(TARGET)/datafusion-cli
+	@$(EMBED) $(TARGET)/datafusion-cli/debug/ruvector-datafusion-cli .cache/demo $(ARGS)
 
 # What the README shows is a run that was looked at: this puts it where it is kept.
 .PHONY: bench-keep

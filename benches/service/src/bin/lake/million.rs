@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{col, lit};
 use futures::stream;
+use ruvector_bench_service::{Failure, Report, SEED, data, median};
 use ruvector_rabitq::SearchParams;
 use ruvector_rulake::{Backend, CacheStats, DeltaBackend, FsBackend, IndexSpec, RuLake, SearchOptions, exact};
 use tokio::runtime::Runtime;
-
-use crate::report::Report;
-use crate::{Failure, SEED, data, median};
 
 const DIM: usize = 384;
 const FILES: usize = 10;
@@ -32,7 +30,7 @@ async fn folder_of_parquet(root: &Path, rows: usize, report: &mut Report) -> Res
     let each = rows / FILES;
     for file in 0..FILES {
         let path = root.join(format!("docs/{file:03}.parquet"));
-        data::write_parquet(&path, &data::rows(SEED, file * each, each, DIM)?)?;
+        data::write_parquet(&path, &data::rows(SEED, file * each, each, DIM)?, None)?;
     }
     let backend: Arc<dyn Backend> = Arc::new(FsBackend::open("lake", root)?);
     let lake = lake_over(&backend)?;
@@ -79,7 +77,7 @@ async fn folder_of_parquet(root: &Path, rows: usize, report: &mut Report) -> Res
     check(&restarted, rows).await?;
 
     let more = data::rows(SEED, rows, rows / 100, DIM)?;
-    data::write_parquet(&root.join("docs/appended.parquet"), &more)?;
+    data::write_parquet(&root.join("docs/appended.parquet"), &more, None)?;
     followed(&backend, &restarted, rows + rows / 100, "an append of 1 %", 5.0, report).await
 }
 

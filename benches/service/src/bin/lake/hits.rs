@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use ruvector_bench_service::{Failure, Report, SEED, data, median_of};
 use ruvector_rabitq::SearchParams;
 use ruvector_rulake::{Consistency, DeltaBackend, IndexSpec, LocalBackend, RuLake, SearchOptions};
 use tokio::runtime::Runtime;
-
-use crate::report::Report;
-use crate::{Failure, SEED, data, median_of};
 
 const ROWS: usize = 100_000;
 const DIM: usize = 128;

@@ -7,13 +7,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use ruvector_rulake::vectors::vector_type;
 
 use crate::Failure;
 
 const CENTRES: u64 = 1000;
 
-pub(crate) fn schema(dim: usize) -> Result<SchemaRef, Failure> {
+/// `id` and `vec`.
+///
+/// # Errors
+/// If `dim` is no dimension.
+pub fn schema(dim: usize) -> Result<SchemaRef, Failure> {
     Ok(Arc::new(Schema::new(vec![
         Field::new("id", DataType::Int64, false),
         Field::new("vec", vector_type(dim)?, true),
@@ -21,7 +26,10 @@ pub(crate) fn schema(dim: usize) -> Result<SchemaRef, Failure> {
 }
 
 /// Rows `first..first + count`: a row is the same whichever batch it is in.
-pub(crate) fn rows(seed: u64, first: usize, count: usize, dim: usize) -> Result<RecordBatch, Failure> {
+///
+/// # Errors
+/// If `dim` is no dimension.
+pub fn rows(seed: u64, first: usize, count: usize, dim: usize) -> Result<RecordBatch, Failure> {
     let values: Vec<f32> = (first..first + count).flat_map(|row| vector(seed, row as u64, dim)).collect();
     let schema = schema(dim)?;
     let DataType::FixedSizeList(item, size) = schema.field(1).data_type() else { return Err("not a vector".into()) };
@@ -31,17 +39,22 @@ pub(crate) fn rows(seed: u64, first: usize, count: usize, dim: usize) -> Result<
 }
 
 /// The vector of a row: its centre, and noise about as large.
-pub(crate) fn vector(seed: u64, row: u64, dim: usize) -> Vec<f32> {
+pub fn vector(seed: u64, row: u64, dim: usize) -> Vec<f32> {
     let mut centre = Random(seed ^ (mix(row.wrapping_add(seed)) % CENTRES).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut noise = Random(seed.rotate_left(17) ^ row.wrapping_mul(0xd134_2543_de82_ef95));
     (0..dim).map(|_| centre.signed() + 0.5 * noise.signed()).collect()
 }
 
-pub(crate) fn write_parquet(path: &Path, rows: &RecordBatch) -> Result<(), Failure> {
+/// Writes rows to one file, as the Parquet library does by default, in row groups of so many rows.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_parquet(path: &Path, rows: &RecordBatch, row_group: Option<usize>) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut writer = ArrowWriter::try_new(File::create(path)?, rows.schema(), None)?;
+    let properties = row_group.map(|rows| WriterProperties::builder().set_max_row_group_row_count(Some(rows)).build());
+    let mut writer = ArrowWriter::try_new(File::create(path)?, rows.schema(), properties)?;
     writer.write(rows)?;
     writer.close()?;
     Ok(())

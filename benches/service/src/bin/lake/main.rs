@@ -1,20 +1,12 @@
 //! ruLake beside the index that it caches, in one run: what a hit costs, how many clients it serves, what priming is made
 //! of, how fast a restart is, and what following costs. Answers are checked before anything is timed.
 
-mod data;
 mod hits;
 mod million;
-mod report;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use report::Report;
-
-/// Whatever goes wrong ends the run.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-const SEED: u64 = 20_261;
+use ruvector_bench_service::{Failure, Report, SEED};
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,17 +25,5 @@ fn main() -> Result<(), Failure> {
     let mut report = Report::default();
     hits::run(&runtime, &mut report)?;
     million::run(&runtime, rows, &mut report)?;
-    report.write(&out)
-}
-
-/// The middle of some times.
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-/// The middle of some numbers.
-fn median_of(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_unstable_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
+    report.write(&out, "lake")
 }

@@ -70,8 +70,9 @@ impl CollectionTable {
         self.indexes.iter().map(|index| index.status.may_answer(generation)).collect()
     }
 
-    /// Its columns, less those that a search knows but nobody can read: the vectors of an index that keeps none.
-    fn readable(&self) -> SchemaRef {
+    /// Its columns, less those that a search knows but nobody can read: the vectors of an index that keeps none. They come last,
+    /// so the others have the same positions in the state's schema.
+    pub(crate) fn readable(&self) -> SchemaRef {
         let snapshot = self.snapshot();
         let schema = snapshot.schema();
         match snapshot.index().filter(|own| !own.has_vectors()) {
@@ -195,7 +196,6 @@ impl TableProvider for CollectionTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // What cannot be read comes last: the others have the same positions in the state's schema.
         let num_columns = self.readable().fields().len();
         let projection = projection.cloned().unwrap_or_else(|| (0..self.schema().fields().len()).collect());
         // The address is the last column of the schema, and projections keep the order of columns.

@@ -260,7 +260,7 @@ impl KnnExec {
 
     /// The winners' columns, read from the same pinned state, and their distances.
     async fn rows(&self, nearest: &[(RowAddress, Option<f32>)], context: &Arc<TaskContext>) -> Result<RecordBatch> {
-        let distance_position = self.target.table.snapshot().schema().fields().len();
+        let distance_position = self.target.table.readable().fields().len();
         let wanted = self.projection.clone().unwrap_or_else(|| (0..=distance_position).collect());
         let columns: Vec<usize> = wanted.iter().copied().filter(|position| *position != distance_position).collect();
         let addresses: Vec<RowAddress> = nearest.iter().map(|(address, _)| *address).collect();

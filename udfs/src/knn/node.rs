@@ -110,10 +110,10 @@ impl Target {
         self.table.snapshot().schema().field(self.column).name().clone()
     }
 
-    /// The answer's columns: those of the table, then the distance.
+    /// The answer's columns: those of the table that can be read, then the distance.
     pub(crate) fn output_schema(&self, nulls: Option<Nulls>) -> arrow::datatypes::SchemaRef {
         let distance = Arc::new(Field::new(DISTANCE_COLUMN, DataType::Float32, nulls.is_some()));
-        let schema = self.table.snapshot().schema();
+        let schema = self.table.readable();
         Arc::new(arrow::datatypes::Schema::new(schema.fields().iter().cloned().chain([distance]).collect::<Vec<_>>()))
     }
 }

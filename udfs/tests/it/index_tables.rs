@@ -27,6 +27,10 @@ fn id(i: i64) -> i64 {
     (i + 1) * 1_000_000_000_000
 }
 
+fn columns(batches: &[arrow::array::RecordBatch]) -> Vec<String> {
+    batches[0].schema().fields().iter().map(|field| field.name().clone()).collect()
+}
+
 fn external(name: &str, path: &Path) -> String {
     format!("CREATE EXTERNAL TABLE {name} STORED AS RBPX LOCATION '{}'", path.display())
 }
@@ -59,7 +63,21 @@ async fn an_index_of_each_kind_answers_as_it_does_by_itself() {
             } else {
                 assert_eq!(database.query("SELECT * FROM i").await[0].num_columns(), 1, "ids alone");
                 assert_eq!(database.error("SELECT vec FROM i").await.0, ErrorKind::NotFound);
-                let (kind, message) = database.error("SELECT * FROM knn('i', [7.2, 1.0, 0.5, -7.2], 5)").await;
+                let found = database.query("SELECT * FROM knn('i', [7.2, 1.0, 0.5, -7.2], 5)").await;
+                assert_eq!(columns(&found), ["id", "_distance"]);
+                assert_eq!(database.ids("SELECT * FROM knn('i', [7.2, 1.0, 0.5, -7.2], 5)").await, ids);
+                assert_eq!(distances(&found), distances(&database.query(search).await));
+                let batch = "SELECT * FROM knn_batch('i', (SELECT 9 AS q, [7.2, 1.0, 0.5, -7.2] AS v), 5)";
+                assert_eq!(columns(&database.query(batch).await), ["query_q", "id", "_distance"]);
+                let joined =
+                    "SELECT n.* FROM (VALUES ([7.2, 1.0, 0.5, -7.2])) AS q(v) CROSS JOIN LATERAL knn('i', q.v, 5) n";
+                assert_eq!(database.ids(joined).await, ids);
+                let federated = "SELECT * FROM knn('i', [7.2, 1.0, 0.5, -7.2], 5, backends => ['main'])";
+                assert_eq!(columns(&database.query(federated).await), ["id", "_distance", "_backend"]);
+                let vectors = "SELECT vec FROM knn('i', [7.2, 1.0, 0.5, -7.2], 5)";
+                assert_eq!(database.error(vectors).await.0, ErrorKind::NotFound);
+                let exact = "SELECT * FROM knn('i', [7.2, 1.0, 0.5, -7.2], 5, exact => true)";
+                let (kind, message) = database.error(exact).await;
                 assert_eq!(kind, ErrorKind::NotSupported);
                 assert!(message.contains("the index keeps no vectors"), "{message}");
             }

@@ -82,7 +82,7 @@ fn column(name: &str) -> Expr {
 
 /// The columns of the first table that all others have too, of the same type.
 fn common_columns(searches: &[KnnNode]) -> Vec<String> {
-    let schemas: Vec<_> = searches.iter().map(|search| search.target.table.snapshot().schema()).collect();
+    let schemas: Vec<_> = searches.iter().map(|search| search.target.table.readable()).collect();
     let everywhere = |field: &&arrow::datatypes::FieldRef| {
         schemas.iter().all(|schema| {
             schema.field_with_name(field.name()).is_ok_and(|known| known.data_type() == field.data_type())

@@ -9,6 +9,7 @@ use datafusion::physical_plan::execute_stream;
 use ruvector_rulake::Backend;
 
 use crate::catalog::MAIN;
+use crate::dml::analyze;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::one_state::of_one_state;
@@ -47,7 +48,8 @@ pub(crate) async fn create_table(engine: &Engine, state: &SessionState, create: 
     if is_index {
         return Err(Error::not_supported(format!("table {table} is an index and cannot be replaced: DROP it")));
     }
-    let schema = stored_types(create.input.schema().as_arrow())?;
+    // Types are coerced by then: before, `SELECT 1 UNION SELECT 'a'` is one of numbers.
+    let schema = stored_types(analyze(state, &create.input)?.schema().as_arrow())?;
     if !exists && matches!(create.input.as_ref(), LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row) {
         engine.main().create(&table, &schema).await?;
         return Ok(0);

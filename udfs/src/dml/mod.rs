@@ -50,7 +50,7 @@ async fn insert(engine: &Engine, state: &SessionState, table: &str, op: InsertOp
 }
 
 /// Type coercion and the like; no optimizer rule.
-fn analyze(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn analyze(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
     Ok(state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?)
 }
 

@@ -5,6 +5,7 @@ mod backends;
 mod bad_input;
 mod batch;
 mod create_backend;
+mod create_table;
 mod dml;
 mod embed;
 mod external;

@@ -9,6 +9,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
+use datafusion::common::config::Dialect;
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -230,7 +231,7 @@ impl Engine {
         if let Some(kept) = self.kept_plan(session, sql).await {
             return Ok(kept.prepared().clone());
         }
-        let (statement, wishes) = match parse(sql)? {
+        let (statement, wishes) = match parse(sql, session.dialect())? {
             Parsed::Other { statement, wishes } => (*statement, wishes),
             Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) | Parsed::External(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
@@ -260,7 +261,7 @@ impl Engine {
             return kept.run(params);
         }
         let state = session.context.state();
-        let (statement, wishes) = match parse(sql)? {
+        let (statement, wishes) = match parse(sql, session.dialect())? {
             Parsed::Index(statement) => {
                 index::ddl::execute(self, &state.task_ctx(), statement).await?;
                 return Ok(Answer::Count(0));
@@ -557,5 +558,10 @@ impl Session {
     /// The DataFusion session under this one, for programs that add functions, tables or rules of their own.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// The dialect that its statements are written in.
+    fn dialect(&self) -> Dialect {
+        self.context.state_ref().read().config_options().sql_parser.dialect
     }
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod engine;
 
 /// What is done to a statement before DataFusion plans it.
+mod dialect;
 mod statement;
 mod tokens;
 

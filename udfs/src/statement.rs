@@ -1,25 +1,30 @@
 //! The AST stage: what is done to a statement before DataFusion plans it.
 //!
-//! `?` becomes `$1, $2, ...`, `<->` an operator with a name; older states of tables become tables ([`crate::time_travel`]); statements about indexes are
-//! taken out, for DataFusion drops their options, and so are
-//! statements about backends, which it does not know; the arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML
-//! clauses that DataFusion parses and then ignores are refused.
+//! `?` becomes `$1, $2, ...`, `<->` an operator with a name; older states of tables become tables ([`crate::time_travel`]);
+//! statements about indexes are taken out, for DataFusion drops their options, and so are statements about backends, which it
+//! does not know; the arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML clauses that DataFusion parses and then
+//! ignores are refused.
+//!
+//! It reads the dialect of the session ([`crate::dialect`]). Statements that are ours alone are the same in every one.
 
 use std::ops::ControlFlow;
 
 use datafusion::common::TableReference;
+use datafusion::common::config::Dialect;
 use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{Delete, ObjectName, Statement, Update, VisitMut};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
 
 use crate::backend::{self, BackendStatement};
+use crate::dialect::NumberedParameters;
 use crate::error::{Error, Result};
 use crate::index::{self, IndexStatement};
 use crate::index_table::is_index_table;
 use crate::knn::rewrite::KnnArguments;
 use crate::time_travel::{self, AsOfClauses};
-use crate::tokens::{self, Edited};
+use crate::tokens::Edited;
 use crate::wishes::Wishes;
+use crate::{dialect, tokens};
 
 /// A statement, as far as the AST tells.
 pub(crate) enum Parsed {
@@ -34,12 +39,13 @@ pub(crate) enum Parsed {
     },
 }
 
-/// Parses one statement.
+/// Parses one statement of a session's dialect.
 ///
 /// # Errors
 /// `InvalidInput` if it cannot be parsed or is not exactly one; `NotSupported` for clauses that would be ignored.
-pub(crate) fn parse(sql: &str) -> Result<Parsed> {
-    let mut written = tokens::written_for_parser(sql)?;
+pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<Parsed> {
+    let grammar = dialect::grammar_of(dialect)?;
+    let mut written = tokens::written_for_parser(dialect, sql)?;
     let sql = written.text.as_str();
     if let Some(statement) = backend::parse(sql)? {
         return Ok(Parsed::Backend(statement));
@@ -49,10 +55,10 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
     }
     let history = time_travel::history_of(sql)?;
     let sql = history.as_deref().unwrap_or(sql);
-    let without_clauses = time_travel::take_clauses(sql)?;
+    let without_clauses = time_travel::take_clauses(grammar.as_ref(), sql)?;
     let text = without_clauses.as_deref().unwrap_or(sql);
     let parsed = DFParserBuilder::new(text)
-        .with_dialect(&GenericDialect {})
+        .with_dialect(grammar.as_ref())
         .build()
         .and_then(|mut parser| parser.parse_statements());
     let mut statements = match (parsed, &without_clauses) {
@@ -73,15 +79,22 @@ pub(crate) fn parse(sql: &str) -> Result<Parsed> {
         });
     }
     let mut arguments = KnnArguments::default();
-    prepare(&mut statement, &mut written, &mut arguments)?;
+    prepare(grammar.as_ref(), &mut statement, &mut written, &mut arguments)?;
     Ok(Parsed::Other { statement: Box::new(statement), wishes: arguments.wishes })
 }
 
-fn prepare(statement: &mut DfStatement, written: &mut Edited, arguments: &mut KnnArguments) -> Result<()> {
+fn prepare(
+    grammar: &dyn Grammar,
+    statement: &mut DfStatement,
+    written: &mut Edited,
+    arguments: &mut KnnArguments,
+) -> Result<()> {
     match statement {
         DfStatement::Statement(statement) => {
             refuse_ignored_clauses(statement)?;
             let ControlFlow::Continue(()) = statement.visit(written);
+            dialect::check_setting(statement)?;
+            NumberedParameters::make(grammar, statement);
             if let ControlFlow::Break(e) = statement.visit(&mut AsOfClauses) {
                 return Err(e);
             }
@@ -90,7 +103,7 @@ fn prepare(statement: &mut DfStatement, written: &mut Edited, arguments: &mut Kn
                 ControlFlow::Break(e) => Err(e),
             }
         }
-        DfStatement::Explain(explain) => prepare(&mut explain.statement, written, arguments),
+        DfStatement::Explain(explain) => prepare(grammar, &mut explain.statement, written, arguments),
         // It would write anywhere that this process may, files of tables included.
         DfStatement::CopyTo(_) => Err(Error::not_supported("COPY is not supported")),
         _ => Ok(()),
@@ -141,7 +154,7 @@ mod tests {
             "UPDATE t SET a = 1 LIMIT 1",
             "DELETE FROM t WHERE a = 1 RETURNING a",
         ] {
-            match parse(sql) {
+            match parse(sql, Dialect::Generic) {
                 Err(e) => assert_eq!(e.kind(), ErrorKind::NotSupported, "{sql}: {e}"),
                 Ok(_) => panic!("{sql} was accepted"),
             }
@@ -150,8 +163,8 @@ mod tests {
 
     #[test]
     fn one_statement_at_a_time() {
-        assert!(parse("").is_err());
-        assert!(parse("SELECT 1; SELECT 2").is_err());
-        assert!(parse("SELECT 1;").is_ok());
+        assert!(parse("", Dialect::Generic).is_err());
+        assert!(parse("SELECT 1; SELECT 2", Dialect::Generic).is_err());
+        assert!(parse("SELECT 1;", Dialect::Generic).is_ok());
     }
 }

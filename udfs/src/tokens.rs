@@ -2,27 +2,36 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::common::config::Dialect;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectNamePart, VisitorMut};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
+use crate::dialect::{check_operators, grammar_of};
+use crate::dml::stars;
 use crate::error::{Error, Result};
 
 /// A piece of a statement, within one line, and what stands in its place.
 #[derive(Clone, Debug)]
-struct Edit {
+pub(crate) struct Edit {
     at: Location,
     /// In characters.
     len: usize,
     text: String,
 }
 
+impl Edit {
+    pub(crate) fn new(at: Location, len: usize, text: String) -> Self {
+        Self { at, len, text }
+    }
+}
+
 /// The tokens of a statement.
 ///
 /// # Errors
 /// `InvalidInput` if it has something that is no token.
-fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+pub(crate) fn tokenize(grammar: &dyn Grammar, sql: &str) -> Result<Vec<TokenWithSpan>> {
+    let tokens = Tokenizer::new(grammar, sql).tokenize_with_location();
     tokens.map_err(|e| Error::invalid_input(format!("SQL cannot be parsed: {e}")))
 }
 
@@ -100,7 +109,7 @@ fn edited(sql: &str, edits: &[Edit]) -> Edited {
             // `?AND` is two tokens, `$1AND` would be one.
             1 if chars.peek().is_some_and(is_word) => {
                 out.push(' ');
-                made.last_mut().iter_mut().for_each(|made| made.now += 1);
+                made.last_mut().into_iter().for_each(|made| made.now += 1);
             }
             _ => {}
         }
@@ -110,14 +119,20 @@ fn edited(sql: &str, edits: &[Edit]) -> Edited {
     Edited { text: out, made }
 }
 
-/// Writes the statement as the parser knows it: parameters are numbered, operators have names.
+/// Writes the statement as the parser knows it: parameters are numbered, operators have names, and so has the star of a MERGE.
 ///
 /// # Errors
-/// `InvalidInput` if it has something that is no token, or parameters of both kinds.
-pub(crate) fn written_for_parser(sql: &str) -> Result<Edited> {
-    let tokens = tokenize(sql)?;
+/// `InvalidInput` if it has something that is no token, or parameters of both kinds; `NotSupported` for operators that the
+/// dialect cannot have.
+pub(crate) fn written_for_parser(dialect: Dialect, sql: &str) -> Result<Edited> {
+    let tokens = tokenize(grammar_of(dialect)?.as_ref(), sql)?;
     let mut edits = placeholders(&tokens)?;
-    edits.extend(distance_operators(&tokens));
+    let operators = distance_operators(&tokens);
+    if !operators.is_empty() {
+        check_operators(dialect)?;
+    }
+    edits.extend(operators);
+    edits.extend(stars(&tokens));
     edits.sort_by_key(|edit| edit.at);
     Ok(edited(sql, &edits))
 }
@@ -127,11 +142,8 @@ pub(crate) fn written_for_parser(sql: &str) -> Result<Edited> {
 /// # Errors
 /// `InvalidInput` if there are numbered parameters too.
 fn placeholders(tokens: &[TokenWithSpan]) -> Result<Vec<Edit>> {
-    let is_mark =
-        |token: &Token| matches!(token, Token::Question) || matches!(token, Token::Placeholder(name) if name == "?");
-    let marks = tokens.iter().filter(|token| is_mark(&token.token)).enumerate();
-    let edits: Vec<Edit> =
-        marks.map(|(i, token)| Edit { at: token.span.start, len: 1, text: format!("${}", i + 1) }).collect();
+    let marks = tokens.iter().filter_map(mark_in).enumerate();
+    let edits: Vec<Edit> = marks.map(|(i, at)| Edit { at, len: 1, text: format!("${}", i + 1) }).collect();
     let numbered = |token: &TokenWithSpan| matches!(&token.token, Token::Placeholder(name) if name.starts_with('$'));
     if !edits.is_empty() && tokens.iter().any(numbered) {
         return Err(Error::invalid_input("parameters are written either ? or $1, $2, ...; this statement has both"));
@@ -139,8 +151,32 @@ fn placeholders(tokens: &[TokenWithSpan]) -> Result<Vec<Edit>> {
     Ok(edits)
 }
 
-/// Writes pgvector's `<->` and `<#>`, which the parser does not know, as operators with a name
-/// ([`crate::scalar::operators`]). It knows `<=>`.
+/// Where a token has a `?` that is a parameter. PostgreSQL has operators with one, which we have not: its dialect takes the `>=?`
+/// of `x>=?` for one of them, and the `?-` of `?-1` for another.
+fn mark_in(token: &TokenWithSpan) -> Option<Location> {
+    let Location { line, column } = token.span.start;
+    match &token.token {
+        Token::Placeholder(name) => (name == "?").then_some(token.span.start),
+        Token::Question
+        | Token::QuestionAnd
+        | Token::QuestionPipe
+        | Token::QuestionMarkDash
+        | Token::QuestionMarkDashVerticalBar
+        | Token::QuestionMarkDoubleVerticalBar
+        | Token::QuestionMarkSharp => Some(token.span.start),
+        Token::CustomBinaryOperator(operator) => {
+            let before = operator.strip_suffix('?')?.chars().count();
+            Some(Location::new(line, column + before as u64))
+        }
+        _ => None,
+    }
+}
+
+/// What the operators are called in the text ([`crate::scalar::operators`]).
+pub(crate) const L2_DISTANCE: &str = "l2_distance";
+pub(crate) const NEGATIVE_INNER_PRODUCT: &str = "negative_inner_product";
+
+/// Writes pgvector's `<->` and `<#>`, which the parser does not know, as operators with a name. It knows `<=>`.
 fn distance_operators(tokens: &[TokenWithSpan]) -> Vec<Edit> {
     let mut edits = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
@@ -150,9 +186,15 @@ fn distance_operators(tokens: &[TokenWithSpan]) -> Vec<Edit> {
             let place = (token.span.start.line, token.span.start.column + 1);
             ((next.span.start.line, next.span.start.column) == place).then_some(&next.token)
         };
+        // PostgreSQL's dialect has them as one token, others as two.
         let name = match (&token.token, next()) {
-            (Token::Lt, Some(Token::Arrow)) => "l2_distance",
-            (Token::Lt, Some(Token::HashArrow)) => "negative_inner_product",
+            (Token::Lt, Some(Token::Arrow)) | (Token::TwoWayArrow, _) => L2_DISTANCE,
+            (Token::Lt, Some(Token::HashArrow)) => NEGATIVE_INNER_PRODUCT,
+            (Token::CustomBinaryOperator(operator), _) => match operator.trim_end_matches('?') {
+                "<->" => L2_DISTANCE,
+                "<#>" => NEGATIVE_INNER_PRODUCT,
+                _ => continue,
+            },
             _ => continue,
         };
         edits.push(Edit { at: token.span.start, len: 3, text: format!(" OPERATOR({name}) ") });
@@ -162,11 +204,13 @@ fn distance_operators(tokens: &[TokenWithSpan]) -> Vec<Edit> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::sql::sqlparser::dialect::{GenericDialect, PostgreSqlDialect};
+
     use super::*;
     use crate::ErrorKind;
 
     fn numbered(sql: &str) -> Result<String> {
-        Ok(edited(sql, &placeholders(&tokenize(sql)?)?).text)
+        Ok(edited(sql, &placeholders(&tokenize(&GenericDialect {}, sql)?)?))
     }
 
     #[test]
@@ -180,9 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn every_dialect_has_question_marks() {
+        let sql = "SELECT ?-1, ?||'x' FROM t WHERE a>=? AND b<? AND c=? AND d BETWEEN ?AND ?";
+        let expected = "SELECT $1-1, $2||'x' FROM t WHERE a>=$3 AND b<$4 AND c=$5 AND d BETWEEN $6 AND $7";
+        for dialect in Dialect::metadata().iter().map(|info| info.dialect).filter(|dialect| *dialect != Dialect::MsSQL)
+        {
+            assert_eq!(written_for_parser(dialect, sql).unwrap(), expected, "{dialect}");
+        }
+        let both = written_for_parser(Dialect::PostgreSQL, "SELECT a<->?").unwrap();
+        assert_eq!(both, "SELECT a OPERATOR(l2_distance) $1");
+    }
+
+    #[test]
     fn places_are_those_of_the_text() {
         let sql = "SELECT ä <-> ?AND ?\n, ? + 'x'";
-        let edited = written_for_parser(sql).unwrap();
+        let edited = written_for_parser(Dialect::Generic, sql).unwrap();
         assert_eq!(edited.text, "SELECT ä  OPERATOR(l2_distance)  $1 AND $2\n, $3 + 'x'");
         let place = |text: &str, what: &str| {
             let before = &text[..text.find(what).unwrap()];
@@ -205,11 +261,13 @@ mod tests {
 
     #[test]
     fn operators_are_named() {
-        let named = |sql: &str| edited(sql, &distance_operators(&tokenize(sql).unwrap())).text;
-        assert_eq!(named("a <-> b"), "a  OPERATOR(l2_distance)  b");
-        assert_eq!(named("a<->b, ä<#>b"), "a OPERATOR(l2_distance)  b, ä OPERATOR(negative_inner_product)  b");
-        for other in ["a < -b", "a <- b > c", "'a <-> b' -- <#>", "a <=> b", "a <> b", "a < - > b"] {
-            assert_eq!(named(other), other);
+        for grammar in [&GenericDialect {} as &dyn Grammar, &PostgreSqlDialect {}] {
+            let named = |sql: &str| edited(sql, &distance_operators(&tokenize(grammar, sql).unwrap()));
+            assert_eq!(named("a <-> b"), "a  OPERATOR(l2_distance)  b");
+            assert_eq!(named("a<->b, ä<#>b"), "a OPERATOR(l2_distance)  b, ä OPERATOR(negative_inner_product)  b");
+            for other in ["a < -b", "a <- b > c", "'a <-> b' -- <#>", "a <=> b", "a <> b", "a < - > b"] {
+                assert_eq!(named(other), other);
+            }
         }
     }
 }

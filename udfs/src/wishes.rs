@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use ruvector_rulake::Consistency;
 
 use crate::catalog::{CATALOG, MAIN};
+use crate::dml;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 
@@ -90,6 +91,7 @@ impl Wishes {
                 0 | 1 => HashMap::new(),
                 _ => look_up(state, named).await,
             };
+            let statement = dml::expanded(state, statement).await?;
             FOUND.scope(Mutex::new(found), state.statement_to_plan(statement)).await
         };
         self.scope(state.config_options(), planning).await

@@ -5,6 +5,7 @@
 //! `WHERE false`, `IN (SELECT ...)` or `EXISTS`.
 
 mod change;
+mod every_column;
 mod merge;
 mod predicate;
 mod storable;
@@ -15,6 +16,8 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
 use datafusion::physical_plan::{collect, execute_stream};
 use ruvector_rulake::Backend;
+
+pub(crate) use every_column::{expanded, stars};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};

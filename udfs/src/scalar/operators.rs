@@ -11,6 +11,8 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use crate::tokens::{L2_DISTANCE, NEGATIVE_INNER_PRODUCT};
+
 /// Plans the operators.
 #[derive(Debug)]
 pub(crate) struct DistanceOperators {
@@ -33,8 +35,8 @@ impl ExprPlanner for DistanceOperators {
         let is_vector = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::FixedSizeList(..)));
         let (name, negative) = match &expr.op {
             BinaryOperator::PGCustomBinaryOperator(words) => match words.as_slice() {
-                [word] if word == "l2_distance" => ("l2_distance", false),
-                [word] if word == "negative_inner_product" => ("inner_product", true),
+                [word] if word == L2_DISTANCE => ("l2_distance", false),
+                [word] if word == NEGATIVE_INNER_PRODUCT => ("inner_product", true),
                 _ => return Ok(PlannerResult::Original(expr)),
             },
             BinaryOperator::Spaceship if is_vector(&expr.left) || is_vector(&expr.right) => ("cosine_distance", false),

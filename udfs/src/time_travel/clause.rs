@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor,
     VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
@@ -24,7 +24,7 @@ const TIMESTAMP: &str = "@t";
 ///
 /// # Errors
 /// `InvalidInput` if a clause does not say a state.
-pub(crate) fn take_clauses(sql: &str) -> Result<Option<String>> {
+pub(crate) fn take_clauses(dialect: &dyn Dialect, sql: &str) -> Result<Option<String>> {
     // Most statements have none: they are not taken apart for nothing.
     let sounds_so =
         |word: &str| sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
@@ -32,7 +32,7 @@ pub(crate) fn take_clauses(sql: &str) -> Result<Option<String>> {
         return Ok(None);
     }
     // What is no SQL at all is for the parser to refuse.
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else { return Ok(None) };
+    let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize_with_location() else { return Ok(None) };
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF)).collect();
     let (mut clauses, mut at) = (Vec::new(), 0);
@@ -91,6 +91,7 @@ fn clause_at(tokens: &[TokenWithSpan], at: usize) -> Result<Option<Clause>> {
         (_, Some(Token::Word(Word { keyword: Keyword::FROM, quote_style: None, .. }))) if words == 3 => {
             return Ok(None);
         }
+        (_, Some(Token::Placeholder(parameter))) => return Err(parameter_as_state(argument, parameter, &position())),
         (_, Some(other)) => return Err(wrong_value(argument, &other.to_string(), &position())),
         (_, None) => return Err(wrong_value(argument, "nothing", &position())),
     };
@@ -103,11 +104,24 @@ fn clause_at(tokens: &[TokenWithSpan], at: usize) -> Result<Option<Clause>> {
 }
 
 fn wrong_value(argument: &str, got: &str, position: &str) -> Error {
-    let expected = match argument {
+    Error::invalid_input(format!("{}, got {got} ({position})", expected_value(argument)))
+}
+
+fn expected_value(argument: &str) -> &'static str {
+    match argument {
         VERSION => "VERSION AS OF: expected the number of a version",
         _ => "TIMESTAMP AS OF: expected a time like '2026-11-21 20:00:00' (UTC)",
-    };
-    Error::invalid_input(format!("{expected}, got {got} ({position})"))
+    }
+}
+
+/// A statement is prepared, and its columns are told, before its parameters have values; the columns of a table are those of
+/// its state.
+fn parameter_as_state(argument: &str, parameter: &str, position: &str) -> Error {
+    Error::not_supported(format!(
+        "{}, written in the statement, got the parameter {parameter}: a table's state, and with it its columns, is known before \
+         parameters are bound ({position})",
+        expected_value(argument)
+    ))
 }
 
 /// The text with each clause replaced; what follows stands where it stood.
@@ -218,7 +232,7 @@ mod tests {
     use super::*;
 
     fn taken(sql: &str) -> String {
-        take_clauses(sql).unwrap().unwrap_or_else(|| sql.to_owned())
+        take_clauses(&GenericDialect {}, sql).unwrap().unwrap_or_else(|| sql.to_owned())
     }
 
     #[test]
@@ -244,12 +258,16 @@ mod tests {
             ("SELECT * FROM t VERSION AS OF 'x'", "expected the number of a version, got 'x' (at line 1, column 17)"),
             ("SELECT * FROM t VERSION AS OF -1", "expected the number of a version, got -"),
             ("SELECT * FROM t VERSION AS OF 1.5", "expected the number of a version, got 1.5"),
-            ("SELECT * FROM t VERSION AS OF $1", "expected the number of a version, got $1"),
+            (
+                "SELECT * FROM t VERSION AS OF $1",
+                "expected the number of a version, written in the statement, got the parameter $1",
+            ),
+            ("SELECT * FROM t TIMESTAMP AS OF $2", "(UTC), written in the statement, got the parameter $2"),
             ("SELECT * FROM t TIMESTAMP AS OF 'soon'", "expected a time like"),
             ("SELECT * FROM t TIMESTAMP AS OF 7", "expected a time like"),
             ("SELECT * FROM f() VERSION AS OF 7", "right after the name of a table"),
         ] {
-            let message = take_clauses(sql).unwrap_err().to_string();
+            let message = take_clauses(&GenericDialect {}, sql).unwrap_err().to_string();
             assert!(message.contains(part), "{sql}: {message}");
         }
     }

@@ -6,6 +6,7 @@ mod bad_input;
 mod batch;
 mod create_backend;
 mod create_table;
+mod dialects;
 mod dml;
 mod embed;
 mod external;

@@ -168,6 +168,55 @@ async fn what_merge_cannot_do_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_star_is_every_column_of_the_target() {
+    let database = database().await;
+    // Other columns than those of the target are not read, and the order of columns is the source's own affair.
+    let source = "(SELECT v AS vec, kind AS name, id, x, x + 1 AS more FROM s WHERE kind = 'p')";
+    let both = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED AND s.id IS NOT NULL THEN INSERT *";
+    let sql = format!("MERGE INTO main.t AS target USING {source} AS s ON target.id = s.id {both};");
+    let plan = format!("{:?}", database.query(&format!("EXPLAIN {sql}")).await);
+    assert!(plan.contains("Dml") && contents(&database).await == UNCHANGED, "{plan}");
+    assert_eq!(database.run(&sql).await, 3);
+    assert_eq!(contents(&database).await, "1:10:a:1.0 2:200:p:20.0 3:-:c:3.0 4:400:p:40.0 5:500:p:50.0");
+    // Beside other clauses, over several lines; a source by its own name, and a search.
+    database
+        .run("CREATE TABLE \"News\" AS SELECT 9 AS id, 90 AS x, 'n' AS name, CAST([9.0, 9.0] AS FLOAT[2]) AS vec")
+        .await;
+    let sql = "MERGE INTO t USING main.\"News\" ON t.id = \"News\".id\nWHEN MATCHED THEN\n  UPDATE SET *\n\
+               WHEN NOT MATCHED THEN\n  INSERT *\nWHEN NOT MATCHED BY SOURCE AND t.id < 3 THEN DELETE";
+    assert_eq!(database.run(sql).await, 3);
+    assert_eq!(contents(&database).await, "3:-:c:3.0 4:400:p:40.0 5:500:p:50.0 9:90:n:9.0");
+    let sql = "MERGE INTO t USING knn('t', [9.0, 9.0], 1) AS n ON t.id = n.id + 1 WHEN NOT MATCHED THEN INSERT *";
+    assert_eq!(database.run(sql).await, 1);
+    // Parameters in the source; the types become those of the target.
+    let sql = "MERGE INTO t USING (SELECT ? AS id, 1.0 AS x, 'z' AS name, [1.0, 2.0] AS vec) s ON t.id = s.id \
+               WHEN MATCHED THEN UPDATE SET *";
+    database.try_query(sql, &[datafusion::scalar::ScalarValue::from(3_i64)]).await.unwrap();
+    assert_eq!(contents(&database).await, "3:1:z:1.0 4:400:p:40.0 5:500:p:50.0 9:90:n:9.0 9:90:n:9.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_star_that_cannot_be_told_is_refused_and_changes_nothing() {
+    let database = database().await;
+    for (merge, kind, part) in [
+        ("t USING s ON t.id = s.id WHEN NOT MATCHED THEN INSERT *", ErrorKind::NotFound, "s.name"),
+        ("t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET *", ErrorKind::NotFound, "s.name"),
+        (
+            "t USING (SELECT * FROM t) ON false WHEN NOT MATCHED THEN INSERT *",
+            ErrorKind::InvalidInput,
+            "a source with a name",
+        ),
+        ("nowhere USING s ON true WHEN NOT MATCHED THEN INSERT *", ErrorKind::NotFound, "nowhere"),
+        ("t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET *, x = 1", ErrorKind::InvalidInput, "found: *"),
+        ("t USING s ON t.id = s.id WHEN MATCHED THEN INSERT *", ErrorKind::InvalidInput, "INSERT is not allowed"),
+    ] {
+        let (got, message) = database.error(&format!("MERGE INTO {merge}")).await;
+        assert!(got == kind && message.contains(part), "MERGE INTO {merge}: {got:?} {message}");
+        assert_eq!(contents(&database).await, UNCHANGED, "MERGE INTO {merge}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_is_not_null_stays_so() {
     let database = database().await;
     database.run("CREATE TABLE n (id BIGINT NOT NULL, x BIGINT)").await;

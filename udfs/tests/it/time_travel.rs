@@ -103,7 +103,12 @@ async fn what_is_no_state_is_a_typed_error() {
     for (sql, kind, part) in [
         ("SELECT * FROM t VERSION AS OF 9", ErrorKind::InvalidInput, "expected 0 to 4, got 9"),
         ("SELECT * FROM t VERSION AS OF 'x'", ErrorKind::InvalidInput, "the number of a version, got 'x'"),
-        ("SELECT * FROM t VERSION AS OF ?", ErrorKind::InvalidInput, "the number of a version, got $1"),
+        ("SELECT * FROM t VERSION AS OF ?", ErrorKind::NotSupported, "written in the statement, got the parameter $1"),
+        (
+            "SELECT * FROM t TIMESTAMP AS OF $2",
+            ErrorKind::NotSupported,
+            "written in the statement, got the parameter $2",
+        ),
         ("SELECT * FROM t TIMESTAMP AS OF 'soon'", ErrorKind::InvalidInput, "expected a time like"),
         ("SELECT * FROM t AS o VERSION AS OF 1", ErrorKind::InvalidInput, "before its alias"),
         ("SELECT * FROM (SELECT 1) VERSION AS OF 1", ErrorKind::InvalidInput, "right after the name of a table"),

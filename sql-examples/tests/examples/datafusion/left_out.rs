@@ -27,16 +27,6 @@ pub(super) const FILES: &[(&str, &[&str])] = &[
     ("tables are filled from files", &["aggregate_skip_partial.slt"]),
     ("Avro is not built in", &["avro.slt"]),
     ("its memory limit is so near to what it needs that threads decide", &["aggregate_memory_spill.slt"]),
-    (
-        "the engine parses with one dialect, whatever `datafusion.sql_parser.dialect` says",
-        &[
-            "array/array_any_match.slt",
-            "array/array_filter.slt",
-            "array/array_first.slt",
-            "array/array_transform.slt",
-            "datetime/interval_mysql.slt",
-        ],
-    ),
 ];
 
 /// Reasons, files and lines. What begins in a range of several lines may answer otherwise; what begins in the one line of a
@@ -52,14 +42,8 @@ pub(super) const STATEMENTS: &[(&str, &str, &[RangeInclusive<u32>])] = &[
         "update.slt",
         &[72..=72, 85..=85, 89..=89, 95..=95, 113..=113],
     ),
-    (ONE_DIALECT, "expr.slt", &[2676..=2676]),
-    (ONE_DIALECT, "named_arguments.slt", &[135..=135]),
-    (ONE_DIALECT, "order.slt", &[1732..=1732, 1740..=1740, 1748..=1748]),
-    (ONE_DIALECT, "scalar.slt", &[1460..=1460, 1466..=1466, 1475..=1475, 1484..=1484]),
-    (ONE_DIALECT, "struct.slt", &[485..=1715]),
+    ("the dialect MsSQL is refused: it has no named arguments", "named_arguments.slt", &[131..=131, 135..=135]),
 ];
-
-const ONE_DIALECT: &str = "the engine parses with one dialect, whatever `datafusion.sql_parser.dialect` says";
 
 /// Tables that the runner of DataFusion's tests makes in Rust.
 pub(super) const TABLES: &[&str] = &[

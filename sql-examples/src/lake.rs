@@ -6,7 +6,7 @@ use ruvector_rabitq::{BuildParams, Dim, IndexKind, Metric, VectorBatch};
 use ruvector_udfs::{Engine, EngineConfig};
 
 /// The variable of lessons that holds the folder's path.
-pub(crate) const VARIABLE: &str = "LAKE";
+pub const VARIABLE: &str = "LAKE";
 
 const FILES: [(&str, &str); 3] = [
     ("docs/1.parquet", "(1, 'a cat', [1.0, 0.0]), (2, 'a dog', [0.8, 0.6])"),
@@ -33,7 +33,10 @@ const TEXTS: [(&str, &str); 2] = [
 ];
 
 /// Writes the files: ruvector itself writes no Parquet but that of its tables, DataFusion under it does.
-pub(crate) async fn write(folder: &Path) -> Result<(), String> {
+///
+/// # Errors
+/// If one cannot be written.
+pub async fn write(folder: &Path) -> Result<(), String> {
     write_indexes(folder).map_err(|e| e.to_string())?;
     let engine = Engine::open(EngineConfig::default()).await.map_err(|e| e.to_string())?;
     let session = engine.session();

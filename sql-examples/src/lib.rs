@@ -17,7 +17,7 @@
 pub mod values;
 
 /// The folder that `$LAKE` stands for.
-mod lake;
+pub mod lake;
 
 /// The places where a lesson runs.
 mod place;

@@ -210,7 +210,7 @@ mod tests {
     use crate::ErrorKind;
 
     fn numbered(sql: &str) -> Result<String> {
-        Ok(edited(sql, &placeholders(&tokenize(&GenericDialect {}, sql)?)?))
+        Ok(edited(sql, &placeholders(&tokenize(&GenericDialect {}, sql)?)?).text)
     }
 
     #[test]
@@ -229,9 +229,9 @@ mod tests {
         let expected = "SELECT $1-1, $2||'x' FROM t WHERE a>=$3 AND b<$4 AND c=$5 AND d BETWEEN $6 AND $7";
         for dialect in Dialect::metadata().iter().map(|info| info.dialect).filter(|dialect| *dialect != Dialect::MsSQL)
         {
-            assert_eq!(written_for_parser(dialect, sql).unwrap(), expected, "{dialect}");
+            assert_eq!(written_for_parser(dialect, sql).unwrap().text, expected, "{dialect}");
         }
-        let both = written_for_parser(Dialect::PostgreSQL, "SELECT a<->?").unwrap();
+        let both = written_for_parser(Dialect::PostgreSQL, "SELECT a<->?").unwrap().text;
         assert_eq!(both, "SELECT a OPERATOR(l2_distance) $1");
     }
 
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn operators_are_named() {
         for grammar in [&GenericDialect {} as &dyn Grammar, &PostgreSqlDialect {}] {
-            let named = |sql: &str| edited(sql, &distance_operators(&tokenize(grammar, sql).unwrap()));
+            let named = |sql: &str| edited(sql, &distance_operators(&tokenize(grammar, sql).unwrap())).text;
             assert_eq!(named("a <-> b"), "a  OPERATOR(l2_distance)  b");
             assert_eq!(named("a<->b, ä<#>b"), "a OPERATOR(l2_distance)  b, ä OPERATOR(negative_inner_product)  b");
             for other in ["a < -b", "a <- b > c", "'a <-> b' -- <#>", "a <=> b", "a <> b", "a < - > b"] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use ruvector_sql_examples::values;
+use ruvector_sql_examples::{lake, values};
 use ruvector_udfs::{Answer, Engine, EngineConfig, Session};
 
 use crate::{root, runtime};
@@ -48,8 +48,13 @@ fn has_model() -> bool {
     has
 }
 
-/// Runs an example in a database of its own.
+/// Runs an example in a database of its own; `$LAKE` is a folder of its own, too.
 async fn run(example: &str) -> Result<(), String> {
+    let (variable, folder) = (format!("${}", lake::VARIABLE), tempfile::tempdir().map_err(|e| e.to_string())?);
+    if example.contains(&variable) {
+        lake::write(folder.path()).await?;
+    }
+    let example = example.replace(&variable, &folder.path().display().to_string());
     let engine = Engine::open(EngineConfig::default()).await.map_err(|e| e.to_string())?;
     let session = engine.session();
     let (mut sql, mut answered) = (String::new(), None);

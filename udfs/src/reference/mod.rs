@@ -1,7 +1,8 @@
 //! The SQL reference, `docs/sql.md`, as text that is made from the code.
 //!
 //! A function is documented where it is written: its `Facts` become DataFusion's `Documentation` of it, which
-//! `information_schema.routines` shows too. A relation or a statement has an `Entry`, in `relations` or `statements`.
+//! `information_schema.routines` shows too. What else there is has an `Entry`: `relations`, `backends`, `statements`, `lake`,
+//! `system`.
 //! `make docs` writes the page; a test fails if it is not what is in the tree, and another runs the examples.
 //!
 //! An example is a script for a shell. The lines after a query that begin with `-- ` are its rows, with ` | ` between the
@@ -15,8 +16,11 @@ use ruvector_embed::EmbedderOptions;
 
 use crate::scalar::{self, embed};
 
+mod backends;
+mod lake;
 mod relations;
 mod statements;
+mod system;
 
 /// The part of the page about relations.
 pub(crate) const RELATIONS: DocSection = section("Relations", "They stand in FROM.");
@@ -35,8 +39,17 @@ pub(crate) const TYPES: DocSection = section("Types", "");
 /// The part of the page about statements.
 pub(crate) const STATEMENTS: DocSection = section("Statements", "");
 
+/// The part of the page about what is in memory.
+pub(crate) const CACHE: DocSection = section(
+    "The cache",
+    "Table functions: what they do is done once, when their rows are read. Their arguments are text that is written in the \
+     statement.",
+);
+/// The part of the page about what tells of the engine.
+pub(crate) const SYSTEM: DocSection = section("System tables", "Their rows are of the moment when the statement runs.");
+
 /// The parts of the page, in its order.
-const SECTIONS: [DocSection; 6] = [RELATIONS, DISTANCES, VECTORS, TEXT, TYPES, STATEMENTS];
+const SECTIONS: [DocSection; 8] = [RELATIONS, DISTANCES, VECTORS, TEXT, TYPES, STATEMENTS, CACHE, SYSTEM];
 
 const fn section(label: &'static str, description: &'static str) -> DocSection {
     DocSection { include: true, label, description: Some(description) }
@@ -113,7 +126,8 @@ pub fn page() -> String {
     let mut page = "# SQL reference\n\n\
         <!-- Made from the code by `make docs`; a test holds it against the code and runs the examples. -->\n\n\
         What ruvector adds to [DataFusion's SQL](https://datafusion.apache.org/user-guide/sql/index.html). The lines of an \
-        example that begin with `-- ` are what the statement above them answers.\n"
+        example that begin with `-- ` are what the statement above them answers. `$LAKE` is a folder with the Parquet files \
+        `docs/1.parquet`, `docs/2.parquet` and `notes.parquet`, and with `animals.csv` and `words.rbpx`.\n"
         .to_owned();
     let entries: Vec<_> = entries();
     for section in SECTIONS {
@@ -132,7 +146,8 @@ pub fn page() -> String {
 
 /// Titles, other names and what is said of them.
 fn entries() -> Vec<(String, Vec<String>, Documentation)> {
-    let by_hand = relations::ENTRIES.iter().chain(statements::ENTRIES);
+    let by_hand = relations::ENTRIES.iter().chain(backends::ENTRIES).chain(statements::ENTRIES);
+    let by_hand = by_hand.chain(lake::ENTRIES).chain(system::ENTRIES);
     let mut entries: Vec<_> =
         by_hand.map(|entry| (entry.title.to_owned(), Vec::new(), entry.documentation())).collect();
     for function in scalar::functions(Arc::new(embed::Models::new(EmbedderOptions::default()))) {

@@ -22,7 +22,8 @@ SELECT CAST([1, 2] AS FLOAT[3]);
         title: "CREATE TABLE",
         syntax: "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name (column type [NOT NULL], ...)\n\
                  CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name AS query",
-        text: "Makes a Delta table in the default backend. Keys, defaults and TEMPORARY are errors: they would not be kept.",
+        text: "Makes a Delta table in the default backend. Made of a query, its columns have the types of the query's answer. \
+               Keys, defaults and TEMPORARY are errors: they would not be kept.",
         arguments: &[],
         example: "CREATE TABLE docs (id BIGINT NOT NULL, body VARCHAR, vec FLOAT[2]);
 INSERT INTO docs VALUES (1, 'a cat', [1.0, 0.0]);
@@ -86,9 +87,12 @@ SELECT count(*) FROM system.indexes;
         section: STATEMENTS,
         title: "MERGE INTO",
         syntax: "MERGE INTO table [AS t] USING source [AS s] ON condition\n\
-                 WHEN MATCHED [AND condition] THEN UPDATE SET column = value, ... | DELETE\n\
-                 WHEN NOT MATCHED [AND condition] THEN INSERT (columns) VALUES (values)",
-        text: "One transaction; the count is of rows inserted, changed and deleted.",
+                 WHEN MATCHED [AND condition] THEN UPDATE SET { column = value, ... | * } | DELETE\n\
+                 WHEN NOT MATCHED [AND condition] THEN INSERT { [(columns)] VALUES (values) | * }\n\
+                 WHEN NOT MATCHED BY SOURCE [AND condition] THEN UPDATE SET column = value, ... | DELETE",
+        text: "One transaction; the count is of rows inserted, changed and deleted. `*` is every column of the table, from the \
+               source's column of the same name: the source has a name then, and all of these columns. Others of the source are \
+               not read.",
         arguments: &[],
         example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);
 INSERT INTO docs VALUES (1, [1.0, 0.0]);
@@ -97,13 +101,18 @@ INSERT INTO news VALUES (1, [0.5, 0.5]), (2, [0.0, 1.0]);
 MERGE INTO docs t USING news s ON t.id = s.id WHEN MATCHED THEN UPDATE SET vec = s.vec WHEN NOT MATCHED THEN INSERT (id, vec) VALUES (s.id, s.vec);
 SELECT * FROM docs ORDER BY id;
 -- 1 | [0.5, 0.5]
--- 2 | [0, 1]",
+-- 2 | [0, 1]
+MERGE INTO docs USING (SELECT 2 AS id, [7.0, 7.0] AS vec) s ON docs.id = s.id WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *;
+SELECT vec FROM docs WHERE id = 2;
+-- [7, 7]",
     },
     Entry {
         section: STATEMENTS,
         title: "VERSION AS OF, TIMESTAMP AS OF",
-        syntax: "table VERSION AS OF number\ntable TIMESTAMP AS OF 'time'\nDESCRIBE HISTORY table",
-        text: "An older state of a Delta table, wherever a table may stand. The first version is 0.",
+        syntax: "table VERSION AS OF number\ntable TIMESTAMP AS OF 'time'",
+        text: "An older state of a Delta table, wherever a table may stand. The first version is 0; `DESCRIBE HISTORY` lists them. \
+               Number and time are written in the statement: a parameter has its value later than a table its columns, and is an \
+               error.",
         arguments: &[],
         example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);
 INSERT INTO docs VALUES (1, [1.0, 0.0]);
@@ -122,5 +131,20 @@ SELECT id FROM docs VERSION AS OF 1;
         example: "SET ruvector.nprobe = 64;
 SELECT value FROM information_schema.df_settings WHERE name = 'ruvector.nprobe';
 -- 64",
+    },
+    Entry {
+        section: STATEMENTS,
+        title: "SET datafusion.sql_parser.dialect",
+        syntax: "SET datafusion.sql_parser.dialect = 'Generic' | 'PostgreSQL' | 'MySQL' | 'DuckDB' | ...",
+        text: "The dialect that the session's next statements are read in: one of DataFusion's, but for `MsSQL`; another is an error \
+               that names them. What is ruvector's own is the same in every dialect, with two exceptions: `<->` and `<#>` are \
+               operators in `Generic` and `PostgreSQL`, and the type `FLOAT[dim]` can be written in these two, `Redshift` and \
+               `DuckDB`. Elsewhere there are `l2_distance(a, b)` and `arrow_cast(v, 'FixedSizeList(2, Float32)')`.",
+        arguments: &[],
+        example: "SET datafusion.sql_parser.dialect = 'PostgreSQL';
+SELECT CAST(ARRAY[1.0, 0.0] AS FLOAT[2]) <-> ARRAY[1.0, 2.0];
+-- 2
+SET datafusion.sql_parser.dialect = 'Klingon';
+-- error: PostgreSQL",
     },
 ];

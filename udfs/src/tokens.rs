@@ -91,7 +91,7 @@ impl VisitorMut for Edited {
 }
 
 /// The statement with its `edits`, which are in the order of the text.
-fn edited(sql: &str, edits: &[Edit]) -> Edited {
+pub(crate) fn edited(sql: &str, edits: &[Edit]) -> Edited {
     let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
     let mut out = String::with_capacity(sql.len() + 16 * edits.len());
     let mut made: Vec<Made> = Vec::with_capacity(edits.len());

@@ -10,7 +10,7 @@ use ruvector_rabitq::{Dim, Hit, Metric, VectorBatch};
 
 use crate::backend::Snapshot;
 use crate::error::{Error, Result};
-use crate::read::fold_vectors;
+use crate::read::{Folded, fold_vectors_apart};
 
 /// Returns the `k` nearest rows, nearest first, ties by smaller address; ids are row addresses.
 ///
@@ -61,28 +61,40 @@ pub async fn search_batch(
             .with("expected", dim)
             .with("got", queries.dim()));
     }
-    let nearest: Vec<BinaryHeap<Nearest>> = queries.rows().map(|_| BinaryHeap::new()).collect();
     let visit = |nearest: &mut Vec<BinaryHeap<Nearest>>, address, vector: &[f32]| {
         let id = u64::from(address);
         if filter.is_some_and(|allowed| !allowed.contains(id)) {
             return;
         }
         for (query, nearest) in queries.rows().zip(nearest) {
-            let candidate = Nearest(Hit { id, distance: metric.distance(query, vector) });
-            if nearest.len() < k {
-                nearest.push(candidate);
-            } else if let Some(mut farthest) = nearest.peek_mut()
-                && candidate < *farthest
-            {
-                *farthest = candidate;
-            }
+            keep(nearest, Nearest(Hit { id, distance: metric.distance(query, vector) }), k);
         }
     };
-    let nearest = fold_vectors(snapshot, column, dim, None, context, nearest, visit).await?;
+    let none = || queries.rows().map(|_| BinaryHeap::new()).collect();
+    let folded = Folded { column, dim, parts: None, allowed: filter };
+    let found = fold_vectors_apart(snapshot, folded, context, none, visit).await?;
     snapshot.verify().await?;
+    let merge = |mut merged: Vec<BinaryHeap<Nearest>>, found: Vec<BinaryHeap<Nearest>>| {
+        for (merged, found) in merged.iter_mut().zip(found) {
+            found.into_iter().for_each(|candidate| keep(merged, candidate, k));
+        }
+        merged
+    };
+    let nearest = found.into_iter().reduce(merge).unwrap_or_else(none);
     let sorted =
         |nearest: BinaryHeap<Nearest>| nearest.into_sorted_vec().into_iter().map(|nearest| nearest.0).collect();
     Ok(nearest.into_iter().map(sorted).collect())
+}
+
+/// Keeps a candidate if it is among the `k` nearest.
+fn keep(nearest: &mut BinaryHeap<Nearest>, candidate: Nearest, k: usize) {
+    if nearest.len() < k {
+        nearest.push(candidate);
+    } else if let Some(mut farthest) = nearest.peek_mut()
+        && candidate < *farthest
+    {
+        *farthest = candidate;
+    }
 }
 
 /// A hit that sorts by distance, then address.

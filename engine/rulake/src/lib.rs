@@ -44,7 +44,8 @@ pub mod conformance;
 pub use address::RowAddress;
 pub use backend::{
     AsOf, Backend, Commit, DeltaBackend, FsBackend, IndexBackend, KeyedBackend, KeyedSource, LocalBackend,
-    ObjectStoreBackend, OwnIndex, Part, RemoteDeltaBackend, ScanRequest, Snapshot,
+    ObjectStoreBackend, OwnIndex, Part, RemoteDeltaBackend, ScanRequest, Snapshot, VectorRequest, VectorStream,
+    VectorWindow,
 };
 pub use bundle::Bundle;
 pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, IndexKind, IndexSpec, MakingEntry, cpu_bound};

@@ -6,15 +6,32 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, UInt64Type};
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use roaring::RoaringTreemap;
 use ruvector_rabitq::Dim;
 
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, Snapshot};
-use crate::error::{Error, Result, from_datafusion};
+use crate::backend::{Snapshot, VectorRequest, VectorStream};
+use crate::cache::cpu_bound;
+use crate::error::{Error, Result};
 
-/// Folds the vectors of `column` in `parts`, or in all, into `accumulator`, in whatever order partitions of the scan give them.
+/// Rows of a batch that are folded by one thread.
+const ROWS_AT_ONCE: usize = 2048;
+
+/// Which vectors are folded, and what they must look like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Folded<'a> {
+    pub(crate) column: &'a str,
+    pub(crate) dim: Dim,
+    /// Only these parts of the state; `None` is all of them.
+    pub(crate) parts: Option<&'a [usize]>,
+    /// Vectors of other rows may be left out.
+    pub(crate) allowed: Option<&'a RoaringTreemap>,
+}
+
+/// Folds vectors into `accumulator`, one after the other, in whatever order the state gives them.
 ///
 /// NULL vectors are passed over.
 ///
@@ -23,43 +40,91 @@ use crate::error::{Error, Result, from_datafusion};
 /// that is not finite; what the backend reports.
 pub(crate) async fn fold_vectors<A: Send>(
     snapshot: &dyn Snapshot,
-    column: &str,
-    dim: Dim,
-    parts: Option<Vec<usize>>,
+    folded: Folded<'_>,
     context: &Arc<TaskContext>,
     mut accumulator: A,
     fold: impl Fn(&mut A, RowAddress, &[f32]) + Send + Sync,
 ) -> Result<A> {
-    let position = snapshot.schema().index_of(column).map_err(|e| Error::internal(e.to_string()))?;
-    let all = parts.is_none();
-    let request = ScanRequest {
-        projection: Some(vec![position]),
-        with_address: true,
-        parts,
-        as_stored: true,
-        ..ScanRequest::default()
-    };
-    let plan = snapshot.scan(context, &request).await?;
-    // Partitions are read and decoded each by a task of its own.
-    let mut batches = execute_stream(plan, Arc::clone(context)).map_err(from_datafusion)?;
-    let mut got = 0;
-    while let Some(batch) = batches.try_next().await.map_err(from_datafusion)? {
-        got += batch.num_rows();
-        if let Some(expected) = snapshot.num_rows().filter(|expected| got > *expected) {
+    let mut windows = Windows::open(snapshot, folded, context).await?;
+    while let Some(batches) = windows.next().await? {
+        cpu_bound(|| {
+            batches.iter().try_for_each(|batch| fold_batch(&mut accumulator, batch, folded.dim, snapshot, &fold))
+        })?;
+    }
+    Ok(accumulator)
+}
+
+/// Folds vectors into as many accumulators as it takes to keep all cores busy.
+///
+/// Each vector is in one of them; in which is left to chance.
+///
+/// # Errors
+/// As [`fold_vectors`].
+pub(crate) async fn fold_vectors_apart<A: Send>(
+    snapshot: &dyn Snapshot,
+    folded: Folded<'_>,
+    context: &Arc<TaskContext>,
+    new: impl Fn() -> A + Send + Sync,
+    fold: impl Fn(&mut A, RowAddress, &[f32]) + Send + Sync,
+) -> Result<Vec<A>> {
+    let accumulators = Mutex::new(Vec::new());
+    let mut windows = Windows::open(snapshot, folded, context).await?;
+    while let Some(batches) = windows.next().await? {
+        let pieces: Vec<RecordBatch> = batches.iter().flat_map(pieces).collect();
+        let work = |piece: &RecordBatch| {
+            let mut accumulator = accumulators.lock().pop().unwrap_or_else(&new);
+            let done = fold_batch(&mut accumulator, piece, folded.dim, snapshot, &fold);
+            accumulators.lock().push(accumulator);
+            done
+        };
+        let done: Vec<Result<()>> = cpu_bound(|| pieces.par_iter().map(work).collect());
+        // Of several rows at fault the first is named.
+        done.into_iter().collect::<Result<()>>()?;
+    }
+    Ok(accumulators.into_inner())
+}
+
+fn pieces(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let rows = batch.num_rows();
+    (0..rows).step_by(ROWS_AT_ONCE).map(move |first| batch.slice(first, ROWS_AT_ONCE.min(rows - first)))
+}
+
+/// What a state gives, counted.
+struct Windows<'a> {
+    snapshot: &'a dyn Snapshot,
+    windows: VectorStream<'a>,
+    /// Whether all rows are read.
+    all: bool,
+    got: usize,
+}
+
+impl<'a> Windows<'a> {
+    async fn open(snapshot: &'a dyn Snapshot, folded: Folded<'_>, context: &Arc<TaskContext>) -> Result<Self> {
+        let column = snapshot.schema().index_of(folded.column).map_err(|e| Error::internal(e.to_string()))?;
+        let request = VectorRequest { column, parts: folded.parts, allowed: folded.allowed };
+        let windows = snapshot.vectors(context, &request).await?;
+        Ok(Self { snapshot, windows, all: folded.parts.is_none(), got: 0 })
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<RecordBatch>>> {
+        let window = self.windows.try_next().await?;
+        let (known, is_end) = (self.snapshot.num_rows(), window.is_none());
+        self.got += window.as_ref().map_or(0, |window| window.num_rows);
+        let got = self.got;
+        if let Some(expected) = known.filter(|expected| got > *expected) {
             return Err(Error::corrupt("backend gave more rows than it says there are")
-                .with("collection", snapshot.data_ref())
+                .with("collection", self.snapshot.data_ref())
                 .with("expected", expected)
                 .with("got at least", got));
         }
-        fold_batch(&mut accumulator, &batch, dim, snapshot, &fold)?;
-    }
-    match snapshot.num_rows().filter(|expected| all && got < *expected) {
-        // A backend that went away in the middle may look like one that came to its end.
-        Some(expected) => Err(Error::unavailable("backend gave fewer rows than it says there are")
-            .with("collection", snapshot.data_ref())
-            .with("expected", expected)
-            .with("got", got)),
-        None => Ok(accumulator),
+        match known.filter(|expected| is_end && self.all && got < *expected) {
+            // A backend that went away in the middle may look like one that came to its end.
+            Some(expected) => Err(Error::unavailable("backend gave fewer rows than it says there are")
+                .with("collection", self.snapshot.data_ref())
+                .with("expected", expected)
+                .with("got", got)),
+            None => Ok(window.map(|window| window.batches)),
+        }
     }
 }
 

@@ -144,7 +144,7 @@ mod tests {
     use datafusion::sql::sqlparser::dialect::GenericDialect;
 
     fn written(sql: &str) -> String {
-        edited(sql, &stars(&tokenize(&GenericDialect {}, sql).unwrap()))
+        edited(sql, &stars(&tokenize(&GenericDialect {}, sql).unwrap())).text
     }
 
     #[test]

@@ -49,6 +49,16 @@ impl QueryVectors {
     }
 }
 
+/// Whether it is a type of lists of lists.
+pub(super) fn is_list_of_lists(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            is_list(item.data_type())
+        }
+        _ => false,
+    }
+}
+
 /// Whether it is a type of lists.
 pub(super) fn is_list(data_type: &DataType) -> bool {
     matches!(

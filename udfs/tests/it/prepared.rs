@@ -205,7 +205,7 @@ async fn a_batch_of_vectors_is_a_parameter() {
         for (value, part) in [
             (
                 matrix(&[&[1.0]]),
-                "knn_batch() argument queries at line 1, column 51 has the wrong dimension: expected 2, got 1",
+                "knn_batch() argument queries at line 1, column 47 has the wrong dimension: expected 2, got 1",
             ),
             (at(1.0), "expected an array of vectors, got"),
             (ScalarValue::from("x"), "expected an array of vectors, got Utf8"),

@@ -15,6 +15,7 @@ pub mod local;
 /// Folders of Parquet files in an object store.
 pub mod object_store;
 mod parquet;
+mod vectors;
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -38,6 +39,7 @@ pub use fs::FsBackend;
 pub use index::{IndexBackend, OwnIndex};
 pub use keyed::{KeyedBackend, KeyedSource};
 pub use local::LocalBackend;
+pub use vectors::{VectorRequest, VectorStream, VectorWindow};
 
 /// The name of this process, for what means nothing to another one.
 static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string());
@@ -147,6 +149,12 @@ pub trait Snapshot: Debug + Send + Sync {
 
     /// A plan that reads it. `context` provides settings and the registry of object stores.
     async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>>;
+
+    /// Reads the vectors of a column, unchecked: for what goes through all of them. The windows together stand for all rows
+    /// of the state, or of the parts that `request` names.
+    async fn vectors(&self, context: &Arc<TaskContext>, request: &VectorRequest<'_>) -> Result<VectorStream<'_>> {
+        vectors::scanned(self.scan(context, &request.scan()).await?, context)
+    }
 
     /// Reads the rows at `addresses`, in that order, with the columns `projection` of the schema. Addresses are distinct.
     ///

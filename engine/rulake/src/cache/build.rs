@@ -11,7 +11,7 @@ use super::spec::dim_of_column;
 use super::work::Work;
 use crate::backend::Snapshot;
 use crate::error::Result;
-use crate::read::fold_vectors;
+use crate::read::{Folded, fold_vectors};
 
 /// The vectors of a column and the addresses of their rows.
 #[derive(Debug, Default)]
@@ -71,7 +71,8 @@ async fn read(
         addresses: Vec::with_capacity(expected),
         values: Vec::with_capacity(expected.saturating_mul(dim.get())),
     };
-    let all = fold_vectors(snapshot, column, dim, None, context, room, |all: &mut Vectors, address, vector| {
+    let folded = Folded { column, dim, parts: None, allowed: None };
+    let all = fold_vectors(snapshot, folded, context, room, |all: &mut Vectors, address, vector| {
         work.read_row();
         all.addresses.push(address.into());
         all.values.extend_from_slice(vector);

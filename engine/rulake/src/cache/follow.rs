@@ -19,7 +19,7 @@ use super::work::Work;
 use crate::address::RowAddress;
 use crate::backend::{Part, Snapshot};
 use crate::error::{Error, Result};
-use crate::read::fold_vectors;
+use crate::read::{Folded, fold_vectors};
 
 /// An index whose lists were made for this many times more or fewer vectors is built anew. So is one of which as many
 /// vectors changed since as it was made of.
@@ -64,7 +64,8 @@ pub(super) async fn changes(
         work.read_row();
         moves.place(address, vector);
     };
-    let moves = fold_vectors(snapshot, &spec.column, dim, Some(added), context, moves, place).await?;
+    let folded = Folded { column: &spec.column, dim, parts: Some(&added), allowed: None };
+    let moves = fold_vectors(snapshot, folded, context, moves, place).await?;
     snapshot.verify().await?;
     let Moves { moved, added, .. } = moves;
     let mut removed: Vec<u64> = left.iter().map(|row| ids[*row as usize]).collect();

@@ -191,7 +191,7 @@ async fn rows_that_do_not_fit_leave_the_table_as_it_was() {
 
 /// Commits a version in which `deleted` physical rows of the first file are hidden by an inline deletion vector, as other
 /// Delta writers do.
-fn delete_by_vector(table: &Path, deleted: &[u64]) {
+pub(crate) fn delete_by_vector(table: &Path, deleted: &[u64]) {
     let log = table.join("_delta_log");
     let first = std::fs::read_to_string(log.join(format!("{:020}.json", 1))).unwrap();
     let mut add = first

@@ -6,6 +6,7 @@ mod cache;
 mod conformance;
 mod crash;
 mod delta;
+mod exact;
 mod folders;
 mod follow;
 mod keyed;

@@ -14,7 +14,7 @@ use super::node::JOIN_RELATION;
 use crate::knn::node::{KnnNode, Target};
 use crate::knn::open::position;
 use crate::knn::planner::typed;
-use crate::knn::queries::is_list;
+use crate::knn::queries::{is_list, is_list_of_lists};
 
 /// The name of the relation.
 pub(crate) const BATCH_RELATION: &str = "knn_batch";
@@ -95,13 +95,7 @@ fn plan_array(
         _ => None,
     };
     let got = expr.get_type(&DFSchema::empty())?;
-    let of_lists = |data_type: &DataType| match data_type {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            is_list(item.data_type())
-        }
-        _ => false,
-    };
-    if !of_lists(&got) {
+    if !is_list_of_lists(&got) {
         return plan_err!(
             "{}: expected a subquery, (SELECT ...), or an array of vectors, got {got}",
             target.query_name

@@ -32,7 +32,7 @@ use tokio::sync::OnceCell;
 use super::KnnJoinNode;
 use crate::knn::exec::read_addresses;
 use crate::knn::node::{Nulls, Target};
-use crate::knn::queries::QueryVectors;
+use crate::knn::queries::{QueryVectors, is_list_of_lists};
 use crate::knn::search::{Found, SearchMetrics, sql_distance};
 
 /// Queries that are searched for together, at most.
@@ -118,6 +118,9 @@ impl KnnJoinExec {
         let of_lists = self.query_columns.field(self.num_query_columns()).data_type();
         let wanted = DataType::List(Arc::new(Field::new_list_field(of_lists.clone(), true)));
         let wrong = || exec_datafusion_err!("{name}: expected an array of vectors, got {got}");
+        if !got.is_null() && !is_list_of_lists(&got) {
+            return Err(wrong());
+        }
         let lists = array.cast_to(&wanted).and_then(|array| array.to_array()).map_err(|_| wrong())?;
         let vectors = match lists.is_null(0) {
             true => arrow::array::new_empty_array(of_lists),

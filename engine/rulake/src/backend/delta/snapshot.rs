@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 
 use crate::address::RowAddress;
 use crate::backend::parquet::{DataFile, ParquetFiles};
-use crate::backend::{Part, ScanRequest, Snapshot};
+use crate::backend::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
 use crate::error::{Error, Result, from_datafusion, from_delta, from_object_store};
 use crate::vectors::logical_schema;
 use crate::witness::Generation;
@@ -158,6 +158,10 @@ impl Snapshot for DeltaSnapshot {
 
     async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
         self.files.scan(context, request).await
+    }
+
+    async fn vectors(&self, context: &Arc<TaskContext>, request: &VectorRequest<'_>) -> Result<VectorStream<'_>> {
+        self.files.vectors(context, request).await
     }
 
     async fn take(

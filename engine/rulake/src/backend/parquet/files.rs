@@ -15,7 +15,7 @@ use super::ParquetFiles;
 use crate::error::{Error, ErrorKind, Result, from_datafusion, from_object_store};
 
 /// Requests to the store at a time.
-const REQUESTS: usize = 16;
+pub(super) const REQUESTS: usize = 16;
 
 /// A Parquet file of a snapshot.
 #[derive(Debug)]
@@ -103,19 +103,24 @@ impl ParquetFiles {
 
     /// Our error for one met while reading files: readers drop the cause, so the files are looked at again.
     pub(super) async fn why(&self, ordinals: &[usize], error: DataFusionError) -> Error {
+        self.gone(ordinals).await.unwrap_or_else(|| from_datafusion(error))
+    }
+
+    /// Our error for files that are not there any more, or are not what they were.
+    pub(super) async fn gone(&self, ordinals: &[usize]) -> Option<Error> {
         if let Err(changed) = self.unchanged(ordinals.iter().copied()).await
             && matches!(changed.kind(), ErrorKind::GenerationGone | ErrorKind::Unavailable)
         {
-            return changed;
+            return Some(changed);
         }
         for ordinal in ordinals {
             let path = &self.files[*ordinal].path;
             if let Err(object_store::Error::NotFound { .. }) = self.store.head(path).await {
-                return Error::new(ErrorKind::GenerationGone, "a file of this state is not there any more")
-                    .with("file", path);
+                let gone = Error::new(ErrorKind::GenerationGone, "a file of this state is not there any more");
+                return Some(gone.with("file", path));
             }
         }
-        from_datafusion(error)
+        None
     }
 }
 

@@ -4,6 +4,7 @@ mod files;
 mod pages;
 mod plan;
 mod take;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectStore;
 
 use crate::address::RowAddress;
-use crate::backend::{Part, ScanRequest, Snapshot};
+use crate::backend::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
 use crate::error::Result;
 use crate::witness::Generation;
 
@@ -82,6 +83,10 @@ impl Snapshot for ParquetFiles {
             files.push((ordinal, self.live_rows(ordinal).await?));
         }
         self.plan(context, request, files, None)
+    }
+
+    async fn vectors(&self, context: &Arc<TaskContext>, request: &VectorRequest<'_>) -> Result<VectorStream<'_>> {
+        self.read_vectors(context, request).await
     }
 
     async fn take(

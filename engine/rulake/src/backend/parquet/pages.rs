@@ -12,12 +12,13 @@ use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFactory, ParquetFileReaderFactory};
+use datafusion::error::DataFusionError;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lru::LruCache;
-use object_store::ObjectStore;
 use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
@@ -33,6 +34,23 @@ pub(crate) struct Footers(Mutex<LruCache<ObjectPath, Arc<ParquetMetaData>>>);
 impl Default for Footers {
     fn default() -> Self {
         Self(Mutex::new(LruCache::new(FOOTERS)))
+    }
+}
+
+impl Footers {
+    /// The footer of a file, with the places of its pages.
+    pub(super) async fn of(
+        &self,
+        store: &dyn ObjectStore,
+        file: &ObjectMeta,
+    ) -> Result<Arc<ParquetMetaData>, DataFusionError> {
+        if let Some(known) = self.0.lock().get(&file.location) {
+            return Ok(Arc::clone(known));
+        }
+        let reader = DFParquetMetadata::new(store, file).with_page_index_policy(Some(PageIndexPolicy::Optional));
+        let footer = reader.fetch_metadata().await?;
+        self.0.lock().put(file.location.clone(), Arc::clone(&footer));
+        Ok(footer)
     }
 }
 
@@ -86,15 +104,8 @@ impl AsyncFileReader for PageReader {
         _options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
-            let meta = &self.file.object_meta;
-            if let Some(known) = self.footers.0.lock().get(&meta.location) {
-                return Ok(Arc::clone(known));
-            }
-            let reader = DFParquetMetadata::new(self.store.as_ref(), meta);
-            let reader = reader.with_page_index_policy(Some(PageIndexPolicy::Optional));
-            let footer = reader.fetch_metadata().await.map_err(|e| ParquetError::External(Box::new(e)))?;
-            self.footers.0.lock().put(meta.location.clone(), Arc::clone(&footer));
-            Ok(footer)
+            let footer = self.footers.of(self.store.as_ref(), &self.file.object_meta).await;
+            footer.map_err(|e| ParquetError::External(Box::new(e)))
         }
         .boxed()
     }

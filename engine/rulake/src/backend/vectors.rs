@@ -1,0 +1,62 @@
+//! The vectors of a column, as what folds them gets them.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use roaring::RoaringTreemap;
+
+use super::ScanRequest;
+use crate::error::{Result, from_datafusion};
+
+/// Batches that are ready at the same time are handed out together, so that they can be worked on at the same time.
+const BATCHES_AT_ONCE: usize = 16;
+
+/// What is read of a vector column.
+#[derive(Clone, Copy, Debug)]
+pub struct VectorRequest<'a> {
+    /// The position of the column in the schema.
+    pub column: usize,
+    /// Only these parts, by their positions in [`Snapshot::parts`](super::Snapshot::parts); `None` is all of them.
+    pub parts: Option<&'a [usize]>,
+    /// Rows at other addresses may be left out; they may still come.
+    pub allowed: Option<&'a RoaringTreemap>,
+}
+
+/// Some vectors of a column. Those of one are in memory at the same time.
+#[derive(Clone, Debug)]
+pub struct VectorWindow {
+    /// The rows that it stands for, those that were left out because nobody wants them included.
+    pub num_rows: usize,
+    /// Of two columns: vectors as they are stored, unchecked, and the addresses of their rows (`UInt64`).
+    pub batches: Vec<RecordBatch>,
+}
+
+/// Vectors of a state, some at a time.
+pub type VectorStream<'a> = BoxStream<'a, Result<VectorWindow>>;
+
+impl VectorRequest<'_> {
+    /// The scan that gives the same.
+    pub(super) fn scan(&self) -> ScanRequest {
+        ScanRequest {
+            projection: Some(vec![self.column]),
+            with_address: true,
+            parts: self.parts.map(<[usize]>::to_vec),
+            as_stored: true,
+            ..ScanRequest::default()
+        }
+    }
+}
+
+/// The vectors that a scan gives. Its partitions are read and decoded each by a task of its own.
+pub(super) fn scanned(plan: Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<VectorStream<'static>> {
+    let batches = execute_stream(plan, Arc::clone(context)).map_err(from_datafusion)?;
+    let window = |batches: Vec<datafusion::error::Result<RecordBatch>>| {
+        let batches = batches.into_iter().collect::<datafusion::error::Result<Vec<_>>>()?;
+        Ok(VectorWindow { num_rows: batches.iter().map(RecordBatch::num_rows).sum(), batches })
+    };
+    Ok(batches.ready_chunks(BATCHES_AT_ONCE).map(window).map_err(from_datafusion).boxed())
+}

@@ -113,7 +113,8 @@ async fn check(snapshot: &dyn Snapshot, files: &[&Rows], random: &mut Random, wh
 async fn every_way_to_write_vectors_is_read() {
     let mut random = Random::new(11);
     let leaf = ColumnPath::from(vec!["vec".to_owned(), "list".to_owned(), "item".to_owned()]);
-    let encodings: [(&str, fn(WriterPropertiesBuilder, ColumnPath) -> WriterPropertiesBuilder); 4] = [
+    type Encode = fn(WriterPropertiesBuilder, ColumnPath) -> WriterPropertiesBuilder;
+    let encodings: [(&str, Encode); 4] = [
         ("plain", |properties, leaf| properties.set_column_dictionary_enabled(leaf, false)),
         ("dictionary", |properties, _| properties),
         ("a dictionary that is given up", |properties, _| properties.set_dictionary_page_size_limit(100)),

@@ -1,4 +1,4 @@
-"""Answer questions over a Parquet file by DuckDB: a vector a line in, the ids of its ten nearest rows and the time out."""
+"""Answer questions over a Parquet file by DuckDB: a vector a line in, its ten nearest rows and the time out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-//! The command line: `ruvector serve` and `ruvector sql`.
+//! The command line: `ruvector serve`, `ruvector sql` and `ruvector user`.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -10,11 +10,15 @@ use clap::{Args, Parser, Subcommand};
 use ruvector_embed::EmbedderOptions;
 use ruvector_udfs::{Engine, EngineConfig};
 use tokio::runtime::{Builder, Runtime};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, filter};
 
-use crate::config::{IO_THREADS, LISTEN, STACK_BYTES};
-use crate::server::{bind, serve_on};
-use crate::shell::{self, Format, Source, Target};
+use crate::config::{self, Flags, IO_THREADS, STACK_BYTES, Setup, Sources};
+use crate::server::{bind_for, serve_on};
+use crate::shell::{self, Format, Remote, RemoteArgs, Source, Target};
+use crate::user::{self, UserArgs};
 
 /// Nearest-neighbour questions in SQL, over vectors that stay where they are.
 #[derive(Parser)]
@@ -29,19 +33,19 @@ enum Command {
     /// Serve tables over Arrow Flight SQL.
     Serve(ServeArgs),
     /// Run SQL: from -c, from a file, or in an interactive shell.
-    Sql(SqlArgs),
+    Sql(Box<SqlArgs>),
+    /// Make lines for the file of users (--auth-users).
+    User(UserArgs),
 }
 
 #[derive(Args)]
 struct ServeArgs {
     #[command(flatten)]
-    engine: EngineArgs,
-    /// HOST:PORT to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT", default_value = LISTEN)]
-    listen: String,
-    /// Listen on an address that other machines can reach, although everybody who reaches it may do everything.
+    flags: Flags,
+    /// Check the settings and the files that they name, print the settings that would be used, and exit: 0, or 1 if
+    /// something is wrong.
     #[arg(long)]
-    insecure_allow_remote: bool,
+    check_config: bool,
 }
 
 #[derive(Args)]
@@ -54,9 +58,8 @@ struct SqlArgs {
     /// A file of statements to run; `-` reads standard input.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// A server to run them on, as grpc://HOST:PORT, instead of in this process.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["data", "model_dir", "models_dir", "onnxruntime"])]
-    remote: Option<String>,
+    #[command(flatten)]
+    remote: RemoteArgs,
     /// How rows are printed.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -105,7 +108,8 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let done = match cli.command {
         Command::Serve(args) => run_serve(args),
-        Command::Sql(args) => run_sql(args),
+        Command::Sql(args) => run_sql(*args),
+        Command::User(args) => user::run(args),
     };
     match done {
         Ok(()) => 0,
@@ -117,21 +121,35 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn run_serve(args: ServeArgs) -> Result<(), String> {
-    log_to_stderr("warn,ruvector_flight_server=info,ruvector_udfs=info,ruvector_rulake=info");
+    log_to_stderr("warn,ruvector_flight_server=info,ruvector_udfs=info,ruvector_rulake=info,ruvector::audit=info");
+    let variable = |name: &str| std::env::var_os(name);
+    let found = Sources { flags: args.flags, variable: Some(&variable) }.find().map_err(|e| e.to_string())?;
+    let effective = found.to_toml();
+    let setup = Setup::load(found.config).map_err(|e| e.to_string())?;
+    if args.check_config {
+        let runtime = runtime(&mut Builder::new_current_thread())?;
+        runtime.block_on(setup.addresses()).map_err(|e| e.to_string())?;
+        announce(effective.trim_end());
+        return Ok(());
+    }
+    serve(setup)
+}
+
+fn serve(setup: Setup) -> Result<(), String> {
     let engine_runtime = engine_runtime()?;
     let io_runtime = runtime(Builder::new_multi_thread().worker_threads(IO_THREADS).thread_name("ruvector-io"))?;
     let served = io_runtime.block_on(async {
         let stop = stop_signal().map_err(|e| format!("cannot wait for signals: {e}"))?;
-        let listener = bind(&args.listen, args.insecure_allow_remote).await.map_err(|e| e.to_string())?;
+        let listener = bind_for(&setup).await.map_err(|e| e.to_string())?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
-        let config = args.engine.config();
+        let config = engine_config(&setup.config.engine);
         match &config.data_dir {
             Some(data_dir) => tracing::info!(data = %data_dir.display(), "opening"),
             None => tracing::warn!("no --data: tables end with this server"),
         }
         let engine = open(&engine_runtime, config).await?;
-        announce(&format!("ruvector listening on grpc://{address}"));
-        serve_on(listener, engine, engine_runtime.handle().clone(), stop).await.map_err(|e| e.to_string())
+        announce(&format!("ruvector listening on {}://{address}", setup.scheme()));
+        serve_on(listener, engine, engine_runtime.handle().clone(), setup, stop).await.map_err(|e| e.to_string())
     });
     // What was cut off after the drain must not keep the process alive.
     engine_runtime.shutdown_background();
@@ -146,14 +164,19 @@ fn run_sql(args: SqlArgs) -> Result<(), String> {
         (None, Some(path)) => Source::Text(shell::read_file(&path)?),
         (None, None) => Source::Terminal,
     };
-    let target = match args.remote {
-        Some(url) => runtime.block_on(Target::connect(&url))?,
+    let target = match Remote::from_args(args.remote)? {
+        Some(remote) => runtime.block_on(Target::connect(remote))?,
         None => Target::embedded(runtime.block_on(open(&runtime, args.engine.config()))?),
     };
     let done = shell::run(&runtime, target, source, args.format);
     // A statement that was interrupted may still be on its way to the next point where it can stop.
     runtime.shutdown_background();
     done
+}
+
+fn engine_config(settings: &config::EngineConfig) -> EngineConfig {
+    let config::EngineConfig { data, model_dir, models_dir, onnxruntime } = settings.clone();
+    EngineArgs { data, model_dir, models_dir, onnxruntime }.config()
 }
 
 async fn open(runtime: &Runtime, config: EngineConfig) -> Result<Arc<Engine>, String> {
@@ -180,13 +203,19 @@ fn announce(line: &str) {
 /// Logs to standard error what `$RUVECTOR_LOG` asks for, or `default`.
 fn log_to_stderr(default: &str) {
     let filter = EnvFilter::try_from_env("RUVECTOR_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    // Below these levels they write whole headers and statements, with the passwords and tokens in them.
+    let shown = filter::filter_fn(|metadata| {
+        let is_of = |name: &&str| metadata.target().split("::").next() == Some(*name);
+        metadata.level() <= &tracing::Level::INFO || !TELLING.iter().any(|name| is_of(&name))
+    });
+    let lines = tracing_subscriber::fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
     // It fails if somebody set a logger already, as a program that embeds this one may have.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter.and(shown))).try_init();
 }
+
+/// Libraries whose debugging output has secrets of clients in it.
+const TELLING: [&str; 9] =
+    ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls", "reqwest", "sqlparser", "datafusion_sql"];
 
 /// Resolves at the first SIGTERM or SIGINT. The handlers are in place when this returns.
 #[cfg(unix)]
@@ -226,6 +255,7 @@ mod tests {
         let code = |args: &[&str]| exit_code(args.iter().map(OsString::from));
         assert_eq!(code(&["ruvector", "sql", "-c", "SELECT 1", "-f", "x"]), 2);
         assert_eq!(code(&["ruvector", "sql", "--remote", "grpc://h:1", "--data", "d"]), 2);
+        assert_eq!(code(&["ruvector", "sql", "--token", "t"]), 2);
         assert_eq!(code(&["ruvector", "--help"]), 0);
     }
 }

@@ -45,11 +45,21 @@ pub(crate) fn internal(error: impl std::fmt::Display) -> Status {
     Status::internal(error.to_string())
 }
 
+/// What an error came from in the end: the layers above it say where, which nobody needs to know.
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 fn code(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::InvalidInput => Code::InvalidArgument,
         ErrorKind::NotFound => Code::NotFound,
         ErrorKind::AlreadyExists => Code::AlreadyExists,
+        ErrorKind::PermissionDenied => Code::PermissionDenied,
         ErrorKind::NotSupported => Code::Unimplemented,
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::ResourceExhausted => Code::ResourceExhausted,
@@ -70,6 +80,7 @@ mod tests {
             (ErrorKind::InvalidInput, Code::InvalidArgument),
             (ErrorKind::NotFound, Code::NotFound),
             (ErrorKind::AlreadyExists, Code::AlreadyExists),
+            (ErrorKind::PermissionDenied, Code::PermissionDenied),
             (ErrorKind::NotSupported, Code::Unimplemented),
             (ErrorKind::Unavailable, Code::Unavailable),
             (ErrorKind::ResourceExhausted, Code::ResourceExhausted),

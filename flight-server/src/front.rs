@@ -2,10 +2,12 @@
 //!
 //! It passes commands of Flight SQL on to [`SqlService`], and adds what arrow-flight leaves out of them: GetSchema,
 //! ListFlights, PollFlightInfo, and SQL as plain text in the place of a command or ticket, for clients without a Flight
-//! SQL driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow).
+//! SQL driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow). Here it is found out who calls, and who is not let in is
+//! turned away.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{ActionCreatePreparedStatementRequest, Any, Command};
@@ -15,8 +17,10 @@ use arrow_flight::{
 };
 use futures::{Stream, stream};
 use prost::Message;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::audit;
 use crate::command::{actions, ingest, prepared, statement, tables};
 use crate::error::internal;
 use crate::handle::Statement;
@@ -44,6 +48,23 @@ impl Front {
     fn state(&self) -> &ServerState {
         &self.sql.state
     }
+
+    /// Who calls. Every call but the handshake asks this first.
+    async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        let start = Instant::now();
+        let caller = Caller::of(&self.state().gate, request).await;
+        if let Err(refused) = &caller {
+            audit::sign_in_refused(request.remote_addr(), start, refused);
+        }
+        caller
+    }
+
+    /// Who calls, noted on the request for the commands.
+    async fn note_caller<T>(&self, request: &mut Request<T>) -> Result<Caller, Status> {
+        let caller = self.caller(request).await?;
+        request.extensions_mut().insert(caller.clone());
+        Ok(caller)
+    }
 }
 
 #[tonic::async_trait]
@@ -57,11 +78,23 @@ impl FlightService for Front {
     type DoExchangeStream = FlightStream;
 
     async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Reply<Self::HandshakeStream> {
-        self.sql.handshake(request).await
+        let start = Instant::now();
+        let token = match self.state().gate.sign_in(request.metadata()).await {
+            Ok(token) => token,
+            Err(refused) => {
+                audit::sign_in_refused(request.remote_addr(), start, &refused);
+                return Err(refused);
+            }
+        };
+        let header = MetadataValue::try_from(format!("Bearer {token}")).map_err(internal)?;
+        let answer = HandshakeResponse { protocol_version: 0, payload: token.into() };
+        let mut response = Response::new(Box::pin(stream::iter([Ok(answer)])) as Self::HandshakeStream);
+        response.metadata_mut().insert("authorization", header);
+        Ok(response)
     }
 
     async fn get_flight_info(&self, mut request: Request<FlightDescriptor>) -> Reply<FlightInfo> {
-        let caller = note_caller(&mut request)?;
+        let caller = self.note_caller(&mut request).await?;
         let response = match plain_descriptor(request.get_ref())? {
             Some(plain) => statement::info(self.state(), &caller, plain, request.into_inner()).await.map(Response::new),
             None => self.sql.get_flight_info(request).await,
@@ -76,7 +109,7 @@ impl FlightService for Front {
     }
 
     async fn get_schema(&self, mut request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
-        let caller = note_caller(&mut request)?;
+        let caller = self.note_caller(&mut request).await?;
         let asked = match plain_descriptor(request.get_ref())? {
             Some(plain) => Some(plain),
             None => statement_command(&request.get_ref().cmd)?,
@@ -93,14 +126,14 @@ impl FlightService for Front {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Reply<Self::ListFlightsStream> {
-        let caller = Caller::of(request.metadata())?;
+        let caller = self.caller(&request).await?;
         let flights = tables::list(self.state(), &caller).await?;
         let flights = Box::pin(stream::iter(flights.into_iter().map(Ok)));
         with_cookie(&caller, Ok(Response::new(flights)))
     }
 
     async fn do_get(&self, mut request: Request<Ticket>) -> Reply<Self::DoGetStream> {
-        let caller = note_caller(&mut request)?;
+        let caller = self.note_caller(&mut request).await?;
         let response = match plain_sql(&request.get_ref().ticket)? {
             Some(sql) => statement::direct(self.state(), &caller, Statement::new(sql)).await.map(Response::new),
             None => self.sql.do_get(request).await,
@@ -109,12 +142,12 @@ impl FlightService for Front {
     }
 
     async fn do_put(&self, mut request: Request<Streaming<FlightData>>) -> Reply<Self::DoPutStream> {
-        let caller = note_caller(&mut request)?;
+        let caller = self.note_caller(&mut request).await?;
         with_cookie(&caller, self.sql.do_put(request).await)
     }
 
     async fn do_action(&self, mut request: Request<Action>) -> Reply<Self::DoActionStream> {
-        let caller = note_caller(&mut request)?;
+        let caller = self.note_caller(&mut request).await?;
         let response = if request.get_ref().r#type == actions::CREATE_PREPARED_STATEMENT {
             let body = prepared::create(self.state(), &caller, create_request(&request.get_ref().body)?).await?;
             Ok(Response::new(Box::pin(stream::iter([Ok(ActionResult { body })])) as Self::DoActionStream))
@@ -124,20 +157,15 @@ impl FlightService for Front {
         with_cookie(&caller, response)
     }
 
-    async fn list_actions(&self, _request: Request<Empty>) -> Reply<Self::ListActionsStream> {
+    async fn list_actions(&self, request: Request<Empty>) -> Reply<Self::ListActionsStream> {
+        self.caller(&request).await?;
         Ok(Response::new(Box::pin(stream::iter(actions::list().into_iter().map(Ok)))))
     }
 
-    async fn do_exchange(&self, _request: Request<Streaming<FlightData>>) -> Reply<Self::DoExchangeStream> {
+    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Reply<Self::DoExchangeStream> {
+        self.caller(&request).await?;
         Err(Status::unimplemented("DoExchange is not supported"))
     }
-}
-
-/// Notes on `request` who calls, for the commands.
-fn note_caller<T>(request: &mut Request<T>) -> Result<Caller, Status> {
-    let caller = Caller::of(request.metadata())?;
-    request.extensions_mut().insert(caller.clone());
-    Ok(caller)
 }
 
 fn with_cookie<T>(caller: &Caller, response: Reply<T>) -> Reply<T> {

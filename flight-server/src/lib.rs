@@ -1,12 +1,13 @@
 //! The Arrow Flight SQL server and the `ruvector` command.
 //!
-//! It is the way to a [`ruvector_udfs::Engine`] over the network, for every Flight SQL client, and from the shell.
+//! It is the way to a [`ruvector_udfs::Engine`] over the network, for every Flight SQL client, and from the shell: who calls
+//! is found out here, and what they may do is the engine's to check.
 //! It is not the engine: it knows Arrow Flight, and no SQL beyond where one statement ends.
 //!
 //! The way of a call, in the order of the modules:
 //!
 //! ```text
-//! client -> front -> service -> command/* -> state (session, engine) -> encode -> work (threads) -> client
+//! client -> front (auth) -> service -> command/* -> state (session, engine) -> encode -> work (threads) -> client
 //!             \-- plain SQL, GetSchema, ListFlights --^
 //! ```
 //!
@@ -25,8 +26,13 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
-/// Every default, with its unit and its reason.
+/// Settings, and every other number with its unit and its reason.
 pub mod config;
+
+/// One line in the log for each statement.
+mod audit;
+/// Who calls, and what they may do.
+mod auth;
 
 /// One file per command.
 mod command;
@@ -57,6 +63,9 @@ mod cli;
 mod server;
 /// `ruvector sql`: statements from the command line, a file, or a person.
 mod shell;
+/// `ruvector user`: lines for the file of users.
+mod user;
 
 pub use cli::{exit_code, run};
-pub use server::{ServerError, bind, serve, serve_on};
+pub use config::{Config, ConfigError, Setup};
+pub use server::{ServerError, bind, bind_for, serve, serve_on};

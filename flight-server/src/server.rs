@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ruvector_udfs::Engine;
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use crate::config::{DRAIN_MAX, HEADER_LIST_BYTES_MAX, MESSAGE_BYTES_MAX, PING_INTERVAL, PING_TIMEOUT};
+use crate::config::{
+    ConfigError, PING_TIMEOUT, ServerConfig, Setup, choose_crypto, look_up, not_an_address, refused_address,
+};
+use crate::error::root_cause;
 use crate::front::Front;
 use crate::state::ServerState;
 use crate::work::Work;
@@ -24,7 +27,9 @@ use crate::work::Work;
 pub enum ServerError {
     /// The address is no `HOST:PORT`, or the host has no address.
     Address(String, io::Error),
-    /// The address can be reached from other machines, and there is no authentication.
+    /// The configuration cannot be used, or lets everybody in.
+    Config(ConfigError),
+    /// The address can be reached from other machines, and there is neither TLS nor authentication.
     NotLoopback(SocketAddr),
     /// Another process listens there.
     InUse(SocketAddr),
@@ -37,12 +42,9 @@ pub enum ServerError {
 impl std::fmt::Display for ServerError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Address(address, error) => write!(f, "address '{address}' is not a HOST:PORT: {error}"),
-            Self::NotLoopback(address) => write!(
-                f,
-                "address {address} can be reached from other machines and there is no authentication: listen on \
-                 127.0.0.1, or allow everybody in with --insecure-allow-remote"
-            ),
+            Self::Address(address, error) => f.write_str(&not_an_address(address, error)),
+            Self::Config(error) => error.fmt(f),
+            Self::NotLoopback(address) => f.write_str(&refused_address(*address, "no TLS and no authentication")),
             Self::InUse(address) => write!(f, "address {address} is in use"),
             Self::Socket(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Transport(message) => write!(f, "serving failed: {message}"),
@@ -57,14 +59,24 @@ impl std::error::Error for ServerError {}
 /// # Errors
 /// `NotLoopback` if the address is not of this machine only and `allow_remote` is false; `InUse`; `Address`; `Socket`.
 pub async fn bind(address: &str, allow_remote: bool) -> Result<TcpListener, ServerError> {
-    let unknown = |error| ServerError::Address(address.to_owned(), error);
-    let candidates: Vec<_> = lookup_host(address).await.map_err(unknown)?.collect();
-    if let Some(remote) = candidates.iter().find(|candidate| !candidate.ip().is_loopback())
-        && !allow_remote
-    {
-        return Err(ServerError::NotLoopback(*remote));
+    let candidates = look_up(address).await.map_err(|error| ServerError::Address(address.to_owned(), error))?;
+    match candidates.iter().find(|candidate| !candidate.ip().is_loopback()) {
+        Some(remote) if !allow_remote => Err(ServerError::NotLoopback(*remote)),
+        _ => bind_one(candidates).await,
     }
-    let mut last = unknown(io::Error::from(io::ErrorKind::AddrNotAvailable));
+}
+
+/// Binds the address that `setup` says.
+///
+/// # Errors
+/// `Config` if other machines can reach it and TLS or authentication is missing, or it is no address; `InUse`; `Socket`.
+pub async fn bind_for(setup: &Setup) -> Result<TcpListener, ServerError> {
+    bind_one(setup.addresses().await.map_err(ServerError::Config)?).await
+}
+
+/// Binds the first of the addresses, of which there is one at least, that can be bound.
+async fn bind_one(candidates: Vec<SocketAddr>) -> Result<TcpListener, ServerError> {
+    let mut last = ServerError::Transport("there is no address to listen on".to_owned());
     for candidate in candidates {
         match TcpListener::bind(candidate).await {
             Ok(listener) => return Ok(listener),
@@ -75,10 +87,10 @@ pub async fn bind(address: &str, allow_remote: bool) -> Result<TcpListener, Serv
     Err(last)
 }
 
-/// Serves `engine` on `listener` until `shutdown` resolves; statements run on the caller's runtime.
+/// Serves `engine` on `listener` until `shutdown` resolves, with default settings; statements run on the caller's runtime.
 ///
 /// It then accepts nothing new, and returns when all running streams and statements have finished, after
-/// [`DRAIN_MAX`] at the latest.
+/// `server.drain_seconds_max` at the latest.
 ///
 /// # Errors
 /// `Transport` if the listener breaks.
@@ -87,34 +99,41 @@ pub async fn serve(
     engine: Arc<Engine>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    serve_on(listener, engine, Handle::current(), shutdown).await
+    serve_on(listener, engine, Handle::current(), Setup::default(), shutdown).await
 }
 
-/// As [`serve`], with statements on the threads of `engine_runtime`, so that a heavy one does not keep the sockets
-/// waiting. Those threads need a stack of [`STACK_BYTES`](crate::config::STACK_BYTES).
+/// As [`serve`], with the settings of `setup`, and with statements on the threads of `engine_runtime`, so that a heavy one does
+/// not keep the sockets waiting. Those threads need a stack of [`STACK_BYTES`](crate::config::STACK_BYTES).
 ///
 /// # Errors
-/// As [`serve`].
+/// As [`serve`]; `Config` if the certificates cannot be used.
 pub async fn serve_on(
     listener: TcpListener,
     engine: Arc<Engine>,
     engine_runtime: Handle,
+    setup: Setup,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
     let (work, idle) = Work::new(engine_runtime);
-    let front = Front::new(Arc::new(ServerState::new(engine, work)))
+    let front = Front::new(Arc::new(ServerState::new(engine, work, &setup)))
         .map_err(|status| ServerError::Transport(status.message().to_owned()))?;
-    let service = FlightServiceServer::new(front).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let ServerConfig { message_bytes_max, header_list_bytes_max, drain_max, ping_interval, .. } = setup.config.server;
+    let service = FlightServiceServer::new(front).max_decoding_message_size(message_bytes_max);
 
     let (stop, stopping) = oneshot::channel();
     let signal = async move {
         shutdown.await;
-        let _ = stop.send(Instant::now() + DRAIN_MAX);
+        let _ = stop.send(Instant::now() + drain_max);
     };
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(PING_INTERVAL))
+    let mut server = Server::builder();
+    if let Some(tls) = setup.tls {
+        choose_crypto();
+        server = server.tls_config(tls).map_err(|e| ServerError::Config(ConfigError::new(root_cause(&e))))?;
+    }
+    let server = server
+        .http2_keepalive_interval(Some(ping_interval))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .http2_max_header_list_size(u32::try_from(header_list_bytes_max).unwrap_or(u32::MAX))
         .add_service(service)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), signal);
 
@@ -131,13 +150,13 @@ pub async fn serve_on(
     tokio::select! {
         served = server => served.map_err(|error| ServerError::Transport(error.to_string()))?,
         () = drained => {
-            tracing::warn!("stopping: calls that did not finish in {DRAIN_MAX:?} are cut off");
+            tracing::warn!("stopping: calls that did not finish in {drain_max:?} are cut off");
             return Ok(());
         }
     }
     // The connections are gone. An update whose caller went away may still be running.
-    if timeout_at(Instant::now() + DRAIN_MAX, idle.wait()).await.is_err() {
-        tracing::warn!("stopping: a statement that did not finish in {DRAIN_MAX:?} is cut off");
+    if timeout_at(Instant::now() + drain_max, idle.wait()).await.is_err() {
+        tracing::warn!("stopping: a statement that did not finish in {drain_max:?} is cut off");
     }
     Ok(())
 }

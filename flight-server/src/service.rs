@@ -13,16 +13,11 @@ use arrow_flight::sql::{
     CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
     CommandStatementUpdate, DoPutPreparedStatementResult, DoPutUpdateResult, SqlInfo, TicketStatementQuery,
 };
-use arrow_flight::{
-    Action, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, PutResult, Result as ActionResult,
-    Ticket,
-};
+use arrow_flight::{Action, FlightDescriptor, FlightInfo, PutResult, Result as ActionResult, Ticket};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use prost::Message;
-use tonic::metadata::MetadataValue;
-use tonic::{Request, Response, Status, Streaming};
-use uuid::Uuid;
+use tonic::{Request, Response, Status};
 
 use crate::command::{
     cancel, catalogs, db_schemas, ingest, keys, metadata_info, metadata_stream, prepared, session_options, sql_info,
@@ -30,7 +25,7 @@ use crate::command::{
 };
 use crate::error::internal;
 use crate::handle::{Statement, TicketHandle};
-use crate::session::{Caller, bearer_token};
+use crate::session::Caller;
 use crate::state::ServerState;
 use crate::work::FlightStream;
 
@@ -55,19 +50,6 @@ impl SqlService {
 #[tonic::async_trait]
 impl FlightSqlService for SqlService {
     type FlightService = Self;
-
-    async fn do_handshake(
-        &self,
-        request: Request<Streaming<HandshakeRequest>>,
-    ) -> Reply<ReplyStream<HandshakeResponse>> {
-        // The token is the name of a session: the client's own if it brings one, else a new one.
-        let token = bearer_token(request.metadata()).unwrap_or_else(|| Uuid::new_v4().to_string());
-        let header = MetadataValue::try_from(format!("Bearer {token}")).map_err(internal)?;
-        let answer = HandshakeResponse { protocol_version: 0, payload: token.into() };
-        let mut response = Response::new(Box::pin(stream::iter([Ok(answer)])) as ReplyStream<_>);
-        response.metadata_mut().insert("authorization", header);
-        Ok(response)
-    }
 
     async fn get_flight_info_statement(
         &self,

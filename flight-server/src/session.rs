@@ -1,40 +1,113 @@
 //! Which session a call belongs to.
 //!
-//! There is no authentication: a bearer token or the session cookie only *names* a session, and a name not seen before
-//! opens a new one. Handshakes of every kind therefore succeed, so that drivers that insist on one work.
+//! Without authentication a bearer token or the session cookie only *names* a session, and a name not seen before opens a
+//! new one. Handshakes of every kind therefore succeed, so that drivers that insist on one work.
 //!
-//! A call with neither is anonymous. Anonymous calls share one session, whose settings nobody can change: `SET` without
+//! With authentication a session is one of a user, a role and a token: nobody gets into one of somebody else, and what runs in
+//! it is checked with the role of who calls. Cookies name nothing then.
+//!
+//! A call with neither is anonymous (where there is no authentication). Anonymous calls share one session, whose settings nobody can change: `SET` without
 //! a session of one's own is an error, and every other statement that changes something runs in a session that ends with
 //! it. Each anonymous answer offers a cookie; a client that keeps cookies (JDBC, ODBC) has its own session from its
 //! second call on.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use ruvector_udfs::{Engine, Session};
+use ruvector_udfs::{Engine, Role, Session};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
+use crate::auth::{Gate, Identity};
 use crate::command::session_options::OptionValue;
-use crate::config::{SESSION_IDLE_MAX, SESSIONS_MAX, TOKEN_BYTES_MAX};
+use crate::config::{ServerConfig, TOKEN_BYTES_MAX};
+use crate::error::internal;
 
 const COOKIE: &str = "arrow_flight_session_id";
 
-/// Who calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Caller {
+/// Who calls. Its `Debug` does not show the name of the session, which may be a token.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// Who proved who they are; `None` where nobody needs to.
+    identity: Option<Identity>,
+    peer: Option<SocketAddr>,
+    session: SessionName,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum SessionName {
     /// A client that named its session.
     Named(String),
     /// A client that named none; the name is offered to it as a cookie.
     Anonymous { offered: String },
 }
 
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (user, role) = (self.user(), self.role());
+        f.debug_struct("Caller").field("user", &user).field("role", &role).field("peer", &self.peer).finish()
+    }
+}
+
 impl Caller {
-    /// The caller of a request with these headers.
-    pub(crate) fn of(metadata: &MetadataMap) -> Result<Self, Status> {
+    /// The caller of a request, if `gate` lets it in.
+    ///
+    /// # Errors
+    /// `Unauthenticated`; `InvalidArgument` for a name of a session that is too long.
+    pub(crate) async fn of<T>(gate: &Gate, request: &Request<T>) -> Result<Self, Status> {
+        let peer = request.remote_addr();
+        Ok(match gate.caller(request.metadata()).await? {
+            Some((identity, name)) => Self { identity: Some(identity), peer, session: SessionName::Named(name) },
+            None => Self { identity: None, peer, session: SessionName::of(request.metadata())? },
+        })
+    }
+
+    /// The caller that the front noted on `request`.
+    pub(crate) fn from_request<T>(request: &Request<T>) -> Result<Self, Status> {
+        // A command that is reached without the front must not be open to anybody.
+        request.extensions().get::<Self>().cloned().ok_or_else(|| internal("nobody noted who calls"))
+    }
+
+    /// The user; nobody where there is no authentication.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.identity.as_ref().map(|identity| &*identity.user)
+    }
+
+    /// What the caller may do.
+    pub(crate) fn role(&self) -> Role {
+        self.identity.as_ref().map_or(Role::Admin, |identity| identity.role)
+    }
+
+    /// Where the caller is.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Adds the cookie that an anonymous client may keep to the headers of its answer.
+    pub(crate) fn offer_cookie(&self, headers: &mut MetadataMap) {
+        if let SessionName::Anonymous { offered } = &self.session
+            && let Ok(value) = MetadataValue::try_from(format!("{COOKIE}={offered}"))
+        {
+            headers.insert("set-cookie", value);
+        }
+    }
+
+    /// The session that a call that must have one belongs to.
+    fn key(&self) -> Key {
+        let (SessionName::Named(name) | SessionName::Anonymous { offered: name }) = &self.session;
+        let user = self.identity.as_ref().map(|identity| (Arc::clone(&identity.user), identity.role));
+        Key { user, name: name.clone() }
+    }
+}
+
+impl SessionName {
+    /// The session that the headers name.
+    fn of(metadata: &MetadataMap) -> Result<Self, Status> {
         let Some(name) = bearer_token(metadata).or_else(|| session_cookie(metadata)) else {
             return Ok(Self::Anonymous { offered: Uuid::new_v4().to_string() });
         };
@@ -46,38 +119,22 @@ impl Caller {
         }
         Ok(Self::Named(name))
     }
+}
 
-    /// The caller that the front noted on `request`.
-    pub(crate) fn from_request<T>(request: &Request<T>) -> Result<Self, Status> {
-        match request.extensions().get::<Self>() {
-            Some(caller) => Ok(caller.clone()),
-            None => Self::of(request.metadata()),
-        }
-    }
-
-    /// Adds the cookie that an anonymous client may keep to the headers of its answer.
-    pub(crate) fn offer_cookie(&self, headers: &mut MetadataMap) {
-        if let Self::Anonymous { offered } = self
-            && let Ok(value) = MetadataValue::try_from(format!("{COOKIE}={offered}"))
-        {
-            headers.insert("set-cookie", value);
-        }
-    }
-
-    /// The name of the session that a call that must have one belongs to.
-    fn name(&self) -> &str {
-        match self {
-            Self::Named(name) => name,
-            Self::Anonymous { offered } => offered,
-        }
-    }
+/// What tells sessions apart.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    user: Option<(Arc<str>, Role)>,
+    name: String,
 }
 
 /// The open sessions. Safe from many threads.
 pub(crate) struct Sessions {
     engine: Arc<Engine>,
     shared: Arc<Session>,
-    named: Mutex<HashMap<String, Named>>,
+    sessions_max: usize,
+    idle_max: Duration,
+    named: Mutex<HashMap<Key, Named>>,
 }
 
 struct Named {
@@ -87,15 +144,16 @@ struct Named {
 }
 
 impl Sessions {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { shared: engine.session(), engine, named: Mutex::default() }
+    pub(crate) fn new(engine: Arc<Engine>, config: &ServerConfig) -> Self {
+        let (sessions_max, idle_max) = (config.sessions_max, config.session_idle_max);
+        Self { shared: engine.session(), engine, sessions_max, idle_max, named: Mutex::default() }
     }
 
     /// The session in which `caller` reads.
     pub(crate) fn for_query(&self, caller: &Caller) -> Arc<Session> {
-        match caller {
-            Caller::Named(name) => self.named(name),
-            Caller::Anonymous { .. } => Arc::clone(&self.shared),
+        match caller.session {
+            SessionName::Named(_) => self.own(caller),
+            SessionName::Anonymous { .. } => Arc::clone(&self.shared),
         }
     }
 
@@ -104,23 +162,18 @@ impl Sessions {
     /// # Errors
     /// `InvalidArgument` for an anonymous `SET`, which nobody would ever see.
     pub(crate) fn for_update(&self, caller: &Caller, sql: &str) -> Result<Arc<Session>, Status> {
-        match caller {
-            Caller::Named(name) => Ok(self.named(name)),
-            Caller::Anonymous { .. } if changes_session(sql) => Err(Status::invalid_argument(
+        match caller.session {
+            SessionName::Named(_) => Ok(self.own(caller)),
+            SessionName::Anonymous { .. } if changes_session(sql) => Err(Status::invalid_argument(
                 "SET needs a session of its own: connect with a user name (any will do), a bearer token or cookies",
             )),
-            Caller::Anonymous { .. } => Ok(self.engine.session()),
+            SessionName::Anonymous { .. } => Ok(self.engine.session_as(caller.role())),
         }
-    }
-
-    /// The caller's own session, opened under the offered name if it has none yet.
-    pub(crate) fn own(&self, caller: &Caller) -> Arc<Session> {
-        self.named(caller.name())
     }
 
     /// Notes an option that was set in the caller's own session; `None` takes it away.
     pub(crate) fn note_option(&self, caller: &Caller, name: &str, value: Option<OptionValue>) {
-        if let Some(named) = self.named.lock().get_mut(caller.name()) {
+        if let Some(named) = self.named.lock().get_mut(&caller.key()) {
             match value {
                 Some(value) => named.options.insert(name.to_owned(), value),
                 None => named.options.remove(name),
@@ -132,34 +185,36 @@ impl Sessions {
     /// whether their session is alive.
     pub(crate) fn options(&self, caller: &Caller) -> Option<BTreeMap<String, OptionValue>> {
         let mut named = self.named.lock();
-        let session = named.get_mut(caller.name())?;
+        let session = named.get_mut(&caller.key())?;
         session.last_used = Instant::now();
         Some(session.options.clone())
     }
 
     /// Forgets the caller's own session. Says whether there was one.
     pub(crate) fn close(&self, caller: &Caller) -> bool {
-        self.named.lock().remove(caller.name()).is_some()
+        self.named.lock().remove(&caller.key()).is_some()
     }
 
-    fn named(&self, name: &str) -> Arc<Session> {
+    /// The caller's own session, opened under the offered name if it has none yet.
+    pub(crate) fn own(&self, caller: &Caller) -> Arc<Session> {
+        let key = caller.key();
         let mut named = self.named.lock();
         let now = Instant::now();
-        if let Some(known) = named.get_mut(name) {
+        if let Some(known) = named.get_mut(&key) {
             known.last_used = now;
             return Arc::clone(&known.session);
         }
-        if named.len() >= SESSIONS_MAX {
-            named.retain(|_, session| now.duration_since(session.last_used) < SESSION_IDLE_MAX);
+        if named.len() >= self.sessions_max {
+            named.retain(|_, session| now.duration_since(session.last_used) < self.idle_max);
         }
-        if named.len() >= SESSIONS_MAX
-            && let Some(oldest) = named.iter().min_by_key(|(_, s)| s.last_used).map(|(name, _)| name.clone())
+        if named.len() >= self.sessions_max
+            && let Some(oldest) = named.iter().min_by_key(|(_, s)| s.last_used).map(|(key, _)| key.clone())
         {
             named.remove(&oldest);
         }
-        let session = self.engine.session();
+        let session = self.engine.session_as(caller.role());
         let new = Named { session: Arc::clone(&session), options: BTreeMap::new(), last_used: now };
-        named.insert(name.to_owned(), new);
+        named.insert(key, new);
         session
     }
 }
@@ -190,20 +245,23 @@ mod tests {
 
     #[test]
     fn a_bearer_token_names_the_session_before_a_cookie() {
-        assert_eq!(caller(&[("authorization", "Bearer abc")]), Caller::Named("abc".into()));
-        assert_eq!(caller(&[("authorization", "bearer abc"), ("cookie", "a=b")]), Caller::Named("abc".into()));
-        assert_eq!(caller(&[("cookie", "x=1; arrow_flight_session_id=s7")]), Caller::Named("s7".into()));
-        assert_eq!(
-            caller(&[("authorization", "Bearer t"), ("cookie", "arrow_flight_session_id=s7")]),
-            Caller::Named("t".into())
-        );
+        for (headers, name) in [
+            (&[("authorization", "Bearer abc")][..], "abc"),
+            (&[("authorization", "bearer abc"), ("cookie", "a=b")], "abc"),
+            (&[("cookie", "x=1; arrow_flight_session_id=s7")], "s7"),
+            (&[("authorization", "Bearer t"), ("cookie", "arrow_flight_session_id=s7")], "t"),
+        ] {
+            let caller = caller(headers).unwrap();
+            assert!(caller.session == SessionName::Named(name.into()));
+            assert!(!format!("{caller:?}").contains(name));
+        }
     }
 
     #[test]
     fn other_clients_are_anonymous_and_are_offered_a_cookie() {
         for headers in [&[][..], &[("authorization", "Basic dTpw")], &[("authorization", "Bearer ")]] {
-            let caller = caller(headers);
-            let Caller::Anonymous { offered } = &caller else { panic!("{caller:?}") };
+            let caller = caller(headers).unwrap();
+            let SessionName::Anonymous { offered } = &caller.session else { panic!("{caller:?}") };
             let mut answer = MetadataMap::new();
             caller.offer_cookie(&mut answer);
             let cookie = answer.get("set-cookie").unwrap().to_str().unwrap();
@@ -214,23 +272,26 @@ mod tests {
     #[test]
     fn a_named_caller_is_offered_nothing() {
         let mut answer = MetadataMap::new();
-        Caller::Named("abc".into()).offer_cookie(&mut answer);
+        caller(&[("authorization", "Bearer abc")]).unwrap().offer_cookie(&mut answer);
         assert!(answer.is_empty());
     }
 
     #[test]
     fn an_endless_token_is_refused() {
-        let mut headers = MetadataMap::new();
         let token = format!("Bearer {}", "x".repeat(TOKEN_BYTES_MAX + 1));
-        headers.insert("authorization", token.parse().unwrap());
-        assert_eq!(Caller::of(&headers).unwrap_err().code(), tonic::Code::InvalidArgument);
+        assert_eq!(caller(&[("authorization", &token)]).unwrap_err().code(), tonic::Code::InvalidArgument);
     }
 
-    fn caller(headers: &[(&'static str, &str)]) -> Caller {
-        let mut metadata = MetadataMap::new();
+    #[test]
+    fn a_command_that_nobody_guards_is_refused() {
+        assert_eq!(Caller::from_request(&Request::new(())).unwrap_err().code(), tonic::Code::Internal);
+    }
+
+    fn caller(headers: &[(&'static str, &str)]) -> Result<Caller, Status> {
+        let mut request = Request::new(());
         for (name, value) in headers {
-            metadata.insert(*name, value.parse().unwrap());
+            request.metadata_mut().insert(*name, value.parse().unwrap());
         }
-        Caller::of(&metadata).unwrap()
+        futures::executor::block_on(Caller::of(&Gate::Open, &request))
     }
 }

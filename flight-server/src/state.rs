@@ -9,6 +9,9 @@ use futures::TryStreamExt;
 use ruvector_udfs::{Answer, Engine, Prepared, Session};
 use tonic::Status;
 
+use crate::audit::Audit;
+use crate::auth::Gate;
+use crate::config::Setup;
 use crate::error::{internal, status, stream_status};
 use crate::session::{Caller, Sessions};
 use crate::work::Work;
@@ -18,15 +21,24 @@ pub(crate) struct ServerState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) sessions: Sessions,
     pub(crate) work: Work,
+    pub(crate) gate: Gate,
 }
 
 impl ServerState {
-    pub(crate) fn new(engine: Arc<Engine>, work: Work) -> Self {
-        Self { sessions: Sessions::new(Arc::clone(&engine)), engine, work }
+    pub(crate) fn new(engine: Arc<Engine>, work: Work, setup: &Setup) -> Self {
+        let sessions = Sessions::new(Arc::clone(&engine), &setup.config.server);
+        let gate = Gate::new(setup.authenticator.clone(), setup.config.auth.token_lifetime);
+        Self { sessions, engine, work, gate }
     }
 
-    /// Plans `sql` for `caller`; runs nothing.
+    /// Plans the caller's statement `sql`; runs nothing. What cannot be planned is in the audit log: it will never run.
     pub(crate) async fn prepare(&self, caller: &Caller, sql: &str) -> Result<Prepared, Status> {
+        let audit = Audit::of_statement(caller, sql);
+        audit.if_failed(self.plan(caller, sql).await)
+    }
+
+    /// Plans `sql`, one of the server's own statements, for `caller`.
+    pub(crate) async fn plan(&self, caller: &Caller, sql: &str) -> Result<Prepared, Status> {
         let (engine, session, sql) = (Arc::clone(&self.engine), self.sessions.for_query(caller), sql.to_owned());
         self.work.while_wanted(async move { engine.prepare(&session, &sql).await.map_err(|e| status(&e)) }).await
     }

@@ -26,6 +26,7 @@ use ruvector_rulake::{Backend, DeltaBackend, LocalBackend, RuLake};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
+use crate::access::{Role, check_plan, check_statement};
 use crate::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
 use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
 use crate::error::{Error, ErrorKind, Result};
@@ -80,15 +81,19 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// One client's settings (`SET ...`). Statements of one session may run at the same time.
+/// One client's settings (`SET ...`) and its role. Statements of one session may run at the same time.
 pub struct Session {
     context: SessionContext,
+    role: Role,
     plans: PlanCache,
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("id", &self.context.session_id()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("id", &self.context.session_id())
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 
@@ -203,8 +208,14 @@ impl Engine {
         self.backends.find(name)?.memory
     }
 
-    /// A new session with default settings.
+    /// A new session with default settings, which may do everything.
     pub fn session(&self) -> Arc<Session> {
+        self.session_as(Role::Admin)
+    }
+
+    /// A new session with default settings, which may do what `role` may. What it may not is `PermissionDenied`, before
+    /// anything is changed.
+    pub fn session_as(&self, role: Role) -> Arc<Session> {
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, MAIN)
             .with_create_default_catalog_and_schema(false)
@@ -219,8 +230,8 @@ impl Engine {
             .with_catalog_list(Arc::clone(&self.catalogs))
             .build();
         let context = SessionContext::new_with_state(state);
-        equip(&context, &self.catalogs, self);
-        Arc::new(Session { context, plans: PlanCache::new() })
+        equip(&context, &self.catalogs, self, role);
+        Arc::new(Session { context, role, plans: PlanCache::new() })
     }
 
     /// Parses and plans `sql` without running anything.
@@ -231,7 +242,9 @@ impl Engine {
         if let Some(kept) = self.kept_plan(session, sql).await {
             return Ok(kept.prepared().clone());
         }
-        let (statement, wishes) = match parse(sql, session.dialect())? {
+        let parsed = parse(sql, session.dialect())?;
+        check_statement(session.role, &parsed)?;
+        let (statement, wishes) = match parsed {
             Parsed::Other { statement, wishes } => (*statement, wishes),
             Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) | Parsed::External(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
@@ -239,6 +252,7 @@ impl Engine {
         };
         let state = session.context.state();
         let plan = wishes.plan(&state, statement).await?;
+        check_plan(session.role, &plan)?;
         prepared(&state, &plan)
     }
 
@@ -261,7 +275,9 @@ impl Engine {
             return kept.run(params);
         }
         let state = session.context.state();
-        let (statement, wishes) = match parse(sql, session.dialect())? {
+        let parsed = parse(sql, session.dialect())?;
+        check_statement(session.role, &parsed)?;
+        let (statement, wishes) = match parsed {
             Parsed::Index(statement) => {
                 index::ddl::execute(self, &state.task_ctx(), statement).await?;
                 return Ok(Answer::Count(0));
@@ -282,6 +298,7 @@ impl Engine {
         };
         let again = Again::new(&session.context, &statement, &wishes);
         let plan = wishes.plan(&state, statement.as_ref().clone()).await?;
+        check_plan(session.role, &plan)?;
         if !params.is_empty()
             && let Some(kept) = KeptPlan::make(&state, &plan, prepared(&state, &plan)?, &again).await.ok().flatten()
         {
@@ -329,14 +346,16 @@ impl Engine {
     /// Columns are matched by name. `List<Float32>` and `FixedSizeList` of floats go into vector columns.
     ///
     /// # Errors
-    /// `AlreadyExists`, `NotFound` by `mode`; `InvalidInput` for columns that do not fit. Nothing is written on error.
+    /// `AlreadyExists`, `NotFound` by `mode`; `InvalidInput` for columns that do not fit; `PermissionDenied` for a session
+    /// that may not write. Nothing is written on error.
     pub async fn ingest(
         &self,
-        _session: &Session,
+        session: &Session,
         table: &str,
         mode: IngestMode,
         data: SendableRecordBatchStream,
     ) -> Result<u64> {
+        session.role.check(Role::Writer, "ingest")?;
         let table = self.main_table(&TableReference::parse_str(table))?;
         let exists = self.main.list().await?.contains(&table);
         let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
@@ -555,6 +574,11 @@ impl Answer {
 }
 
 impl Session {
+    /// What this session may do.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// The DataFusion session under this one, for programs that add functions, tables or rules of their own.
     pub fn context(&self) -> &SessionContext {
         &self.context

@@ -18,6 +18,8 @@ pub enum ErrorKind {
     NotFound,
     /// The object exists already.
     AlreadyExists,
+    /// The role of the session does not allow the statement.
+    PermissionDenied,
     /// SQL that is understood, but that ruvector does not do.
     NotSupported,
     /// A backend or model hub did not answer, or a concurrent writer won: safe to retry.
@@ -107,7 +109,9 @@ fn classify(error: &DataFusionError) -> (ErrorKind, String) {
         root if let Some(lake) = find_ours(root) => (lake_kind(lake.kind()), lake.to_string()),
         root if is_generation_gone(root) => (lake_kind(LakeKind::GenerationGone), root.strip_backtrace()),
         DataFusionError::External(inner) => {
-            if let Some(embed) = inner.downcast_ref::<ruvector_embed::Error>() {
+            if let Some(ours) = inner.downcast_ref::<Error>() {
+                (ours.kind, ours.message.clone())
+            } else if let Some(embed) = inner.downcast_ref::<ruvector_embed::Error>() {
                 (embed_kind(embed.kind()), embed.to_string())
             } else {
                 (ErrorKind::Internal, inner.to_string())

@@ -11,6 +11,12 @@ pub mod error;
 /// The one way in: sessions, statements and what they answer.
 pub mod engine;
 
+/// Roles: who may do what.
+mod access;
+
+/// A statement as a log may show it.
+mod shown;
+
 /// What is done to a statement before DataFusion plans it.
 mod dialect;
 mod statement;
@@ -72,7 +78,9 @@ mod index_table;
 /// Declared indexes.
 pub mod index;
 
+pub use access::Role;
 pub use backend::{BackendDefinition, BackendKind};
 pub use engine::{Answer, Engine, EngineConfig, IngestMode, Prepared, Session};
 pub use error::{Error, ErrorKind, Result};
 pub use register::register_all;
+pub use shown::{shown_sql, statement_kind};

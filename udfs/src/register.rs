@@ -7,6 +7,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::SessionContext;
 
+use crate::access::Role;
 use crate::catalog::CATALOG;
 use crate::engine::{Engine, Planner};
 use crate::knn::join::Lateral;
@@ -29,11 +30,11 @@ use crate::time_travel::{HISTORY, HistoryFunction};
 pub fn register_all(context: &SessionContext, engine: &Engine) {
     context.register_catalog(CATALOG, engine.catalog());
     let catalogs = Arc::clone(context.state().catalog_list());
-    equip(context, &catalogs, engine);
+    equip(context, &catalogs, engine, Role::Admin);
 }
 
-/// The same for a session that has the tables already.
-pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProviderList>, engine: &Engine) {
+/// The same for a session that has the tables already, and may do what `role` may.
+pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProviderList>, engine: &Engine, role: Role) {
     let shared = context.state_ref();
     let mut state = shared.write();
     // Before DataFusion's own, to which `<=>` is something else.
@@ -58,7 +59,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     }
     context.register_udtf(HISTORY, Arc::new(HistoryFunction(engine.shared_lake())));
     for operation in Operation::ALL {
-        let function = LakeFunction::new(operation, engine.shared_lake());
+        let function = LakeFunction::new(operation, engine.shared_lake(), role);
         context.register_udtf(operation.name(), Arc::new(function));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::{quoted, update};
+use crate::audit::Audit;
 use crate::decode::Upload;
 use crate::error::status;
 use crate::session::Caller;
@@ -78,7 +79,8 @@ async fn write(
     let (rows, upload_error) = upload.into_stream();
     let engine = Arc::clone(&state.engine);
     let session = state.sessions.for_query(caller);
-    let written = async move { engine.ingest(&session, &table, mode, rows).await.map_err(|e| status(&e)) };
+    let audit = Audit::of_ingest(caller, &table);
+    let written = async move { audit.ended(engine.ingest(&session, &table, mode, rows).await.map_err(|e| status(&e))) };
     let written = state.work.to_the_end(written).await.map_err(|status| upload_error.or(status))?;
     update::record_count(written)
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::{Enumeration, Message, Oneof};
-use ruvector_udfs::{Engine, Session};
+use ruvector_udfs::Session;
 use tonic::Status;
 
+use crate::audit::Audit;
+use crate::error::status;
 use crate::session::Caller;
 use crate::state::ServerState;
 
@@ -89,8 +91,8 @@ pub(crate) async fn set(state: &ServerState, caller: &Caller, body: &[u8]) -> Re
     let session = state.sessions.own(caller);
     let mut errors = BTreeMap::new();
     for (name, option) in request.options {
-        let set = set_one(Arc::clone(&state.engine), Arc::clone(&session), name.clone(), option.value.clone());
-        match state.work.to_the_end(async { Ok(set.await) }).await? {
+        let set = set_one(state, caller, Arc::clone(&session), &name, option.value.clone());
+        match set.await {
             Ok(()) => {
                 let kept = option.value.is_some().then_some(option);
                 state.sessions.note_option(caller, &name, kept);
@@ -116,19 +118,23 @@ pub(crate) fn close(state: &ServerState, caller: &Caller) -> Bytes {
 }
 
 async fn set_one(
-    engine: Arc<Engine>,
+    state: &ServerState,
+    caller: &Caller,
     session: Arc<Session>,
-    name: String,
+    name: &str,
     value: Option<Value>,
 ) -> Result<(), SetErrorValue> {
-    let setting = setting(&name).ok_or(SetErrorValue::InvalidName)?;
+    let setting = setting(name).ok_or(SetErrorValue::InvalidName)?;
     let sql = match value {
         Some(value) => {
             format!("SET {setting} = '{}'", text(value).ok_or(SetErrorValue::InvalidValue)?.replace('\'', "''"))
         }
         None => format!("RESET {setting}"),
     };
-    match engine.execute(&session, &sql, &[]).await {
+    let audit = Audit::of_statement(caller, &sql);
+    let engine = Arc::clone(&state.engine);
+    let set = async move { audit.ended(engine.execute(&session, &sql, &[]).await.map(|_| 0).map_err(|e| status(&e))) };
+    match state.work.to_the_end(set).await {
         Ok(_) => Ok(()),
         Err(error) => {
             tracing::debug!(option = name, %error, "a session option is refused");

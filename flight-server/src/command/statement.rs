@@ -17,6 +17,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{flight_info, one_batch, update};
+use crate::audit::Audit;
 use crate::encode::{Batches, encode, wire_schema};
 use crate::error::{internal, stream_status};
 use crate::handle::{Answer, Statement, TicketHandle};
@@ -67,8 +68,11 @@ pub(crate) async fn stream(state: &ServerState, caller: &Caller, ticket: TicketH
             Ok(one_batch(state, RecordBatch::try_new(Arc::clone(&COUNT_SCHEMA), vec![column]).map_err(internal)?))
         }
         Answer::Rows(statement, schema) => {
-            let rows = rows(state, caller, statement).await?;
-            Ok(state.work.stream(ticket.id, encode(schema, rows)))
+            let audit = Audit::of_statement(caller, &statement.sql);
+            match rows(state, caller, statement).await {
+                Ok(rows) => Ok(state.work.stream(ticket.id, encode(schema, audit.rows(rows)))),
+                Err(failed) => audit.if_failed(Err(failed)),
+            }
         }
     }
 }
@@ -92,11 +96,12 @@ fn new_id() -> Bytes {
 
 async fn answer(state: &ServerState, caller: &Caller, statement: Statement) -> Result<Answer, Status> {
     let prepared = state.prepare(caller, &statement.sql).await?;
-    check_parameters(&statement, &prepared)?;
+    Audit::of_statement(caller, &statement.sql).if_failed(check_parameters(&statement, &prepared))?;
     if prepared.schema.is_none() {
         return Ok(Answer::Count(update::run(state, caller, statement).await?));
     }
-    let schema = query_schema(state, caller, &statement, &prepared).await?;
+    let audit = Audit::of_statement(caller, &statement.sql);
+    let schema = audit.if_failed(query_schema(state, caller, &statement, &prepared).await)?;
     Ok(Answer::Rows(statement, schema))
 }
 

@@ -69,7 +69,7 @@ async fn names(state: &ServerState, caller: &Caller, command: CommandGetTables) 
 /// The columns of a table, each with the metadata that BI tools read. A table that cannot be opened has none: it must
 /// not hide the others.
 async fn columns(state: &ServerState, caller: &Caller, path: [&str; 3]) -> Schema {
-    match state.prepare(caller, &select_all(path)).await.map(|prepared| prepared.schema) {
+    match state.plan(caller, &select_all(path)).await.map(|prepared| prepared.schema) {
         Ok(Some(schema)) => {
             let schema = wire_schema(&schema);
             Schema::new(schema.fields().iter().map(|field| described(field, path)).collect::<Vec<_>>())

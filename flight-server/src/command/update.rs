@@ -8,6 +8,7 @@ use tonic::Status;
 
 use super::batch_insert::executions;
 use super::statement::parameter_rows;
+use crate::audit::Audit;
 use crate::error::{status, stream_status};
 use crate::handle::Statement;
 use crate::script;
@@ -19,8 +20,16 @@ use crate::state::ServerState;
 /// It runs to its end even if the caller goes away. Each execution is a transaction of its own: if one fails, those
 /// before it remain.
 pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Statement) -> Result<u64, Status> {
-    let session = state.sessions.for_update(caller, &statement.sql)?;
-    let executions = executions(&statement.sql, parameter_rows(&statement)?);
+    let audit = Audit::of_statement(caller, &statement.sql);
+    // The line is written where the statement ends, also if the caller has gone away by then.
+    let session = match state.sessions.for_update(caller, &statement.sql) {
+        Ok(session) => session,
+        Err(refused) => return audit.ended(Err(refused)),
+    };
+    let executions = match parameter_rows(&statement) {
+        Ok(rows) => executions(&statement.sql, rows),
+        Err(refused) => return audit.ended(Err(refused)),
+    };
     let engine = Arc::clone(&state.engine);
     let run = async move {
         let mut count = 0;
@@ -33,7 +42,7 @@ pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Stateme
         }
         Ok(count)
     };
-    state.work.to_the_end(run).await
+    state.work.to_the_end(async move { audit.ended(run.await) }).await
 }
 
 /// Answers DoPut `CommandStatementUpdate`: runs the statements of `sql`, in order, and returns how many rows they changed

@@ -2,6 +2,8 @@
 
 /// Rows as a table, CSV or JSON.
 mod output;
+/// The server that statements run on, and how to sign in there.
+mod remote;
 /// The interactive loop.
 mod repl;
 /// Rows as a table that a person reads.
@@ -18,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 pub(crate) use output::Format;
+pub(crate) use remote::{Remote, RemoteArgs, ask_password};
 pub(crate) use target::Target;
 
 use crate::script;

@@ -126,7 +126,7 @@ fn a_server_that_is_not_there_is_an_error() {
     assert!(stderr(&output).starts_with("error: cannot reach grpc://127.0.0.1:1: "), "{}", stderr(&output));
 }
 
-fn ruvector() -> Command {
+pub(crate) fn ruvector() -> Command {
     Command::new(env!("CARGO_BIN_EXE_ruvector"))
 }
 
@@ -149,12 +149,12 @@ fn serve() -> (Child, BufReader<ChildStdout>, String) {
     (server, out, url)
 }
 
-fn kill(server: &Child, signal: &str) {
+pub(crate) fn kill(server: &Child, signal: &str) {
     let status = Command::new("kill").args([&format!("-{signal}"), &server.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
 
-fn wait(server: &mut Child) -> Option<i32> {
+pub(crate) fn wait(server: &mut Child) -> Option<i32> {
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
         if let Some(status) = server.try_wait().unwrap() {
@@ -166,11 +166,11 @@ fn wait(server: &mut Child) -> Option<i32> {
     panic!("the server did not stop");
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

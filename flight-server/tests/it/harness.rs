@@ -12,7 +12,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{FlightInfo, IpcMessage};
 use futures::TryStreamExt;
-use ruvector_flight_server::{bind, config, serve};
+use ruvector_flight_server::{Setup, bind, config, serve_on};
 use ruvector_udfs::{Engine, EngineConfig};
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -26,6 +26,11 @@ pub(crate) struct TestServer {
 
 /// Runs `test` against a server of its own, and stops the server after it.
 pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(TestServer) -> F) {
+    with_setup(Setup::default(), test);
+}
+
+/// As [`with_server`], with settings. The address is a free one of this machine, whatever they say.
+pub(crate) fn with_setup<F: Future<Output = ()>>(setup: Setup, test: impl FnOnce(TestServer) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(config::STACK_BYTES)
@@ -37,7 +42,8 @@ pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(TestServer) 
         let listener = bind("127.0.0.1:0", false).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = runtime.spawn(serve(listener, engine, async { drop(stopped.await) }));
+        let engine_runtime = runtime.handle().clone();
+        let served = runtime.spawn(serve_on(listener, engine, engine_runtime, setup, async { drop(stopped.await) }));
         test(TestServer { address }).await;
         stop.send(()).unwrap();
         served.await.unwrap().unwrap();

@@ -1,14 +1,21 @@
 //! The server as clients see it: a real engine on a free port, and arrow-flight's own client.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod certificates;
+mod guarded;
 mod harness;
 
+mod audit;
+mod auth;
 mod cancel;
 mod command_line;
+mod config;
 mod errors;
 mod ingest;
 mod metadata;
 mod plain;
 mod prepared;
+mod roles;
 mod sessions;
 mod statements;
+mod tls;

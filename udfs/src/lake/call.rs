@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -15,18 +16,20 @@ use ruvector_rulake::RuLake;
 use ruvector_rulake::error::to_datafusion;
 
 use super::Operation;
+use crate::access::Role;
 use crate::catalog::{CATALOG, MAIN};
 
-/// One of the functions, over a lake.
+/// One of the functions, over a lake, in a session with a role.
 #[derive(Debug)]
 pub(crate) struct LakeFunction {
     operation: Operation,
     lake: Arc<RuLake>,
+    role: Role,
 }
 
 impl LakeFunction {
-    pub(crate) fn new(operation: Operation, lake: Arc<RuLake>) -> Self {
-        Self { operation, lake }
+    pub(crate) fn new(operation: Operation, lake: Arc<RuLake>, role: Role) -> Self {
+        Self { operation, lake, role }
     }
 
     fn usage(&self) -> String {
@@ -47,6 +50,9 @@ impl LakeFunction {
 
 impl TableFunctionImpl for LakeFunction {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
+        // Here and not where statements are looked at: the call may stand anywhere in a query.
+        let allowed = self.role.check(self.operation.needed_role(), self.operation.name());
+        allowed.map_err(|refused| DataFusionError::External(Box::new(refused)))?;
         let (exprs, takes) = (args.exprs(), if self.operation.takes_folder() { 2 } else { 1 });
         if exprs.len() > takes {
             return plan_err!("{} takes {takes} arguments, got {}", self.usage(), exprs.len());

@@ -8,7 +8,7 @@
 //! | `warm_cache(table, folder)` | reads it back | `vectors` |
 //! | `invalidate_cache(table)` | forgets what is cached | `result` |
 //!
-//! Nothing is done while a statement is planned: it is done when its rows are pulled.
+//! Those with a folder are for the role admin, the last one for writer. Nothing is done while a statement is planned: it is done when its rows are pulled.
 
 mod call;
 
@@ -18,6 +18,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use arrow::datatypes::DataType;
 use ruvector_rulake::{Error, Result, RuLake};
+
+use crate::access::Role;
 
 pub(crate) use call::LakeFunction;
 
@@ -43,6 +45,11 @@ impl Operation {
             Self::WarmCache => "warm_cache",
             Self::InvalidateCache => "invalidate_cache",
         }
+    }
+
+    /// The role that may call it: folders are of the caller's choosing.
+    pub(super) fn needed_role(self) -> Role {
+        if self.takes_folder() { Role::Admin } else { Role::Writer }
     }
 
     /// Whether it reads or writes a folder.

@@ -1,0 +1,158 @@
+//! Who calls, and what they may do.
+//!
+//! Without users everybody is an admin, and a bearer token only names a session ([`Gate::Open`]). With users every call
+//! brings a bearer token: one that was issued for a user and a password, which a handshake brings ([`issued`]), or one that
+//! the users file has ([`users`]). A refusal says the same whatever is wrong, and takes the same time.
+//!
+//! A token is bound to its user and the role at sign-in. One whose user is gone, or has another password or role since, is
+//! good no more.
+
+/// The header of a handshake with a user and a password.
+mod basic;
+/// Tokens that sign-ins answer with.
+mod issued;
+/// Checks of passwords, a few at a time.
+mod passwords;
+/// The file of users and tokens.
+mod users;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ruvector_udfs::Role;
+use sha2::{Digest, Sha256};
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use crate::config::{CREDENTIAL_BYTES_MAX, TOKEN_BYTES_MAX};
+use crate::session::bearer_token;
+use issued::IssuedTokens;
+
+pub(crate) use issued::random_token;
+pub(crate) use passwords::hash_password;
+pub(crate) use users::{UsersFile, check_name};
+
+/// Somebody who proved who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) user: Arc<str>,
+    pub(crate) role: Role,
+    /// Of which password or token it is: an identity of another one is another one.
+    pub(crate) credential: Fingerprint,
+}
+
+/// The SHA-256 of a secret, or of its hash. Its `Debug` says nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint(pub(crate) [u8; 32]);
+
+impl Fingerprint {
+    pub(crate) fn of(secret: &[u8]) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is not said which of user and password is wrong, and whether a token was ever good.
+    Wrong,
+    /// Too many wait for their passwords to be checked.
+    Busy,
+}
+
+/// Something that knows who people are: a file of users, or one day an OIDC provider.
+#[tonic::async_trait]
+pub(crate) trait Authenticator: Send + Sync {
+    /// Who has this name and password. It takes as long for a name that is not known as for a wrong password.
+    async fn password(&self, user: &str, password: &str) -> Result<Identity, Refusal>;
+
+    /// Who has this bearer token, which is not one of [`issued`].
+    async fn token(&self, token: &str) -> Result<Identity, Refusal>;
+
+    /// Whether somebody who proved who they are would be the same by now.
+    fn is_current(&self, identity: &Identity) -> bool;
+}
+
+/// What stands before the server.
+pub(crate) enum Gate {
+    /// Everybody comes in and is an admin.
+    Open,
+    /// Those come in whom the authenticator knows.
+    Guarded { authenticator: Arc<dyn Authenticator>, issued: IssuedTokens },
+}
+
+impl Gate {
+    pub(crate) fn new(authenticator: Option<Arc<dyn Authenticator>>, token_lifetime: Duration) -> Self {
+        match authenticator {
+            Some(authenticator) => Self::Guarded { authenticator, issued: IssuedTokens::new(token_lifetime) },
+            None => Self::Open,
+        }
+    }
+
+    /// Answers a handshake: the bearer token for the calls after it.
+    ///
+    /// # Errors
+    /// `Unauthenticated`; `Unavailable` if too many sign in.
+    pub(crate) async fn sign_in(&self, metadata: &MetadataMap) -> Result<String, Status> {
+        let Self::Guarded { authenticator, issued } = self else {
+            // The token is the name of a session: the client's own if it brings one, else a new one.
+            return Ok(bearer_token(metadata).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()));
+        };
+        if let Some(token) = bearer_token(metadata) {
+            self.identify(&token).await?;
+            return Ok(token);
+        }
+        let (user, password) = basic::credentials(metadata).ok_or_else(wrong_password)?;
+        if user.len().max(password.len()) > CREDENTIAL_BYTES_MAX {
+            return Err(wrong_password());
+        }
+        match authenticator.password(&user, &password).await {
+            Ok(identity) => Ok(issued.issue(identity)?),
+            Err(Refusal::Wrong) => Err(wrong_password()),
+            Err(Refusal::Busy) => Err(Status::unavailable("too many clients sign in at the same time: try again")),
+        }
+    }
+
+    /// Who calls with these headers, and the name of their session; `None` for anybody at an open gate.
+    ///
+    /// # Errors
+    /// `Unauthenticated`.
+    pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Option<(Identity, String)>, Status> {
+        match self {
+            Self::Open => Ok(None),
+            Self::Guarded { .. } => self.identify(&bearer_token(metadata).ok_or_else(wrong_token)?).await.map(Some),
+        }
+    }
+
+    async fn identify(&self, token: &str) -> Result<(Identity, String), Status> {
+        let Self::Guarded { authenticator, issued } = self else { return Err(wrong_token()) };
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(wrong_token());
+        }
+        if IssuedTokens::is_one(token) {
+            let (identity, name) = issued.find(token).ok_or_else(wrong_token)?;
+            return match authenticator.is_current(&identity) {
+                true => Ok((identity, name)),
+                false => Err(wrong_token()),
+            };
+        }
+        let identity = authenticator.token(token).await.map_err(|_| wrong_token())?;
+        // All who have this token share a session, as they do at an open gate.
+        Ok((identity, "token".to_owned()))
+    }
+}
+
+fn wrong_password() -> Status {
+    Status::unauthenticated("sign-in failed: wrong user or password")
+}
+
+fn wrong_token() -> Status {
+    Status::unauthenticated("the bearer token is missing, wrong or no longer good: sign in with user and password")
+}

@@ -1,0 +1,166 @@
+//! What an operator can set, and every other number of the server and the shell, with its unit and its reason.
+//!
+//! A setting is a flag of `ruvector serve`, a variable of the environment and a key of the file that `--config` names; the
+//! first of these that says something wins over the next, and all win over the default. [`setting`] lists them; the page
+//! `docs/server.md` is made from that list.
+
+/// From a configuration to what the server works with: certificates, users, addresses.
+mod setup;
+
+/// The list of settings.
+mod setting;
+
+/// Flags, environment and file.
+mod sources;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use setup::{ConfigError, Setup};
+pub(crate) use setup::{choose_crypto, look_up, not_an_address, read, refused_address};
+pub(crate) use sources::{Flags, Sources};
+
+/// The settings of `ruvector serve`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Where the server listens, and its limits.
+    pub server: ServerConfig,
+    /// Where tables and models are.
+    pub engine: EngineConfig,
+    /// Encryption.
+    pub tls: TlsConfig,
+    /// Who may come in.
+    pub auth: AuthConfig,
+}
+
+/// Where the server listens, and its limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerConfig {
+    /// `HOST:PORT` to listen on; port 0 takes a free one. Loopback unless said otherwise; the port is the usual one of
+    /// Flight SQL examples, so that snippets found elsewhere work.
+    pub listen: String,
+    /// Whether to listen on an address that other machines can reach although TLS or authentication is missing.
+    pub insecure_allow_remote: bool,
+    /// Largest message the server reads, in bytes. gRPC's own default of 4 MiB is less than one batch of 8192 x 768 floats,
+    /// and ADBC sends a batch of `adbc_ingest` as one message.
+    pub message_bytes_max: usize,
+    /// Largest list of request headers, in bytes. JDBC turns unknown connection parameters and cookies into headers and
+    /// passes 8 KiB easily.
+    pub header_list_bytes_max: usize,
+    /// Sessions kept; beyond it the one unused for longest is forgotten. Without authentication any bearer token opens a
+    /// session, so there must be a bound.
+    pub sessions_max: usize,
+    /// A session unused for this long is forgotten with its settings.
+    pub session_idle_max: Duration,
+    /// On SIGTERM, the time for running statements and streams to finish before they are cut off.
+    pub drain_max: Duration,
+    /// Time between HTTP/2 pings on a silent connection. Load balancers drop idle connections after 4 to 6 minutes.
+    pub ping_interval: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:50051".to_owned(),
+            insecure_allow_remote: false,
+            message_bytes_max: 256 << 20,
+            header_list_bytes_max: 64 << 10,
+            sessions_max: 1000,
+            session_idle_max: Duration::from_secs(60 * 60),
+            drain_max: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Where tables and models are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EngineConfig {
+    /// Folder of the tables.
+    pub data: Option<PathBuf>,
+    /// Folder of the embedding model itself.
+    pub model_dir: Option<PathBuf>,
+    /// Folder of embedding models by name.
+    pub models_dir: Option<PathBuf>,
+    /// The ONNX Runtime library.
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// Encryption.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TlsConfig {
+    /// The server's certificate and those between it and its authority, as PEM.
+    pub cert: Option<PathBuf>,
+    /// The private key of the certificate, as PEM.
+    pub key: Option<PathBuf>,
+    /// The authority whose certificates clients must have, as PEM.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Who may come in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthConfig {
+    /// The file of users and tokens.
+    pub users: Option<PathBuf>,
+    /// How long the token that a sign-in answers with is good for: a working day.
+    pub token_lifetime: Duration,
+    /// Passwords checked at the same time. A check costs 19 MiB and some hundredths of a second of a core by design, so there
+    /// must be a bound; others wait.
+    pub password_checks_max: usize,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self { users: None, token_lifetime: Duration::from_secs(12 * 60 * 60), password_checks_max: 2 }
+    }
+}
+
+/// Size of the messages the server writes, in bytes: below the 4 MiB at which many clients stop reading, with room for
+/// headers. A single row larger than this is still one message.
+pub const MESSAGE_BYTES_TARGET: usize = 2 << 20;
+
+/// Encoded messages that wait for a slow client, per stream: enough to overlap work and sending, and a bound on memory
+/// (this times [`MESSAGE_BYTES_TARGET`]).
+pub const STREAM_MESSAGES_MAX: usize = 4;
+
+/// Time to wait for the answer to a ping before the connection counts as dead.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Time that a client has for its part of the TLS handshake.
+pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// Longest bearer token, in bytes. JSON web tokens are below 8 KiB.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
+
+/// Longest name of a user and longest password, in bytes each.
+pub const CREDENTIAL_BYTES_MAX: usize = 1 << 10;
+
+/// Sign-ins that wait for their password to be checked; more are told to try again.
+pub const SIGN_INS_WAITING_MAX: usize = 128;
+
+/// Tokens of one user that are good at the same time; a sign-in beyond it ends the oldest. Pools sign in once for each
+/// connection.
+pub const TOKENS_PER_USER_MAX: usize = 1000;
+
+/// Characters of a statement that the audit log shows.
+pub const AUDIT_CHARS_MAX: usize = 1000;
+
+/// Stack of the threads that plan and run SQL, in bytes. DataFusion plans by recursion, and builds without full
+/// optimisation use several times the stack: the usual 2 MiB overflows at some tens of nested expressions.
+pub const STACK_BYTES: usize = 16 << 20;
+
+/// Threads that read and write sockets. They only move bytes: the engine has threads of its own.
+pub const IO_THREADS: usize = 2;
+
+/// Parameters of one statement when rows of parameters for an INSERT are put together: bounds the time to plan it and the
+/// memory of its text.
+pub const INSERT_PARAMETERS_MAX: usize = 4000;
+
+/// Rows the shell reads for a table: its column widths need all rows in memory. `--format csv` and `json` have no limit.
+pub const TABLE_ROWS_MAX: usize = 1000;
+
+/// Width at which the shell cuts a line of text in a table, in characters. Whole values: `--format csv` or `json`.
+pub const TABLE_TEXT_MAX: usize = 100;
+
+/// Floats of a vector that the shell shows in full; of longer ones it shows the first two and the length.
+pub const TABLE_VECTOR_MAX: usize = 4;

@@ -1,0 +1,230 @@
+//! From a configuration to what the server works with. All that can be wrong with it is found here, before anything listens:
+//! `--check-config` is this, and nothing more.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use tokio::net::lookup_host;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+
+use super::{Config, TLS_HANDSHAKE_MAX};
+use crate::auth::{Authenticator, UsersFile};
+
+/// Why a configuration cannot be used, in one line.
+#[derive(Debug)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A configuration, and what was read of the files that it names.
+#[derive(Clone)]
+pub struct Setup {
+    pub(crate) config: Config,
+    pub(crate) tls: Option<ServerTlsConfig>,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Default for Setup {
+    /// All defaults: neither TLS nor authentication.
+    fn default() -> Self {
+        Self { config: Config::default(), tls: None, authenticator: None }
+    }
+}
+
+impl Setup {
+    /// Reads the files that `config` names: certificates, keys, users.
+    ///
+    /// # Errors
+    /// If one of them is missing or cannot be used, or settings do not go together.
+    pub fn load(config: Config) -> Result<Self, ConfigError> {
+        check_folder("engine.data", config.engine.data.as_deref())?;
+        let tls = tls(&config)?;
+        let authenticator = match &config.auth.users {
+            Some(path) => {
+                let users = UsersFile::open(path, config.auth.password_checks_max);
+                let users = users.map_err(|e| ConfigError::new(format!("auth.users: {e}")))?;
+                Some(Arc::new(users) as Arc<dyn Authenticator>)
+            }
+            None => None,
+        };
+        Ok(Self { config, tls, authenticator })
+    }
+
+    /// The addresses that `server.listen` means, all of which may be listened on.
+    ///
+    /// # Errors
+    /// If it is no `HOST:PORT`, or an address can be reached from other machines and TLS or authentication is missing.
+    pub(crate) async fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
+        let listen = &self.config.server.listen;
+        let addresses = look_up(listen).await.map_err(|e| ConfigError::new(not_an_address(listen, &e)))?;
+        if let Some(missing) = self.missing()
+            && let Some(remote) = addresses.iter().find(|address| !address.ip().is_loopback())
+        {
+            return Err(ConfigError::new(refused_address(*remote, missing)));
+        }
+        Ok(addresses)
+    }
+
+    /// What is missing for a server that other machines can reach; `None` if nothing is, or if it was said to do without.
+    fn missing(&self) -> Option<&'static str> {
+        match (&self.tls, &self.authenticator) {
+            _ if self.config.server.insecure_allow_remote => None,
+            (Some(_), Some(_)) => None,
+            (None, Some(_)) => Some("no TLS (--tls-cert, --tls-key)"),
+            (Some(_), None) => Some("no authentication (--auth-users)"),
+            (None, None) => Some("no TLS (--tls-cert, --tls-key) and no authentication (--auth-users)"),
+        }
+    }
+
+    /// What a client's URL begins with.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "grpc+tls" } else { "grpc" }
+    }
+}
+
+/// The addresses of a `HOST:PORT`.
+pub(crate) async fn look_up(listen: &str) -> io::Result<Vec<SocketAddr>> {
+    let addresses: Vec<_> = lookup_host(listen).await?.collect();
+    match addresses.is_empty() {
+        true => Err(io::Error::from(io::ErrorKind::AddrNotAvailable)),
+        false => Ok(addresses),
+    }
+}
+
+pub(crate) fn not_an_address(listen: &str, error: &io::Error) -> String {
+    format!("address '{listen}' is not a HOST:PORT: {error}")
+}
+
+pub(crate) fn refused_address(address: SocketAddr, missing: &str) -> String {
+    format!(
+        "address {address} can be reached from other machines and there is {missing}: listen on 127.0.0.1, set up what is \
+         missing, or let everybody in who gets there with --insecure-allow-remote"
+    )
+}
+
+/// Chooses the process's cryptography, if nobody has: there are two in the tree of dependencies, and rustls takes neither by
+/// itself.
+pub(crate) fn choose_crypto() {
+    // It fails if it was chosen already, by the program that embeds this one perhaps: then that is used.
+    let _ = aws_lc_rs::default_provider().install_default();
+}
+
+/// The bytes of a file that a setting names.
+pub(crate) fn read(setting: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|e| ConfigError::new(format!("{setting}: {} cannot be read: {e}", path.display())))
+}
+
+fn tls(config: &Config) -> Result<Option<ServerTlsConfig>, ConfigError> {
+    let (cert, key) = match (&config.tls.cert, &config.tls.key) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) if config.tls.client_ca.is_none() => return Ok(None),
+        (None, None) => return Err(ConfigError::new("tls.client_ca needs tls.cert and tls.key, which are not set")),
+        (Some(_), None) => return Err(ConfigError::new("tls.cert needs tls.key, which is not set")),
+        (None, Some(_)) => return Err(ConfigError::new("tls.key needs tls.cert, which is not set")),
+    };
+    let (cert_pem, key_pem) = (read("tls.cert", cert)?, read("tls.key", key)?);
+    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(&cert_pem, key_pem)).timeout(TLS_HANDSHAKE_MAX);
+    check_certificates("tls.cert", cert, &cert_pem)?;
+    if let Some(path) = &config.tls.client_ca {
+        let client_ca = read("tls.client_ca", path)?;
+        check_certificates("tls.client_ca", path, &client_ca)?;
+        tls = tls.client_ca_root(Certificate::from_pem(client_ca));
+    }
+    choose_crypto();
+    // It is put together once to see whether it can be: a key of another certificate is noticed here.
+    let usable = Server::builder().tls_config(tls.clone());
+    usable.map_err(|e| {
+        let (cert, key) = (cert.display(), key.display());
+        ConfigError::new(format!("tls.cert {cert} and tls.key {key} cannot be used: {}", crate::error::root_cause(&e)))
+    })?;
+    Ok(Some(tls))
+}
+
+/// A file without certificates would be a server that nobody can reach, or clients of which none is let in.
+fn check_certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<(), ConfigError> {
+    let refused = |reason: &str| ConfigError::new(format!("{setting}: {} {reason}", path.display()));
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let mut certificates = 0;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        certificate.map_err(|e| refused(&format!("is not PEM: {e}")))?;
+        certificates += 1;
+    }
+    match certificates {
+        0 => Err(refused("has no certificate: expected a PEM file with -----BEGIN CERTIFICATE-----")),
+        _ => Ok(()),
+    }
+}
+
+fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), ConfigError> {
+    match path {
+        Some(path) if path.exists() && !path.is_dir() => {
+            Err(ConfigError::new(format!("{setting}: expected a folder, got the file {}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TlsConfig;
+
+    #[test]
+    fn settings_of_tls_go_together() {
+        let path = || Some("x.pem".into());
+        for (tls, message) in [
+            (TlsConfig { cert: path(), ..TlsConfig::default() }, "tls.cert needs tls.key, which is not set"),
+            (TlsConfig { key: path(), ..TlsConfig::default() }, "tls.key needs tls.cert, which is not set"),
+            (
+                TlsConfig { client_ca: path(), ..TlsConfig::default() },
+                "tls.client_ca needs tls.cert and tls.key, which are not set",
+            ),
+        ] {
+            let error = Setup::load(Config { tls, ..Config::default() }).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_for_other_machines_is_said() {
+        let remote = |listen: &str| {
+            let mut setup = Setup::default();
+            setup.config.server.listen = listen.to_owned();
+            setup
+        };
+        let both = remote("0.0.0.0:0").addresses().await.unwrap_err().to_string();
+        assert!(both.contains("no TLS (--tls-cert, --tls-key) and no authentication (--auth-users)"), "{both}");
+        let tls = Some(ServerTlsConfig::new());
+        let users = Setup { tls, ..remote("0.0.0.0:0") }.addresses().await.unwrap_err().to_string();
+        assert!(users.contains("there is no authentication (--auth-users): "), "{users}");
+        let mut insecure = remote("0.0.0.0:0");
+        insecure.config.server.insecure_allow_remote = true;
+        assert_eq!(insecure.addresses().await.unwrap().len(), 1);
+        assert!(remote("127.0.0.1:0").addresses().await.is_ok());
+        let error = remote("localhost").addresses().await.unwrap_err().to_string();
+        assert!(error.starts_with("address 'localhost' is not a HOST:PORT"), "{error}");
+    }
+}

@@ -41,8 +41,9 @@ test: python model ## every test, Rust and Python
 	$(EMBED) RUVECTOR=$(RUVECTOR) $(BIN)/python -m pytest -c python/pyproject.toml --rootdir . tests python/ruvector
 
 .PHONY: docs
-docs: ## write docs/sql.md, the SQL reference, from the code
+docs: ## write docs/sql.md, the SQL reference, and the settings in docs/server.md from the code
 	RUVECTOR_WRITE_DOCS=1 $(CARGO) test --locked --test examples the_reference_is_what_the_code_says
+	RUVECTOR_WRITE_DOCS=1 $(CARGO) test --locked --lib the_page_of_the_server_has_every_setting
 
 .PHONY: check
 check: $(VENV)/stamp ## formatting, lints, types, documentation, licences

@@ -32,15 +32,15 @@ def pytest_report_header() -> str:
 
 
 @contextlib.contextmanager
-def serve(data: Path) -> Iterator[str]:
+def serve(data: Path, *settings: object) -> Iterator[str]:
     """Run `ruvector serve` over a folder, yield its address, stop it with SIGTERM and expect exit code 0."""
-    command = [str(RUVECTOR), "serve", "--listen", "127.0.0.1:0", "--data", str(data)]
+    command = [str(RUVECTOR), "serve", "--listen", "127.0.0.1:0", "--data", str(data), *map(str, settings)]
     log = data.with_suffix(".log")
     with log.open("w") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as server:
         try:
             assert server.stdout is not None
             line = server.stdout.readline()
-            assert line.startswith("ruvector listening on grpc://"), (line, log.read_text())
+            assert line.startswith("ruvector listening on grpc"), (line, log.read_text())
             yield line.split()[-1]
             server.send_signal(signal.SIGTERM)
             assert server.wait(SECONDS_MAX) == 0, log.read_text()

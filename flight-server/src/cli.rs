@@ -205,8 +205,8 @@ fn log_to_stderr(default: &str) {
     let filter = EnvFilter::try_from_env("RUVECTOR_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     // Below these levels they write whole headers and statements, with the passwords and tokens in them.
     let shown = filter::filter_fn(|metadata| {
-        let is_of = |name: &&str| metadata.target().split("::").next() == Some(*name);
-        metadata.level() <= &tracing::Level::INFO || !TELLING.iter().any(|name| is_of(&name))
+        let is_of = |name: &str| metadata.target().split("::").next() == Some(name);
+        metadata.level() <= &tracing::Level::INFO || !TELLING.iter().any(|name| is_of(name))
     });
     let lines = tracing_subscriber::fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
     // It fails if somebody set a logger already, as a program that embeds this one may have.

@@ -1,7 +1,7 @@
 //! What an operator can set, and every other number of the server and the shell, with its unit and its reason.
 //!
 //! A setting is a flag of `ruvector serve`, a variable of the environment and a key of the file that `--config` names; the
-//! first of these that says something wins over the next, and all win over the default. [`setting`] lists them; the page
+//! first of these that says something wins over the next, and all win over the default. `setting.rs` lists them; the page
 //! `docs/server.md` is made from that list.
 
 /// From a configuration to what the server works with: certificates, users, addresses.

@@ -23,12 +23,15 @@ pub(crate) struct Flags {
     values: Vec<(&'static str, OsString)>,
 }
 
+/// Looks up a variable of the environment.
+type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
+
 /// Where values come from.
 #[derive(Default)]
 pub(crate) struct Sources<'a> {
     pub(crate) flags: Flags,
     /// The environment.
-    pub(crate) variable: Option<&'a dyn Fn(&str) -> Option<OsString>>,
+    pub(crate) variable: Option<&'a Environment<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -259,7 +259,11 @@ impl Engine {
     /// The plan that was made when the statement ran before, if it would be made again.
     async fn kept_plan(&self, session: &Session, sql: &str) -> Option<Arc<KeptPlan>> {
         let kept = session.plans.find(&session.context, sql)?;
-        kept.is_current(self.catalog.as_ref()).await.then_some(kept)
+        if kept.is_current(self.catalog.as_ref()).await {
+            return Some(kept);
+        }
+        session.plans.forget(sql, &kept);
+        None
     }
 
     /// Runs one statement. `params` are the values of `$1, $2, ...` (or of `?`, in order).

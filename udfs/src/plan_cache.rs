@@ -58,6 +58,15 @@ impl PlanCache {
         kept.plans.get(sql).cloned()
     }
 
+    /// Lets go of a plan that is over, and with it of the states that it holds.
+    pub(crate) fn forget(&self, sql: &str, plan: &Arc<KeptPlan>) {
+        let mut kept = self.0.lock();
+        // Another run may have put a newer one in its place.
+        if kept.plans.peek(sql).is_some_and(|known| Arc::ptr_eq(known, plan)) {
+            kept.plans.pop(sql);
+        }
+    }
+
     /// Keeps a plan that was made by the settings of `state`.
     pub(crate) fn keep(&self, state: &SessionState, sql: &str, plan: &Arc<KeptPlan>) {
         let settings = state.config().options();

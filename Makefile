@@ -82,11 +82,22 @@ bench-lake: ## ruLake beside the index it caches: hits, primes, restarts, follow
 bench-sql: $(BENCH_VENV)/stamp ## what SQL costs beside the bare index, and search over Parquet beside DuckDB (release profile)
 	$(CARGO) run --release --locked -p ruvector-bench-service --bin sql -- --python $(BENCH_BIN)/python $(ARGS)
 
+.PHONY: bench-flight
+bench-flight: $(BENCH_VENV)/stamp ## what the wire costs beside bare gRPC, arrow-flight, the Delta library and Sail (release profile)
+	$(CARGO) run --release --locked -p ruvector-bench-service --bin flight -- --python $(BENCH_BIN)/python $(ARGS)
+
+.PHONY: soak
+soak: ## 256 clients at a server for five minutes: no error but a limit's, no growth of memory (release profile)
+	$(CARGO) build --release --locked -p ruvector-flight-server --bin ruvector
+	$(CARGO) run --release --locked -p ruvector-bench-service --bin soak -- --ruvector $(TARGET)/release/ruvector $(ARGS)
+
+datafusion-cli: DATA ?= $(or $(patsubst %/,%,$(firstword $(wildcard .cache/demo/*/))),.cache/datafusion-cli)
+
 # The DataFusion command line is a large program with features of its own: it is built by itself.
 .PHONY: datafusion-cli
-datafusion-cli: ## DataFusion's own shell with knn() and embed() in it, over .cache/demo
+datafusion-cli: model ## DataFusion's own shell with knn() and embed() in it, over what `make demo` made, or DATA=folder
 	$(CARGO) build --locked --manifest-path examples/datafusion-cli/Cargo.toml --target-dir $(TARGET)/datafusion-cli
-	@$(EMBED) $(TARGET)/datafusion-cli/debug/ruvector-datafusion-cli .cache/demo $(ARGS)
+	@$(EMBED) $(TARGET)/datafusion-cli/debug/ruvector-datafusion-cli $(DATA) $(ARGS)
 
 # What the README shows is a run that was looked at: this puts it where it is kept.
 .PHONY: bench-keep

@@ -1,10 +1,12 @@
-//! The audit log: one line for each statement, under the target `ruvector::audit`, when it has ended.
+//! What is noted of a statement when it has ended: a line in the audit log, under the target `ruvector::audit`, and its part in
+//! the metrics.
 //!
 //! A query ends when its rows do; one whose client goes away before that is `cancelled`. A statement that cannot be planned
 //! ends there. The text is cut, and has no secrets; the message of an error is not in the line, for it may quote the statement.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -15,58 +17,56 @@ use tonic::{Code, Status};
 
 use crate::config::AUDIT_CHARS_MAX;
 use crate::encode::Batches;
+use crate::metrics::Metrics;
 use crate::session::Caller;
 
 const TARGET: &str = "ruvector::audit";
 
-/// The line of a statement that has not ended yet.
-pub(crate) struct Audit(Option<Entry>);
+/// A statement that has not ended yet.
+pub(crate) struct Audit {
+    metrics: Arc<Metrics>,
+    kind: &'static str,
+    start: Instant,
+    /// What its line says, if there is a log.
+    entry: Option<Entry>,
+}
 
 struct Entry {
     user: Option<String>,
     role: &'static str,
     peer: Option<SocketAddr>,
-    kind: &'static str,
     statement: String,
-    start: Instant,
 }
 
 impl Audit {
     /// For a statement as SQL.
-    pub(crate) fn of_statement(caller: &Caller, sql: &str) -> Self {
-        // A statement is not taken apart if nobody reads the log.
-        match is_on() {
-            true => Self::new(caller, statement_kind(sql), shown_sql(sql, AUDIT_CHARS_MAX)),
-            false => Self(None),
-        }
+    pub(crate) fn of_statement(metrics: &Arc<Metrics>, caller: &Caller, sql: &str) -> Self {
+        Self::new(metrics, caller, statement_kind(sql), || shown_sql(sql, AUDIT_CHARS_MAX))
     }
 
     /// For rows that are written to a table.
-    pub(crate) fn of_ingest(caller: &Caller, table: &str) -> Self {
-        match is_on() {
-            true => Self::new(caller, "ingest", table.to_owned()),
-            false => Self(None),
-        }
+    pub(crate) fn of_ingest(metrics: &Arc<Metrics>, caller: &Caller, table: &str) -> Self {
+        Self::new(metrics, caller, "ingest", || table.to_owned())
     }
 
-    fn new(caller: &Caller, kind: &'static str, statement: String) -> Self {
-        Self(Some(Entry {
+    fn new(metrics: &Arc<Metrics>, caller: &Caller, kind: &'static str, statement: impl FnOnce() -> String) -> Self {
+        // A statement is not taken apart if nobody reads the log.
+        let entry = is_on().then(|| Entry {
             user: caller.user().map(str::to_owned),
             role: caller.role().name(),
             peer: caller.peer(),
-            kind,
-            statement,
-            start: Instant::now(),
-        }))
+            statement: statement(),
+        });
+        Self { metrics: Arc::clone(metrics), kind, start: Instant::now(), entry }
     }
 
-    /// Writes the line of a statement that answered with this.
+    /// Notes a statement that answered with this.
     pub(crate) fn ended(self, result: Result<u64, Status>) -> Result<u64, Status> {
         self.write(result.as_ref().copied().map_err(Status::code));
         result
     }
 
-    /// Writes the line if the statement failed; else it goes on somewhere else, and has its line there.
+    /// Notes a statement that failed; else it goes on somewhere else, and is noted there.
     pub(crate) fn if_failed<T>(self, result: Result<T, Status>) -> Result<T, Status> {
         if let Err(status) = &result {
             self.write(Err(status.code()));
@@ -74,30 +74,24 @@ impl Audit {
         result
     }
 
-    /// The rows of a query, whose line is written when they end.
+    /// The rows of a query, which is noted when they end.
     pub(crate) fn rows(self, rows: Batches) -> Batches {
-        match self.0 {
-            Some(entry) => Audited { rows, entry: Some(entry), num_rows: 0 }.boxed(),
-            None => rows,
-        }
+        Audited { rows, audit: Some(self), num_rows: 0 }.boxed()
     }
 
     fn write(self, outcome: Result<u64, Code>) {
-        if let Some(entry) = self.0 {
-            entry.write(outcome);
+        let Self { metrics, kind, start, entry } = self;
+        let (rows, name) = (outcome.unwrap_or(0), outcome.err().map_or("ok", name));
+        metrics.statement(kind, name, rows, start.elapsed());
+        if let Some(Entry { user, role, peer, statement }) = entry {
+            line(user.as_deref(), role, peer, kind, outcome, start, &statement);
         }
-    }
-}
-
-impl Entry {
-    fn write(self, outcome: Result<u64, Code>) {
-        let Self { user, role, peer, kind, statement, start } = self;
-        line(user.as_deref(), role, peer, kind, outcome, start, &statement);
     }
 }
 
 /// Writes the line of somebody who was not let in. Who it was is not known.
-pub(crate) fn sign_in_refused(peer: Option<SocketAddr>, start: Instant, refused: &Status) {
+pub(crate) fn sign_in_refused(metrics: &Metrics, peer: Option<SocketAddr>, start: Instant, refused: &Status) {
+    metrics.sign_in_refused();
     line(None, "none", peer, "sign in", Err(refused.code()), start, "");
 }
 
@@ -156,7 +150,7 @@ fn name(code: Code) -> &'static str {
 /// Rows that are counted. Dropped before their end, they were cancelled.
 struct Audited {
     rows: Batches,
-    entry: Option<Entry>,
+    audit: Option<Audit>,
     num_rows: u64,
 }
 
@@ -175,9 +169,9 @@ impl Stream for Audited {
             Poll::Pending => None,
         };
         if let Some(outcome) = outcome
-            && let Some(entry) = self.entry.take()
+            && let Some(audit) = self.audit.take()
         {
-            entry.write(outcome);
+            audit.write(outcome);
         }
         next
     }
@@ -185,8 +179,8 @@ impl Stream for Audited {
 
 impl Drop for Audited {
     fn drop(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            entry.write(Err(Code::Cancelled));
+        if let Some(audit) = self.audit.take() {
+            audit.write(Err(Code::Cancelled));
         }
     }
 }

@@ -15,7 +15,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, filter};
 
-use crate::config::{self, Flags, IO_THREADS, STACK_BYTES, Setup, Sources};
+use crate::config::{self, Config, Flags, IO_THREADS, STACK_BYTES, Setup, Sources};
+use crate::memory;
 use crate::server::{bind_for, serve_on};
 use crate::shell::{self, Format, Remote, RemoteArgs, Source, Target};
 use crate::user::{self, UserArgs};
@@ -85,7 +86,7 @@ impl EngineArgs {
     fn config(self) -> EngineConfig {
         let Self { data, model_dir, models_dir, onnxruntime } = self;
         let embed = EmbedderOptions { model_dir, models_dir, onnxruntime, ..EmbedderOptions::default() };
-        EngineConfig { data_dir: data, embed }
+        EngineConfig { data_dir: data, embed, ..EngineConfig::default() }
     }
 }
 
@@ -142,7 +143,7 @@ fn serve(setup: Setup) -> Result<(), String> {
         let stop = stop_signal().map_err(|e| format!("cannot wait for signals: {e}"))?;
         let listener = bind_for(&setup).await.map_err(|e| e.to_string())?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
-        let config = engine_config(&setup.config.engine);
+        let config = engine_config(&setup.config);
         match &config.data_dir {
             Some(data_dir) => tracing::info!(data = %data_dir.display(), "opening"),
             None => tracing::warn!("no --data: tables end with this server"),
@@ -174,9 +175,19 @@ fn run_sql(args: SqlArgs) -> Result<(), String> {
     done
 }
 
-fn engine_config(settings: &config::EngineConfig) -> EngineConfig {
-    let config::EngineConfig { data, model_dir, models_dir, onnxruntime } = settings.clone();
-    EngineArgs { data, model_dir, models_dir, onnxruntime }.config()
+fn engine_config(config: &Config) -> EngineConfig {
+    let config::EngineConfig { data, model_dir, models_dir, onnxruntime, memory_bytes_max, spill_dir } =
+        config.engine.clone();
+    let statement_time_max = config.server.statement_time_max;
+    EngineConfig {
+        statement_time_max: (!statement_time_max.is_zero()).then_some(statement_time_max),
+        memory_bytes_max: match memory_bytes_max {
+            0 => memory::half(),
+            bytes => Some(bytes),
+        },
+        spill_dir,
+        ..EngineArgs { data, model_dir, models_dir, onnxruntime }.config()
+    }
 }
 
 async fn open(runtime: &Runtime, config: EngineConfig) -> Result<Arc<Engine>, String> {
@@ -209,6 +220,10 @@ fn log_to_stderr(default: &str) {
         metadata.level() <= &tracing::Level::INFO || !TELLING.iter().any(|name| is_of(name))
     });
     let lines = tracing_subscriber::fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+    let lines = match std::env::var("RUVECTOR_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        true => lines.json().flatten_event(true).boxed(),
+        false => lines.boxed(),
+    };
     // It fails if somebody set a logger already, as a program that embeds this one may have.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter.and(shown))).try_init();
 }

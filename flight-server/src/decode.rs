@@ -1,4 +1,4 @@
-//! From the messages of a DoPut to batches.
+//! From the messages of a client to batches.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -6,22 +6,29 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use arrow_flight::FlightData;
 use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
-use arrow_flight::sql::server::PeekableFlightDataStream;
+use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use tonic::Status;
 
 use crate::error::{decode_status, internal};
 
-/// The Arrow data of a DoPut.
+/// The Arrow data of a DoPut or a DoExchange.
 pub(crate) struct Upload {
     pub(crate) schema: SchemaRef,
-    pub(crate) batches: BoxStream<'static, Result<RecordBatch, Status>>,
+    pub(crate) batches: BoxStream<'static, Result<Piece, Status>>,
+}
+
+/// One batch, and what its sender wrote beside it (`app_metadata`).
+pub(crate) struct Piece {
+    pub(crate) batch: RecordBatch,
+    pub(crate) metadata: Bytes,
 }
 
 /// Why an upload broke off, for the one who sees only that the engine failed.
@@ -33,7 +40,9 @@ impl Upload {
     ///
     /// # Errors
     /// `InvalidArgument` if the data does not begin with a schema or cannot be decoded.
-    pub(crate) async fn read(messages: PeekableFlightDataStream) -> Result<Option<Self>, Status> {
+    pub(crate) async fn read(
+        messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+    ) -> Result<Option<Self>, Status> {
         // The command may come in a message of its own, which has neither header nor body.
         let data = messages.try_filter(|message| {
             let is_data = !message.data_header.is_empty() || !message.data_body.is_empty();
@@ -47,7 +56,7 @@ impl Upload {
         };
         let batches = decoded.try_filter_map(|message| async move {
             match message.payload {
-                DecodedPayload::RecordBatch(batch) => Ok(Some(batch)),
+                DecodedPayload::RecordBatch(batch) => Ok(Some(Piece { batch, metadata: message.inner.app_metadata })),
                 DecodedPayload::None => Ok(None),
                 DecodedPayload::Schema(_) => Err(Status::invalid_argument("a second schema in one stream")),
             }
@@ -57,7 +66,7 @@ impl Upload {
 
     /// All rows in one batch: the values of parameters.
     pub(crate) async fn collect(self) -> Result<RecordBatch, Status> {
-        let batches: Vec<_> = self.batches.try_collect().await?;
+        let batches: Vec<_> = self.batches.map_ok(|piece| piece.batch).try_collect().await?;
         concat_batches(&self.schema, &batches).map_err(internal)
     }
 
@@ -65,7 +74,7 @@ impl Upload {
     pub(crate) fn into_stream(self) -> (SendableRecordBatchStream, UploadError) {
         let error = UploadError::default();
         let noted = error.clone();
-        let batches = self.batches.map_err(move |status| {
+        let batches = self.batches.map_ok(|piece| piece.batch).map_err(move |status| {
             let message = status.message().to_owned();
             *noted.0.lock() = Some(status);
             DataFusionError::Execution(message)

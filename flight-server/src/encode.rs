@@ -1,22 +1,24 @@
 //! From batches of the engine to Flight messages.
 //!
-//! Two things that arrow-flight leaves to its user are done here. (1) Its schema message must equal the schema that was
-//! announced, and it sends `LargeList` as `List`; so all types are first brought to a form that every client reads, and
-//! every batch is cast to the announced schema. (2) It cuts batches by the size of their *buffers*: a slice of a large
-//! batch, as `LIMIT` makes it, would be sent row by row (arrow-rs#9388). Batches are cut here, by the bytes that are
-//! really sent.
+//! arrow-flight's own encoder is not used, for three reasons. (1) The schema message must equal the schema that was announced,
+//! and it sends `LargeList` as `List`; here all types are first brought to a form that every client reads, and every batch is
+//! cast to the announced schema. (2) It cuts batches by the size of their *buffers*: a slice of a large batch, as `LIMIT` makes
+//! it, would be sent row by row (arrow-rs#9388). Batches are cut here, by the bytes that are really sent. (3) It leaves out
+//! batches without rows, which say that a query still runs.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
-use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow_flight::{FlightData, SchemaAsIpc};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use tonic::Status;
 
 use crate::config::MESSAGE_BYTES_TARGET;
+use crate::error::internal;
 
 /// Rows on their way to a client.
 pub(crate) type Batches = BoxStream<'static, Result<RecordBatch, Status>>;
@@ -26,18 +28,65 @@ pub(crate) fn wire_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(wire_fields(schema.fields()), schema.metadata().clone()))
 }
 
+/// An answer as messages.
+pub(crate) struct Encoded {
+    /// The schema, then the rows.
+    pub(crate) messages: FlightMessages,
+    /// A batch without rows: what may be sent between two messages to say that there will be more.
+    pub(crate) keep_alive: FlightData,
+}
+
+/// Messages on their way to a client.
+pub(crate) type FlightMessages = BoxStream<'static, Result<FlightData, Status>>;
+
 /// The messages for `batches`, all of `schema`, which is a [`wire_schema`].
-pub(crate) fn encode(schema: SchemaRef, batches: Batches) -> FlightDataEncoder {
-    let target = Arc::clone(&schema);
+///
+/// # Errors
+/// `Internal` for a schema that Arrow's format does not have.
+pub(crate) fn encode(schema: SchemaRef, batches: Batches) -> Result<Encoded, Status> {
+    let mut encoder = Encoder::new();
+    let first = encoder.schema(&schema);
+    let keep_alive = encoder.batch(&RecordBatch::new_empty(Arc::clone(&schema)))?;
     let pieces = batches.map(move |batch| {
-        let batch = to_schema(&batch?, &target)?;
-        Ok::<_, Status>(stream::iter(pieces(batch, MESSAGE_BYTES_TARGET).map(Ok)))
+        let batch = to_schema(&batch?, &schema)?;
+        Ok::<_, Status>(stream::iter(pieces(batch, MESSAGE_BYTES_TARGET).map(Ok::<_, Status>)))
     });
-    FlightDataEncoderBuilder::new()
-        .with_schema(schema)
-        // The pieces have the right size already: never cut them again.
-        .with_max_flight_data_size(usize::MAX)
-        .build(pieces.try_flatten().map_err(|status: Status| status.into()))
+    let rows = pieces.try_flatten().map(move |piece| encoder.batch(&piece?));
+    Ok(Encoded { messages: stream::iter([Ok(first)]).chain(rows).boxed(), keep_alive })
+}
+
+/// Makes messages of one stream, whose types are those of a [`wire_schema`]: none has a dictionary.
+pub(crate) struct Encoder {
+    options: IpcWriteOptions,
+    generator: IpcDataGenerator,
+    dictionaries: DictionaryTracker,
+    context: IpcWriteContext,
+}
+
+impl Encoder {
+    pub(crate) fn new() -> Self {
+        Self {
+            options: IpcWriteOptions::default(),
+            generator: IpcDataGenerator::default(),
+            dictionaries: DictionaryTracker::new(true),
+            context: IpcWriteContext::default(),
+        }
+    }
+
+    /// The first message of a stream.
+    pub(crate) fn schema(&self, schema: &Schema) -> FlightData {
+        SchemaAsIpc::new(schema, &self.options).into()
+    }
+
+    /// The message of one batch, however large it is.
+    ///
+    /// # Errors
+    /// `Internal` for what Arrow's format does not have.
+    pub(crate) fn batch(&mut self, batch: &RecordBatch) -> Result<FlightData, Status> {
+        let encoded =
+            self.generator.encode(batch, &mut self.dictionaries, &self.options, &mut self.context).map_err(internal)?;
+        Ok(encoded.1.into())
+    }
 }
 
 /// `batch` with the columns cast to `schema`.
@@ -207,8 +256,12 @@ mod tests {
 
     /// The number of messages, and what a client makes of them.
     async fn round_trip(schema: SchemaRef, batches: Vec<RecordBatch>) -> (usize, Vec<RecordBatch>) {
-        let messages: Vec<_> =
-            encode(schema, stream::iter(batches.into_iter().map(Ok)).boxed()).try_collect().await.unwrap();
+        let messages: Vec<_> = encode(schema, stream::iter(batches.into_iter().map(Ok)).boxed())
+            .unwrap()
+            .messages
+            .try_collect()
+            .await
+            .unwrap();
         let num_messages = messages.len();
         let messages = stream::iter(messages.into_iter().map(Ok::<_, FlightError>));
         let batches = FlightRecordBatchStream::new_from_flight_data(messages).try_collect().await.unwrap();

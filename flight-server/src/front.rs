@@ -2,8 +2,7 @@
 //!
 //! It passes commands of Flight SQL on to [`SqlService`], and adds what arrow-flight leaves out of them: GetSchema,
 //! ListFlights, PollFlightInfo, and SQL as plain text in the place of a command or ticket, for clients without a Flight
-//! SQL driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow). Here it is found out who calls, and who is not let in is
-//! turned away.
+//! SQL driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow). Who calls was found out before ([`crate::guard`]).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::audit;
-use crate::command::{actions, ingest, prepared, statement, tables};
+use crate::command::{actions, exchange, ingest, prepared, statement, tables};
 use crate::error::internal;
 use crate::handle::Statement;
 use crate::service::SqlService;
@@ -45,25 +44,8 @@ impl Front {
         Ok(Self { sql: SqlService::new(state)? })
     }
 
-    fn state(&self) -> &ServerState {
+    fn state(&self) -> &Arc<ServerState> {
         &self.sql.state
-    }
-
-    /// Who calls. Every call but the handshake asks this first.
-    async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        let start = Instant::now();
-        let caller = Caller::of(&self.state().gate, request).await;
-        if let Err(refused) = &caller {
-            audit::sign_in_refused(request.remote_addr(), start, refused);
-        }
-        caller
-    }
-
-    /// Who calls, noted on the request for the commands.
-    async fn note_caller<T>(&self, request: &mut Request<T>) -> Result<Caller, Status> {
-        let caller = self.caller(request).await?;
-        request.extensions_mut().insert(caller.clone());
-        Ok(caller)
     }
 }
 
@@ -82,7 +64,7 @@ impl FlightService for Front {
         let token = match self.state().gate.sign_in(request.metadata()).await {
             Ok(token) => token,
             Err(refused) => {
-                audit::sign_in_refused(request.remote_addr(), start, &refused);
+                audit::sign_in_refused(&self.state().metrics, request.remote_addr(), start, &refused);
                 return Err(refused);
             }
         };
@@ -93,8 +75,8 @@ impl FlightService for Front {
         Ok(response)
     }
 
-    async fn get_flight_info(&self, mut request: Request<FlightDescriptor>) -> Reply<FlightInfo> {
-        let caller = self.note_caller(&mut request).await?;
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Reply<FlightInfo> {
+        let caller = Caller::from_request(&request)?;
         let response = match plain_descriptor(request.get_ref())? {
             Some(plain) => statement::info(self.state(), &caller, plain, request.into_inner()).await.map(Response::new),
             None => self.sql.get_flight_info(request).await,
@@ -108,8 +90,8 @@ impl FlightService for Front {
         Ok(info.map(|info| PollInfo { progress: Some(1.0), ..PollInfo::new().with_info(info) }))
     }
 
-    async fn get_schema(&self, mut request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
-        let caller = self.note_caller(&mut request).await?;
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
+        let caller = Caller::from_request(&request)?;
         let asked = match plain_descriptor(request.get_ref())? {
             Some(plain) => Some(plain),
             None => statement_command(&request.get_ref().cmd)?,
@@ -126,14 +108,14 @@ impl FlightService for Front {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Reply<Self::ListFlightsStream> {
-        let caller = self.caller(&request).await?;
+        let caller = Caller::from_request(&request)?;
         let flights = tables::list(self.state(), &caller).await?;
         let flights = Box::pin(stream::iter(flights.into_iter().map(Ok)));
         with_cookie(&caller, Ok(Response::new(flights)))
     }
 
-    async fn do_get(&self, mut request: Request<Ticket>) -> Reply<Self::DoGetStream> {
-        let caller = self.note_caller(&mut request).await?;
+    async fn do_get(&self, request: Request<Ticket>) -> Reply<Self::DoGetStream> {
+        let caller = Caller::from_request(&request)?;
         let response = match plain_sql(&request.get_ref().ticket)? {
             Some(sql) => statement::direct(self.state(), &caller, Statement::new(sql)).await.map(Response::new),
             None => self.sql.do_get(request).await,
@@ -141,13 +123,13 @@ impl FlightService for Front {
         with_cookie(&caller, response)
     }
 
-    async fn do_put(&self, mut request: Request<Streaming<FlightData>>) -> Reply<Self::DoPutStream> {
-        let caller = self.note_caller(&mut request).await?;
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Reply<Self::DoPutStream> {
+        let caller = Caller::from_request(&request)?;
         with_cookie(&caller, self.sql.do_put(request).await)
     }
 
-    async fn do_action(&self, mut request: Request<Action>) -> Reply<Self::DoActionStream> {
-        let caller = self.note_caller(&mut request).await?;
+    async fn do_action(&self, request: Request<Action>) -> Reply<Self::DoActionStream> {
+        let caller = Caller::from_request(&request)?;
         let response = if request.get_ref().r#type == actions::CREATE_PREPARED_STATEMENT {
             let body = prepared::create(self.state(), &caller, create_request(&request.get_ref().body)?).await?;
             Ok(Response::new(Box::pin(stream::iter([Ok(ActionResult { body })])) as Self::DoActionStream))
@@ -158,13 +140,15 @@ impl FlightService for Front {
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Reply<Self::ListActionsStream> {
-        self.caller(&request).await?;
+        Caller::from_request(&request)?;
         Ok(Response::new(Box::pin(stream::iter(actions::list().into_iter().map(Ok)))))
     }
 
     async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Reply<Self::DoExchangeStream> {
-        self.caller(&request).await?;
-        Err(Status::unimplemented("DoExchange is not supported"))
+        let caller = Caller::from_request(&request)?;
+        let (headers, _, messages) = request.into_parts();
+        let answers = exchange::answer(self.state(), caller.clone(), headers, messages).await;
+        with_cookie(&caller, answers.map(Response::new))
     }
 }
 

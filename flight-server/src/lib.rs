@@ -44,8 +44,16 @@ mod encode;
 mod error;
 /// The Flight service that clients talk to.
 mod front;
+/// Before anything of a call is read: who calls.
+mod guard;
 /// The bytes in tickets and statement handles.
 mod handle;
+/// `/metrics` and `/healthz`.
+mod http;
+/// How much memory there is to share.
+mod memory;
+/// What the server counts.
+mod metrics;
 /// Where one SQL statement ends and the next begins.
 mod script;
 /// The Flight SQL service: which command is answered where.

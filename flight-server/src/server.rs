@@ -12,14 +12,17 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
 
 use crate::config::{
     ConfigError, PING_TIMEOUT, ServerConfig, Setup, choose_crypto, look_up, not_an_address, refused_address,
 };
 use crate::error::root_cause;
 use crate::front::Front;
+use crate::guard::Guard;
+use crate::http;
 use crate::state::ServerState;
-use crate::work::Work;
+use crate::work::{Limits, Work};
 
 /// Why a server cannot listen or serve.
 #[derive(Debug)]
@@ -74,6 +77,16 @@ pub async fn bind_for(setup: &Setup) -> Result<TcpListener, ServerError> {
     bind_one(setup.addresses().await.map_err(ServerError::Config)?).await
 }
 
+/// Binds the address of plain HTTP: it may be one that other machines can reach, for it tells nothing but numbers.
+async fn bind_http(address: &str) -> Result<TcpListener, ServerError> {
+    let candidates = look_up(address).await.map_err(|error| ServerError::Address(address.to_owned(), error))?;
+    let listener = bind_one(candidates).await?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("http://{address}/metrics and /healthz");
+    }
+    Ok(listener)
+}
+
 /// Binds the first of the addresses, of which there is one at least, that can be bound.
 async fn bind_one(candidates: Vec<SocketAddr>) -> Result<TcpListener, ServerError> {
     let mut last = ServerError::Transport("there is no address to listen on".to_owned());
@@ -114,15 +127,25 @@ pub async fn serve_on(
     setup: Setup,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let (work, idle) = Work::new(engine_runtime);
-    let front = Front::new(Arc::new(ServerState::new(engine, work, &setup)))
-        .map_err(|status| ServerError::Transport(status.message().to_owned()))?;
+    let (work, idle) = Work::new(engine_runtime, Limits::from(&setup.config.server));
+    let state = Arc::new(ServerState::new(engine, work, &setup));
+    let front = Front::new(Arc::clone(&state)).map_err(|status| ServerError::Transport(status.message().to_owned()))?;
     let ServerConfig { message_bytes_max, header_list_bytes_max, drain_max, ping_interval, .. } = setup.config.server;
     let service = FlightServiceServer::new(front).max_decoding_message_size(message_bytes_max);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<FlightServiceServer<Front>>().await;
+    let http = match &setup.config.server.http_listen {
+        Some(address) => Some(bind_http(address).await?),
+        None => None,
+    };
 
     let (stop, stopping) = oneshot::channel();
+    let (stop_http, http_stopping) = oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;
+        // Load balancers look elsewhere while the rest is finished.
+        health.set_service_status("", ServingStatus::NotServing).await;
+        health.set_not_serving::<FlightServiceServer<Front>>().await;
         let _ = stop.send(Instant::now() + drain_max);
     };
     let mut server = Server::builder();
@@ -134,9 +157,27 @@ pub async fn serve_on(
         .http2_keepalive_interval(Some(ping_interval))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .http2_max_header_list_size(u32::try_from(header_list_bytes_max).unwrap_or(u32::MAX))
-        .add_service(service)
+        .add_service(health_service)
+        .add_service(Guard::new(service, Arc::clone(&state)))
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), signal);
 
+    let http = async move {
+        match http {
+            Some(listener) => http::serve(listener, state, async { drop(http_stopping.await) }).await,
+            None => Ok(drop(state)),
+        }
+    };
+    let server = async move {
+        let served = server.await;
+        // Whoever watches sees the drain too.
+        drop(stop_http);
+        served
+    };
+    let served = async move {
+        let (served, http) = tokio::join!(server, http);
+        served.map_err(|error| ServerError::Transport(error.to_string()))?;
+        http.map_err(|error| ServerError::Transport(format!("server.http_listen: {error}")))
+    };
     let drained = async move {
         match stopping.await {
             Ok(deadline) => {
@@ -148,7 +189,7 @@ pub async fn serve_on(
         }
     };
     tokio::select! {
-        served = server => served.map_err(|error| ServerError::Transport(error.to_string()))?,
+        served = served => served?,
         () = drained => {
             tracing::warn!("stopping: calls that did not finish in {drain_max:?} are cut off");
             return Ok(());

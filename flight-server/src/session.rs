@@ -67,9 +67,9 @@ impl Caller {
         })
     }
 
-    /// The caller that the front noted on `request`.
+    /// The caller that the guard noted on `request`.
     pub(crate) fn from_request<T>(request: &Request<T>) -> Result<Self, Status> {
-        // A command that is reached without the front must not be open to anybody.
+        // A command that is reached without the guard must not be open to anybody.
         request.extensions().get::<Self>().cloned().ok_or_else(|| internal("nobody noted who calls"))
     }
 
@@ -167,7 +167,7 @@ impl Sessions {
             SessionName::Anonymous { .. } if changes_session(sql) => Err(Status::invalid_argument(
                 "SET needs a session of its own: connect with a user name (any will do), a bearer token or cookies",
             )),
-            SessionName::Anonymous { .. } => Ok(self.engine.session_as(caller.role())),
+            SessionName::Anonymous { .. } => Ok(self.engine.session_of(caller.user(), caller.role())),
         }
     }
 
@@ -188,6 +188,11 @@ impl Sessions {
         let session = named.get_mut(&caller.key())?;
         session.last_used = Instant::now();
         Some(session.options.clone())
+    }
+
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.named.lock().len()
     }
 
     /// Forgets the caller's own session. Says whether there was one.
@@ -212,7 +217,7 @@ impl Sessions {
         {
             named.remove(&oldest);
         }
-        let session = self.engine.session_as(caller.role());
+        let session = self.engine.session_of(caller.user(), caller.role());
         let new = Named { session: Arc::clone(&session), options: BTreeMap::new(), last_used: now };
         named.insert(key, new);
         session

@@ -13,8 +13,10 @@ use crate::audit::Audit;
 use crate::auth::Gate;
 use crate::config::Setup;
 use crate::error::{internal, status, stream_status};
+use crate::metrics::Metrics;
+use crate::script;
 use crate::session::{Caller, Sessions};
-use crate::work::Work;
+use crate::work::{Permit, Work};
 
 /// The server's state. Shared by all calls.
 pub(crate) struct ServerState {
@@ -22,28 +24,43 @@ pub(crate) struct ServerState {
     pub(crate) sessions: Sessions,
     pub(crate) work: Work,
     pub(crate) gate: Gate,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl ServerState {
     pub(crate) fn new(engine: Arc<Engine>, work: Work, setup: &Setup) -> Self {
         let sessions = Sessions::new(Arc::clone(&engine), &setup.config.server);
         let gate = Gate::new(setup.authenticator.clone(), setup.config.auth.token_lifetime);
-        Self { sessions, engine, work, gate }
+        Self { sessions, engine, work, gate, metrics: Arc::default() }
+    }
+
+    /// The record of the caller's statement `sql`, which begins now.
+    pub(crate) fn audit(&self, caller: &Caller, sql: &str) -> Audit {
+        Audit::of_statement(&self.metrics, caller, sql)
+    }
+
+    /// Waits until `sql` may run. `KILL` does not wait: it is there to make room.
+    pub(crate) async fn admit(&self, sql: &str) -> Result<Option<Permit>, Status> {
+        match script::first_word(sql).eq_ignore_ascii_case("kill") {
+            true => Ok(None),
+            false => self.work.admit().await.map(Some),
+        }
     }
 
     /// Plans the caller's statement `sql`; runs nothing. What cannot be planned is in the audit log: it will never run.
     pub(crate) async fn prepare(&self, caller: &Caller, sql: &str) -> Result<Prepared, Status> {
-        let audit = Audit::of_statement(caller, sql);
+        let audit = self.audit(caller, sql);
         audit.if_failed(self.plan(caller, sql).await)
     }
 
     /// Plans `sql`, one of the server's own statements, for `caller`.
     pub(crate) async fn plan(&self, caller: &Caller, sql: &str) -> Result<Prepared, Status> {
+        let _permit = self.admit(sql).await?;
         let (engine, session, sql) = (Arc::clone(&self.engine), self.sessions.for_query(caller), sql.to_owned());
         self.work.while_wanted(async move { engine.prepare(&session, &sql).await.map_err(|e| status(&e)) }).await
     }
 
-    /// Plans the query `sql` with its parameters. The rows are made when the stream is pulled.
+    /// Plans the query `sql` with its parameters, for a caller that was admitted. The rows are made when the stream is pulled.
     pub(crate) async fn query(
         &self,
         session: Arc<Session>,
@@ -57,6 +74,7 @@ impl ServerState {
     /// All rows of `sql`, one of the server's own queries on the catalog.
     pub(crate) async fn rows(&self, caller: &Caller, sql: &str) -> Result<Vec<RecordBatch>, Status> {
         let (engine, session, sql) = (Arc::clone(&self.engine), self.sessions.for_query(caller), sql.to_owned());
+        let _permit = self.work.admit().await?;
         let rows = async move { query(&engine, &session, &sql, &[]).await?.map_err(stream_status).try_collect().await };
         self.work.while_wanted(rows).await
     }

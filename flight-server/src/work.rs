@@ -2,24 +2,30 @@
 //!
 //! A statement that changes something runs to its end even if its caller goes away, so that it is never half cancelled; a
 //! query stops when nobody reads it any more. Both are counted, so that a stopping server can wait for them.
+//!
+//! So many statements run at the same time and no more ([`Work::admit`]); others wait in line, but neither too many nor for too
+//! long. A query that is not read for too long is ended: it would keep others waiting.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arrow_flight::FlightData;
-use arrow_flight::encode::FlightDataEncoder;
 use bytes::Bytes;
 use futures::stream::{AbortHandle, AbortRegistration, Abortable};
 use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tonic::Status;
 
-use crate::config::STREAM_MESSAGES_MAX;
+use crate::config::{STREAM_MESSAGES_MAX, ServerConfig};
+use crate::encode::{Encoded, FlightMessages};
 use crate::error::task_status;
 
 /// What a DoGet answers with.
@@ -30,6 +36,38 @@ pub(crate) struct Work {
     runtime: Handle,
     alive: mpsc::Sender<Infallible>,
     queries: Queries,
+    limits: Limits,
+    /// A permit for each statement that may run.
+    running: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// What bounds the work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) statements_max: usize,
+    pub(crate) statements_waiting_max: usize,
+    pub(crate) statement_wait_max: Duration,
+    pub(crate) stall_max: Duration,
+    pub(crate) keep_alive_interval: Duration,
+}
+
+impl From<&ServerConfig> for Limits {
+    fn from(config: &ServerConfig) -> Self {
+        Self {
+            statements_max: config.statements_max,
+            statements_waiting_max: config.statements_waiting_max,
+            statement_wait_max: config.statement_wait_max,
+            stall_max: config.stall_max,
+            keep_alive_interval: config.keep_alive_interval,
+        }
+    }
+}
+
+/// One of the statements that may run; as long as this is kept.
+pub(crate) struct Permit {
+    /// Held for its `Drop`.
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Resolves when nothing runs any more.
@@ -37,9 +75,41 @@ pub(crate) struct Idle(mpsc::Receiver<Infallible>);
 
 impl Work {
     /// Work on the threads of `runtime`, and the way to wait for its end once this is dropped.
-    pub(crate) fn new(runtime: Handle) -> (Self, Idle) {
+    pub(crate) fn new(runtime: Handle, limits: Limits) -> (Self, Idle) {
         let (alive, idle) = mpsc::channel(1);
-        (Self { runtime, alive, queries: Queries::default() }, Idle(idle))
+        let running = Arc::new(Semaphore::new(limits.statements_max.min(Semaphore::MAX_PERMITS)));
+        let queries = Queries::default();
+        (Self { runtime, alive, queries, limits, running, waiting: AtomicUsize::new(0) }, Idle(idle))
+    }
+
+    /// Waits until one more statement may run: first come, first served.
+    ///
+    /// # Errors
+    /// `Unavailable` if too many wait already, or it was not its turn for too long.
+    pub(crate) async fn admit(&self) -> Result<Permit, Status> {
+        if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
+            return Ok(Permit { _permit: permit });
+        }
+        let Limits { statements_max, statements_waiting_max, statement_wait_max, .. } = self.limits;
+        let _waits = Waits::one_more(&self.waiting, statements_waiting_max).ok_or_else(|| {
+            Status::unavailable(format!(
+                "the server is busy: {statements_max} statements run and {statements_waiting_max} wait: try again"
+            ))
+        })?;
+        match timeout(statement_wait_max, Arc::clone(&self.running).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Permit { _permit: permit }),
+            Ok(Err(_)) => Err(Status::unavailable("the server is stopping")),
+            Err(_) => Err(Status::unavailable(format!(
+                "the server is busy: {statements_max} statements run, and it was not this one's turn for {} s: try again",
+                statement_wait_max.as_secs()
+            ))),
+        }
+    }
+
+    /// Statements that run and that wait.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let running = self.limits.statements_max.saturating_sub(self.running.available_permits());
+        (running, self.waiting.load(Ordering::Relaxed))
     }
 
     /// Runs `task` to its end, whether or not the caller waits for it.
@@ -58,22 +128,50 @@ impl Work {
         StopOnDrop(self.spawn(task)).join().await.unwrap_or_else(|e| Err(task_status(&e)))
     }
 
-    /// Encodes on the engine's threads for as long as the result is read, a few messages ahead of the reader.
-    /// [`Work::cancel`] with the same `id` ends it with an error; an empty `id` is no id.
-    pub(crate) fn stream(&self, id: Bytes, messages: FlightDataEncoder) -> FlightStream {
+    /// Encodes on the engine's threads for as long as the result is read, a few messages ahead of the reader. `permit` is
+    /// kept until then. [`Work::cancel`] with the same `id` ends it with an error; an empty `id` is no id.
+    pub(crate) fn stream(&self, id: Bytes, encoded: Encoded, permit: Option<Permit>) -> FlightStream {
+        let Encoded { messages, keep_alive } = encoded;
+        let messages = self.ahead(id, messages, permit);
+        let interval = self.limits.keep_alive_interval;
+        Box::pin(stream::unfold((messages, false), move |(mut messages, begun)| {
+            let keep_alive = keep_alive.clone();
+            async move {
+                // Before the first message, the schema, nothing else may come.
+                let next = match begun {
+                    true => timeout(interval, messages.next()).await.unwrap_or(Some(Ok(keep_alive))),
+                    false => messages.next().await,
+                };
+                Some((next?, (messages, true)))
+            }
+        }))
+    }
+
+    /// Hands on `messages`, which are made on the engine's threads for as long as they are read.
+    pub(crate) fn relay(&self, messages: FlightMessages) -> FlightStream {
+        self.ahead(Bytes::new(), messages, None)
+    }
+
+    fn ahead(&self, id: Bytes, messages: FlightMessages, permit: Option<Permit>) -> FlightStream {
         let (sender, receiver) = mpsc::channel(STREAM_MESSAGES_MAX);
         let (query, registration) = self.queries.enter(id);
+        let stall_max = self.limits.stall_max;
+        // What the task returns is its last word, whatever is in the channel.
         let task = self.spawn(async move {
-            let _query = query;
+            let (_query, _permit) = (query, permit);
             let mut messages = Abortable::new(messages, registration);
             while let Some(message) = messages.next().await {
-                if sender.send(message.map_err(Status::from)).await.is_err() {
-                    return;
+                match timeout(stall_max, sender.send(message)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return None,
+                    Err(_) => {
+                        tracing::warn!("a query ends: its client took no rows for {stall_max:?}");
+                        let message = format!("no rows were taken for {} s", stall_max.as_secs());
+                        return Some(Status::deadline_exceeded(message));
+                    }
                 }
             }
-            if messages.is_aborted() {
-                let _ = sender.send(Err(Status::cancelled("the query was cancelled"))).await;
-            }
+            messages.is_aborted().then(|| Status::cancelled("the query was cancelled"))
         });
         let state = (receiver, Some(StopOnDrop(task)));
         Box::pin(stream::unfold(state, |(mut receiver, mut task)| async move {
@@ -81,8 +179,8 @@ impl Work {
                 return Some((message, (receiver, task)));
             }
             // The sender is gone. A task that panicked must not look like the end of the rows.
-            let error = task.take()?.join().await.err()?;
-            Some((Err(task_status(&error)), (receiver, None)))
+            let error = task.take()?.join().await.unwrap_or_else(|panicked| Some(task_status(&panicked)))?;
+            Some((Err(error), (receiver, None)))
         }))
     }
 
@@ -104,6 +202,23 @@ impl Idle {
     /// Waits until the [`Work`] is dropped and all it started has ended.
     pub(crate) async fn wait(mut self) {
         let _ = self.0.recv().await;
+    }
+}
+
+/// One of those that wait.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn one_more(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
+        let entered = waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| (waiting < max).then_some(waiting + 1));
+        entered.ok().map(|_| Self(waiting))
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -168,26 +283,25 @@ impl Drop for Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encode::{Batches, encode};
     use arrow::array::{Int64Array, RecordBatch};
-    use arrow_flight::encode::FlightDataEncoderBuilder;
-    use arrow_flight::error::FlightError;
     use futures::TryStreamExt;
-    use std::time::Duration;
     use tonic::Code;
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_not_the_end_of_the_rows() {
-        let (work, _idle) = Work::new(Handle::current());
+        let (work, _idle) = work();
         let rows = stream::iter([Ok(batch())]).chain(stream::once(async { panic!("on purpose") }));
-        let result: Result<Vec<_>, _> = work.stream(Bytes::new(), encoder(rows)).try_collect().await;
+        let result: Result<Vec<_>, _> = work.stream(Bytes::new(), encoded(rows.boxed()), None).try_collect().await;
         assert_eq!(result.unwrap_err().code(), Code::Internal);
     }
 
     #[tokio::test]
     async fn a_cancelled_query_ends_with_an_error() {
-        let (work, _idle) = Work::new(Handle::current());
+        let (work, _idle) = work();
         let id = Bytes::from_static(b"q");
-        let mut messages = work.stream(id.clone(), encoder(stream::iter([Ok(batch())]).chain(stream::pending())));
+        let rows = stream::iter([Ok(batch())]).chain(stream::pending()).boxed();
+        let mut messages = work.stream(id.clone(), encoded(rows), None);
         messages.next().await.unwrap().unwrap();
         assert!(work.cancel(&id));
         let rest: Result<Vec<_>, _> = messages.try_collect().await;
@@ -197,31 +311,122 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_nobody_reads_stops() {
-        let (work, idle) = Work::new(Handle::current());
-        drop(work.stream(Bytes::new(), encoder(stream::pending())));
+        let (work, idle) = work();
+        drop(work.stream(Bytes::new(), encoded(stream::pending().boxed()), None));
         drop(work);
-        tokio::time::timeout(Duration::from_secs(5), idle.wait()).await.unwrap();
+        timeout(Duration::from_secs(5), idle.wait()).await.unwrap();
     }
 
     #[tokio::test]
     async fn an_update_runs_to_its_end_without_its_caller() {
-        let (work, idle) = Work::new(Handle::current());
+        let (work, idle) = work();
         let (done, mut is_done) = mpsc::channel(1);
         let update = work.to_the_end(async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
             done.send(()).await.map_err(|_| Status::internal("test ended early"))
         });
-        assert!(tokio::time::timeout(Duration::from_millis(1), update).await.is_err());
+        assert!(timeout(Duration::from_millis(1), update).await.is_err());
         drop(work);
         idle.wait().await;
         assert!(is_done.recv().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_query_without_rows_yet_sends_batches_without_rows() {
+        let (work, _idle) = work();
+        let rows = stream::once(async {
+            tokio::time::sleep(limits().keep_alive_interval * 10).await;
+            Ok(batch())
+        });
+        let messages: Vec<_> = work.stream(Bytes::new(), encoded(rows.boxed()), None).try_collect().await.unwrap();
+        let messages = stream::iter(messages.into_iter().map(Ok));
+        let batches: Vec<_> =
+            arrow_flight::decode::FlightRecordBatchStream::new_from_flight_data(messages).try_collect().await.unwrap();
+        let rows: Vec<_> = batches.iter().map(RecordBatch::num_rows).collect();
+        assert!(rows.len() > 1, "{rows:?}");
+        assert_eq!(rows.iter().rposition(|rows| *rows == 0), Some(rows.len() - 2));
+        assert_eq!(rows.last(), Some(&1));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_rows_loses_its_query_and_its_place() {
+        let (work, idle) = work();
+        let permit = work.admit().await.unwrap();
+        let mut messages =
+            work.stream(Bytes::new(), encoded(stream::repeat_with(|| Ok(batch())).boxed()), Some(permit));
+        assert_eq!(work.load(), (1, 0));
+        timeout(Duration::from_secs(20), async {
+            while work.load() != (0, 0) {
+                tokio::time::sleep(limits().stall_max / 4).await;
+            }
+        })
+        .await
+        .unwrap();
+        drop(work);
+        idle.wait().await;
+        // What was made is still handed out; then it says why there is no more.
+        for _ in 0..STREAM_MESSAGES_MAX {
+            messages.next().await.unwrap().unwrap();
+        }
+        assert_eq!(messages.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+        assert!(messages.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_get_their_turn_in_order_and_too_many_are_refused() {
+        let (work, _idle) = work();
+        let work =
+            Arc::new(Work { limits: Limits { statement_wait_max: Duration::from_secs(60), ..work.limits }, ..work });
+        let running: Vec<_> = [work.admit().await.unwrap(), work.admit().await.unwrap()].into();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut waiting = Vec::new();
+        for number in 0..3 {
+            let (work, order) = (Arc::clone(&work), Arc::clone(&order));
+            waiting.push(tokio::spawn(async move {
+                let _permit = work.admit().await.unwrap();
+                order.lock().push(number);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(work.load(), (2, 3));
+        let refused = work.admit().await.err().unwrap();
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert_eq!(refused.message(), "the server is busy: 2 statements run and 3 wait: try again");
+        drop(running);
+        futures::future::join_all(waiting).await;
+        assert_eq!(*order.lock(), [0, 1, 2]);
+        assert_eq!(work.load(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_too_long() {
+        let (work, _idle) = work();
+        let _running = [work.admit().await.unwrap(), work.admit().await.unwrap()];
+        let refused = work.admit().await.err().unwrap();
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert_eq!(work.load(), (2, 0));
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            statements_max: 2,
+            statements_waiting_max: 3,
+            statement_wait_max: Duration::from_millis(20),
+            stall_max: Duration::from_millis(60),
+            keep_alive_interval: Duration::from_millis(20),
+        }
+    }
+
+    fn work() -> (Work, Idle) {
+        Work::new(Handle::current(), limits())
     }
 
     fn batch() -> RecordBatch {
         RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![1])) as _)]).unwrap()
     }
 
-    fn encoder(rows: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static) -> FlightDataEncoder {
-        FlightDataEncoderBuilder::new().with_schema(batch().schema()).build(rows)
+    fn encoded(rows: Batches) -> Encoded {
+        encode(batch().schema(), rows).unwrap()
     }
 }

@@ -84,6 +84,8 @@ pub(crate) fn check_statement(role: Role, parsed: &Parsed) -> Result<()> {
         Parsed::Index(_) => role.check(Role::Writer, "a statement about indexes"),
         Parsed::IndexTable(_) | Parsed::External(_) => role.check(Role::Admin, "CREATE EXTERNAL TABLE"),
         Parsed::Backend(_) => role.check(Role::Admin, "a statement about backends"),
+        // Which statements is a question of whose they are.
+        Parsed::Kill(_) => Ok(()),
         Parsed::Other { statement, .. } => check_tree(role, statement),
     }
 }

@@ -18,7 +18,8 @@ use crate::collection::{AbsentTable, CollectionTable};
 use crate::external::{ExternalTables, Source};
 use crate::index::builds::Builds;
 use crate::index::{DeclaredIndex, IndexCatalog};
-use crate::system::{BackendsTable, BundlesTable, CacheTable, IndexesTable, SYSTEM, SystemSchema};
+use crate::queries::Queries;
+use crate::system::{BackendsTable, BundlesTable, CacheTable, IndexesTable, QueriesTable, SYSTEM, SystemSchema};
 use crate::time_travel::split_name;
 use crate::wishes::Wishes;
 
@@ -105,12 +106,14 @@ impl Catalog {
         backends: Arc<Backends>,
         index_tables: Arc<IndexBackend>,
         external: Arc<ExternalTables>,
+        queries: Queries,
     ) -> Self {
         let system = SystemSchema::new(vec![
             Arc::new(BackendsTable::new(Arc::clone(&backends))),
             Arc::new(BundlesTable::new(Arc::clone(&lake))),
             Arc::new(CacheTable::new(Arc::clone(&lake))),
             Arc::new(IndexesTable::new(Arc::clone(&lake), builds, Arc::clone(&indexes), index_tables)),
+            Arc::new(QueriesTable::new(queries)),
         ]);
         Self { lake, indexes, backends, external, system: Arc::new(system) }
     }

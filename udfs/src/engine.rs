@@ -1,8 +1,10 @@
 //! The one way in: sessions, statements and what they answer.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
@@ -12,6 +14,7 @@ use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogPro
 use datafusion::common::config::Dialect;
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryLimit, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
@@ -37,8 +40,10 @@ use crate::index_table::{self, IndexTables, WithIndexes};
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
 use crate::plan_cache::{KeptPlan, PlanCache};
+use crate::queries::{Queries, Who};
 use crate::register::equip;
 use crate::scalar::embed;
+use crate::settings::Settings;
 use crate::statement::{Parsed, parse};
 use crate::time_travel::MARK;
 use crate::{ddl, dml, external, foreign};
@@ -53,6 +58,14 @@ pub struct EngineConfig {
     pub data_dir: Option<PathBuf>,
     /// How `embed()` finds its model and its runtime.
     pub embed: ruvector_embed::EmbedderOptions,
+    /// How long a statement may take; a session's `ruvector.statement_timeout_ms` can only shorten it. `None` is no limit.
+    pub statement_time_max: Option<Duration>,
+    /// Memory that all statements share for what they hold of rows (sorts, joins, aggregates), in bytes: one that needs more
+    /// goes on with files in `spill_dir`, or fails if it cannot. `None` is no limit. Vectors and indexes in memory are the
+    /// cache's, and not counted here.
+    pub memory_bytes_max: Option<usize>,
+    /// Folder of the files that take what does not fit into memory; `None` is the system's folder for temporary files.
+    pub spill_dir: Option<PathBuf>,
 }
 
 /// The SQL engine over one data directory. Cheap to share; safe from many threads.
@@ -71,6 +84,8 @@ pub struct Engine {
     lake: Arc<RuLake>,
     models: Arc<embed::Models>,
     runtime: Arc<RuntimeEnv>,
+    queries: Queries,
+    statement_time_max: Option<Duration>,
     /// Held for its `Drop`: an engine without a data directory takes its tables with it.
     _temporary: Option<TempDir>,
 }
@@ -84,7 +99,7 @@ impl fmt::Debug for Engine {
 /// One client's settings (`SET ...`) and its role. Statements of one session may run at the same time.
 pub struct Session {
     context: SessionContext,
-    role: Role,
+    who: Who,
     plans: PlanCache,
 }
 
@@ -92,7 +107,8 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("id", &self.context.session_id())
-            .field("role", &self.role)
+            .field("user", &self.who.user)
+            .field("role", &self.who.role)
             .finish_non_exhaustive()
     }
 }
@@ -143,8 +159,8 @@ impl Engine {
             }
         };
         let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
-        // A listing that was kept would hide the files that others write into external tables.
-        let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0).build_arc()?;
+        let runtime = runtime(config.memory_bytes_max, config.spill_dir)?;
+        let queries = Queries::default();
         let external = Arc::new(ExternalTables::open(&data_dir.join(CATALOG_DIR), Arc::clone(&runtime))?);
         let indexes = Arc::new(IndexCatalog::open(data_dir.join(CATALOG_DIR).join("indexes.json"))?);
         let index_tables = IndexTables::open(&data_dir.join(CATALOG_DIR))?;
@@ -164,6 +180,7 @@ impl Engine {
             Arc::clone(&backends),
             Arc::clone(index_tables.backend()),
             Arc::clone(&external),
+            queries.clone(),
         ));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&catalog));
@@ -181,6 +198,8 @@ impl Engine {
             lake,
             models: Arc::new(embed::Models::new(config.embed)),
             runtime,
+            queries,
+            statement_time_max: config.statement_time_max,
             _temporary: temporary,
         }))
     }
@@ -216,10 +235,19 @@ impl Engine {
     /// A new session with default settings, which may do what `role` may. What it may not is `PermissionDenied`, before
     /// anything is changed.
     pub fn session_as(&self, role: Role) -> Arc<Session> {
+        self.session_of(None, role)
+    }
+
+    /// As [`Engine::session_as`], for a user by name: `system.queries` and `KILL` know their statements by it.
+    pub fn session_of(&self, user: Option<&str>, role: Role) -> Arc<Session> {
+        let who = Who { user: user.map(Into::into), role };
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, MAIN)
             .with_create_default_catalog_and_schema(false)
-            .with_information_schema(true);
+            .with_information_schema(true)
+            .with_extension(Arc::new(who.clone()));
+        // Errors then say where in the text they are.
+        config.options_mut().sql_parser.collect_spans = true;
         // Plain strings: some drivers do not know string views.
         config.options_mut().sql_parser.map_string_types_to_utf8view = false;
         config.options_mut().execution.parquet.schema_force_view_types = false;
@@ -231,7 +259,7 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         equip(&context, &self.catalogs, self, role);
-        Arc::new(Session { context, role, plans: PlanCache::new() })
+        Arc::new(Session { context, who, plans: PlanCache::new() })
     }
 
     /// Parses and plans `sql` without running anything.
@@ -243,16 +271,16 @@ impl Engine {
             return Ok(kept.prepared().clone());
         }
         let parsed = parse(sql, session.dialect())?;
-        check_statement(session.role, &parsed)?;
+        check_statement(session.who.role, &parsed)?;
         let (statement, wishes) = match parsed {
             Parsed::Other { statement, wishes } => (*statement, wishes),
-            Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) | Parsed::External(_) => {
+            Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) | Parsed::External(_) | Parsed::Kill(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
         let state = session.context.state();
         let plan = wishes.plan(&state, statement).await?;
-        check_plan(session.role, &plan)?;
+        check_plan(session.who.role, &plan)?;
         prepared(&state, &plan)
     }
 
@@ -268,11 +296,22 @@ impl Engine {
 
     /// Runs one statement. `params` are the values of `$1, $2, ...` (or of `?`, in order).
     ///
-    /// DDL and DML run to their end before this returns, exactly once; queries run as their stream is pulled.
+    /// DDL and DML run to their end before this returns, exactly once; queries run as their stream is pulled. Until its rows
+    /// have ended, the statement is in `system.queries`, can be killed, and may take as long as engine and session let it.
     ///
     /// # Errors
     /// Of every kind; nothing is changed on error.
     pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
+        let limit = match (session.statement_timeout(), self.statement_time_max) {
+            (Some(wished), Some(allowed)) => Some(wished.min(allowed)),
+            (wished, allowed) => wished.or(allowed),
+        };
+        let running = self.queries.begin(session.context.session_id(), &session.who, sql, limit);
+        running.run(self.run(session, sql, params)).await
+    }
+
+    /// As [`Engine::execute`], which watches over it.
+    async fn run(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
         if !params.is_empty()
             && let Some(kept) = self.kept_plan(session, sql).await
         {
@@ -280,7 +319,7 @@ impl Engine {
         }
         let state = session.context.state();
         let parsed = parse(sql, session.dialect())?;
-        check_statement(session.role, &parsed)?;
+        check_statement(session.who.role, &parsed)?;
         let (statement, wishes) = match parsed {
             Parsed::Index(statement) => {
                 index::ddl::execute(self, &state.task_ctx(), statement).await?;
@@ -298,11 +337,12 @@ impl Engine {
                 backend::execute(self, statement).await?;
                 return Ok(Answer::Count(0));
             }
+            Parsed::Kill(id) => return Ok(Answer::Count(self.queries.kill(&session.who, id)?.into())),
             Parsed::Other { statement, wishes } => (Arc::new(*statement), wishes),
         };
         let again = Again::new(&session.context, &statement, &wishes);
         let plan = wishes.plan(&state, statement.as_ref().clone()).await?;
-        check_plan(session.role, &plan)?;
+        check_plan(session.who.role, &plan)?;
         if !params.is_empty()
             && let Some(kept) = KeptPlan::make(&state, &plan, prepared(&state, &plan)?, &again).await.ok().flatten()
         {
@@ -359,7 +399,7 @@ impl Engine {
         mode: IngestMode,
         data: SendableRecordBatchStream,
     ) -> Result<u64> {
-        session.role.check(Role::Writer, "ingest")?;
+        session.who.role.check(Role::Writer, "ingest")?;
         let table = self.main_table(&TableReference::parse_str(table))?;
         let exists = self.main.list().await?.contains(&table);
         let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
@@ -408,6 +448,16 @@ impl Engine {
     /// The lake that answers: its backends, its cache and its operations.
     pub fn lake(&self) -> &RuLake {
         &self.lake
+    }
+
+    /// The memory that statements hold for rows now, and what they may hold, in bytes.
+    pub fn memory(&self) -> (usize, Option<usize>) {
+        let pool = &self.runtime.memory_pool;
+        let limit = match pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => Some(bytes),
+            _ => None,
+        };
+        (pool.reserved(), limit)
     }
 
     pub(crate) fn shared_lake(&self) -> Arc<RuLake> {
@@ -460,6 +510,21 @@ impl Engine {
             None => Err(Error::new(ErrorKind::NotFound, format!("no such backend: {catalog}.{schema}"))),
         }
     }
+}
+
+/// Where statements hold what they need besides tables and indexes.
+fn runtime(memory_bytes_max: Option<usize>, spill_dir: Option<PathBuf>) -> Result<Arc<RuntimeEnv>> {
+    // A listing that was kept would hide the files that others write into external tables.
+    let mut builder = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
+    if let Some(bytes) = memory_bytes_max {
+        // Statements that can spill get equal shares of it; an error names those who hold most.
+        let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NonZeroUsize::MIN.saturating_add(2));
+        builder = builder.with_memory_pool(Arc::new(pool));
+    }
+    if let Some(dir) = spill_dir {
+        builder = builder.with_temp_file_path(dir);
+    }
+    Ok(builder.build_arc()?)
 }
 
 /// What `system.backends` says of the default backend.
@@ -580,12 +645,20 @@ impl Answer {
 impl Session {
     /// What this session may do.
     pub fn role(&self) -> Role {
-        self.role
+        self.who.role
     }
 
     /// The DataFusion session under this one, for programs that add functions, tables or rules of their own.
     pub fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    /// How long its statements may take, if it says.
+    fn statement_timeout(&self) -> Option<Duration> {
+        let state = self.context.state_ref();
+        let state = state.read();
+        let settings = state.config_options().extensions.get::<Settings>()?;
+        settings.statement_timeout_ms.map(Duration::from_millis)
     }
 
     /// The dialect that its statements are written in.

@@ -97,7 +97,13 @@ impl From<ruvector_embed::Error> for Error {
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
-        let (kind, message) = classify(&error);
+        let (kind, mut message) = classify(&error);
+        if let Some(start) = error.diagnostic().and_then(|found| found.span).map(|span| span.start)
+            && start.line > 0
+            && !message.contains("at line")
+        {
+            message = format!("{} (at line {}, column {})", message.trim_end_matches('.'), start.line, start.column);
+        }
         Self { kind, message, source: Some(Box::new(error)) }
     }
 }

@@ -31,6 +31,9 @@ mod one_state;
 /// Plans that are kept from one run of a statement to the next.
 mod plan_cache;
 
+/// `system.queries`, `KILL` and the time that statements may take.
+mod queries;
+
 /// What other DataFusion programs take.
 mod register;
 

@@ -6,6 +6,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::CatalogProvider;
@@ -31,13 +32,30 @@ use crate::time_travel::MARK;
 /// Plans that a session keeps, at most: a client has so many statements at hand, and a plan is some kilobytes.
 const PLANS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
 
+/// A plan holds the states of its tables, and what replaced them needs the memory: one that was not run for this long goes.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
 /// The plans of a session, by the text of their statements.
 pub(crate) struct PlanCache(Mutex<Kept>);
 
 struct Kept {
     /// The session's settings when the plans were made; other settings are another object.
     settings: Option<Arc<ConfigOptions>>,
-    plans: LruCache<String, Arc<KeptPlan>>,
+    plans: LruCache<String, Used>,
+}
+
+struct Used {
+    plan: Arc<KeptPlan>,
+    last: Instant,
+}
+
+impl Kept {
+    /// Lets go of plans that were not run for long. The one that was used last is the last to go.
+    fn drop_idle(&mut self) {
+        while self.plans.peek_lru().is_some_and(|(_, used)| used.last.elapsed() > IDLE_MAX) {
+            self.plans.pop_lru();
+        }
+    }
 }
 
 impl PlanCache {
@@ -55,14 +73,19 @@ impl PlanCache {
             kept.plans.clear();
             return None;
         }
-        kept.plans.get(sql).cloned()
+        let found = kept.plans.get_mut(sql).map(|used| {
+            used.last = Instant::now();
+            Arc::clone(&used.plan)
+        });
+        kept.drop_idle();
+        found
     }
 
     /// Lets go of a plan that is over, and with it of the states that it holds.
     pub(crate) fn forget(&self, sql: &str, plan: &Arc<KeptPlan>) {
         let mut kept = self.0.lock();
         // Another run may have put a newer one in its place.
-        if kept.plans.peek(sql).is_some_and(|known| Arc::ptr_eq(known, plan)) {
+        if kept.plans.peek(sql).is_some_and(|known| Arc::ptr_eq(&known.plan, plan)) {
             kept.plans.pop(sql);
         }
     }
@@ -75,7 +98,8 @@ impl PlanCache {
             kept.plans.clear();
             kept.settings = Some(Arc::clone(settings));
         }
-        kept.plans.put(sql.to_owned(), Arc::clone(plan));
+        kept.plans.put(sql.to_owned(), Used { plan: Arc::clone(plan), last: Instant::now() });
+        kept.drop_idle();
     }
 }
 

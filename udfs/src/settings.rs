@@ -27,11 +27,20 @@ pub struct Settings {
     pub consistency: Option<Consistency>,
     /// How old an answer that is `eventual` may be, in milliseconds.
     pub ttl_ms: Option<u64>,
+    /// How long a statement may take, in milliseconds; as long as the engine lets it if not set.
+    pub statement_timeout_ms: Option<u64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { use_index: true, nprobe: None, rerank_factor: None, consistency: None, ttl_ms: None }
+        Self {
+            use_index: true,
+            nprobe: None,
+            rerank_factor: None,
+            consistency: None,
+            ttl_ms: None,
+            statement_timeout_ms: None,
+        }
     }
 }
 
@@ -74,6 +83,9 @@ impl ExtensionOptions for Settings {
             "rerank_factor" => self.rerank_factor = at_least_one(key, value)?,
             "consistency" => self.consistency = optional(key, value, "fresh, eventual, stale or default")?,
             "ttl_ms" => self.ttl_ms = optional(key, value, "a number of milliseconds or default")?,
+            "statement_timeout_ms" => {
+                self.statement_timeout_ms = optional(key, value, "a number of milliseconds or default")?;
+            }
             _ => {
                 let known: Vec<String> = self.entries().into_iter().map(|entry| entry.key).collect();
                 return config_err!("no such setting: ruvector.{key}; there are {}", known.join(", "));
@@ -110,6 +122,11 @@ impl ExtensionOptions for Settings {
                 "consistency",
                 shown(self.consistency),
                 "How old answers may be (fresh, eventual, stale), unless knn() says consistency =>; as each backend says if not set",
+            ),
+            entry(
+                "statement_timeout_ms",
+                shown(self.statement_timeout_ms),
+                "How long a statement may take, in milliseconds; as long as the engine lets it if not set",
             ),
             entry(
                 "ttl_ms",

@@ -9,11 +9,11 @@ const HIDDEN: &str = "***";
 /// What stands at the end of a text that goes on.
 const CUT: &str = "...";
 /// Bytes of a statement that are looked at, for each character that may be shown: a long one is not taken apart for nothing.
-const LOOK_AHEAD: usize = 8;
+pub(crate) const LOOK_AHEAD: usize = 8;
 /// Words by which a name before a value is that of a secret.
 const SECRET_WORDS: [&str; 7] = ["password", "passwd", "secret", "token", "credential", "identified", "access_key"];
 /// Kinds of statements by their first words; of several that fit, the first.
-const KINDS: [(&str, &[&str]); 24] = [
+const KINDS: [(&str, &[&str]); 25] = [
     ("query", &["SELECT"]),
     ("query", &["WITH"]),
     ("query", &["VALUES"]),
@@ -38,10 +38,15 @@ const KINDS: [(&str, &[&str]); 24] = [
     ("drop backend", &["DROP", "BACKEND"]),
     ("reindex", &["REINDEX"]),
     ("copy", &["COPY"]),
+    ("kill", &["KILL"]),
 ];
 
 /// The kind of a statement by its first words, as `query` or `create table`; `other` if it is none that ruvector has.
 pub fn statement_kind(sql: &str) -> &'static str {
+    // Nearly every statement: not worth taking apart.
+    if sql.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("SELECT ")) {
+        return "query";
+    }
     let (tokens, _) = tokens(&sql[..boundary(sql, 1 << 10)]);
     let words = tokens.iter().map(|token| &token.token).skip_while(|token| matches!(token, Token::LParen));
     let words = words.map_while(|token| match token {
@@ -201,7 +206,7 @@ fn text(token: &Token) -> Option<&str> {
 }
 
 /// The end of the first `bytes_max` bytes of a text, or a bit less.
-fn boundary(text: &str, bytes_max: usize) -> usize {
+pub(crate) fn boundary(text: &str, bytes_max: usize) -> usize {
     let end = bytes_max.min(text.len());
     (0..=end).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)
 }

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use datafusion::common::TableReference;
 use datafusion::common::config::Dialect;
 use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::{Delete, ObjectName, Statement, Update, VisitMut};
+use datafusion::sql::sqlparser::ast::{Delete, KillType, ObjectName, Statement, Update, VisitMut};
 use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
 
 use crate::backend::{self, BackendStatement};
@@ -31,6 +31,8 @@ pub(crate) enum Parsed {
     Index(IndexStatement),
     IndexTable(Box<CreateExternalTable>),
     Backend(BackendStatement),
+    /// `KILL` of the statement of this id.
+    Kill(u64),
     /// `CREATE EXTERNAL TABLE`: DataFusion's plan of it has neither its secrets nor its columns as they were written.
     External(Box<CreateExternalTable>),
     Other {
@@ -77,6 +79,16 @@ pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<Parsed> {
             true => Parsed::IndexTable(Box::new(create)),
             false => Parsed::External(Box::new(create)),
         });
+    }
+    if let DfStatement::Statement(inner) = &statement
+        && let Statement::Kill { modifier, id } = inner.as_ref()
+    {
+        return match modifier {
+            None | Some(KillType::Query) => Ok(Parsed::Kill(*id)),
+            Some(other) => {
+                Err(Error::not_supported(format!("KILL {other} is not supported: KILL id ends a statement")))
+            }
+        };
     }
     let mut arguments = KnnArguments::default();
     prepare(grammar.as_ref(), &mut statement, &mut written, &mut arguments)?;

@@ -79,8 +79,15 @@ async fn write(
     let (rows, upload_error) = upload.into_stream();
     let engine = Arc::clone(&state.engine);
     let session = state.sessions.for_query(caller);
-    let audit = Audit::of_ingest(caller, &table);
-    let written = async move { audit.ended(engine.ingest(&session, &table, mode, rows).await.map_err(|e| status(&e))) };
+    let audit = Audit::of_ingest(&state.metrics, caller, &table);
+    let permit = match state.work.admit().await {
+        Ok(permit) => permit,
+        Err(refused) => return audit.if_failed(Err(refused)),
+    };
+    let written = async move {
+        let _permit = permit;
+        audit.ended(engine.ingest(&session, &table, mode, rows).await.map_err(|e| status(&e)))
+    };
     let written = state.work.to_the_end(written).await.map_err(|status| upload_error.or(status))?;
     update::record_count(written)
 }

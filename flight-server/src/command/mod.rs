@@ -10,6 +10,8 @@ pub(crate) mod cancel;
 pub(crate) mod catalogs;
 /// `CommandGetDbSchemas`.
 pub(crate) mod db_schemas;
+/// DoExchange `knn`.
+pub(crate) mod exchange;
 /// `CommandStatementIngest` and plain DoPut.
 pub(crate) mod ingest;
 /// `CommandGetPrimaryKeys`, `ExportedKeys`, `ImportedKeys`, `CrossReference`: no table has keys.
@@ -73,12 +75,12 @@ pub(crate) fn metadata_stream(
     state: &ServerState,
     batch: Result<RecordBatch, FlightError>,
 ) -> Result<Response<FlightStream>, Status> {
-    let batch = batch.map_err(internal)?;
-    Ok(Response::new(one_batch(state, batch)))
+    one_batch(state, batch.map_err(internal)?).map(Response::new)
 }
 
-fn one_batch(state: &ServerState, batch: RecordBatch) -> FlightStream {
-    state.work.stream(Bytes::new(), encode(batch.schema(), stream::iter([Ok(batch)]).boxed()))
+fn one_batch(state: &ServerState, batch: RecordBatch) -> Result<FlightStream, Status> {
+    let encoded = encode(batch.schema(), stream::iter([Ok(batch)]).boxed())?;
+    Ok(state.work.stream(Bytes::new(), encoded, None))
 }
 
 /// `name` as a quoted SQL identifier.

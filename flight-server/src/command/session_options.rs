@@ -11,7 +11,6 @@ use prost::{Enumeration, Message, Oneof};
 use ruvector_udfs::Session;
 use tonic::Status;
 
-use crate::audit::Audit;
 use crate::error::status;
 use crate::session::Caller;
 use crate::state::ServerState;
@@ -131,7 +130,7 @@ async fn set_one(
         }
         None => format!("RESET {setting}"),
     };
-    let audit = Audit::of_statement(caller, &sql);
+    let audit = state.audit(caller, &sql);
     let engine = Arc::clone(&state.engine);
     let set = async move { audit.ended(engine.execute(&session, &sql, &[]).await.map(|_| 0).map_err(|e| status(&e))) };
     match state.work.to_the_end(set).await {

@@ -17,7 +17,6 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{flight_info, one_batch, update};
-use crate::audit::Audit;
 use crate::encode::{Batches, encode, wire_schema};
 use crate::error::{internal, stream_status};
 use crate::handle::{Answer, Statement, TicketHandle};
@@ -65,12 +64,16 @@ pub(crate) async fn stream(state: &ServerState, caller: &Caller, ticket: TicketH
         Answer::Count(count) => {
             let count = i64::try_from(count).map_err(internal)?;
             let column = Arc::new(Int64Array::from(vec![count]));
-            Ok(one_batch(state, RecordBatch::try_new(Arc::clone(&COUNT_SCHEMA), vec![column]).map_err(internal)?))
+            one_batch(state, RecordBatch::try_new(Arc::clone(&COUNT_SCHEMA), vec![column]).map_err(internal)?)
         }
         Answer::Rows(statement, schema) => {
-            let audit = Audit::of_statement(caller, &statement.sql);
-            match rows(state, caller, statement).await {
-                Ok(rows) => Ok(state.work.stream(ticket.id, encode(schema, audit.rows(rows)))),
+            let audit = state.audit(caller, &statement.sql);
+            let admitted = async {
+                let permit = state.work.admit().await?;
+                Ok((permit, rows(state, caller, statement).await?))
+            };
+            match admitted.await {
+                Ok((permit, rows)) => Ok(state.work.stream(ticket.id, encode(schema, audit.rows(rows))?, Some(permit))),
                 Err(failed) => audit.if_failed(Err(failed)),
             }
         }
@@ -96,11 +99,11 @@ fn new_id() -> Bytes {
 
 async fn answer(state: &ServerState, caller: &Caller, statement: Statement) -> Result<Answer, Status> {
     let prepared = state.prepare(caller, &statement.sql).await?;
-    Audit::of_statement(caller, &statement.sql).if_failed(check_parameters(&statement, &prepared))?;
+    state.audit(caller, &statement.sql).if_failed(check_parameters(&statement, &prepared))?;
     if prepared.schema.is_none() {
         return Ok(Answer::Count(update::run(state, caller, statement).await?));
     }
-    let audit = Audit::of_statement(caller, &statement.sql);
+    let audit = state.audit(caller, &statement.sql);
     let schema = audit.if_failed(query_schema(state, caller, &statement, &prepared).await)?;
     Ok(Answer::Rows(statement, schema))
 }
@@ -118,6 +121,7 @@ async fn query_schema(
     };
     match (bound, &prepared.schema) {
         (Some(values), _) => {
+            let _permit = state.work.admit().await?;
             let rows = state.query(state.sessions.for_query(caller), statement.sql.clone(), values).await?;
             Ok(wire_schema(&rows.schema()))
         }

@@ -8,7 +8,6 @@ use tonic::Status;
 
 use super::batch_insert::executions;
 use super::statement::parameter_rows;
-use crate::audit::Audit;
 use crate::error::{status, stream_status};
 use crate::handle::Statement;
 use crate::script;
@@ -20,7 +19,7 @@ use crate::state::ServerState;
 /// It runs to its end even if the caller goes away. Each execution is a transaction of its own: if one fails, those
 /// before it remain.
 pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Statement) -> Result<u64, Status> {
-    let audit = Audit::of_statement(caller, &statement.sql);
+    let audit = state.audit(caller, &statement.sql);
     // The line is written where the statement ends, also if the caller has gone away by then.
     let session = match state.sessions.for_update(caller, &statement.sql) {
         Ok(session) => session,
@@ -30,8 +29,13 @@ pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Stateme
         Ok(rows) => executions(&statement.sql, rows),
         Err(refused) => return audit.ended(Err(refused)),
     };
+    let permit = match state.admit(&statement.sql).await {
+        Ok(permit) => permit,
+        Err(refused) => return audit.ended(Err(refused)),
+    };
     let engine = Arc::clone(&state.engine);
     let run = async move {
+        let _permit = permit;
         let mut count = 0;
         for (sql, values) in executions {
             match engine.execute(&session, &sql, &values).await.map_err(|e| status(&e))? {

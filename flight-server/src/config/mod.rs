@@ -56,6 +56,21 @@ pub struct ServerConfig {
     pub drain_max: Duration,
     /// Time between HTTP/2 pings on a silent connection. Load balancers drop idle connections after 4 to 6 minutes.
     pub ping_interval: Duration,
+    /// Time between batches without rows on the stream of a query that has none yet: proxies cut streams on which nothing
+    /// comes, whatever pings say.
+    pub keep_alive_interval: Duration,
+    /// Statements that run at the same time; more wait, first come first served.
+    pub statements_max: usize,
+    /// Statements that wait; more are told to try again.
+    pub statements_waiting_max: usize,
+    /// How long a statement waits before it is told to try again.
+    pub statement_wait_max: Duration,
+    /// How long a statement may take; zero is no limit.
+    pub statement_time_max: Duration,
+    /// How long a client may take no rows before its query ends: it holds memory and one of the statements that run.
+    pub stall_max: Duration,
+    /// `HOST:PORT` of `/metrics` and `/healthz`, if they are wanted.
+    pub http_listen: Option<String>,
 }
 
 impl Default for ServerConfig {
@@ -69,6 +84,13 @@ impl Default for ServerConfig {
             session_idle_max: Duration::from_secs(60 * 60),
             drain_max: Duration::from_secs(10),
             ping_interval: Duration::from_secs(60),
+            keep_alive_interval: Duration::from_secs(20),
+            statements_max: 64,
+            statements_waiting_max: 1024,
+            statement_wait_max: Duration::from_secs(30),
+            statement_time_max: Duration::ZERO,
+            stall_max: Duration::from_secs(5 * 60),
+            http_listen: None,
         }
     }
 }
@@ -84,6 +106,10 @@ pub struct EngineConfig {
     pub models_dir: Option<PathBuf>,
     /// The ONNX Runtime library.
     pub onnxruntime: Option<PathBuf>,
+    /// Memory that statements share for rows, in bytes; zero is half of what the machine (or its control group) has.
+    pub memory_bytes_max: usize,
+    /// Folder of the files that take what does not fit into it.
+    pub spill_dir: Option<PathBuf>,
 }
 
 /// Encryption.
@@ -118,6 +144,9 @@ impl Default for AuthConfig {
 /// Size of the messages the server writes, in bytes: below the 4 MiB at which many clients stop reading, with room for
 /// headers. A single row larger than this is still one message.
 pub const MESSAGE_BYTES_TARGET: usize = 2 << 20;
+
+/// Time after which the caller of a DoExchange is asked for again: a token may end while its stream goes on.
+pub const EXCHANGE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Encoded messages that wait for a slow client, per stream: enough to overlap work and sending, and a bound on memory
 /// (this times [`MESSAGE_BYTES_TARGET`]).

@@ -21,6 +21,7 @@ pub(super) struct Setting {
 /// Where the value of a setting is, by its type.
 pub(super) enum Field {
     Text(fn(&mut Config) -> &mut String),
+    OptionalText(fn(&mut Config) -> &mut Option<String>),
     /// A file or folder; one that is not absolute is looked for from the working directory, and if the file of settings
     /// names it, from the folder of that file.
     Path(fn(&mut Config) -> &mut Option<PathBuf>),
@@ -34,10 +35,10 @@ pub(super) enum Field {
 /// Longest time that can be set, in seconds: a year.
 const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 
-use Field::{Number, Seconds, Switch, Text};
+use Field::{Number, OptionalText, Seconds, Switch, Text};
 
 /// All settings, by section, in the order in which they are documented.
-pub(super) const SETTINGS: [Setting; 18] = [
+pub(super) const SETTINGS: [Setting; 27] = [
     Setting {
         key: "server.listen",
         field: Text(|c| &mut c.server.listen),
@@ -77,6 +78,51 @@ pub(super) const SETTINGS: [Setting; 18] = [
         key: "server.ping_interval_seconds",
         field: Seconds(1, |c| &mut c.server.ping_interval),
         doc: "Time between pings on a silent connection. Load balancers drop idle connections after 4 to 6 minutes.",
+    },
+    Setting {
+        key: "server.keep_alive_seconds",
+        field: Seconds(1, |c| &mut c.server.keep_alive_interval),
+        doc: "Time between batches without rows on the stream of a query that has none yet, for proxies that cut silent streams.",
+    },
+    Setting {
+        key: "server.statements_max",
+        field: Number(1, 100_000, "statements", |c| &mut c.server.statements_max),
+        doc: "Statements that run at the same time; more wait, first come first served.",
+    },
+    Setting {
+        key: "server.statements_waiting_max",
+        field: Number(0, 1_000_000, "statements", |c| &mut c.server.statements_waiting_max),
+        doc: "Statements that wait; more are answered `UNAVAILABLE`.",
+    },
+    Setting {
+        key: "server.statement_wait_seconds_max",
+        field: Seconds(0, |c| &mut c.server.statement_wait_max),
+        doc: "How long a statement waits before it is answered `UNAVAILABLE`.",
+    },
+    Setting {
+        key: "server.statement_seconds_max",
+        field: Seconds(0, |c| &mut c.server.statement_time_max),
+        doc: "How long a statement may take; 0 is no limit. A session's `ruvector.statement_timeout_ms` can only shorten it.",
+    },
+    Setting {
+        key: "server.stall_seconds_max",
+        field: Seconds(1, |c| &mut c.server.stall_max),
+        doc: "How long a client may take none of the rows that wait for it before its query ends.",
+    },
+    Setting {
+        key: "server.http_listen",
+        field: OptionalText(|c| &mut c.server.http_listen),
+        doc: "`HOST:PORT` of plain HTTP: `/metrics` for Prometheus and `/healthz`. Without it there is none. It has no TLS and asks nobody who they are.",
+    },
+    Setting {
+        key: "engine.memory_bytes_max",
+        field: Number(0, 1 << 50, "bytes", |c| &mut c.engine.memory_bytes_max),
+        doc: "Memory that all statements share for the rows they sort, join and group; what does not fit goes to files. 0 is half of what the machine, or its control group, has. Vectors and indexes in memory are not in it.",
+    },
+    Setting {
+        key: "engine.spill_dir",
+        field: Field::Path(|c| &mut c.engine.spill_dir),
+        doc: "Folder of those files. Without it, the system's folder for temporary files.",
     },
     Setting {
         key: "engine.data",
@@ -162,6 +208,7 @@ impl Setting {
         match &self.field {
             Field::Path(field) => *field(config) = Some(value.into()),
             Text(field) => *field(config) = value.to_str().ok_or_else(wrong)?.to_owned(),
+            OptionalText(field) => *field(config) = Some(value.to_str().ok_or_else(wrong)?.to_owned()),
             Switch(field) => *field(config) = value.to_str().and_then(|text| text.parse().ok()).ok_or_else(wrong)?,
             Number(..) | Seconds(..) => {
                 let number = value.to_str().and_then(|text| text.replace('_', "").parse().ok()).ok_or_else(wrong)?;
@@ -176,6 +223,7 @@ impl Setting {
         match (&self.field, value) {
             (Field::Path(field), toml::Value::String(path)) => *field(config) = Some(folder.join(path)),
             (Text(field), toml::Value::String(text)) => text.clone_into(field(config)),
+            (OptionalText(field), toml::Value::String(text)) => *field(config) = Some(text.clone()),
             (Switch(field), toml::Value::Boolean(on)) => *field(config) = *on,
             (Number(..) | Seconds(..), toml::Value::Integer(number)) => match u64::try_from(*number) {
                 Ok(number) => self.set_number(config, number)?,
@@ -195,6 +243,7 @@ impl Setting {
         Some(match &self.field {
             Field::Path(field) => quoted(field(&mut config).as_ref()?.as_os_str()),
             Text(field) => quoted(OsString::from(&*field(&mut config)).as_os_str()),
+            OptionalText(field) => quoted(OsStr::new(field(&mut config).as_ref()?)),
             Switch(field) => field(&mut config).to_string(),
             Number(.., field) => field(&mut config).to_string(),
             Seconds(_, field) => field(&mut config).as_secs().to_string(),
@@ -205,7 +254,7 @@ impl Setting {
     pub(super) fn expected(&self) -> String {
         match &self.field {
             Field::Path(_) => "a path as a string".to_owned(),
-            Text(_) => "a string".to_owned(),
+            Text(_) | OptionalText(_) => "a string".to_owned(),
             Switch(_) => "true or false".to_owned(),
             Number(min, max, ..) => format!("an integer from {min} to {max}"),
             Seconds(min, _) => format!("an integer of seconds from {min} to {SECONDS_MAX}"),
@@ -216,7 +265,7 @@ impl Setting {
     pub(super) fn unit(&self) -> &'static str {
         match &self.field {
             Field::Path(_) => "path",
-            Text(_) => "text",
+            Text(_) | OptionalText(_) => "text",
             Switch(_) => "true or false",
             Number(_, _, unit, _) => unit,
             Seconds(..) => "seconds",

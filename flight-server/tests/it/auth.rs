@@ -192,3 +192,19 @@ fn an_error_of_a_call_without_a_token_does_not_say_what_there_is() {
         assert_eq!(plain.do_get(ticket).await.err().unwrap().code(), Code::Unauthenticated);
     });
 }
+
+#[test]
+fn a_message_of_a_stranger_is_not_read() {
+    let guarded = Guarded::new();
+    let mut config = guarded.config();
+    config.server.message_bytes_max = 64 << 10;
+    with_setup(Setup::load(config).unwrap(), |server| async move {
+        let large = || FlightDescriptor::new_cmd(vec![b' '; 128 << 10]);
+        let refused = server.plain().await.get_flight_info(large()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+        // Whoever is known is told what is wrong with it.
+        let client = server.sign_in("reader").await;
+        let too_large = server.plain().await.get_flight_info(request_as(&client, large())).await.unwrap_err();
+        assert_eq!(too_large.code(), Code::OutOfRange);
+    });
+}

@@ -40,7 +40,7 @@ impl Engine {
     #[pyo3(signature = (data_dir=None, onnxruntime=None))]
     fn new(py: Python<'_>, data_dir: Option<PathBuf>, onnxruntime: Option<PathBuf>) -> PyResult<Self> {
         let embed = EmbedderOptions { onnxruntime, ..EmbedderOptions::default() };
-        let config = EngineConfig { data_dir, embed };
+        let config = EngineConfig { data_dir, embed, ..EngineConfig::default() };
         let engine = wait(py, ruvector_udfs::Engine::open(config))?.map_err(|e| error::to_py(py, &e))?;
         let session = engine.session();
         Ok(Self(Mutex::new(Some(Open { engine, session }))))

@@ -50,9 +50,10 @@ fn move_into_knn(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         let distance = columns.iter().any(|column| column.name == DISTANCE_COLUMN);
         if distance && columns.iter().any(|column| column.name != DISTANCE_COLUMN) {
+            let place = columns.iter().find(|column| column.name == DISTANCE_COLUMN).map(place).unwrap_or_default();
             return plan_err!(
-                "the predicate {conjunct} mixes _distance with columns of the table: expected conditions joined by AND \
-                 that are either on _distance (a range search) or on the rows (a filter)"
+                "the predicate {conjunct}{place} mixes _distance with columns of the table: expected conditions joined by \
+                 AND that are either on _distance (a range search) or on the rows (a filter)"
             );
         }
         if distance { on_distance.push(conjunct) } else { on_rows.push(conjunct) }
@@ -62,6 +63,14 @@ fn move_into_knn(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         Some(predicate) => LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(below))?),
         None => below,
     }))
+}
+
+/// Where in the text a column is written, if that is known.
+fn place(column: &Column) -> String {
+    match column.spans.first() {
+        Some(span) if span.start.line > 0 => format!(" at line {}, column {}", span.start.line, span.start.column),
+        _ => String::new(),
+    }
 }
 
 /// The columns that a predicate reads of the relation.

@@ -124,13 +124,25 @@ SELECT id FROM docs VERSION AS OF 1;
         section: STATEMENTS,
         title: "SET ruvector",
         syntax: "SET ruvector.use_index = true | false\nSET ruvector.nprobe = n | default\nSET ruvector.rerank_factor = n | default\n\
-                 SET ruvector.consistency = 'fresh' | 'eventual' | 'stale' | default\nSET ruvector.ttl_ms = n | default",
-        text: "What a session says of its searches, where a search does not say it itself. They are listed in \
+                 SET ruvector.consistency = 'fresh' | 'eventual' | 'stale' | default\nSET ruvector.ttl_ms = n | default\n\
+                 SET ruvector.statement_timeout_ms = n | default",
+        text: "What a session says of its searches, where a search does not say it itself, and how long its statements may take, in \
+               milliseconds: it can be less than the engine lets them, not more. They are listed in \
                `information_schema.df_settings`.",
         arguments: &[],
         example: "SET ruvector.nprobe = 64;
 SELECT value FROM information_schema.df_settings WHERE name = 'ruvector.nprobe';
 -- 64",
+    },
+    Entry {
+        section: STATEMENTS,
+        title: "KILL",
+        syntax: "KILL [QUERY] id",
+        text: "Ends a statement that runs: whoever waits for it gets an error. `system.queries` has the ids. One's own, or any for an \
+               admin. Of one that has ended already it says 0; a change that is killed while it is being committed may be in effect.",
+        arguments: &[("id", "An integer.")],
+        example: "KILL 4711;
+-- error: no such statement: 4711",
     },
     Entry {
         section: STATEMENTS,

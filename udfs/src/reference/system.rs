@@ -32,6 +32,25 @@ SELECT name, kind, state, vectors_done, error FROM system.indexes;
     },
     Entry {
         section: SYSTEM,
+        title: "system.queries",
+        syntax: "system.queries",
+        text: "One row for each statement that runs, and for each of the last hundred that ended, in the order they began. Who is no \
+               admin sees only their own.\n\n- Unit: `elapsed_ms` in milliseconds; `began` is a time in UTC; `rows` counts.\n- \
+               NULL: `user` where nobody needs to say who they are, `error` without one.",
+        arguments: &[
+            ("id", "For `KILL`."),
+            ("state", "`running`, `done`, `failed`; `cancelled` if it was killed, took too long, or nobody read on."),
+            ("user, role, session", "Whose it is."),
+            ("kind, statement", "What it is: as `query` or `insert`, and the text without secrets."),
+            ("began, elapsed_ms", "When, and for how long it ran until its last row was read."),
+            ("rows", "How many it handed out or changed."),
+            ("error", "Why it did not do what it should."),
+        ],
+        example: "SELECT state, kind, statement FROM system.queries WHERE state = 'running';
+-- running | query | SELECT state, kind, statement FROM system.queries WHERE state = 'running'",
+    },
+    Entry {
+        section: SYSTEM,
         title: "system.backends",
         syntax: "system.backends",
         text: "One row for each backend, by name. Each is asked for its collections when the table is read.\n\n- Unit: `ttl_ms` in \

@@ -4,6 +4,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::Result;
+use datafusion::execution::TaskContext;
 use futures::future::join_all;
 
 use super::SystemTable;
@@ -57,7 +58,7 @@ impl SystemTable for BackendsTable {
         &self.schema
     }
 
-    async fn rows(&self) -> Result<RecordBatch> {
+    async fn rows(&self, _context: &TaskContext) -> Result<RecordBatch> {
         let backends = self.backends.list();
         // Together: the slowest decides how long it takes, not their number.
         let lists = join_all(backends.iter().map(|registered| registered.backend.list())).await;

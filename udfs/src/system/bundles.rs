@@ -5,6 +5,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::Result;
+use datafusion::execution::TaskContext;
 use ruvector_rulake::{Bundle, CollectionKey, RuLake};
 
 use super::SystemTable;
@@ -55,7 +56,7 @@ impl SystemTable for BundlesTable {
         &self.schema
     }
 
-    async fn rows(&self) -> Result<RecordBatch> {
+    async fn rows(&self, _context: &TaskContext) -> Result<RecordBatch> {
         // Entries of several kinds over one column have one witness.
         let mut bundles: BTreeMap<(CollectionKey, String), Bundle> = BTreeMap::new();
         for cached in self.lake.cached_entries() {

@@ -4,6 +4,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::Result;
+use datafusion::execution::TaskContext;
 use ruvector_rulake::{CacheStats, CachedEntry, RuLake};
 
 use super::SystemTable;
@@ -69,7 +70,7 @@ impl SystemTable for CacheTable {
         &self.schema
     }
 
-    async fn rows(&self) -> Result<RecordBatch> {
+    async fn rows(&self, _context: &TaskContext) -> Result<RecordBatch> {
         let stats = self.lake.cache_stats_by_collection();
         let mut rows = Vec::new();
         for cached in self.lake.cached_entries() {

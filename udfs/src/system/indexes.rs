@@ -4,6 +4,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::Result;
+use datafusion::execution::TaskContext;
 use futures::future::join_all;
 use ruvector_rabitq::VectorIndex;
 use ruvector_rulake::{CachedEntry, IndexBackend, IndexSpec, MakingEntry, OwnIndex, Pinned, RuLake};
@@ -174,7 +175,7 @@ impl SystemTable for IndexesTable {
         &self.schema
     }
 
-    async fn rows(&self) -> Result<RecordBatch> {
+    async fn rows(&self, _context: &TaskContext) -> Result<RecordBatch> {
         let mut indexes = self.indexes.list();
         // One that is built anew is declared as well.
         let awaited = self.builds.awaited().into_iter();

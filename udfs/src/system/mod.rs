@@ -6,6 +6,7 @@ mod backends;
 mod bundles;
 mod cache;
 mod indexes;
+mod queries;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(crate) use backends::BackendsTable;
 pub(crate) use bundles::BundlesTable;
 pub(crate) use cache::CacheTable;
 pub(crate) use indexes::IndexesTable;
+pub(crate) use queries::QueriesTable;
 
 /// The name of the schema.
 pub(crate) const SYSTEM: &str = "system";
@@ -39,8 +41,8 @@ pub(crate) trait SystemTable: Debug + Send + Sync {
     /// Its columns.
     fn schema(&self) -> &SchemaRef;
 
-    /// Its rows now. Each scan asks once, while it runs, and may be given up at any time.
-    async fn rows(&self) -> Result<RecordBatch>;
+    /// Its rows now, for a session. Each scan asks once, while it runs, and may be given up at any time.
+    async fn rows(&self, context: &TaskContext) -> Result<RecordBatch>;
 }
 
 /// The schema `system`.
@@ -89,9 +91,9 @@ impl PartitionStream for Rows {
         self.0.schema()
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let table = Arc::clone(&self.0);
-        let rows = stream::once(async move { table.rows().await });
+        let rows = stream::once(async move { table.rows(&context).await });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(self.0.schema()), rows))
     }
 }

@@ -220,7 +220,14 @@ async fn settings_are_checked_listed_and_obeyed() {
     let names: Vec<_> = listed[0].column(0).as_string::<i32>().iter().flatten().collect();
     assert_eq!(
         names,
-        ["ruvector.consistency", "ruvector.nprobe", "ruvector.rerank_factor", "ruvector.ttl_ms", "ruvector.use_index"]
+        [
+            "ruvector.consistency",
+            "ruvector.nprobe",
+            "ruvector.rerank_factor",
+            "ruvector.statement_timeout_ms",
+            "ruvector.ttl_ms",
+            "ruvector.use_index"
+        ]
     );
     for (sql, word) in [
         ("SET ruvector.use_index = maybe", "true or false"),

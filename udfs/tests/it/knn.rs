@@ -189,7 +189,7 @@ async fn a_condition_on_the_distance_is_a_range_search() {
     let (kind, message) =
         database.error(&format!("SELECT id FROM knn('docs', {q}, 3) WHERE _distance < 1 OR tag = 1")).await;
     assert_eq!(kind, ErrorKind::InvalidInput);
-    assert!(message.contains("mixes _distance"), "{message}");
+    assert!(message.contains(" at line 1, column ") && message.contains("mixes _distance"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

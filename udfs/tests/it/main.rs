@@ -20,6 +20,7 @@ mod order_by;
 mod prepared;
 mod random_tables;
 mod restart;
+mod running;
 mod support;
 mod time_travel;
 mod vectors;

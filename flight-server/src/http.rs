@@ -1,0 +1,43 @@
+//! Plain HTTP beside Flight: `/metrics` for Prometheus, `/healthz` for those who only ask whether the server is there.
+//!
+//! It asks nobody who they are: it listens where the operator says, and what it tells is numbers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::metrics;
+use crate::state::ServerState;
+
+/// The type of OpenMetrics' text format.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves until `stopping` resolves.
+///
+/// # Errors
+/// If the listener breaks.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    state: Arc<ServerState>,
+    stopping: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let routes = Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(health)).with_state(state);
+    axum::serve(listener, routes).with_graceful_shutdown(stopping).await
+}
+
+async fn metrics_text(State(state): State<Arc<ServerState>>) -> Response {
+    match metrics::text(&state) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The server answers: its sockets are served, which is all that a restart could mend. A full queue is no reason for one.
+async fn health() -> &'static str {
+    "ok\n"
+}

@@ -1,0 +1,87 @@
+//! What a server does not let its clients do to each other: too many statements, too long ones, too large ones.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use ruvector_flight_server::Setup;
+use ruvector_flight_server::config::{Config, ServerConfig};
+use tonic::Code;
+
+use crate::harness::{number, run, status, try_query, with_server, with_setup};
+
+/// Rows without end, as far as a test is concerned.
+const ENDLESS: &str = "SELECT a.value FROM generate_series(1, 100000000) a";
+
+fn setup(server: ServerConfig) -> Setup {
+    Setup::load(Config { server, ..Config::default() }).unwrap()
+}
+
+#[test]
+fn a_statement_beyond_the_queue_is_told_to_try_again_and_kill_is_not() {
+    let server = ServerConfig { statements_max: 1, statements_waiting_max: 0, ..ServerConfig::default() };
+    with_setup(setup(server), |server| async move {
+        let mut client = server.client().await;
+        let info = client.execute(ENDLESS.to_owned(), None).await.unwrap();
+        let mut rows = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+        rows.next().await.unwrap().unwrap();
+        let mut other = server.client().await;
+        let refused = status(try_query(&mut other, "SELECT 1").await.unwrap_err());
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert_eq!(refused.message(), "the server is busy: 1 statements run and 0 wait: try again");
+        assert_eq!(run(&mut other, "KILL 1").await, 1);
+        let mut last = None;
+        while let Some(next) = rows.next().await {
+            last = next.err().or(last);
+        }
+        let killed = status(last.unwrap());
+        assert_eq!((killed.code(), killed.message()), (Code::Cancelled, "statement 1 was killed"));
+        assert_eq!(number(&mut other, "SELECT 1").await, 1);
+    });
+}
+
+#[test]
+fn statements_wait_for_their_turn() {
+    let server = ServerConfig { statements_max: 1, ..ServerConfig::default() };
+    with_setup(setup(server), |server| async move {
+        let many = (0..20).map(|_| async {
+            let mut client = server.client().await;
+            number(&mut client, "SELECT count(*) FROM generate_series(1, 100000)").await
+        });
+        assert!(futures::future::join_all(many).await.into_iter().all(|count| count == 100_000));
+    });
+}
+
+#[test]
+fn a_statement_that_takes_too_long_ends() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        run(&mut client, "SET ruvector.statement_timeout_ms = 50").await;
+        let slow = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value % 7 < b.value";
+        let ended = status(try_query(&mut client, slow).await.unwrap_err());
+        assert_eq!(ended.code(), Code::Cancelled);
+        assert!(ended.message().contains("took longer than 50 ms"), "{ended}");
+        // Another session has its own.
+        let mut other = server.client().await;
+        assert_eq!(number(&mut other, "SELECT 1").await, 1);
+        run(&mut client, "SET ruvector.statement_timeout_ms = default").await;
+        assert_eq!(number(&mut client, "SELECT 1").await, 1);
+    });
+}
+
+#[test]
+fn a_silent_query_is_kept_alive_by_batches_without_rows() {
+    let server = ServerConfig { keep_alive_interval: Duration::from_millis(20), ..ServerConfig::default() };
+    with_setup(setup(server), |server| async move {
+        let mut client = server.client().await;
+        let slow =
+            "SELECT count(*) FROM generate_series(1, 3000) a, generate_series(1, 60000) b WHERE a.value % 7 < b.value";
+        let info = client.execute(slow.to_owned(), None).await.unwrap();
+        let mut rows = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+        let mut sizes = Vec::new();
+        while let Some(batch) = rows.next().await {
+            sizes.push(batch.unwrap().num_rows());
+        }
+        assert_eq!(sizes.last(), Some(&1));
+        assert!(sizes.len() > 1 && sizes[..sizes.len() - 1].iter().all(|size| *size == 0), "{sizes:?}");
+    });
+}

@@ -1,0 +1,303 @@
+//! The statements that run and those that ran last: `system.queries`, `KILL`, and the time that a statement may take.
+//!
+//! A statement is known from its planning to the end of its rows. It can be stopped wherever it waits or hands out rows. A
+//! change that is stopped while it is being committed may be in effect: whoever stopped it looks.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+use arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::task::AtomicWaker;
+use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
+use tokio::time::{Sleep, sleep};
+
+use crate::access::Role;
+use crate::engine::Answer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::shown::{LOOK_AHEAD, boundary};
+
+/// Statements that are remembered when they have ended: enough to see what just happened.
+const RECENT: usize = 100;
+/// The states of statements that have ended.
+const DONE: &str = "done";
+const FAILED: &str = "failed";
+const CANCELLED: &str = "cancelled";
+/// Characters of a statement that `system.queries` shows.
+pub(crate) const SQL_CHARS_MAX: usize = 1000;
+
+/// Whose a session is: it is in the configuration of the session, for the tables and functions that ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    /// `None` where nobody needs to say who they are.
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) role: Role,
+}
+
+impl Who {
+    /// Whether they may see and stop the statements of `user`.
+    pub(crate) fn may_see(&self, user: Option<&str>) -> bool {
+        self.role == Role::Admin || self.user.as_deref() == user
+    }
+}
+
+/// The statements of an engine. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queries(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    last_id: u64,
+    running: BTreeMap<u64, Arc<Query>>,
+    /// The ones that ended last, the oldest first.
+    recent: VecDeque<Arc<Query>>,
+}
+
+/// A statement.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) id: u64,
+    pub(crate) session: String,
+    pub(crate) who: Who,
+    /// As much of the text as may be shown. It may have secrets.
+    pub(crate) sql: String,
+    pub(crate) began: SystemTime,
+    start: Instant,
+    rows: AtomicU64,
+    stopped: OnceLock<Stopped>,
+    /// Who waits for it.
+    waker: AtomicWaker,
+    end: OnceLock<End>,
+}
+
+/// Why a statement was stopped.
+#[derive(Debug)]
+enum Stopped {
+    KilledBy(Option<Arc<str>>),
+    TimedOut(Duration),
+}
+
+#[derive(Debug)]
+struct End {
+    elapsed: Duration,
+    state: &'static str,
+    error: Option<String>,
+}
+
+impl Query {
+    /// `running`, `done`, `failed` or `cancelled`.
+    pub(crate) fn state(&self) -> &'static str {
+        self.end.get().map_or("running", |end| end.state)
+    }
+
+    /// The time it took, or has taken until now.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.end.get().map_or_else(|| self.start.elapsed(), |end| end.elapsed)
+    }
+
+    /// The rows it handed out or changed.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Why it did not do what it should.
+    pub(crate) fn error(&self) -> Option<&str> {
+        self.end.get()?.error.as_deref()
+    }
+
+    /// What whoever waits for it is told.
+    fn error_of(&self, stopped: &Stopped) -> Error {
+        let message = match stopped {
+            Stopped::KilledBy(Some(user)) => format!("statement {} was killed by {user}", self.id),
+            Stopped::KilledBy(None) => format!("statement {} was killed", self.id),
+            Stopped::TimedOut(limit) => format!(
+                "statement {} took longer than {} ms: that is as long as a statement may take here (SHOW \
+                 ruvector.statement_timeout_ms)",
+                self.id,
+                limit.as_millis()
+            ),
+        };
+        Error::new(ErrorKind::Cancelled, message)
+    }
+}
+
+impl Queries {
+    /// Makes a statement known.
+    ///
+    /// It may take `limit`, if there is one.
+    pub(crate) fn begin(&self, session: String, who: &Who, sql: &str, limit: Option<Duration>) -> Running {
+        let mut known = self.0.lock();
+        known.last_id += 1;
+        let query = Arc::new(Query {
+            id: known.last_id,
+            session,
+            who: who.clone(),
+            sql: sql[..boundary(sql, SQL_CHARS_MAX * LOOK_AHEAD)].to_owned(),
+            began: SystemTime::now(),
+            start: Instant::now(),
+            rows: AtomicU64::new(0),
+            stopped: OnceLock::new(),
+            waker: AtomicWaker::new(),
+            end: OnceLock::new(),
+        });
+        known.running.insert(query.id, Arc::clone(&query));
+        drop(known);
+        let limit = limit.map(|limit| (limit, Box::pin(sleep(limit))));
+        Running { queries: self.clone(), query, limit }
+    }
+
+    /// Those that run and those that ran last, in the order in which they began.
+    pub(crate) fn list(&self) -> Vec<Arc<Query>> {
+        let known = self.0.lock();
+        let mut list: Vec<_> = known.recent.iter().chain(known.running.values()).cloned().collect();
+        list.sort_unstable_by_key(|query| query.id);
+        list
+    }
+
+    /// Stops statement `id`. Says whether it ran; one that has ended already is as stopped as it can be.
+    ///
+    /// # Errors
+    /// `NotFound` if there never was one; `PermissionDenied` if it is somebody else's.
+    pub(crate) fn kill(&self, who: &Who, id: u64) -> Result<bool> {
+        let known = self.0.lock();
+        let found = known.running.get(&id).cloned();
+        let last_id = known.last_id;
+        drop(known);
+        let Some(query) = found else {
+            return match (1..=last_id).contains(&id) {
+                true => Ok(false),
+                false => Err(Error::new(ErrorKind::NotFound, format!("no such statement: {id} (see system.queries)"))),
+            };
+        };
+        if !who.may_see(query.who.user.as_deref()) {
+            let message = format!(
+                "KILL of another user's statement needs the role admin, and this session has the role {}",
+                who.role
+            );
+            return Err(Error::new(ErrorKind::PermissionDenied, message));
+        }
+        let _ = query.stopped.set(Stopped::KilledBy(who.user.clone()));
+        query.waker.wake();
+        Ok(true)
+    }
+}
+
+/// A statement that runs, for the one who runs it. Dropped before its end, it was cancelled.
+pub(crate) struct Running {
+    queries: Queries,
+    query: Arc<Query>,
+    /// When it has run for too long.
+    limit: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl Running {
+    /// Runs the statement, and hands its rows on.
+    ///
+    /// # Errors
+    /// Those of the statement; `Cancelled` if it was killed or took too long.
+    pub(crate) async fn run(mut self, statement: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+        let mut statement = pin!(statement);
+        let answer = poll_fn(|context| match self.poll_stopped(context) {
+            Some(stopped) => Poll::Ready(Err(stopped)),
+            None => statement.as_mut().poll(context),
+        });
+        match answer.await {
+            Ok(Answer::Rows(rows)) => {
+                let schema = rows.schema();
+                Ok(Answer::Rows(Box::pin(RecordBatchStreamAdapter::new(schema, Watched { rows, running: Some(self) }))))
+            }
+            Ok(Answer::Count(count)) => {
+                self.query.rows.store(count, Ordering::Relaxed);
+                self.end(DONE, None);
+                Ok(Answer::Count(count))
+            }
+            Err(failed) => {
+                self.end_failed(&failed);
+                Err(failed)
+            }
+        }
+    }
+
+    /// Why it may not go on. Without a reason, `context` is woken when there is one.
+    fn poll_stopped(&mut self, context: &mut Context<'_>) -> Option<Error> {
+        let query = &self.query;
+        if let Some((limit, deadline)) = &mut self.limit
+            && query.stopped.get().is_none()
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            let _ = query.stopped.set(Stopped::TimedOut(*limit));
+        }
+        // First register, then look: a kill between the two is not missed.
+        query.waker.register(context.waker());
+        query.stopped.get().map(|stopped| query.error_of(stopped))
+    }
+
+    fn end_failed(&self, error: &Error) {
+        let state = if error.kind() == ErrorKind::Cancelled { CANCELLED } else { FAILED };
+        self.end(state, Some(error.to_string()));
+    }
+
+    fn end(&self, state: &'static str, error: Option<String>) {
+        let query = &self.query;
+        if query.end.set(End { elapsed: query.start.elapsed(), state, error }).is_err() {
+            return;
+        }
+        let mut known = self.queries.0.lock();
+        if let Some(ended) = known.running.remove(&query.id) {
+            if known.recent.len() == RECENT {
+                known.recent.pop_front();
+            }
+            known.recent.push_back(ended);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // If it has not ended, nobody waits for it any more.
+        self.end(CANCELLED, None);
+    }
+}
+
+/// The rows of a statement.
+struct Watched {
+    rows: SendableRecordBatchStream,
+    /// Until they have ended.
+    running: Option<Running>,
+}
+
+impl Stream for Watched {
+    type Item = std::result::Result<RecordBatch, DataFusionError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { rows, running } = &mut *self;
+        let Some(running_now) = running else { return Poll::Ready(None) };
+        if let Some(stopped) = running_now.poll_stopped(context) {
+            running_now.end_failed(&stopped);
+            *running = None;
+            return Poll::Ready(Some(Err(DataFusionError::External(Box::new(stopped)))));
+        }
+        let next = rows.poll_next_unpin(context);
+        match &next {
+            Poll::Ready(Some(Ok(batch))) => {
+                running_now.query.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            }
+            // What went wrong is the stream's last word: it is remembered as it will be told.
+            Poll::Ready(Some(Err(failed))) => running_now.end(FAILED, Some(failed.strip_backtrace())),
+            Poll::Ready(None) => {
+                running_now.end(DONE, None);
+                *running = None;
+            }
+            Poll::Pending => {}
+        }
+        next
+    }
+}

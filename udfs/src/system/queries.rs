@@ -1,0 +1,93 @@
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use async_trait::async_trait;
+use datafusion::common::Result;
+use datafusion::execution::TaskContext;
+
+use super::SystemTable;
+use crate::queries::{Queries, Query, SQL_CHARS_MAX, Who};
+use crate::shown::{shown_sql, statement_kind};
+
+/// `system.queries`: one row for each statement that runs, and for each of the last hundred that ended.
+///
+/// | column | |
+/// |---|---|
+/// | `id` | for `KILL` |
+/// | `state` | `running`, `done`, `failed`, `cancelled` |
+/// | `user`, `role`, `session` | whose it is |
+/// | `kind`, `statement` | what it is, without secrets |
+/// | `began`, `elapsed_ms` | when, and for how long it ran |
+/// | `rows` | how many it handed out or changed |
+/// | `error` | why it did not do what it should |
+#[derive(Debug)]
+pub(crate) struct QueriesTable {
+    queries: Queries,
+    schema: SchemaRef,
+}
+
+impl QueriesTable {
+    pub(crate) fn new(queries: Queries) -> Self {
+        let text = |name| Field::new(name, DataType::Utf8, true);
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, true),
+            text("state"),
+            text("user"),
+            text("role"),
+            text("session"),
+            text("kind"),
+            text("statement"),
+            Field::new("began", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+            Field::new("elapsed_ms", DataType::Float64, true),
+            Field::new("rows", DataType::Int64, true),
+            text("error"),
+        ]));
+        Self { queries, schema }
+    }
+}
+
+#[async_trait]
+impl SystemTable for QueriesTable {
+    fn name(&self) -> &'static str {
+        "queries"
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Those that the session may see: its user's own, or all.
+    async fn rows(&self, context: &TaskContext) -> Result<RecordBatch> {
+        let who = context.session_config().get_extension::<Who>();
+        // A session of a program that has our tables, and is none of ours, may do everything.
+        let may_see = |query: &Query| who.as_ref().is_none_or(|who| who.may_see(query.who.user.as_deref()));
+        let queries: Vec<_> = self.queries.list().into_iter().filter(|query| may_see(query)).collect();
+        let text = |value: fn(&Query) -> Option<String>| -> ArrayRef {
+            Arc::new(queries.iter().map(|query| value(query)).collect::<StringArray>())
+        };
+        let number = |value: fn(&Query) -> u64| -> ArrayRef {
+            Arc::new(queries.iter().map(|query| i64::try_from(value(query)).ok()).collect::<Int64Array>())
+        };
+        let began = queries.iter().map(|query| {
+            let since = query.began.duration_since(UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_micros()).ok()
+        });
+        let elapsed = queries.iter().map(|query| Some(query.elapsed().as_secs_f64() * 1e3));
+        let columns: Vec<ArrayRef> = vec![
+            number(|query| query.id),
+            text(|query| Some(query.state().to_owned())),
+            text(|query| query.who.user.as_deref().map(str::to_owned)),
+            text(|query| Some(query.who.role.name().to_owned())),
+            text(|query| Some(query.session.clone())),
+            text(|query| Some(statement_kind(&query.sql).to_owned())),
+            text(|query| Some(shown_sql(&query.sql, SQL_CHARS_MAX))),
+            Arc::new(began.collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
+            Arc::new(elapsed.collect::<Float64Array>()),
+            number(Query::rows),
+            text(|query| query.error().map(str::to_owned)),
+        ];
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+}

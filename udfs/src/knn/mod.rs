@@ -22,6 +22,18 @@ mod resolve;
 pub(crate) mod rewrite;
 mod search;
 
+use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::Expr;
+
+use crate::scalar::embed::EMBED;
+
+/// Whether an expression answers something else each time it is asked. `embed()` is called volatile so that no planner runs it;
+/// it says the same of the same text.
+fn changes_each_time(expr: &Expr) -> Result<bool> {
+    expr.exists(|expr| Ok(expr.is_volatile_node() && !matches!(expr, Expr::ScalarFunction(call) if call.name() == EMBED)))
+}
+
 /// The column of distances in the relation's answer.
 pub(crate) const DISTANCE_COLUMN: &str = "_distance";
 /// The qualifier of its columns, if the query gives it no alias.

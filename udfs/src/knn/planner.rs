@@ -188,7 +188,9 @@ fn plan_backends(
 fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
-        found |= node.expressions().iter().any(Expr::is_volatile);
+        for expr in node.expressions() {
+            found |= super::changes_each_time(&expr)?;
+        }
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found)

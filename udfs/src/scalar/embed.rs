@@ -25,6 +25,9 @@ use ruvector_rulake::vectors::vector_type;
 
 use crate::reference::{Facts, TEXT};
 
+/// The name of the function.
+pub(crate) const EMBED: &str = "embed";
+
 /// Texts remembered per engine. At 384 coordinates that is 6 MB of vectors.
 const REMEMBERED_TEXTS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not 0");
 
@@ -119,7 +122,7 @@ pub(crate) fn function(models: Arc<Models>) -> ScalarUDF {
     ScalarUDF::from(Embed {
         models: Shared(models),
         signature: Signature::user_defined(Volatility::Volatile),
-        documentation: documentation.documentation("embed"),
+        documentation: documentation.documentation(EMBED),
     })
 }
 
@@ -150,7 +153,7 @@ impl std::hash::Hash for Shared {
 
 impl ScalarUDFImpl for Embed {
     fn name(&self) -> &str {
-        "embed"
+        EMBED
     }
 
     fn signature(&self) -> &Signature {

@@ -30,6 +30,20 @@ async fn planning_needs_no_model_and_running_says_which_is_missing() {
     assert_eq!(kind, ErrorKind::NotFound, "{message}");
     assert!(database.ids("SELECT id FROM docs").await.is_empty());
 
+    // What it says of a text is known before the rows are: an ORDER BY of the distance to it is a search.
+    for sql in [
+        "SELECT id FROM docs ORDER BY l2_distance(vec, embed('a question')) LIMIT 3",
+        "SELECT id FROM docs ORDER BY vec <=> embed('a question', 'all-MiniLM-L6-v2') LIMIT 3",
+    ] {
+        let plan = database.query(&format!("EXPLAIN FORMAT INDENT {sql}")).await;
+        let plan = arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
+        assert!(plan.contains("KnnExec"), "{plan}");
+    }
+    // One that changes with every row is none.
+    let plan = database.query("EXPLAIN FORMAT INDENT SELECT id FROM docs ORDER BY array_distance(vec, [random()]) LIMIT 3").await;
+    let plan = arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
+    assert!(!plan.contains("KnnExec"), "{plan}");
+
     // In an ORDER BY too, whether it is a search or a sort.
     database.run("INSERT INTO docs VALUES (1, 'a', NULL)").await;
     for use_index in [true, false] {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import adbc_driver_flightsql.dbapi as adbc
 import numpy as np
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUVECTOR = Path(os.environ.get("RUVECTOR", ROOT / "target" / "debug" / "ruvector")).resolve()
 CERTIFICATES = RUVECTOR.parent / "ruvector-test-certificates"
 JDBC = ROOT / "tests" / "jdbc"
+GO = ROOT / "tests" / "go"
 SECONDS_MAX = 60
 SEED = 20240527
 PASSWORD = "pass:wörd?>~"  # noqa: S105 - of users that the tests make
@@ -147,6 +149,40 @@ def java(driver: Path, source: Path, *arguments: object, seconds_max: float = SE
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def go(*arguments: object, folder: Path) -> str:
+    """Run the go command in a folder and return what it prints. The first build takes a minute, later ones a second."""
+    needs("go")
+    command = ["go", *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+class Answers:
+    """What came of each step of a client in another language: a value, or an error."""
+
+    def __init__(self, printed: str) -> None:
+        self._steps = {line["step"]: line for line in map(json.loads, printed.splitlines())}
+
+    def errors(self) -> dict[str, str]:
+        """The steps that failed."""
+        return {step: line["error"] for step, line in self._steps.items() if "error" in line}
+
+    def __getitem__(self, step: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+        """The value of a step that went well."""
+        assert "error" not in self._steps[step], self._steps[step]
+        return self._steps[step]["value"]
+
+    def error(self, step: str) -> str:
+        """The message of a step that failed."""
+        return self._steps[step]["error"]
+
+    def rows(self, step: str) -> list[dict[str, object]]:
+        """The rows of a result."""
+        result = self[step]
+        return [dict(zip(result["names"], row, strict=True)) for row in result["rows"]]
 
 
 @pytest.fixture(params=["embedded", "remote"])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import JDBC, PASSWORD, SEED, TOKEN, Secured, java, nearest
+from conftest import JDBC, PASSWORD, SEED, TOKEN, Answers, Secured, java, nearest
 
 import ruvector
 
@@ -18,31 +17,6 @@ if TYPE_CHECKING:
 CLIENT = JDBC / "Client.java"
 TABLE = "jdbc_docs"
 DIM = 8
-
-
-class Answers:
-    """What came of each step: a value, or an error."""
-
-    def __init__(self, printed: str) -> None:
-        self._steps = {line["step"]: line for line in map(json.loads, printed.splitlines())}
-
-    def errors(self) -> dict[str, str]:
-        """The steps that failed."""
-        return {step: line["error"] for step, line in self._steps.items() if "error" in line}
-
-    def __getitem__(self, step: str) -> Any:  # noqa: ANN401 - whatever JSON holds
-        """The value of a step that went well."""
-        assert "error" not in self._steps[step], self._steps[step]
-        return self._steps[step]["value"]
-
-    def error(self, step: str) -> str:
-        """The message of a step that failed."""
-        return self._steps[step]["error"]
-
-    def rows(self, step: str) -> list[dict[str, object]]:
-        """The rows of a result."""
-        result = self[step]
-        return [dict(zip(result["names"], row, strict=True)) for row in result["rows"]]
 
 
 def url(address: str, *, encrypted: bool = False) -> str:

@@ -67,7 +67,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Secured(NamedTuple):
-    """A server with TLS that lets in the users `admin` and `reader`, and a token of the role reader."""
+    """A server with TLS that lets in the users `admin`, `reader` and `ann`, and a token of the role reader."""
 
     address: str
     ca: Path
@@ -85,6 +85,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("secured")
     subprocess.run([CERTIFICATES, folder], timeout=SECONDS_MAX, check=True)
     users = [hashed_user(role, role) for role in ("admin", "reader")]
+    users.append(hashed_user("ann", "reader"))
     sha256 = hashlib.sha256(TOKEN.encode()).hexdigest()
     users.append(f"[tokens.dashboard]\nrole = 'reader'\nsha256 = '{sha256}'\n")
     (folder / "users.toml").write_text("\n".join(users))
@@ -136,7 +137,13 @@ def jdbc_driver() -> Path:
     return JDBC / "target" / "flight-sql-jdbc-driver.jar"
 
 
-def java(driver: Path, source: Path, *arguments: object, seconds_max: float = SECONDS_MAX) -> str:
+def java(
+    driver: Path,
+    source: Path,
+    *arguments: object,
+    folder: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> str:
     """Run a Java file with the JDBC driver, as `docs/clients/jdbc.md` says, and return what it prints."""
     command = ["java", "--add-opens=java.base/java.nio=ALL-UNNAMED", "--class-path", driver, source]
     done = subprocess.run(
@@ -144,7 +151,9 @@ def java(driver: Path, source: Path, *arguments: object, seconds_max: float = SE
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=seconds_max,
+        cwd=folder,
+        env=environment,
+        timeout=SECONDS_MAX,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

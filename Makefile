@@ -113,7 +113,7 @@ wheel: $(VENV)/stamp ## the wheels `ruvector` and `ruvector-sql` into dist/ (rel
 .PHONY: clean
 clean: ## remove everything that was built or downloaded
 	$(CARGO) clean
-	rm -rf $(VENV) $(BENCH_VENV) .cache dist benches/out python/ruvector/_native.abi3.so
+	rm -rf $(VENV) $(BENCH_VENV) .cache dist benches/out tests/jdbc/target python/ruvector/_native.abi3.so
 
 # The binary and the library of the Python module, in one build.
 .PHONY: build

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 import adbc_driver_flightsql.dbapi as adbc
 import numpy as np
@@ -58,6 +60,42 @@ def test_many_rows_of_parameters(connection: adbc.Connection, name: str) -> None
     assert fetch(connection, f"SELECT * FROM {name} ORDER BY c0") == wanted
 
 
+def test_many_rows_of_vectors(connection: adbc.Connection, name: str, vectors: Vectors) -> None:
+    data, question = vectors(50, 8), vectors(1, 8)[0]
+    run(connection, f"CREATE TABLE {name} (id BIGINT, vec FLOAT[8])")
+    with connection.cursor() as cursor:
+        cursor.executemany(f"INSERT INTO {name} VALUES (?, ?)", [(row, data[row].tolist()) for row in range(50)])
+        assert cursor.rowcount == 50
+        with pytest.raises(adbc.ProgrammingError, match="wrong dimension: row 1, expected 8, got 3"):
+            cursor.executemany(f"INSERT INTO {name} VALUES (?, ?)", [(50, [0.0] * 8), (51, [0.0] * 3)])
+    ids, _ = nearest(data, question, 5)
+    found = fetch(connection, f"SELECT id FROM knn('{name}', ?, ?)", (question.tolist(), 5))
+    assert [row[0] for row in found] == ids
+    assert fetch(connection, f"SELECT count(*) FROM {name}") == [(50,)]
+
+
+def test_many_updates_and_deletes(connection: adbc.Connection, name: str) -> None:
+    run(connection, f"CREATE TABLE {name} AS SELECT value AS id FROM generate_series(1, 5)")
+    with connection.cursor() as cursor:
+        cursor.executemany(f"UPDATE {name} SET id = id + ? WHERE id = ?", [(10, 1), (10, 2), (10, 99)])
+        assert cursor.rowcount == 2
+        cursor.executemany(f"DELETE FROM {name} WHERE id = ?", pa.record_batch({"id": [3, 4]}))
+        assert cursor.rowcount == 2
+        cursor.executemany(f"DELETE FROM {name} WHERE id = ?", [])
+    assert fetch(connection, f"SELECT id FROM {name} ORDER BY id") == [(5,), (11,), (12,)]
+
+
+def test_a_statement_says_its_types_before_it_runs(connection: adbc.Connection, name: str) -> None:
+    run(connection, f"CREATE TABLE {name} (id BIGINT, vec FLOAT[8])")
+    vector = pa.list_(pa.float32(), 8)
+    with connection.cursor() as cursor:
+        assert cursor.adbc_prepare(f"INSERT INTO {name} VALUES (?, ?)").types == [pa.int64(), vector]
+        assert cursor.adbc_prepare(f"SELECT id FROM knn('{name}', ?, ?)").types == [vector, pa.int64()]
+        schema = cursor.adbc_execute_schema(f"SELECT vec, _distance FROM knn('{name}', [{', '.join(['0.0'] * 8)}], 1)")
+    assert schema.names == ["vec", "_distance"]
+    assert schema.field("vec").type == vector
+
+
 def test_parameters_of_a_query(connection: adbc.Connection) -> None:
     assert fetch(connection, "SELECT ? + 1 AS x, ? AS y", (1, "it's")) == [(2, "it's")]
 
@@ -103,6 +141,17 @@ def test_the_modes_of_ingest(connection: adbc.Connection, name: str) -> None:
     assert ids() == [5]
 
 
+def test_what_an_ingest_may_say_of_its_table(connection: adbc.Connection, name: str) -> None:
+    one = pa.table({"id": [1]})
+    with connection.cursor() as cursor:
+        assert cursor.adbc_ingest(name, one, catalog_name="ruvector", db_schema_name="main") == 1
+        with pytest.raises(adbc.NotSupportedError, match=r"expected ruvector\.main"):
+            cursor.adbc_ingest(name, one, mode="append", db_schema_name="system")
+        with pytest.raises(adbc.NotSupportedError, match="temporary tables are not supported"):
+            cursor.adbc_ingest(f"{name}_temporary", one, temporary=True)
+    assert fetch(connection, f"SELECT * FROM {name}") == [(1,)]
+
+
 def test_a_vector_of_another_dimension_changes_nothing(connection: adbc.Connection, name: str) -> None:
     with connection.cursor() as cursor:
         cursor.adbc_ingest(name, docs(np.eye(3, dtype=np.float32)))
@@ -119,17 +168,66 @@ def test_settings_last_as_long_as_the_connection(address: str) -> None:
         assert cursor.fetch_arrow_table().column(0).num_chunks >= 10
 
 
+def objects(connection: adbc.Connection, depth: str, **filters: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - as ADBC has them
+    return connection.adbc_get_objects(depth=depth, **filters).read_all().to_pylist()
+
+
 def test_tools_find_tables_and_columns(connection: adbc.Connection, name: str) -> None:
-    run(connection, f"CREATE TABLE {name} (id BIGINT, vec FLOAT[8])")
-    assert name in {
-        table["table_name"]
-        for catalog in connection.adbc_get_objects(depth="all").read_all().to_pylist()
+    run(connection, f"CREATE TABLE {name} (id BIGINT, word VARCHAR, vec FLOAT[8])")
+    assert [catalog["catalog_name"] for catalog in objects(connection, "catalogs")] == ["ruvector"]
+    (catalog,) = objects(connection, "db_schemas")
+    assert {"main", "system"} <= {schema["db_schema_name"] for schema in catalog["catalog_db_schemas"]}
+    (catalog,) = objects(connection, "all")
+    found = {
+        (schema["db_schema_name"], table["table_name"]): table
         for schema in catalog["catalog_db_schemas"]
         for table in schema["db_schema_tables"]
     }
-    assert connection.adbc_get_table_schema(name).names == ["id", "vec"]
+    assert found["main", name]["table_type"] == "TABLE"
+    assert [
+        (column["ordinal_position"], column["column_name"], column["xdbc_type_name"])
+        for column in found["main", name]["table_columns"]
+    ] == [(1, "id", "BIGINT"), (2, "word", "VARCHAR"), (3, "vec", "FLOAT[8]")]
+    assert found["main", name]["table_constraints"] == []
+    assert found["system", "indexes"]["table_type"] == "SYSTEM TABLE"
+    assert connection.adbc_get_table_types() == ["SYSTEM TABLE", "TABLE", "VIEW"]
+    assert connection.adbc_get_table_schema(name).names == ["id", "word", "vec"]
     info = connection.adbc_get_info()
     assert info["vendor_name"].lower().startswith("ruvector")
+
+
+def test_tools_filter_what_they_find(connection: adbc.Connection, name: str) -> None:
+    run(connection, f"CREATE TABLE {name} (id BIGINT, vec FLOAT[8])")
+    filters = {"catalog_filter": "ruvector", "db_schema_filter": "ma%", "table_types_filter": ["TABLE", "VIEW"]}
+    (catalog,) = objects(connection, "all", table_name_filter=name, column_name_filter="v_c", **filters)
+    (schema,) = catalog["catalog_db_schemas"]
+    (table,) = schema["db_schema_tables"]
+    assert table["table_name"] == name
+    assert [column["column_name"] for column in table["table_columns"]] == ["vec"]
+    assert objects(connection, "all", catalog_filter="elsewhere") == []
+
+
+def test_a_statement_is_cancelled_while_it_runs(connection: adbc.Connection) -> None:
+    start = time.monotonic()
+    with connection.cursor() as cursor:
+        timer = threading.Timer(0.3, cursor.adbc_cancel)
+        timer.start()
+        with pytest.raises(adbc.Error, match=r"(?i)cancel"):  # noqa: PT012 - it may come from either
+            cursor.execute("SELECT sum(value % 7) FROM generate_series(1, 1000000000000)")
+            cursor.fetchall()
+        timer.join()
+    assert time.monotonic() - start < 10
+    assert fetch(connection, "SELECT 1") == [(1,)]
+
+
+def test_rows_that_come_are_cancelled(connection: adbc.Connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT value FROM generate_series(1, 1000000000000)")
+        assert cursor.fetchone() == (1,)
+        cursor.adbc_cancel()
+        with pytest.raises(adbc.Error, match=r"(?i)cancel"):
+            cursor.fetchall()
+    assert fetch(connection, "SELECT 1") == [(1,)]
 
 
 @pytest.mark.parametrize(

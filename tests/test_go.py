@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 import pytest
-from conftest import GO, SECONDS_MAX, TOKEN, Answers, Secured, go, nearest
+from conftest import GO, PASSWORD, SECONDS_MAX, TOKEN, Answers, Secured, go, nearest
 
 import ruvector
 
@@ -68,6 +69,7 @@ def test_changes_and_searches(
 
 def test_tokens_and_tls(client: Callable[..., Answers], secured: Secured) -> None:
     place = secured.address.split("//")[1]
+    by_password = f"flightsql://reader:{quote(PASSWORD, safe='')}@{place}?tls=private&timeout=10s"
     let_in = f"flightsql://{place}?tls=private&token={TOKEN}&timeout=10s"
     turned_away = {
         f"flightsql://reader:wrong@{place}?tls=private&timeout=10s": "(?i)unauthenticated",
@@ -75,7 +77,7 @@ def test_tokens_and_tls(client: Callable[..., Answers], secured: Secured) -> Non
         f"flightsql://{place}?tls=private&timeout=10s": "(?i)unauthenticated",
         f"flightsql://{place}?tls=enabled&token={TOKEN}&timeout=10s": "(?i)certificate",
     }
-    answers = client("sign-in", secured.ca, let_in, *turned_away)
-    assert answers[let_in] == [{"n": 3}]
+    answers = client("sign-in", secured.ca, let_in, by_password, *turned_away)
+    assert answers[let_in] == answers[by_password] == [{"n": 3}]
     for dsn, message in turned_away.items():
         assert re.search(message, answers.error(dsn))

@@ -144,7 +144,7 @@ public final class Client {
                     return prepared.executeQuery();
                 });
             }
-            String knnOfText = "SELECT id, _distance FROM knn('" + table + "', CAST(? || '' AS FLOAT[" + dim + "]), 10)";
+            String knnOfText = "SELECT id, _distance FROM knn('" + table + "', CAST(? AS FLOAT[" + dim + "]), 10)";
             try (PreparedStatement prepared = connection.prepareStatement(knnOfText)) {
                 step("knn of a text", () -> {
                     prepared.setString(1, text);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
 use datafusion::common::config::Dialect;
@@ -39,6 +39,7 @@ use crate::index::{self, IndexCatalog, IndexDefinition};
 use crate::index_table::{self, IndexTables, WithIndexes};
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
+use crate::parameters::parameters;
 use crate::plan_cache::{KeptPlan, PlanCache};
 use crate::queries::{Queries, Who};
 use crate::register::equip;
@@ -572,26 +573,6 @@ pub(crate) fn check_count(parameters: &Schema, values: &[ScalarValue]) -> Result
         true => Err(Error::invalid_input(format!("parameters: expected {expected}, got {got}"))),
         false => Ok(()),
     }
-}
-
-/// One field per parameter up to the highest number used.
-fn parameters(plan: &LogicalPlan) -> Result<SchemaRef> {
-    let found = plan.get_parameter_fields()?;
-    let number = |id: &str| id.trim_start_matches('$').parse::<usize>().ok().filter(|number| *number > 0);
-    let mut fields = Vec::new();
-    for (id, field) in &found {
-        let Some(number) = number(id) else {
-            return Err(Error::invalid_input(format!("parameters are written ? or $1, $2, ..., got {id}")));
-        };
-        if fields.len() < number {
-            fields.resize(number, None);
-        }
-        fields[number - 1] = Some(field.as_ref().map_or(DataType::Null, |field| field.data_type().clone()));
-    }
-    let named = |(i, data_type): (usize, Option<DataType>)| {
-        Field::new(format!("${}", i + 1), data_type.unwrap_or(DataType::Null), true)
-    };
-    Ok(Arc::new(Schema::new(fields.into_iter().enumerate().map(named).collect::<Vec<_>>())))
 }
 
 fn answers_rows(plan: &LogicalPlan) -> bool {

@@ -31,6 +31,9 @@ mod one_state;
 /// Plans that are kept from one run of a statement to the next.
 mod plan_cache;
 
+/// What is known of parameters before they have values.
+mod parameters;
+
 /// `system.queries`, `KILL` and the time that statements may take.
 mod queries;
 

@@ -2,7 +2,7 @@
 //!
 //! Without users everybody is an admin, and a bearer token only names a session ([`Gate::Open`]). With users every call
 //! brings a bearer token: one that was issued for a user and a password, which a handshake brings ([`issued`]), or one that
-//! the users file has ([`users`]). A refusal says the same whatever is wrong, and takes the same time.
+//! the users file has ([`users`]). A client that knows no handshake may bring user and password with every call. A refusal says the same whatever is wrong, and takes the same time.
 //!
 //! A token is bound to its user and the role at sign-in. One whose user is gone, or has another password or role since, is
 //! good no more.
@@ -13,6 +13,8 @@ mod basic;
 mod issued;
 /// Checks of passwords, a few at a time.
 mod passwords;
+/// Passwords that come with every call.
+mod remembered;
 /// The file of users and tokens.
 mod users;
 
@@ -28,6 +30,7 @@ use tonic::metadata::MetadataMap;
 use crate::config::{CREDENTIAL_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::session::bearer_token;
 use issued::IssuedTokens;
+use remembered::Remembered;
 
 pub(crate) use issued::random_token;
 pub(crate) use passwords::hash_password;
@@ -85,13 +88,16 @@ pub(crate) enum Gate {
     /// Everybody comes in and is an admin.
     Open,
     /// Those come in whom the authenticator knows.
-    Guarded { authenticator: Arc<dyn Authenticator>, issued: IssuedTokens },
+    Guarded { authenticator: Arc<dyn Authenticator>, issued: IssuedTokens, remembered: Remembered },
 }
 
 impl Gate {
     pub(crate) fn new(authenticator: Option<Arc<dyn Authenticator>>, token_lifetime: Duration) -> Self {
         match authenticator {
-            Some(authenticator) => Self::Guarded { authenticator, issued: IssuedTokens::new(token_lifetime) },
+            Some(authenticator) => {
+                let (issued, remembered) = (IssuedTokens::new(token_lifetime), Remembered::new(token_lifetime));
+                Self::Guarded { authenticator, issued, remembered }
+            }
             None => Self::Open,
         }
     }
@@ -101,7 +107,7 @@ impl Gate {
     /// # Errors
     /// `Unauthenticated`; `Unavailable` if too many sign in.
     pub(crate) async fn sign_in(&self, metadata: &MetadataMap) -> Result<String, Status> {
-        let Self::Guarded { authenticator, issued } = self else {
+        let Self::Guarded { authenticator, issued, .. } = self else {
             // The token is the name of a session: the client's own if it brings one, else a new one.
             return Ok(bearer_token(metadata).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()));
         };
@@ -110,14 +116,7 @@ impl Gate {
             return Ok(token);
         }
         let (user, password) = basic::credentials(metadata).ok_or_else(wrong_password)?;
-        if user.len().max(password.len()) > CREDENTIAL_BYTES_MAX {
-            return Err(wrong_password());
-        }
-        match authenticator.password(&user, &password).await {
-            Ok(identity) => Ok(issued.issue(identity)?),
-            Err(Refusal::Wrong) => Err(wrong_password()),
-            Err(Refusal::Busy) => Err(Status::unavailable("too many clients sign in at the same time: try again")),
-        }
+        issued.issue(check_password(authenticator.as_ref(), &user, &password).await?)
     }
 
     /// Who calls with these headers, and the name of their session; `None` for anybody at an open gate.
@@ -127,12 +126,28 @@ impl Gate {
     pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Option<(Identity, String)>, Status> {
         match self {
             Self::Open => Ok(None),
-            Self::Guarded { .. } => self.identify(&bearer_token(metadata).ok_or_else(wrong_token)?).await.map(Some),
+            Self::Guarded { authenticator, remembered, .. } => {
+                if let Some(token) = bearer_token(metadata) {
+                    return self.identify(&token).await.map(Some);
+                }
+                let (user, password) = basic::credentials(metadata).ok_or_else(wrong_token)?;
+                let known = remembered.find(&user, &password).filter(|identity| authenticator.is_current(identity));
+                let identity = match known {
+                    Some(identity) => identity,
+                    None => {
+                        let identity = check_password(authenticator.as_ref(), &user, &password).await?;
+                        remembered.remember(&user, &password, &identity);
+                        identity
+                    }
+                };
+                // All calls of a user without a token share a session.
+                Ok(Some((identity, "password".to_owned())))
+            }
         }
     }
 
     async fn identify(&self, token: &str) -> Result<(Identity, String), Status> {
-        let Self::Guarded { authenticator, issued } = self else { return Err(wrong_token()) };
+        let Self::Guarded { authenticator, issued, .. } = self else { return Err(wrong_token()) };
         if token.len() > TOKEN_BYTES_MAX {
             return Err(wrong_token());
         }
@@ -147,6 +162,16 @@ impl Gate {
         // All who have this token share a session, as they do at an open gate.
         Ok((identity, "token".to_owned()))
     }
+}
+
+async fn check_password(authenticator: &dyn Authenticator, user: &str, password: &str) -> Result<Identity, Status> {
+    if user.len().max(password.len()) > CREDENTIAL_BYTES_MAX {
+        return Err(wrong_password());
+    }
+    authenticator.password(user, password).await.map_err(|refusal| match refusal {
+        Refusal::Wrong => wrong_password(),
+        Refusal::Busy => Status::unavailable("too many clients sign in at the same time: try again"),
+    })
 }
 
 fn wrong_password() -> Status {

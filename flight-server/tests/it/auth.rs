@@ -208,3 +208,31 @@ fn a_message_of_a_stranger_is_not_read() {
         assert_eq!(too_large.code(), Code::OutOfRange);
     });
 }
+
+#[test]
+fn a_client_without_a_handshake_may_send_its_password_with_every_call() {
+    let guarded = Guarded::new();
+    with_setup(guarded.setup(), |server| async move {
+        let ask = async |user: &str, password: &str| {
+            let encoded =
+                base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{user}:{password}"));
+            let mut request = Request::new(Ticket::new("SELECT 1"));
+            request.metadata_mut().insert("authorization", format!("Basic {encoded}").parse().unwrap());
+            server.plain().await.do_get(request).await.map(drop).map_err(|status| status.code())
+        };
+        for _ in 0..2 {
+            assert_eq!(ask("reader", &password("reader")).await, Ok(()));
+            assert_eq!(ask("reader", &password("admin")).await, Err(Code::Unauthenticated));
+            assert_eq!(ask("nobody", "").await, Err(Code::Unauthenticated));
+        }
+        // Who is taken out of the file is out, however right the password was.
+        guarded.write_users(&[("admin", "admin")]);
+        tokio::time::timeout(Duration::from_secs(20), async {
+            while ask("reader", &password("reader")).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await
+        .unwrap();
+    });
+}

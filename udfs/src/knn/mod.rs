@@ -31,7 +31,9 @@ use crate::scalar::embed::EMBED;
 /// Whether an expression answers something else each time it is asked. `embed()` is called volatile so that no planner runs it;
 /// it says the same of the same text.
 fn changes_each_time(expr: &Expr) -> Result<bool> {
-    expr.exists(|expr| Ok(expr.is_volatile_node() && !matches!(expr, Expr::ScalarFunction(call) if call.name() == EMBED)))
+    expr.exists(|expr| {
+        Ok(expr.is_volatile_node() && !matches!(expr, Expr::ScalarFunction(call) if call.name() == EMBED))
+    })
 }
 
 /// The column of distances in the relation's answer.

@@ -216,7 +216,9 @@ impl Wanted {
             _ => return None,
         };
         let of_the_left = vectors == Vectors::OfTheLeft;
-        let constant = query.column_refs().is_empty() && query.contains_outer() == of_the_left && !super::changes_each_time(query).ok()?;
+        let constant = query.column_refs().is_empty()
+            && query.contains_outer() == of_the_left
+            && !super::changes_each_time(query).ok()?;
         let in_double = ordered_by.get_type(&scan.schema).ok()? != DataType::Float32;
         (ascending == nearest_ascending && constant).then(|| Self { column, query: query.clone(), metric, in_double })
     }

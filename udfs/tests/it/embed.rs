@@ -40,7 +40,9 @@ async fn planning_needs_no_model_and_running_says_which_is_missing() {
         assert!(plan.contains("KnnExec"), "{plan}");
     }
     // One that changes with every row is none.
-    let plan = database.query("EXPLAIN FORMAT INDENT SELECT id FROM docs ORDER BY array_distance(vec, [random()]) LIMIT 3").await;
+    let plan = database
+        .query("EXPLAIN FORMAT INDENT SELECT id FROM docs ORDER BY array_distance(vec, [random()]) LIMIT 3")
+        .await;
     let plan = arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
     assert!(!plan.contains("KnnExec"), "{plan}");
 

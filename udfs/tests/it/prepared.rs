@@ -218,3 +218,39 @@ async fn a_batch_of_vectors_is_a_parameter() {
         assert!(database.ask(sql, &[ScalarValue::Null]).await.is_empty());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_types_of_parameters_are_known_by_where_they_stand() {
+    let database = database(3).await;
+    let vector = "FixedSizeList(2 x Float32)";
+    for (sql, types) in [
+        ("SELECT id FROM docs ORDER BY l2_distance(vec, ?) LIMIT ?", &[vector, "Int64"][..]),
+        ("SELECT id FROM docs ORDER BY vec <=> ? LIMIT 3 OFFSET ?", &[vector, "Int64"]),
+        ("SELECT cosine_distance(?, d.vec) FROM docs AS d WHERE d.tag = ?", &[vector, "Int64"]),
+        ("SELECT id FROM knn('docs', ?, ?)", &[vector, "Int64"]),
+        ("SELECT id FROM knn('docs', [?, ?], 3)", &["Float32", "Float32"]),
+        ("SELECT id FROM knn('docs', CAST(? AS FLOAT[2]), 3)", &["Utf8"]),
+        ("INSERT INTO docs VALUES (?, ?, CAST(? AS FLOAT[2]))", &["Int64", "Int64", "Utf8"]),
+        ("SELECT CAST(? AS VARCHAR), ?::BIGINT, lower(?)", &["Utf8", "Int64", "Utf8"]),
+        ("SELECT id FROM knn('docs', embed(?), 3)", &["Utf8"]),
+        // What is known is not guessed.
+        (
+            "SELECT 1 FROM docs WHERE id = ? AND lower(?) = 'a' AND tag IN (SELECT tag FROM docs LIMIT ?)",
+            &["Int64", "Utf8", "Int64"],
+        ),
+        ("SELECT ?", &["Null"]),
+    ] {
+        let prepared = database.engine.prepare(&database.session, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let found: Vec<_> = prepared
+            .parameters
+            .fields()
+            .iter()
+            .map(|field| field.data_type().to_string().replace("nullable ", ""))
+            .collect();
+        assert_eq!(found, types, "{sql}");
+    }
+    // Text is cast to a vector, and a vector stays one.
+    let sql = "SELECT id FROM knn('docs', CAST(? AS FLOAT[2]), 1)";
+    assert_eq!(database.ask(sql, &["[2.1, 0.0]".into()]).await, [2]);
+    assert_eq!(database.ask(sql, &[at(0.9)]).await, [1]);
+}

@@ -146,8 +146,8 @@ fn indexes(pattern: Option<&str>) -> String {
     format!("SELECT {INDEX_COLUMNS} FROM system.indexes WHERE true{condition} ORDER BY name")
 }
 
-const INDEX_COLUMNS: &str =
-    "name, backend, collection, vector_column, kind, metric, state, vectors_done AS vectors, bytes, error";
+const INDEX_COLUMNS: &str = "name, CASE WHEN backend = 'main' THEN collection ELSE concat(backend, '.', collection) END \
+     AS collection, vector_column, kind, metric, state, vectors_done AS vectors, error";
 
 fn functions(pattern: Option<&str>) -> String {
     let relations = RELATIONS.map(|(name, syntax)| format!("('{name}', 'RELATION', {})", literal(syntax))).join(", ");
@@ -165,7 +165,7 @@ fn functions(pattern: Option<&str>) -> String {
 fn describe(table: &str) -> Vec<(String, Part)> {
     let (schema, name) = schema_and_name(table);
     let indexes = format!(
-        "SELECT name AS index, vector_column, kind, metric, state, vectors_done AS vectors, bytes FROM system.indexes \
+        "SELECT name AS index, vector_column, kind, metric, state, vectors_done AS vectors FROM system.indexes \
          WHERE backend = {} AND collection = {} ORDER BY name",
         literal(&schema),
         literal(&name)

@@ -12,8 +12,9 @@ use super::target::Target;
 /// A statement that is done before this needs no progress.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Time between two looks at how far an index is: on a server each is a line of its audit log.
-const ASKED_EVERY: Duration = Duration::from_secs(1);
+/// Time between two looks at how far an index is; on a server, where each is a line of its audit log, it is longer.
+const ASKED_EVERY: Duration = Duration::from_millis(250);
+const ASKED_EVERY_REMOTE: Duration = Duration::from_secs(1);
 
 /// Time between two pictures.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -74,12 +75,12 @@ impl Progress {
         let seconds = format!("{:.1} s", self.elapsed().as_secs_f64());
         match &*self.build.lock() {
             Some(Build { index, vectors: Some((done, total)), .. }) => {
+                bar.set_message(format!("{seconds}, index {index}"));
                 if bar.length() != Some(*total) {
                     bar.set_length(*total);
                     bar.set_style(style("{spinner} {msg} [{bar:30}] {human_pos}/{human_len} vectors"));
                 }
                 bar.set_position(*done);
-                bar.set_message(format!("{seconds}, index {index}"));
             }
             Some(Build { index, rows_read, .. }) => {
                 bar.set_message(format!("{seconds}, index {index}: {} rows read", HumanCount(*rows_read)));
@@ -102,8 +103,9 @@ impl Progress {
     /// Asks again and again which index is being built, and how far it is. It ends when nobody is there to answer.
     pub(super) async fn follow_build(&self, target: &Target) {
         let sql = "SELECT name, rows_read, vectors_done, vectors_total FROM system.indexes WHERE state = 'building'";
+        let every = if matches!(target, Target::Embedded { .. }) { ASKED_EVERY } else { ASKED_EVERY_REMOTE };
         loop {
-            tokio::time::sleep(ASKED_EVERY).await;
+            tokio::time::sleep(every).await;
             let Ok(rows) = target.texts(sql).await else { return };
             *self.build.lock() = rows.into_iter().next().and_then(Build::from_row);
         }

@@ -291,7 +291,7 @@ mod tests {
             assert_eq!(rendered.columns_left_out, 0);
             assert!(rendered.text.contains("| 123456789 | 語"), "{}", rendered.text);
         }
-        let rendered = render(batch.schema_ref(), &[batch], Some(10)).unwrap();
+        let rendered = render(&batch.schema(), &[batch], Some(10)).unwrap();
         assert_eq!(rendered.columns_left_out, 1);
         assert!(rendered.text.contains("| 123456789 | … | ["), "{}", rendered.text);
     }
@@ -311,7 +311,7 @@ mod tests {
     fn a_row_is_lines() {
         let batch = batch(vec![Some(7), None], vec!["two\nlines", "\u{1b}[2J"], vec![0.5; 4]);
         assert_eq!(
-            render_expanded(batch.schema_ref(), &[batch.clone()], 1).unwrap(),
+            render_expanded(&batch.schema(), &[batch], 1).unwrap(),
             "-[ row 1 ]-\nid   | 7\nbody | two\n     | lines\nvec  | [0.5, 0.5]\n\
              -[ row 2 ]-\nid   | NULL\nbody | [2J\nvec  | [0.5, 0.5]\n"
         );

@@ -55,7 +55,7 @@ def test_tab_completes_what_the_connection_knows(terminal: Terminal) -> None:
         "SELECT wo": "SELECT word",
         "SELECT * FROM wor": "SELECT * FROM words",
         "SELECT * FROM knn('wo": "SELECT * FROM knn('words'",
-        "SELECT * FROM knn('words', [1.0, 0.0, 0.0], 2, me": "SELECT * FROM knn('words', [1.0, 0.0, 0.0], 2, metric => ",
+        "FROM knn('words', [1.0, 0.0, 0.0], 2, me": "FROM knn('words', [1.0, 0.0, 0.0], 2, metric => ",
         "SELECT l2_d": "SELECT l2_distance(",
         "SELECT * FROM system.bu": "SELECT * FROM system.bundles",
         "SET ruvector.np": "SET ruvector.nprobe",

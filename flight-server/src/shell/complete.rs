@@ -54,7 +54,7 @@ pub(super) fn complete_command(text: &str, words: &Words) -> Completions {
     let start = text.len() - argument.len();
     let among = |names: &[&str]| fitting(argument, names.iter().copied());
     let found = match name {
-        "\\d" | "\\dt" => fitting(argument, tables_as_written(words).iter().map(String::as_str)),
+        "\\d" | "\\dt" => fitting_tables(argument, words),
         "\\di" => fitting(argument, words.indexes.iter().map(String::as_str)),
         "\\df" => fitting(argument, words.functions.iter().map(String::as_str).chain(RELATIONS.map(|(name, _)| name))),
         "\\timing" | "\\x" => among(&["on", "off"]),
@@ -68,6 +68,8 @@ pub(super) fn complete_command(text: &str, words: &Words) -> Completions {
 /// Where the cursor is.
 struct Place<'a> {
     words: &'a Words,
+    /// The statement up to the cursor.
+    text: &'a str,
     /// What stands before the word at the cursor.
     before: Vec<Token<'a>>,
     after: Vec<Token<'a>>,
@@ -91,7 +93,7 @@ impl<'a> Place<'a> {
             _ => (text.len(), None),
         };
         let prefix = text[prefix_start..].trim_start_matches(['\'', '"']);
-        Self { words, before, after: tokens(after).0, prefix, prefix_start, quote }
+        Self { words, text, before, after: tokens(after).0, prefix, prefix_start, quote }
     }
 
     fn complete(&self, offset: usize) -> Completions {
@@ -99,14 +101,10 @@ impl<'a> Place<'a> {
         let found = match self.quote {
             Some('\'') => self.in_text(),
             Some(_) if self.is_comment() => Vec::new(),
-            quote => match self.settings_start() {
-                Some(from) => {
-                    let found = fitting(&self.whole_name(from), self.words.settings.iter().map(String::as_str));
-                    return (start - (self.whole_name(from).len() - self.prefix.len()), found);
-                }
-                None => {
-                    self.names().into_iter().map(|name| if quote.is_some() { in_quotes(&name) } else { name }).collect()
-                }
+            Some(_) => self.names().iter().filter(|name| !name.contains('.')).map(|name| in_quotes(name)).collect(),
+            None => match self.setting() {
+                Some(name) => return (start + self.prefix.len() - name.len(), self.settings(name)),
+                None => self.names(),
             },
         };
         (start, found)
@@ -119,9 +117,7 @@ impl<'a> Place<'a> {
     /// In `'...`: the name of a table, or what a named argument may be.
     fn in_text(&self) -> Vec<String> {
         let found = match self.call() {
-            Some((relation, 0)) if is_relation(relation) => {
-                fitting(self.prefix, tables_as_written(self.words).iter().map(String::as_str))
-            }
+            Some((relation, 0)) if is_relation(relation) => fitting_tables(self.prefix, self.words),
             call => match self.named(call.is_some()) {
                 Some("metric") => fitting(self.prefix, METRICS),
                 Some("consistency") => fitting(self.prefix, CONSISTENCY),
@@ -165,7 +161,7 @@ impl<'a> Place<'a> {
         match (word_before, last_word) {
             _ if self.before.is_empty() => self.keywords(&OPENING),
             (_, "FROM" | "JOIN" | "LATERAL") => {
-                let mut found = fitting(prefix, tables_as_written(words).iter().map(String::as_str));
+                let mut found = fitting_tables(prefix, words);
                 found.extend(fitting(prefix, RELATIONS.map(|(name, _)| name)).iter().map(|name| format!("{name}('")));
                 if last_word != "LATERAL" && !prefix.is_empty() {
                     found.extend(self.keywords(&["LATERAL"]));
@@ -179,11 +175,11 @@ impl<'a> Place<'a> {
             }
             ("DROP", "BACKEND") => fitting(prefix, schemas(words)),
             (_, "INTO" | "UPDATE" | "TABLE" | "DESCRIBE" | "HISTORY") if word_before != "CREATE" => {
-                let mut found = fitting(prefix, tables_as_written(words).iter().map(String::as_str));
+                let mut found = fitting_tables(prefix, words);
                 found.extend(self.keywords(&["IF", "HISTORY", "SELECT"]));
                 found
             }
-            (_, "ON") if of_index => fitting(prefix, tables_as_written(words).iter().map(String::as_str)),
+            (_, "ON") if of_index => fitting_tables(prefix, words),
             (_, "USING") if of_index => fitting(prefix, INDEX_KINDS),
             (_, "TYPE") if opening == "CREATE" => fitting(prefix, BACKEND_KINDS),
             ("STORED", "AS") => fitting(prefix, FILE_KINDS),
@@ -197,11 +193,7 @@ impl<'a> Place<'a> {
         let mut found = Vec::new();
         match self.call() {
             Some((relation, 0)) if is_relation(relation) => {
-                let tables = tables_as_written(self.words);
-                return fitting(prefix, tables.iter().map(String::as_str))
-                    .iter()
-                    .map(|name| format!("'{name}'"))
-                    .collect();
+                return fitting_tables(prefix, self.words).iter().map(|name| format!("'{name}'")).collect();
             }
             Some((relation, number)) if number >= 3 && is_search(relation) && self.is_after(&["(", ","]) => {
                 return fitting(prefix, ARGUMENTS).iter().map(|name| format!("{name} => ")).collect();
@@ -211,7 +203,7 @@ impl<'a> Place<'a> {
             }
             _ => {}
         }
-        found.extend(fitting(prefix, self.mentioned_columns()));
+        found.extend(fitting(prefix, self.mentioned_columns()).iter().map(|name| quoted_if_needed(name)));
         if of_index {
             found.extend(self.keywords(&["ON", "USING", "WITH", "IF", "NOT", "EXISTS"]));
             return found;
@@ -331,20 +323,19 @@ impl<'a> Place<'a> {
         matches!(self.before.last(), Some(Token::Mark(mark)) if marks.contains(mark))
     }
 
-    /// After SET, SHOW or RESET: the number of tokens before the name of the setting, which has dots in it.
-    fn settings_start(&self) -> Option<usize> {
-        let first = self.before.first()?;
-        let path = &self.before[1..];
-        let is_path = path.iter().all(|token| matches!(token, Token::Word(_) | Token::Mark(".")));
-        (is_path && ["SET", "SHOW", "RESET"].iter().any(|word| first.is(word))).then_some(1)
+    /// After SET, SHOW or RESET: what stands of the name of the setting, which has dots in it.
+    fn setting(&self) -> Option<&'a str> {
+        let verb = self.text.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
+        let is_verb = ["SET", "SHOW", "RESET"].iter().any(|word| verb.trim().eq_ignore_ascii_case(word));
+        is_verb.then(|| &self.text[verb.len()..])
     }
 
-    fn whole_name(&self, from: usize) -> String {
-        let path = self.before[from..].iter().map(|token| match token {
-            Token::Word(text) | Token::Mark(text) => *text,
-            _ => "",
-        });
-        path.chain([self.prefix]).collect()
+    fn settings(&self, name: &str) -> Vec<String> {
+        let mut found = fitting(name, self.words.settings.iter().map(String::as_str));
+        if self.before.first().is_some_and(|first| first.is("SHOW")) && !name.contains('.') {
+            found.extend(self.keywords(&["ALL", "COLUMNS", "FUNCTIONS", "TABLES"]));
+        }
+        found
     }
 
     /// Keywords in the letters, small or capital, that the person writes.
@@ -374,13 +365,17 @@ fn fitting<'n>(prefix: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<St
     found.into_iter().map(str::to_owned).collect()
 }
 
-/// Tables as a statement names them: those of `main` without their schema.
-fn tables_as_written(words: &Words) -> Vec<String> {
-    let written = words.tables.keys().map(|(schema, table)| match schema.as_str() {
-        "main" => quoted_if_needed(table),
-        _ => format!("{}.{}", quoted_if_needed(schema), quoted_if_needed(table)),
+/// Tables that begin with `prefix`, as a statement names them: those of `main` without their schema.
+fn fitting_tables(prefix: &str, words: &Words) -> Vec<String> {
+    let begins = |name: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let tables = words.tables.keys().filter_map(|(schema, table)| {
+        let name = quoted_if_needed(table);
+        match schema.as_str() {
+            "main" => (begins(&name) || begins(table)).then_some(name),
+            _ => Some(format!("{}.{name}", quoted_if_needed(schema))).filter(|name| begins(name)),
+        }
     });
-    written.collect()
+    tables.collect()
 }
 
 fn schemas(words: &Words) -> BTreeSet<&str> {
@@ -450,16 +445,21 @@ mod tests {
         check("SELECT * FROM kn|", &["SELECT * FROM knn('", "SELECT * FROM knn_batch('"]);
         check("SELECT * FROM docs JOIN q|", &["SELECT * FROM docs JOIN queries"]);
         check("DROP TABLE \"My|", &["DROP TABLE \"My Docs\""]);
-        check("DESCRIBE m|", &[]);
+        check("DESCRIBE m|", &["DESCRIBE \"My Docs\""]);
+        check("DESCRIBE x|", &[]);
     }
 
     #[test]
     fn columns_are_those_of_the_statement() {
-        check("SELECT b| FROM docs", &["SELECT body FROM docs"].map(|text| &text[..text.find(" FROM").unwrap()]));
-        check("SELECT id FROM docs WHERE bo|", &["SELECT id FROM docs WHERE body"]);
+        check("SELECT bod| FROM docs", &["SELECT body FROM docs"].map(|text| &text[..text.find(" FROM").unwrap()]));
+        check("SELECT id FROM docs WHERE bod|", &["SELECT id FROM docs WHERE body"]);
+        check(
+            "SELECT ti| FROM \"My Docs\"",
+            &["SELECT \"Title\"", "SELECT time", "SELECT timestamp", "SELECT tinyint"],
+        );
         check("SELECT d.| FROM docs d", &["SELECT d.body", "SELECT d.id", "SELECT d.vec"]);
         check("SELECT docs.i| FROM docs", &["SELECT docs.id"]);
-        check("SELECT * FROM lake.docs WHERE la|", &["SELECT * FROM lake.docs WHERE lang"]);
+        check("SELECT * FROM lake.docs WHERE lan|", &["SELECT * FROM lake.docs WHERE lang"]);
         check("SELECT _d| FROM knn('docs', [1.0], 3)", &["SELECT _distance"]);
         check("SELECT n.bo| FROM knn('docs', [1.0], 3) AS n", &["SELECT n.body"]);
         check("SELECT l2_| FROM docs", &["SELECT l2_distance(", "SELECT l2_squared("]);
@@ -479,7 +479,7 @@ mod tests {
             "FROM knn('docs', $1, 3, backends => ['main', 'l|",
             &["FROM knn('docs', $1, 3, backends => ['main', 'lake'"],
         );
-        check("FROM knn('docs', $1, 3, filter => bo|", &["FROM knn('docs', $1, 3, filter => body"]);
+        check("FROM knn('docs', $1, 3, filter => bod|", &["FROM knn('docs', $1, 3, filter => body"]);
         check("FROM recall('docs', 100, 3, np|", &["FROM recall('docs', 100, 3, nprobe => "]);
         check("SELECT * FROM publish_bundle('do|", &["SELECT * FROM publish_bundle('docs'"]);
     }
@@ -512,6 +512,8 @@ mod tests {
         check("SET ru|", &["SET ruvector.nprobe", "SET ruvector.use_index"]);
         check("SET ruvector.np|", &["SET ruvector.nprobe"]);
         check("SHOW datafusion.execution.b|", &["SHOW datafusion.execution.batch_size"]);
+        check("SHOW ta|", &["SHOW tables"]);
+        check("SET ruvector.nprobe = ru|", &[]);
     }
 
     #[test]

@@ -145,7 +145,8 @@ fn fit(columns: &mut Vec<Column>, width: usize) -> usize {
         widest.cut(goal.min(widest.width - 1));
     }
     let mut left_out = 0;
-    while line_width(columns) > width && columns.len() > 2 {
+    // The first and the last stay, with the mark between them.
+    while line_width(columns) > width && columns.len() > if left_out == 0 { 2 } else { 3 } {
         let middle = columns.len() / 2;
         if left_out == 0 {
             let cells = vec![LEFT_OUT.to_owned(); columns[middle].cells.len()];

@@ -18,7 +18,7 @@ impl Place {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         place.sql(
             "CREATE TABLE docs (id BIGINT, vec FLOAT[2]); INSERT INTO docs VALUES (1, [1.0, 0.0]), (2, [0.0, 1.0]); \
-             CREATE INDEX docs_vec ON docs (vec) WITH (metric = 'cosine', seed = 7)",
+             CREATE INDEX docs_vec ON docs (vec) WITH (seed = 7)",
         );
         place
     }

@@ -286,7 +286,7 @@ mod tests {
     fn a_table_is_no_wider_than_its_terminal() {
         let batch = batch(vec![Some(123_456_789)], vec![&"語".repeat(40)], vec![0.5, -1.0, 2.25]);
         for width in [60, 45, 38] {
-            let rendered = render(batch.schema_ref(), &[batch.clone()], Some(width)).unwrap();
+            let rendered = render(batch.schema_ref(), std::slice::from_ref(&batch), Some(width)).unwrap();
             let widest = rendered.text.lines().map(measure_text_width).max().unwrap();
             assert!(widest <= width && widest > width - 4, "{}", rendered.text);
             assert_eq!(rendered.columns_left_out, 0);
@@ -301,7 +301,7 @@ mod tests {
     fn many_columns_leave_out_those_in_the_middle() {
         let columns = (0..20).map(|i| (format!("column_{i}"), Arc::new(Int64Array::from(vec![i])) as ArrayRef));
         let batch = RecordBatch::try_from_iter(columns).unwrap();
-        let rendered = render(batch.schema_ref(), &[batch.clone()], Some(80)).unwrap();
+        let rendered = render(batch.schema_ref(), std::slice::from_ref(&batch), Some(80)).unwrap();
         assert!(rendered.text.lines().all(|line| measure_text_width(line) <= 80), "{}", rendered.text);
         let header = rendered.text.lines().nth(1).unwrap();
         assert!(header.starts_with("| column_0 |") && header.ends_with("| column_19 |"), "{header}");

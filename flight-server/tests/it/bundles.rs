@@ -18,7 +18,7 @@ impl Place {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         place.sql(
             "CREATE TABLE docs (id BIGINT, vec FLOAT[2]); INSERT INTO docs VALUES (1, [1.0, 0.0]), (2, [0.0, 1.0]); \
-             CREATE INDEX docs_vec ON docs (vec) WITH (seed = 7)",
+             CREATE INDEX docs_vec ON docs (vec)",
         );
         place
     }
@@ -68,7 +68,7 @@ fn a_bundle_names_a_state() {
     let published = place.succeeds(&["publish", "--data", "data", "docs", "shared"]);
     let witness = published.strip_prefix("published docs to shared/table.rulake.json\nwitness ").expect(&published);
     let shown = place.succeeds(&["show", "shared"]);
-    for line in ["dim            2\n", "rotation_seed  7\n", &format!("witness        {witness}")] {
+    for line in ["dim            2\n", "rotation_seed  42\n", &format!("witness        {witness}")] {
         assert!(shown.contains(line), "{shown}");
     }
     let verify = ["verify", "--data", "data", "docs", "shared"];
@@ -87,7 +87,7 @@ fn a_bundle_that_was_changed_is_not_believed() {
     let path = place.dir.path().join("shared/table.rulake.json");
     let json = fs::read_to_string(&path).unwrap();
     for (changed, complaint) in [
-        (json.replace("\"rotation_seed\": 7", "\"rotation_seed\": 8"), "changed after it was sealed"),
+        (json.replace("\"rotation_seed\": 42", "\"rotation_seed\": 43"), "changed after it was sealed"),
         (json[..json.len() / 2].to_owned(), "not valid JSON"),
         (String::new(), "not valid JSON"),
     ] {

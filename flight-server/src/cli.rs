@@ -1,6 +1,7 @@
-//! The command line: `ruvector serve`, `ruvector sql` and `ruvector user`.
+//! The command line: `ruvector serve`, `ruvector sql`, `ruvector bundle` and `ruvector user`.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer, filter};
 use crate::config::{self, Config, Flags, IO_THREADS, STACK_BYTES, Setup, Sources};
 use crate::memory;
 use crate::server::{bind_for, serve_on};
-use crate::shell::{self, Format, Remote, RemoteArgs, Source, Target};
+use crate::shell::{self, BundleAction, Format, Remote, RemoteArgs, Source, Target};
 use crate::user::{self, UserArgs};
 
 /// Nearest-neighbour questions in SQL, over vectors that stay where they are.
@@ -35,6 +36,13 @@ enum Command {
     Serve(ServeArgs),
     /// Run SQL: from -c, from a file, or in an interactive shell.
     Sql(Box<SqlArgs>),
+    /// Publish the state of a table, and hold it against what is cached elsewhere.
+    ///
+    /// A bundle is a file, table.rulake.json, that names a state of a table and is sealed by a witness. Exit codes: 0 done,
+    /// 1 failed, 2 wrong arguments, 3 there is no bundle, 4 the bundle or an index file was changed or is damaged, 5 the
+    /// table is in another state.
+    #[command(subcommand)]
+    Bundle(BundleAction),
     /// Make lines for the file of users (--auth-users).
     User(UserArgs),
 }
@@ -52,21 +60,43 @@ struct ServeArgs {
 #[derive(Args)]
 struct SqlArgs {
     #[command(flatten)]
-    engine: EngineArgs,
+    place: PlaceArgs,
     /// Statements to run, separated by `;`.
     #[arg(short, long, value_name = "SQL", conflicts_with = "file")]
     command: Option<String>,
     /// A file of statements to run; `-` reads standard input.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    #[command(flatten)]
-    remote: RemoteArgs,
     /// How rows are printed.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
 
-#[derive(Args)]
+/// Where statements run: in this process, or on a server.
+#[derive(Args, Clone)]
+pub(crate) struct PlaceArgs {
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+impl PlaceArgs {
+    /// Whether they name a server.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// Opens the engine, or connects to the server.
+    pub(crate) fn target(self, runtime: &Runtime) -> Result<Target, String> {
+        Ok(match Remote::from_args(self.remote)? {
+            Some(remote) => runtime.block_on(Target::connect(remote))?,
+            None => Target::embedded(runtime.block_on(open(runtime, self.engine.config()))?),
+        })
+    }
+}
+
+#[derive(Args, Clone)]
 struct EngineArgs {
     /// Folder of the tables. Without it they live in a temporary folder and end with the process.
     #[arg(long, value_name = "DIR")]
@@ -111,14 +141,18 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Serve(args) => run_serve(args),
         Command::Sql(args) => run_sql(*args),
         Command::User(args) => user::run(args),
+        Command::Bundle(action) => return run_bundle(action),
     };
     match done {
         Ok(()) => 0,
-        Err(message) => {
-            let _ = writeln!(io::stderr(), "error: {message}");
-            1
-        }
+        Err(message) => failed(message, 1),
     }
+}
+
+/// Says what failed, and returns the exit code.
+fn failed(message: impl Display, exit_code: u8) -> u8 {
+    let _ = writeln!(io::stderr(), "error: {message}");
+    exit_code
 }
 
 fn run_serve(args: ServeArgs) -> Result<(), String> {
@@ -165,14 +199,25 @@ fn run_sql(args: SqlArgs) -> Result<(), String> {
         (None, Some(path)) => Source::Text(shell::read_file(&path)?),
         (None, None) => Source::Terminal,
     };
-    let target = match Remote::from_args(args.remote)? {
-        Some(remote) => runtime.block_on(Target::connect(remote))?,
-        None => Target::embedded(runtime.block_on(open(&runtime, args.engine.config()))?),
-    };
+    let target = args.place.target(&runtime)?;
     let done = shell::run(&runtime, target, source, args.format);
     // A statement that was interrupted may still be on its way to the next point where it can stop.
     runtime.shutdown_background();
     done
+}
+
+fn run_bundle(action: BundleAction) -> u8 {
+    log_to_stderr("error");
+    let runtime = match engine_runtime() {
+        Ok(runtime) => runtime,
+        Err(message) => return failed(message, 1),
+    };
+    let done = shell::run_bundle(action, &runtime);
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => 0,
+        Err(error) => failed(&error, error.exit_code()),
+    }
 }
 
 fn engine_config(config: &Config) -> EngineConfig {
@@ -271,6 +316,8 @@ mod tests {
         assert_eq!(code(&["ruvector", "sql", "-c", "SELECT 1", "-f", "x"]), 2);
         assert_eq!(code(&["ruvector", "sql", "--remote", "grpc://h:1", "--data", "d"]), 2);
         assert_eq!(code(&["ruvector", "sql", "--token", "t"]), 2);
+        assert_eq!(code(&["ruvector", "bundle", "show"]), 2);
+        assert_eq!(code(&["ruvector", "bundle", "verify", "docs", "dir", "--remote", "grpc://h:1", "--data", "d"]), 2);
         assert_eq!(code(&["ruvector", "--help"]), 0);
     }
 }

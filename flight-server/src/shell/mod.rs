@@ -1,7 +1,28 @@
-//! `ruvector sql`: statements from the command line, a file, or a person.
+//! `ruvector sql`: statements from the command line, a file, or a person. `ruvector bundle`, which runs some of them.
+//!
+//! What was typed is taken apart (`input`) into statements, which run on the `target`, and commands (`command`), most of
+//! which are queries too. Answers are shown (`output`, `table`) as the `view` says.
 
+/// `ruvector bundle`: the state of a table, published and held against what is cached.
+mod bundle;
+/// Where in a statement an error is.
+mod caret;
+/// Commands that begin with `\`.
+mod command;
+/// What the word at the cursor may become.
+mod complete;
+/// The line editor.
+mod editor;
+/// What was typed before.
+mod history;
+/// Statements and commands in what was typed.
+mod input;
+/// Words of SQL.
+mod keywords;
 /// Rows as a table, CSV or JSON.
 mod output;
+/// How far a statement is.
+mod progress;
 /// The server that statements run on, and how to sign in there.
 mod remote;
 /// The interactive loop.
@@ -10,21 +31,41 @@ mod repl;
 mod table;
 /// Where statements run: in this process or on a server.
 mod target;
+/// SQL that is still being written.
+mod tokens;
+/// How answers are shown, and where.
+mod view;
+/// The names that the connection knows.
+mod words;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
+use ruvector_udfs::statement_kind;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+pub(crate) use bundle::{BundleAction, run_bundle};
 pub(crate) use output::Format;
 pub(crate) use remote::{Remote, RemoteArgs, ask_password};
 pub(crate) use target::Target;
 
-use crate::script;
-use output::Shown;
+use caret::with_caret;
+use command::{Command, Part};
+use input::{Input, inputs};
+use output::{Shown, print_line};
+use progress::{Progress, TICK};
+use view::{Sink, View};
+use words::Names;
+
+/// Files that `\i` may open one from within another.
+const INCLUDED_MAX: usize = 16;
+
+/// How long a statement that was interrupted has to stop printing.
+const STOP_MAX: Duration = Duration::from_millis(200);
 
 /// Where statements come from.
 pub(crate) enum Source {
@@ -40,11 +81,14 @@ pub(crate) enum Source {
 pub(crate) fn run(runtime: &Runtime, target: Target, source: Source, format: Format) -> Result<(), String> {
     let console = Builder::new_current_thread().enable_all().build();
     let console = console.map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
-    let shell = Shell { runtime, console, target, format };
+    let is_interactive = matches!(source, Source::Terminal) && io::stdin().is_terminal();
+    let names = Names::new(target.clone(), runtime.handle().clone());
+    let view = View::new(format, is_interactive);
+    let mut shell = Shell { runtime, console, target, names, view, timing: is_interactive };
     match source {
-        Source::Text(sql) => shell.run_script(&sql),
-        Source::Terminal if io::stdin().is_terminal() => repl::run(shell),
-        Source::Terminal => shell.run_script(&read_stdin()?),
+        Source::Text(sql) => shell.run_text(&sql, 0).map(drop),
+        Source::Terminal if is_interactive => repl::run(shell),
+        Source::Terminal => shell.run_text(&read_stdin()?, 0).map(drop),
     }
 }
 
@@ -62,47 +106,168 @@ fn read_stdin() -> Result<String, String> {
     Ok(text)
 }
 
+/// What comes after an input.
+#[derive(PartialEq)]
+enum Next {
+    Input,
+    Leave,
+}
+
 struct Shell<'a> {
     /// Where statements run.
     runtime: &'a Runtime,
     /// Where the shell waits for them, and for Ctrl-C: a statement may keep all threads of the other one busy.
     console: Runtime,
     target: Target,
-    format: Format,
+    names: Arc<Names>,
+    view: View,
+    timing: bool,
 }
 
 impl Shell<'_> {
-    fn run_script(&self, sql: &str) -> Result<(), String> {
-        for statement in script::statements(sql) {
-            let (shown, _) = self.run_one(statement.to_owned())?;
-            match (self.format, shown) {
-                // Standard output holds nothing but rows, for a program to read.
-                (Format::Csv | Format::Json, _) => {}
-                (Format::Table, Shown::OutputClosed) => {}
-                (Format::Table, shown) => output::print_line(&shown.to_string())?,
+    /// Runs what a text holds, up to the first error. `depth` counts the files that it was opened from within.
+    fn run_text(&mut self, text: &str, depth: usize) -> Result<Next, String> {
+        for input in inputs(text) {
+            if self.run_input(input, depth)? == Next::Leave {
+                return Ok(Next::Leave);
             }
         }
-        Ok(())
+        Ok(Next::Input)
+    }
+
+    fn run_input(&mut self, input: Input, depth: usize) -> Result<Next, String> {
+        match input {
+            Input::Statement(sql) => self.run_statement(&sql).map(|()| Next::Input),
+            Input::Command(text) => self.run_command(Command::parse(&text)?, depth),
+        }
+    }
+
+    fn run_statement(&mut self, sql: &str) -> Result<(), String> {
+        let done = self.run_one(sql, &self.view);
+        if changes_names(sql) {
+            self.names.changed();
+        }
+        let (shown, time) = done.map_err(|message| with_caret(&message, sql))?;
+        self.print_footer(&shown, self.timing.then_some(time))
+    }
+
+    /// The line below an answer.
+    fn print_footer(&self, shown: &Shown, time: Option<Duration>) -> Result<(), String> {
+        let seconds = time.map(|time| format!(" ({:.3} s)", time.as_secs_f64())).unwrap_or_default();
+        match (self.view.format, shown) {
+            (_, Shown::OutputClosed) if self.view.is_interactive => Err("standard output is closed".to_owned()),
+            (_, Shown::OutputClosed) => Ok(()),
+            // Standard output holds nothing but rows, for a program to read.
+            (Format::Csv | Format::Json, _) if !self.view.is_interactive => Ok(()),
+            (_, shown) => print_line(&format!("{shown}{seconds}")),
+        }
+    }
+
+    fn run_command(&mut self, command: Command, depth: usize) -> Result<Next, String> {
+        match command {
+            Command::Quit => return Ok(Next::Leave),
+            Command::Help => print_line(&command::help())?,
+            Command::Timing(on) => {
+                self.timing = on.unwrap_or(!self.timing);
+                self.say(&format!("timing is {}", on_or_off(self.timing)))?;
+            }
+            Command::Expanded(on) => {
+                self.view.expanded = on.unwrap_or(!self.view.expanded);
+                self.say(&format!("expanded display is {}", on_or_off(self.view.expanded)))?;
+            }
+            Command::Format(format) => {
+                self.view.format = format.unwrap_or(self.view.format);
+                self.say(&format!("rows are printed as {}", self.view.format))?;
+            }
+            Command::RowsMax(rows_max) => {
+                self.view.rows_max = rows_max.unwrap_or(self.view.rows_max);
+                self.say(&match self.view.rows_max {
+                    Some(rows) => format!("a table shows {rows} rows"),
+                    None => "a table shows all rows".to_owned(),
+                })?;
+            }
+            Command::Output(path) => {
+                self.view.sink = path.as_deref().map_or(Ok(Sink::Stdout), Sink::create)?;
+            }
+            Command::Include(_) if depth >= INCLUDED_MAX => {
+                return Err(format!("files include one another more than {INCLUDED_MAX} deep"));
+            }
+            Command::Include(path) => {
+                let text = read_file(Path::new(&path))?;
+                return self.run_text(&text, depth + 1).map_err(|message| format!("{path}: {message}"));
+            }
+            Command::Queries(queries) => {
+                let view = View { rows_max: None, ..self.view.clone() };
+                for (sql, part) in queries {
+                    let (shown, _) =
+                        self.run_one(&sql, &View { leave_out_empty: part == Part::IfAny, ..view.clone() })?;
+                    if part == Part::List {
+                        self.print_footer(&shown, None)?;
+                    }
+                }
+            }
+        }
+        Ok(Next::Input)
+    }
+
+    /// Says what a command did; a script knows.
+    fn say(&self, line: &str) -> Result<(), String> {
+        if self.view.is_interactive { print_line(line) } else { Ok(()) }
     }
 
     /// Runs one statement, prints its rows, and says how long it took.
-    fn run_one(&self, sql: String) -> Result<(Shown, Duration), String> {
-        let start = Instant::now();
-        let (target, format) = (self.target.clone(), self.format);
+    fn run_one(&self, sql: &str, view: &View) -> Result<(Shown, Duration), String> {
+        let progress = Arc::new(Progress::new());
+        let follower = (progress.is_seen() && may_build(sql)).then(|| {
+            let (progress, target) = (Arc::clone(&progress), self.target.clone());
+            self.runtime.spawn(async move { progress.follow_build(&target).await })
+        });
+        let (target, sql, view, seen) = (self.target.clone(), sql.to_owned(), view.clone(), Arc::clone(&progress));
         // On the runtime's own threads, which have the stack that planning needs.
-        let statement = self.runtime.spawn(async move { output::print(target.execute(&sql).await?, format).await });
-        let shown = self.console.block_on(unless_interrupted(statement))?;
-        Ok((shown, start.elapsed()))
+        let statement =
+            self.runtime.spawn(async move { output::print(target.execute(&sql).await?, &view, &seen).await });
+        let done = self.console.block_on(unless_interrupted(statement, &progress));
+        if let Some(follower) = follower {
+            follower.abort();
+        }
+        progress.clear();
+        Ok((done?, progress.elapsed()))
     }
 }
 
+fn on_or_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
+
+/// Whether names may be others after `sql`.
+fn changes_names(sql: &str) -> bool {
+    let kind = statement_kind(sql);
+    ["create", "drop", "other"].iter().any(|word| kind.starts_with(word))
+}
+
+/// Whether `sql` may wait for an index to be built.
+fn may_build(sql: &str) -> bool {
+    matches!(statement_kind(sql), "create index" | "reindex") || sql.to_ascii_lowercase().contains("knn")
+}
+
 /// What `statement` returns, unless Ctrl-C comes first: that stops it, and not the shell.
-async fn unless_interrupted<T>(mut statement: JoinHandle<Result<T, String>>) -> Result<T, String> {
-    tokio::select! {
-        done = &mut statement => done.map_err(|e| format!("the statement failed unexpectedly: {e}"))?,
-        _ = tokio::signal::ctrl_c() => {
-            statement.abort();
-            Err("interrupted".to_owned())
+async fn unless_interrupted<T>(mut statement: JoinHandle<Result<T, String>>, progress: &Progress) -> Result<T, String> {
+    let interrupted = tokio::signal::ctrl_c();
+    let mut interrupted = std::pin::pin!(interrupted);
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            done = &mut statement => {
+                return done.map_err(|e| format!("the statement failed unexpectedly: {e}"))?;
+            }
+            _ = &mut interrupted => {
+                statement.abort();
+                progress.clear();
+                // So that nothing of it is printed later. One that does not stop is not waited for.
+                let _ = tokio::time::timeout(STOP_MAX, statement).await;
+                return Err("interrupted".to_owned());
+            }
+            _ = tick.tick() => progress.draw(),
         }
     }
 }

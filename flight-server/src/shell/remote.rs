@@ -20,7 +20,7 @@ use crate::error::root_cause;
 use crate::session::bearer_token;
 
 /// Flags that say which server.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct RemoteArgs {
     /// A server to run them on, as grpc://HOST:PORT or grpc+tls://HOST:PORT, instead of in this process.
     #[arg(long, value_name = "URL", conflicts_with_all = ["data", "model_dir", "models_dir", "onnxruntime"])]
@@ -60,6 +60,13 @@ enum Login {
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl RemoteArgs {
+    /// Whether they name a server.
+    pub(crate) fn is_some(&self) -> bool {
+        self.remote.is_some()
     }
 }
 

@@ -1,19 +1,23 @@
 //! Where the shell's statements run: in this process or on a server.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use ruvector_udfs::{Answer, Engine, Session};
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use super::Remote;
 use crate::command::statement::COUNT_METADATA;
+use crate::error::status;
 
 /// A place to run statements, with a session of its own.
 #[derive(Clone)]
@@ -24,8 +28,60 @@ pub(crate) enum Target {
 
 /// What a statement answered.
 pub(crate) enum Outcome {
-    Rows(SchemaRef, BoxStream<'static, Result<RecordBatch, String>>),
+    Rows(SchemaRef, BoxStream<'static, Result<RecordBatch, Failure>>),
     Count(u64),
+}
+
+/// Why a statement failed: the same here and on a server.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Failure> for String {
+    fn from(failure: Failure) -> Self {
+        failure.message
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self { code: status.code(), message: status.message().to_owned() }
+    }
+}
+
+impl From<ruvector_udfs::Error> for Failure {
+    fn from(error: ruvector_udfs::Error) -> Self {
+        status(&error).into()
+    }
+}
+
+impl From<ArrowError> for Failure {
+    fn from(error: ArrowError) -> Self {
+        let message = match error {
+            ArrowError::ExternalError(inner) => inner.to_string(),
+            other => other.to_string(),
+        };
+        Self { code: Code::Internal, message }
+    }
+}
+
+/// What a server says about an error, without the layers it came through.
+impl From<FlightError> for Failure {
+    fn from(error: FlightError) -> Self {
+        match error {
+            FlightError::Tonic(status) => (*status).into(),
+            FlightError::Arrow(error) => error.into(),
+            other => Self { code: Code::Internal, message: other.to_string() },
+        }
+    }
 }
 
 impl Target {
@@ -40,29 +96,44 @@ impl Target {
     }
 
     /// Starts one statement. DDL and DML are done when this returns; rows are made as they are pulled.
-    pub(crate) async fn execute(&self, sql: &str) -> Result<Outcome, String> {
+    pub(crate) async fn execute(&self, sql: &str) -> Result<Outcome, Failure> {
         match self {
-            Self::Embedded { engine, session } => {
-                match engine.execute(session, sql, &[]).await.map_err(|e| e.to_string())? {
-                    Answer::Count(count) => Ok(Outcome::Count(count)),
-                    Answer::Rows(rows) => {
-                        let schema = rows.schema();
-                        Ok(Outcome::Rows(schema, rows.map_err(|e| ruvector_udfs::Error::from(e).to_string()).boxed()))
-                    }
+            Self::Embedded { engine, session } => match engine.execute(session, sql, &[]).await? {
+                Answer::Count(count) => Ok(Outcome::Count(count)),
+                Answer::Rows(rows) => {
+                    let schema = rows.schema();
+                    let rows = rows.map_err(|e| Failure::from(ruvector_udfs::Error::from(e)));
+                    Ok(Outcome::Rows(schema, rows.boxed()))
                 }
-            }
+            },
             Self::Remote(client) => execute_remote(client.as_ref().clone(), sql).await,
         }
     }
+
+    /// The rows that a statement answers, as text; NULL is empty.
+    pub(crate) async fn texts(&self, sql: &str) -> Result<Vec<Vec<String>>, Failure> {
+        let Outcome::Rows(_, mut batches) = self.execute(sql).await? else { return Ok(Vec::new()) };
+        let options = FormatOptions::default();
+        let mut rows = Vec::new();
+        while let Some(batch) = batches.try_next().await? {
+            let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
+            for row in 0..batch.num_rows() {
+                let texts = columns.iter().map(|column| column.value(row).try_to_string());
+                rows.push(texts.collect::<Result<_, _>>()?);
+            }
+        }
+        Ok(rows)
+    }
 }
 
-async fn execute_remote(mut client: FlightSqlServiceClient<Channel>, sql: &str) -> Result<Outcome, String> {
-    let info = client.execute(sql.to_owned(), None).await.map_err(message)?;
+async fn execute_remote(mut client: FlightSqlServiceClient<Channel>, sql: &str) -> Result<Outcome, Failure> {
+    let info = client.execute(sql.to_owned(), None).await?;
     let is_count = info.app_metadata == COUNT_METADATA;
-    let schema = Arc::new(info.clone().try_decode_schema().map_err(|e| e.to_string())?);
+    let schema = Arc::new(info.clone().try_decode_schema()?);
     let mut parts = Vec::new();
     for ticket in info.endpoint.into_iter().filter_map(|endpoint| endpoint.ticket) {
-        parts.push(client.do_get(ticket).await.map_err(message)?.map_err(message));
+        parts.push(client.do_get(ticket).await?.map_err(Failure::from));
     }
     let mut rows = stream::iter(parts).flatten().boxed();
     if !is_count {
@@ -73,13 +144,4 @@ async fn execute_remote(mut client: FlightSqlServiceClient<Channel>, sql: &str) 
         u64::try_from(counts?).ok()
     });
     Ok(Outcome::Count(counts.unwrap_or_default()))
-}
-
-/// What a server says about an error, without the layers it came through.
-fn message(error: FlightError) -> String {
-    match error {
-        FlightError::Tonic(status) => status.message().to_owned(),
-        FlightError::Arrow(ArrowError::ExternalError(inner)) => inner.to_string(),
-        other => other.to_string(),
-    }
 }

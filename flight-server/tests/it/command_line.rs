@@ -9,7 +9,7 @@ use crate::harness::with_server;
 
 #[test]
 fn serve_announces_itself_and_stops_on_sigterm() {
-    let (mut server, mut out, url) = serve();
+    let (mut server, mut out, url) = serve(&[]);
     assert_eq!(stdout(&sql(&["--remote", &url, "-c", "SELECT 1 AS one", "--format", "csv"])), "one\n1\n");
     kill(&server, "TERM");
     assert_eq!(wait(&mut server), Some(0));
@@ -21,7 +21,7 @@ fn serve_announces_itself_and_stops_on_sigterm() {
 
 #[test]
 fn sigterm_lets_an_idle_connection_go() {
-    let (mut server, _out, url) = serve();
+    let (mut server, _out, url) = serve(&[]);
     let address = url.strip_prefix("grpc://").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
@@ -74,7 +74,7 @@ fn statements_of_one_command_share_their_tables() {
 fn csv_and_json_hold_nothing_but_rows() {
     let statements = "CREATE TABLE t (id BIGINT, vec FLOAT[2]); INSERT INTO t VALUES (1, [0.5, 1.0]), (2, NULL); \
                       SELECT * FROM t ORDER BY id";
-    assert_eq!(stdout(&sql(&["-c", statements, "--format", "csv"])), "id,vec\n1,\"[0.5, 1.0]\"\n2,\n");
+    assert_eq!(stdout(&sql(&["-c", statements, "--format", "csv"])), "id,vec\n1,\"[0.5,1.0]\"\n2,\n");
     assert_eq!(
         stdout(&sql(&["-c", statements, "--format", "json"])),
         "[{\"id\":1,\"vec\":[0.5,1.0]},{\"id\":2,\"vec\":null}]\n"
@@ -91,6 +91,27 @@ fn an_error_stops_the_script_with_exit_code_1() {
     assert!(stderr(&output).starts_with("error: "), "{}", stderr(&output));
     assert!(stderr(&output).contains("missing"), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+}
+
+#[test]
+fn the_place_of_an_error_is_marked() {
+    let output = sql(&["-c", "SELECT 1;\nSELECT id\n  FRM docs"]);
+    assert_eq!(output.status.code(), Some(1));
+    let marked = "at Line: 2, Column: 7\nLINE 2:   FRM docs\n              ^\n";
+    assert!(stderr(&output).ends_with(marked), "{}", stderr(&output));
+}
+
+#[test]
+fn a_script_may_hold_commands() {
+    let statements =
+        "CREATE TABLE docs (id BIGINT);\n\\format csv\n\\dt\n\\x on\n\\format table\nSELECT 1 AS a, 2 AS bb";
+    assert_eq!(
+        stdout(&sql(&["-c", statements])),
+        "OK\nschema,name,type\nmain,docs,BASE TABLE\n-[ row 1 ]-\na  | 1\nbb | 2\n1 row\n"
+    );
+    let output = sql(&["-c", "\\nothing\nSELECT 1"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    assert!(stderr(&output).starts_with("error: there is no command \\nothing, but \\d "), "{}", stderr(&output));
 }
 
 #[test]
@@ -135,9 +156,10 @@ fn sql(args: &[&str]) -> Output {
 }
 
 /// A server on a free port, the rest of its standard output, and its URL.
-fn serve() -> (Child, BufReader<ChildStdout>, String) {
+pub(crate) fn serve(settings: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
     let mut server = ruvector()
         .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(settings)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

@@ -7,6 +7,7 @@ mod harness;
 
 mod audit;
 mod auth;
+mod bundles;
 mod cancel;
 mod command_line;
 mod config;

@@ -1,0 +1,81 @@
+//! How answers are shown, and where.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use console::Term;
+use parking_lot::Mutex;
+
+use super::output::Format;
+use crate::config::TABLE_ROWS_MAX;
+
+/// Rows of an answer that a person sees as a table: about two screens. `\rows` changes it.
+const PERSON_ROWS_MAX: usize = 100;
+
+/// How answers are shown, and where.
+#[derive(Clone)]
+pub(super) struct View {
+    pub(super) format: Format,
+    /// Whether each row of a table is lines of column and value.
+    pub(super) expanded: bool,
+    /// Rows of an answer that a table shows.
+    pub(super) rows_max: Option<usize>,
+    pub(super) sink: Sink,
+    /// Whether nothing is printed of a table without rows.
+    pub(super) leave_out_empty: bool,
+    /// Whether a person may change all this.
+    pub(super) is_interactive: bool,
+}
+
+impl View {
+    pub(super) fn new(format: Format, is_interactive: bool) -> Self {
+        let rows_max = if is_interactive { PERSON_ROWS_MAX } else { TABLE_ROWS_MAX };
+        Self {
+            format,
+            expanded: false,
+            rows_max: Some(rows_max),
+            sink: Sink::Stdout,
+            leave_out_empty: false,
+            is_interactive,
+        }
+    }
+}
+
+/// Where rows go.
+#[derive(Clone)]
+pub(super) enum Sink {
+    Stdout,
+    File(Arc<Mutex<File>>),
+}
+
+impl Sink {
+    /// A new file at `path`; one that is there is replaced.
+    pub(super) fn create(path: &str) -> Result<Self, String> {
+        let file = File::create(path).map_err(|e| format!("cannot write {path}: {e}"))?;
+        Ok(Self::File(Arc::new(Mutex::new(file))))
+    }
+
+    pub(super) fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout)
+    }
+
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes)?;
+                out.flush()
+            }
+            Self::File(file) => file.lock().write_all(bytes),
+        }
+    }
+
+    /// Columns of the terminal that rows go to, if they go to one.
+    pub(super) fn width(&self) -> Option<usize> {
+        if !self.is_stdout() || !io::stdout().is_terminal() {
+            return None;
+        }
+        Term::stdout().size_checked().map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0)
+    }
+}

@@ -9,9 +9,20 @@ use ruvector_udfs::{Error, ErrorKind};
 use tokio::task::JoinError;
 use tonic::{Code, Status};
 
+use crate::config::ERROR_CHARS_MAX;
+
 /// The status that says what `error` says.
 pub(crate) fn status(error: &Error) -> Status {
-    Status::new(code(error.kind()), error.to_string())
+    Status::new(code(error.kind()), shortened(error.to_string()))
+}
+
+/// An error may quote the whole statement. It travels in a header, and most clients refuse the connection for a large one.
+fn shortened(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(ERROR_CHARS_MAX) {
+        message.truncate(end);
+        message.push_str("...");
+    }
+    message
 }
 
 /// The status of an error that came out of a running stream.
@@ -91,6 +102,13 @@ mod tests {
             let status = status(&Error::new(kind, "k must be at least 1, got 0"));
             assert_eq!((status.code(), status.message()), (expected, "k must be at least 1, got 0"));
         }
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let status = status(&Error::new(ErrorKind::InvalidInput, "ä".repeat(1 << 20)));
+        assert_eq!(status.message().chars().count(), ERROR_CHARS_MAX + 3);
+        assert!(status.message().ends_with("ä..."));
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl From<DataFusionError> for Error {
         let (kind, mut message) = classify(&error);
         if let Some(start) = error.diagnostic().and_then(|found| found.span).map(|span| span.start)
             && start.line > 0
-            && !message.contains("at line")
+            && !message.to_ascii_lowercase().contains("at line")
         {
             message = format!("{} (at line {}, column {})", message.trim_end_matches('.'), start.line, start.column);
         }

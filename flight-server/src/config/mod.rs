@@ -171,6 +171,9 @@ pub const SIGN_INS_WAITING_MAX: usize = 128;
 /// connection.
 pub const TOKENS_PER_USER_MAX: usize = 1000;
 
+/// Characters of an error that a client is sent: it travels in a header, of which clients and proxies take some kilobytes.
+pub const ERROR_CHARS_MAX: usize = 1500;
+
 /// Characters of a statement that the audit log shows.
 pub const AUDIT_CHARS_MAX: usize = 1000;
 

@@ -90,7 +90,8 @@ fn an_error_stops_the_script_with_exit_code_1() {
     assert!(!stdout(&output).contains("| b |"));
     assert!(stderr(&output).starts_with("error: "), "{}", stderr(&output));
     assert!(stderr(&output).contains("missing"), "{}", stderr(&output));
-    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+    // The error, the line of the statement, and a mark below the place.
+    assert_eq!(stderr(&output).lines().count(), 3, "{}", stderr(&output));
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn what_cannot_be_answered_is_said() {
             (r#"{"knn": {"table": "nothing", "k": 2}}"#, &good, Code::NotFound, "nothing"),
             (r#"{"knn": {"table": "docs", "k": 0}}"#, &good, Code::InvalidArgument, "k"),
             (r#"{"knn": {"table": "docs", "k": 2, "select": ["nope"]}}"#, &good, Code::NotFound, "nope"),
-            (r#"{"knn": {"table": "do'cs", "k": 2}}"#, &good, Code::NotFound, "do'cs"),
+            (r#"{"knn": {"table": "do'cs", "k": 2}}"#, &good, Code::InvalidArgument, "expected the name of a table"),
             (KNN, &four, Code::InvalidArgument, "expected 3"),
             (KNN, &numbers, Code::InvalidArgument, "expected one column of vectors"),
         ] {

@@ -13,6 +13,7 @@ mod command_line;
 mod config;
 mod errors;
 mod exchange;
+mod hostile;
 mod ingest;
 mod limits;
 mod metadata;

@@ -1,0 +1,184 @@
+//! Clients that send what no driver sends, too much of it, or nothing: each is told so if it can be, and the server stays up.
+
+use std::time::Duration;
+
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::{Any, CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{Action, FlightData, FlightDescriptor, Ticket};
+use futures::{StreamExt, TryStreamExt, stream};
+use prost::Message;
+use ruvector_flight_server::Setup;
+use ruvector_flight_server::config::{Config, ServerConfig};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use crate::harness::{TestServer, number, status, try_query, with_server, with_setup};
+
+/// SplitMix64, printed with a failure by its seed.
+fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+async fn is_up(server: &TestServer) {
+    let mut client = server.client().await;
+    assert_eq!(number(&mut client, "SELECT 1").await, 1);
+}
+
+async fn large(server: &TestServer) -> FlightServiceClient<Channel> {
+    server.plain().await.max_encoding_message_size(256 << 20)
+}
+
+#[test]
+fn sql_of_ten_megabytes_is_answered_or_refused() {
+    with_server(|server| async move {
+        let mut client = large(&server).await;
+        let comment = format!("SELECT 1 /* {} */", "x".repeat(10 << 20));
+        client.do_get(Ticket::new(comment)).await.unwrap().into_inner().try_collect::<Vec<_>>().await.unwrap();
+        for sql in [
+            "x".repeat(10 << 20),
+            format!("SELECT '{}", "x".repeat(10 << 20)),
+            format!("SELECT {}", "(".repeat(10 << 20)),
+        ] {
+            let error = client.do_get(Ticket::new(sql)).await.unwrap_err();
+            assert_eq!(error.code(), Code::InvalidArgument, "{}", &error.message()[..200.min(error.message().len())]);
+            // An error is a header, and those are small.
+            assert!(error.message().len() < 8 << 10, "{} bytes", error.message().len());
+        }
+        is_up(&server).await;
+    });
+}
+
+#[test]
+fn deep_nesting_is_refused_or_answered() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        for depth in [10, 40, 400, 10_000, 100_000] {
+            for sql in [
+                format!("SELECT {}1{}", "(".repeat(depth), ")".repeat(depth)),
+                format!("SELECT {}1", "- ".repeat(depth)),
+                format!("SELECT {}true", "NOT ".repeat(depth)),
+                format!("SELECT 1{}", " + 1".repeat(depth)),
+                format!("SELECT {}[1]{}", "[".repeat(depth), "]".repeat(depth)),
+                format!("{}SELECT 1{}", "SELECT * FROM (".repeat(depth), ")".repeat(depth)),
+                format!("SELECT 1 WHERE true{}", " OR 1 = 2".repeat(depth)),
+                format!("SELECT count(*) FROM (SELECT 1{})", " UNION ALL SELECT 1".repeat(depth)),
+            ] {
+                match try_query(&mut client, &sql).await {
+                    Ok(rows) => assert_eq!(rows.num_rows(), 1),
+                    Err(error) => {
+                        let error = status(error);
+                        assert!(
+                            matches!(
+                                error.code(),
+                                Code::InvalidArgument | Code::Unimplemented | Code::ResourceExhausted
+                            ),
+                            "{depth} of {}: {error}",
+                            &sql[..20]
+                        );
+                    }
+                }
+            }
+        }
+        is_up(&server).await;
+    });
+}
+
+#[test]
+fn messages_that_are_no_messages_are_refused() {
+    with_server(|server| async move {
+        let mut client = server.plain().await;
+        for seed in 0..200 {
+            let bytes = random_bytes(seed, 1 + seed as usize % 97);
+            // As it comes, in the clothes of a command, and cut off.
+            let dressed = Any { type_url: CommandStatementQuery::type_url().to_owned(), value: bytes.clone().into() };
+            let whole =
+                CommandStatementQuery { query: "SELECT 1".into(), transaction_id: None }.as_any().encode_to_vec();
+            let cut = whole[..seed as usize % whole.len()].to_vec();
+            for body in [bytes, dressed.encode_to_vec(), cut] {
+                let descriptor = FlightDescriptor::new_cmd(body.clone());
+                let message = FlightData { flight_descriptor: Some(descriptor.clone()), ..FlightData::new() };
+                let torn =
+                    FlightData { data_header: body.clone().into(), data_body: body.clone().into(), ..message.clone() };
+                let mut answers = Vec::new();
+                answers.push(client.get_flight_info(descriptor.clone()).await.err());
+                answers.push(client.get_schema(descriptor).await.err());
+                answers.push(client.do_get(Ticket::new(body.clone())).await.err());
+                for kind in ["CreatePreparedStatement", "CancelFlightInfo", "CancelQuery", "SetSessionOptions"] {
+                    answers.push(client.do_action(Action::new(kind, body.clone())).await.err());
+                }
+                answers.push(client.do_put(stream::iter([message.clone()])).await.err());
+                answers.push(client.do_put(stream::iter([torn.clone()])).await.err());
+                answers.push(client.do_exchange(stream::iter([message])).await.err());
+                answers.push(client.do_exchange(stream::iter([torn])).await.err());
+                for error in answers.into_iter().flatten() {
+                    assert!(
+                        !matches!(error.code(), Code::Unknown | Code::Unavailable)
+                            && !error.message().contains("bug in"),
+                        "seed {seed}: {error}"
+                    );
+                }
+            }
+        }
+        is_up(&server).await;
+    });
+}
+
+#[test]
+fn connections_that_never_speak_or_speak_nonsense_keep_nobody_out() {
+    with_server(|server| async move {
+        let mut silent = Vec::new();
+        for _ in 0..300 {
+            silent.push(TcpStream::connect(server.address).await.unwrap());
+        }
+        for seed in 0..20 {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            // The server may hang up while it is still being talked to.
+            let _ = stream.write_all(&random_bytes(seed, 4096)).await;
+            silent.push(stream);
+        }
+        let mut half = TcpStream::connect(server.address).await.unwrap();
+        half.write_all(b"PRI * HTTP/2.0\r\n\r\nSM").await.unwrap();
+        is_up(&server).await;
+        drop(silent);
+        is_up(&server).await;
+    });
+}
+
+#[test]
+fn a_client_that_stops_reading_loses_its_query_and_others_do_not_notice() {
+    let server = ServerConfig {
+        statements_max: 2,
+        stall_max: Duration::from_secs(1),
+        statement_wait_max: Duration::from_secs(60),
+        ..ServerConfig::default()
+    };
+    with_setup(Setup::load(Config { server, ..Config::default() }).unwrap(), |server| async move {
+        let mut stalled = Vec::new();
+        for _ in 0..2 {
+            let mut client = server.client().await;
+            let sql = "SELECT value, repeat('x', 1000) AS text FROM generate_series(1, 100000000)";
+            let info = client.execute(sql.to_owned(), None).await.unwrap();
+            let mut rows = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+            rows.next().await.unwrap().unwrap();
+            stalled.push(rows);
+        }
+        // Both places are taken, until those who do not read have lost theirs.
+        let mut other = server.client().await;
+        assert_eq!(number(&mut other, "SELECT 1").await, 1);
+        for mut rows in stalled {
+            let mut last = None;
+            while let Some(next) = rows.next().await {
+                last = next.err().or(last);
+            }
+            assert_eq!(status(last.unwrap()).code(), Code::DeadlineExceeded);
+        }
+    });
+}

@@ -46,8 +46,8 @@ SELECT name, kind, state, vectors_done, error FROM system.indexes;
             ("rows", "How many it handed out or changed."),
             ("error", "Why it did not do what it should."),
         ],
-        example: "SELECT state, kind, statement FROM system.queries WHERE state = 'running';
--- running | query | SELECT state, kind, statement FROM system.queries WHERE state = 'running'",
+        example: "SELECT state, kind, left(statement, 19) FROM system.queries WHERE state = 'running';
+-- running | query | SELECT state, kind,",
     },
     Entry {
         section: SYSTEM,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,11 +23,16 @@ ROWS = 1000
 DIM = 64
 
 
-def start(data: Path) -> tuple[subprocess.Popen[str], str]:
+@contextlib.contextmanager
+def server(data: Path) -> Iterator[tuple[int, str]]:
+    """The process id and the address of a server that is killed in the end."""
     command = [str(RUVECTOR), "serve", "--listen", "127.0.0.1:0", "--data", str(data)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert server.stdout is not None
-    return server, server.stdout.readline().split()[-1]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.pid, process.stdout.readline().split()[-1]
+        finally:
+            process.kill()
 
 
 def batch(vectors: np.ndarray, first: int) -> pa.RecordBatch:
@@ -55,8 +61,7 @@ def test_what_was_acknowledged_is_there_and_the_rest_is_not(tmp_path: Path, vect
     rows = vectors(ROWS, DIM)
     acknowledged = 0
     for round_number in range(3):
-        server, address = start(data)
-        try:
+        with server(data) as (pid, address):
             with adbc.connect(address, autocommit=True) as connection, connection.cursor() as cursor:
                 assert cursor.adbc_ingest("docs", batch(rows, acknowledged), mode="create_append") == ROWS
                 acknowledged += ROWS
@@ -66,17 +71,13 @@ def test_what_was_acknowledged_is_there_and_the_rest_is_not(tmp_path: Path, vect
             thread.start()
             assert began.wait(60)
             time.sleep(0.1 * round_number)
-            os.kill(server.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             thread.join(60)
             assert failed, "the ingest was acknowledged by a server that was killed"
-        finally:
-            server.kill()
-            server.wait()
-        server, address = start(data)
-        try:
-            with adbc.connect(address, autocommit=True) as connection, connection.cursor() as cursor:
-                cursor.execute("SELECT count(*), max(id) FROM docs")
-                assert cursor.fetchone() == (acknowledged, acknowledged - 1)
-        finally:
-            server.kill()
-            server.wait()
+        with (
+            server(data) as (_, address),
+            adbc.connect(address, autocommit=True) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT count(*), max(id) FROM docs")
+            assert cursor.fetchone() == (acknowledged, acknowledged - 1)

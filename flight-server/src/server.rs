@@ -164,7 +164,11 @@ pub async fn serve_on(
     let http = async move {
         match http {
             Some(listener) => http::serve(listener, state, async { drop(http_stopping.await) }).await,
-            None => Ok(drop(state)),
+            None => {
+                // Work ends when nothing holds the state any more.
+                drop(state);
+                Ok(())
+            }
         }
     };
     let server = async move {

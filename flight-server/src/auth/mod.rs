@@ -88,14 +88,15 @@ pub(crate) enum Gate {
     /// Everybody comes in and is an admin.
     Open,
     /// Those come in whom the authenticator knows.
-    Guarded { authenticator: Arc<dyn Authenticator>, issued: IssuedTokens, remembered: Remembered },
+    Guarded { authenticator: Arc<dyn Authenticator>, issued: IssuedTokens, remembered: Box<Remembered> },
 }
 
 impl Gate {
     pub(crate) fn new(authenticator: Option<Arc<dyn Authenticator>>, token_lifetime: Duration) -> Self {
         match authenticator {
             Some(authenticator) => {
-                let (issued, remembered) = (IssuedTokens::new(token_lifetime), Remembered::new(token_lifetime));
+                let (issued, remembered) =
+                    (IssuedTokens::new(token_lifetime), Box::new(Remembered::new(token_lifetime)));
                 Self::Guarded { authenticator, issued, remembered }
             }
             None => Self::Open,

@@ -37,6 +37,7 @@ pub(crate) fn run(report: &mut Report) -> Result<(), Failure> {
     let hot = LocalBackend::new("hot");
     hot.put("docs", data::schema(DIM)?, &[data::rows(SEED, 0, ROWS, DIM)?])?;
     engine.add_backend(Arc::new(hot))?;
+    let bare = Served::bare(Bare { rows: Vec::new() })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let asked = data::rows(SEED, ROWS, QUERIES, DIM)?;
     let asked: Vec<RecordBatch> = (0..QUERIES).map(|row| question(&asked.slice(row, 1))).collect::<Result<_, _>>()?;
@@ -48,7 +49,6 @@ pub(crate) fn run(report: &mut Report) -> Result<(), Failure> {
             (client.prepare(SEARCH.to_owned(), None).await?, client.prepare(EMPTY.to_owned(), None).await?);
         let command = format!(r#"{{"knn": {{"table": "hot.docs", "k": {K}, "select": ["id"]}}}}"#);
         let mut knn = Exchange::open(&served, &command, &asked[0]).await?;
-        let bare = Served::bare(Bare { rows: Vec::new() })?;
         let mut echo = Exchange::open(&bare, &command, &asked[0]).await?;
 
         let mut times = Times::default();

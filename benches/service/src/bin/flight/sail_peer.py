@@ -15,27 +15,30 @@ import sysconfig
 import time
 from pathlib import Path
 
-import pyarrow.flight as flight
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import flight
 
 STATEMENT = b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
 
 
 def field(number: int, value: bytes) -> bytes:
-    """A length-delimited field of a protobuf message."""
+    """Encode a length-delimited field of a protobuf message."""
     length, size = b"", len(value)
     while size > 127:
         length, size = length + bytes([size & 127 | 128]), size >> 7
     return bytes([number << 3 | 2]) + length + bytes([size]) + value
 
 
-def ask(client: flight.FlightClient, sql: str):
+def ask(client: flight.FlightClient, sql: str) -> pa.Table:
+    """Fetch all rows of a statement, by Flight SQL."""
     command = field(1, STATEMENT) + field(2, field(1, sql.encode()))
     info = client.get_flight_info(flight.FlightDescriptor.for_command(command))
     return client.do_get(info.endpoints[0].ticket).read_all()
 
 
 def seconds(client: flight.FlightClient, sql: str, rounds: int) -> list[float]:
+    """Time each of some rounds."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -45,6 +48,7 @@ def seconds(client: flight.FlightClient, sql: str, rounds: int) -> list[float]:
 
 
 def main() -> None:
+    """Ask both, and compare."""
     address, path, rounds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -15,7 +15,7 @@ for line in sys.stdin:
     query = json.loads(line)
     dim = len(query)
     sql = (
-        f"SELECT id FROM read_parquet('{path}') "  # noqa: S608  a path of the bench's own
+        f"SELECT id FROM read_parquet('{path}') "
         f"ORDER BY array_distance(vec::FLOAT[{dim}], ?::FLOAT[{dim}]) LIMIT 10"
     )
     start = time.perf_counter()

@@ -14,10 +14,7 @@ print(json.dumps({"version": duckdb.__version__, "threads": threads}), flush=Tru
 for line in sys.stdin:
     query = json.loads(line)
     dim = len(query)
-    sql = (
-        f"SELECT id FROM read_parquet('{path}') "
-        f"ORDER BY array_distance(vec::FLOAT[{dim}], ?::FLOAT[{dim}]) LIMIT 10"
-    )
+    sql = f"SELECT id FROM read_parquet('{path}') ORDER BY array_distance(vec::FLOAT[{dim}], ?::FLOAT[{dim}]) LIMIT 10"
     start = time.perf_counter()
     rows = con.execute(sql, [query]).fetchall()
     seconds = time.perf_counter() - start

@@ -65,7 +65,8 @@ def main() -> None:
             questions = {
                 "the 10 nearest of a Parquet file": (
                     f"SELECT id FROM docs ORDER BY l2_distance(vec, [{literal}]) LIMIT 10",
-                    f"SELECT id FROM parquet.`{path}` ORDER BY vector_l2_distance(vec, array({floats})) LIMIT 10",
+                    f"SELECT id FROM parquet.`{path}` "
+                    f"ORDER BY vector_l2_distance(CAST(vec AS ARRAY<FLOAT>), array({floats})) LIMIT 10",
                 ),
                 "all rows of a Parquet file": ("SELECT id, vec FROM docs", f"SELECT id, vec FROM parquet.`{path}`"),
             }

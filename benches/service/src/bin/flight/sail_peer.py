@@ -62,11 +62,11 @@ def main() -> None:
             vector = pq.read_table(path).slice(7, 1).column("vec")[0].as_py()
             literal = ", ".join(map(repr, vector))
             floats = ", ".join(f"CAST({x!r} AS FLOAT)" for x in vector)
+            lists = "CAST(vec AS ARRAY<FLOAT>)"
             questions = {
                 "the 10 nearest of a Parquet file": (
                     f"SELECT id FROM docs ORDER BY l2_distance(vec, [{literal}]) LIMIT 10",
-                    f"SELECT id FROM parquet.`{path}` "
-                    f"ORDER BY vector_l2_distance(CAST(vec AS ARRAY<FLOAT>), array({floats})) LIMIT 10",
+                    f"SELECT id FROM parquet.`{path}` ORDER BY vector_l2_distance({lists}, array({floats})) LIMIT 10",
                 ),
                 "all rows of a Parquet file": ("SELECT id, vec FROM docs", f"SELECT id, vec FROM parquet.`{path}`"),
             }

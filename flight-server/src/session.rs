@@ -78,6 +78,11 @@ impl Caller {
         self.identity.as_ref().map(|identity| &*identity.user)
     }
 
+    /// Whether this is who `identity` is.
+    pub(crate) fn is_identity(&self, identity: Option<&Identity>) -> bool {
+        self.identity.as_ref() == identity
+    }
+
     /// What the caller may do.
     pub(crate) fn role(&self) -> Role {
         self.identity.as_ref().map_or(Role::Admin, |identity| identity.role)

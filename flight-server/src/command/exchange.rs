@@ -184,9 +184,13 @@ impl Answers {
         to_schema(&rows, &self.schema)
     }
 
-    /// Whether the caller would still be let in.
+    /// Whether the caller would still be let in, as who they were when the stream began: a role may be another by now.
     async fn check_caller(&self) -> Result<(), Status> {
-        self.state.gate.caller(&self.headers).await.map(drop)
+        let now = self.state.gate.caller(&self.headers).await?;
+        match self.caller.is_identity(now.as_ref().map(|(identity, _)| identity)) {
+            true => Ok(()),
+            false => Err(Status::unauthenticated("who you are has changed since this stream began: open another")),
+        }
     }
 }
 

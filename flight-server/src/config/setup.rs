@@ -84,6 +84,10 @@ impl Setup {
         {
             return Err(ConfigError::new(refused_address(*remote, missing)));
         }
+        if let Some(http) = &self.config.server.http_listen {
+            let found = look_up(http).await;
+            found.map_err(|e| ConfigError::new(format!("server.http_listen: {}", not_an_address(http, &e))))?;
+        }
         Ok(addresses)
     }
 

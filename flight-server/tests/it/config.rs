@@ -53,6 +53,7 @@ fn what_is_wrong_is_one_line_and_exit_code_1() {
             "server.sessions_max: expected an integer from 1 to 1000000, got the string \"x\"",
         ),
         ("[server]\nlisten = 'nowhere'", "address 'nowhere' is not a HOST:PORT"),
+        ("[server]\nhttp_listen = 'nowhere'", "server.http_listen: address 'nowhere' is not a HOST:PORT"),
         ("[server]\nlisten = '0.0.0.0:0'", "there is no TLS (--tls-cert, --tls-key) and no authentication"),
         ("[auth]\nusers = 'missing.toml'", "missing.toml: cannot be read"),
         ("[auth]\nusers = 'ruvector.toml'", "expected the sections users and tokens, got auth"),

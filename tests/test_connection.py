@@ -467,6 +467,20 @@ def test_a_token_is_for_servers(tmp_path: Path, address: str) -> None:
         assert con.sql("SELECT 1").fetchall() == [(1,)]
 
 
+def test_certificates_are_of_servers_with_tls(tmp_path: Path) -> None:
+    pem = tmp_path / "ca.pem"
+    for target, file, said in [
+        (tmp_path, pem, "expected none for a folder"),
+        ("grpc://127.0.0.1:1", pem, r"expected a target grpc\+tls://host:port, got grpc://"),
+        ("grpc+tls://127.0.0.1:1", pem, "expected a file of certificates, got .*ca.pem"),
+    ]:
+        with pytest.raises(ruvector.InvalidInput, match=f"tls_root_certs: {said}"):
+            ruvector.connect(target, tls_root_certs=file)
+    pem.write_text("no certificate")
+    with pytest.raises(ruvector.InvalidInput, match="tls_root_certs: expected certificates in PEM"):
+        ruvector.connect("grpc+tls://127.0.0.1:1", tls_root_certs=pem)
+
+
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
     start = time.monotonic()
     with pytest.raises(ruvector.Unavailable):

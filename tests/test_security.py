@@ -102,8 +102,14 @@ def test_pyarrow_does_not_trust_everybody(server: Secured) -> None:
         client.authenticate_basic_token("reader", PASSWORD)
 
 
+def test_the_python_client_trusts_whom_it_is_told(server: Secured) -> None:
+    with ruvector.connect(server.address, token=TOKEN, tls_root_certs=server.ca) as con:
+        assert con.sql("SELECT count(*) FROM docs").fetchall() == [(3,)]
+    with pytest.raises(ruvector.Unavailable):
+        ruvector.connect(server.address, token=TOKEN)
+
+
 def test_a_refusal_is_an_error_of_its_own_class(server: Secured, tmp_path: Path) -> None:
-    """The Python client trusts what the system does, so it is shown the server without TLS."""
     users = server.log.parent / "users.toml"
     with serve(tmp_path / "data", "--auth-users", users) as address:
         with ruvector.connect(address, token=TOKEN) as con:

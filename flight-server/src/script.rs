@@ -45,6 +45,11 @@ pub(crate) fn first_word(sql: &str) -> &str {
     ""
 }
 
+/// Whether `text` stands somewhere in a statement, whatever the case of its letters.
+pub(crate) fn mentions(sql: &str, text: &str) -> bool {
+    sql.as_bytes().windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()))
+}
+
 /// Whether `text` is only space and comments.
 pub(crate) fn is_blank(text: &str) -> bool {
     let mut at = 0;

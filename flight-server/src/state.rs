@@ -39,10 +39,13 @@ impl ServerState {
         Audit::of_statement(&self.metrics, caller, sql)
     }
 
-    /// Waits until `sql` may run. `KILL` does not wait: it is there to make room.
+    /// Waits until `sql` may run. `KILL` does not wait, since it is there to make room, nor does a look at what to kill.
     pub(crate) async fn admit(&self, sql: &str) -> Result<Option<Permit>, Status> {
-        match script::first_word(sql).eq_ignore_ascii_case("kill") {
-            true => Ok(None),
+        if script::first_word(sql).eq_ignore_ascii_case("kill") {
+            return Ok(None);
+        }
+        match script::mentions(sql, "system.queries") {
+            true => self.work.admit_looking().await.map(Some),
             false => self.work.admit().await.map(Some),
         }
     }

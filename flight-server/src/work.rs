@@ -39,6 +39,8 @@ pub(crate) struct Work {
     limits: Limits,
     /// A permit for each statement that may run.
     running: Arc<Semaphore>,
+    /// The place of those who look what runs.
+    looking: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
@@ -78,8 +80,8 @@ impl Work {
     pub(crate) fn new(runtime: Handle, limits: Limits) -> (Self, Idle) {
         let (alive, idle) = mpsc::channel(1);
         let running = Arc::new(Semaphore::new(limits.statements_max.min(Semaphore::MAX_PERMITS)));
-        let queries = Queries::default();
-        (Self { runtime, alive, queries, limits, running, waiting: AtomicUsize::new(0) }, Idle(idle))
+        let (looking, queries) = (Arc::new(Semaphore::new(1)), Queries::default());
+        (Self { runtime, alive, queries, limits, running, looking, waiting: AtomicUsize::new(0) }, Idle(idle))
     }
 
     /// Waits until one more statement may run: first come, first served.
@@ -104,6 +106,17 @@ impl Work {
                 statement_wait_max.as_secs()
             ))),
         }
+    }
+
+    /// As [`Work::admit`], for a statement that looks what runs: one of these at a time has a place of its own, so that who
+    /// wants to know why nothing goes on is answered.
+    pub(crate) async fn admit_looking(&self) -> Result<Permit, Status> {
+        if self.running.available_permits() == 0
+            && let Ok(permit) = Arc::clone(&self.looking).try_acquire_owned()
+        {
+            return Ok(Permit { _permit: permit });
+        }
+        self.admit().await
     }
 
     /// Statements that run and that wait.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ruvector._arrow import Rows, to_reader
@@ -32,11 +33,17 @@ class _Transport(Protocol):
     def close(self) -> None: ...
 
 
-def connect(target: str | os.PathLike[str] | None = None, *, token: str | None = None) -> Connection:
+def connect(
+    target: str | os.PathLike[str] | None = None,
+    *,
+    token: str | None = None,
+    tls_root_certs: str | os.PathLike[str] | None = None,
+) -> Connection:
     """Return a connection to tables in a folder, in a temporary folder, or on a server.
 
     `target` is a folder (made if it does not exist), `grpc://host:port` or `grpc+tls://host:port` of a server, or
-    `None` for tables that go with the connection. `token` is sent to the server with every call.
+    `None` for tables that go with the connection. `token` is sent to the server with every call. `tls_root_certs` is a
+    PEM file of the authorities that may vouch for the server; without it those that the system trusts.
 
     Raises `InvalidInput` for a target that is none of these, and `Unavailable` if the server does not answer.
 
@@ -53,11 +60,31 @@ def connect(target: str | os.PathLike[str] | None = None, *, token: str | None =
         if token is not None:
             msg = "token: expected none for a folder: only a server asks for one"
             raise InvalidInput(msg)
+        if tls_root_certs is not None:
+            msg = "tls_root_certs: expected none for a folder: only a server shows a certificate"
+            raise InvalidInput(msg)
         return Connection(EmbeddedTransport(target), "memory" if target is None else os.fspath(target))
     if scheme[1].lower() not in _REMOTE_SCHEMES:
         msg = f"target: expected a folder, grpc://host:port or grpc+tls://host:port, got {target!r}"
         raise InvalidInput(msg)
-    return Connection(RemoteTransport(str(target), token), str(target))
+    return Connection(RemoteTransport(str(target), token, _pem(scheme[1], tls_root_certs)), str(target))
+
+
+def _pem(scheme: str, path: str | os.PathLike[str] | None) -> bytes | None:
+    if path is None:
+        return None
+    if scheme.lower() != "grpc+tls":
+        msg = f"tls_root_certs: expected a target grpc+tls://host:port, got {scheme}://"
+        raise InvalidInput(msg)
+    try:
+        pem = Path(path).read_bytes()
+    except OSError as error:
+        msg = f"tls_root_certs: expected a file of certificates, got {os.fspath(path)!r}: {error.strerror}"
+        raise InvalidInput(msg) from error
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        msg = f"tls_root_certs: expected certificates in PEM, found none in {os.fspath(path)!r}"
+        raise InvalidInput(msg)
+    return pem
 
 
 class Connection:

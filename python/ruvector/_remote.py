@@ -43,12 +43,12 @@ _MESSAGE_BYTES = 2 << 20
 class RemoteTransport:
     """Statements sent as Flight SQL prepared statements, which tell rows from counts and carry parameters."""
 
-    def __init__(self, target: str, token: str | None) -> None:
+    def __init__(self, target: str, token: str | None, tls_root_certs: bytes | None) -> None:
         """Connect to `target` and make sure that a server answers."""
         headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
         self._options = flight.FlightCallOptions(headers=headers)
         with _errors():
-            self._client = flight.FlightClient(target, middleware=[_CookieFactory()])
+            self._client = flight.FlightClient(target, tls_root_certs=tls_root_certs, middleware=[_CookieFactory()])
             self._client.list_actions(flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS))
 
     def execute(self, query: str, params: pa.RecordBatch | None) -> Result:

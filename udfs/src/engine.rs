@@ -1,35 +1,30 @@
 //! The one way in: sessions, statements and what they answer.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, Session as PlanSession};
-use datafusion::common::config::Dialect;
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::execution::context::QueryPlanner;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryLimit, TrackConsumersPool};
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::memory_pool::MemoryLimit;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
-use futures::{StreamExt, TryStreamExt};
 use ruvector_rulake::error::is_generation_gone;
 use ruvector_rulake::{Backend, DeltaBackend, LocalBackend, RuLake};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::access::{Role, check_plan, check_statement};
+use crate::answer::{Answer, answer_schema, answers_rows, shaped};
 use crate::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
 use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
 use crate::error::{Error, ErrorKind, Result};
@@ -40,11 +35,12 @@ use crate::index_table::{self, IndexTables, WithIndexes};
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
 use crate::parameters::parameters;
-use crate::plan_cache::{KeptPlan, PlanCache};
+use crate::plan_cache::{KeptPlan, TableStates};
 use crate::queries::{Queries, Who};
 use crate::register::equip;
+use crate::runtime::runtime;
 use crate::scalar::embed;
-use crate::settings::Settings;
+use crate::session::Session;
 use crate::statement::{Parsed, parse};
 use crate::time_travel::MARK;
 use crate::{ddl, dml, external, foreign};
@@ -95,31 +91,6 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("main", &self.main).finish_non_exhaustive()
     }
-}
-
-/// One client's settings (`SET ...`) and its role. Statements of one session may run at the same time.
-pub struct Session {
-    context: SessionContext,
-    who: Who,
-    plans: PlanCache,
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("id", &self.context.session_id())
-            .field("user", &self.who.user)
-            .field("role", &self.who.role)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a statement answers.
-pub enum Answer {
-    /// Rows, made as they are pulled. Dropping the stream ends the work.
-    Rows(SendableRecordBatchStream),
-    /// The statement ran to its end and changed this many rows (0 for DDL and SET).
-    Count(u64),
 }
 
 /// What is known of a statement before it runs.
@@ -260,7 +231,7 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         equip(&context, &self.catalogs, self, role);
-        Arc::new(Session { context, who, plans: PlanCache::new() })
+        Arc::new(Session::new(context, who))
     }
 
     /// Parses and plans `sql` without running anything.
@@ -272,26 +243,26 @@ impl Engine {
             return Ok(kept.prepared().clone());
         }
         let parsed = parse(sql, session.dialect())?;
-        check_statement(session.who.role, &parsed)?;
+        check_statement(session.role(), &parsed)?;
         let (statement, wishes) = match parsed {
             Parsed::Other { statement, wishes } => (*statement, wishes),
             Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) | Parsed::External(_) | Parsed::Kill(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
-        let state = session.context.state();
+        let state = session.context().state();
         let plan = wishes.plan(&state, statement).await?;
-        check_plan(session.who.role, &plan)?;
-        prepared(&state, &plan)
+        check_plan(session.role(), &plan)?;
+        prepared(&plan, analyzed(&state, &plan).as_ref())
     }
 
     /// The plan that was made when the statement ran before, if it would be made again.
     async fn kept_plan(&self, session: &Session, sql: &str) -> Option<Arc<KeptPlan>> {
-        let kept = session.plans.find(&session.context, sql)?;
+        let kept = session.plans().find(session.context(), sql)?;
         if kept.is_current(self.catalog.as_ref()).await {
             return Some(kept);
         }
-        session.plans.forget(sql, &kept);
+        session.plans().forget(sql, &kept);
         None
     }
 
@@ -307,20 +278,20 @@ impl Engine {
             (Some(wished), Some(allowed)) => Some(wished.min(allowed)),
             (wished, allowed) => wished.or(allowed),
         };
-        let running = self.queries.begin(session.context.session_id(), &session.who, sql, limit);
+        let running = self.queries.begin(session.context().session_id(), session.who(), sql, limit);
         running.run(self.run(session, sql, params)).await
     }
 
     /// As [`Engine::execute`], which watches over it.
     async fn run(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
-        if !params.is_empty()
-            && let Some(kept) = self.kept_plan(session, sql).await
+        if let Some(kept) = self.kept_plan(session, sql).await
+            && kept.takes(params)
         {
             return kept.run(params);
         }
-        let state = session.context.state();
+        let state = session.context().state();
         let parsed = parse(sql, session.dialect())?;
-        check_statement(session.who.role, &parsed)?;
+        check_statement(session.role(), &parsed)?;
         let (statement, wishes) = match parsed {
             Parsed::Index(statement) => {
                 index::ddl::execute(self, &state.task_ctx(), statement).await?;
@@ -338,23 +309,30 @@ impl Engine {
                 backend::execute(self, statement).await?;
                 return Ok(Answer::Count(0));
             }
-            Parsed::Kill(id) => return Ok(Answer::Count(self.queries.kill(&session.who, id)?.into())),
+            Parsed::Kill(id) => return Ok(Answer::Count(self.queries.kill(session.who(), id)?.into())),
             Parsed::Other { statement, wishes } => (Arc::new(*statement), wishes),
         };
-        let again = Again::new(&session.context, &statement, &wishes);
+        let again = Again::new(session.context(), &statement, &wishes);
         let plan = wishes.plan(&state, statement.as_ref().clone()).await?;
-        check_plan(session.who.role, &plan)?;
-        if !params.is_empty()
-            && let Some(kept) = KeptPlan::make(&state, &plan, prepared(&state, &plan)?, &again).await.ok().flatten()
-        {
-            let kept = Arc::new(kept);
-            session.plans.keep(&state, sql, &kept);
-            return kept.run(params);
+        check_plan(session.role(), &plan)?;
+        if answers_rows(&plan) {
+            let tables = TableStates::of(&plan)?;
+            let analyzed = analyzed(&state, &plan);
+            let prepared = prepared(&plan, analyzed.as_ref())?;
+            if let Some(analyzed) = analyzed
+                && let Some(kept) = KeptPlan::make(&state, analyzed, tables, prepared, &again).await.ok().flatten()
+            {
+                let kept = Arc::new(kept);
+                session.plans().keep(&state, sql, &kept);
+                if kept.takes(params) {
+                    return kept.run(params);
+                }
+            }
         }
         let plan = bind(plan, params)?;
         let again = again.with(params);
         if foreign::is_meant(&state, &plan) {
-            return foreign::execute(&session.context, plan).await;
+            return foreign::execute(session.context(), plan).await;
         }
         match plan {
             LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change).await?)),
@@ -368,11 +346,11 @@ impl Engine {
             LogicalPlan::Ddl(other) => Err(Error::not_supported(format!("{} is not supported", other.name()))),
             plan @ LogicalPlan::Statement(_) => {
                 // SET and its kin change the session; nothing is read.
-                session.context.execute_logical_plan(plan).await?;
+                session.context().execute_logical_plan(plan).await?;
                 Ok(Answer::Count(0))
             }
             plan => {
-                let schema = answer_schema(&state, &plan);
+                let schema = answer_schema(&plan, analyzed(&state, &plan).as_ref());
                 let physical = match state.create_physical_plan(&plan).await {
                     Err(e) if is_generation_gone(&e) => {
                         let columns = Arc::new(plan.schema().as_arrow().clone());
@@ -400,7 +378,7 @@ impl Engine {
         mode: IngestMode,
         data: SendableRecordBatchStream,
     ) -> Result<u64> {
-        session.who.role.check(Role::Writer, "ingest")?;
+        session.role().check(Role::Writer, "ingest")?;
         let table = self.main_table(&TableReference::parse_str(table))?;
         let exists = self.main.list().await?.contains(&table);
         let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
@@ -436,6 +414,10 @@ impl Engine {
 
     pub(crate) fn indexes(&self) -> &IndexCatalog {
         &self.indexes
+    }
+
+    pub(crate) fn shared_indexes(&self) -> Arc<IndexCatalog> {
+        Arc::clone(&self.indexes)
     }
 
     pub(crate) fn builds(&self) -> &Builds {
@@ -513,21 +495,6 @@ impl Engine {
     }
 }
 
-/// Where statements hold what they need besides tables and indexes.
-fn runtime(memory_bytes_max: Option<usize>, spill_dir: Option<PathBuf>) -> Result<Arc<RuntimeEnv>> {
-    // A listing that was kept would hide the files that others write into external tables.
-    let mut builder = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
-    if let Some(bytes) = memory_bytes_max {
-        // Statements that can spill get equal shares of it; an error names those who hold most.
-        let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NonZeroUsize::MIN.saturating_add(2));
-        builder = builder.with_memory_pool(Arc::new(pool));
-    }
-    if let Some(dir) = spill_dir {
-        builder = builder.with_temp_file_path(dir);
-    }
-    Ok(builder.build_arc()?)
-}
-
 /// What `system.backends` says of the default backend.
 fn main_definition(data_dir: &Path) -> BackendDefinition {
     // It was made a moment ago; a path that cannot be resolved is shown as it was given.
@@ -560,9 +527,17 @@ pub(crate) fn bind(plan: LogicalPlan, params: &[ScalarValue]) -> Result<LogicalP
     }
 }
 
+/// The plan of a query with its types, and with a search where an ORDER BY means one. A plan that cannot be analyzed says so
+/// when it runs, or has parameters that are not known yet.
+fn analyzed(state: &SessionState, plan: &LogicalPlan) -> Option<LogicalPlan> {
+    // Whoever logs what DataFusion does would see the values of SET.
+    let analyzed = || state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {}).ok();
+    answers_rows(plan).then(analyzed)?
+}
+
 /// What is known of a statement by its plan.
-fn prepared(state: &SessionState, plan: &LogicalPlan) -> Result<Prepared> {
-    let schema = answers_rows(plan).then(|| answer_schema(state, plan));
+fn prepared(plan: &LogicalPlan, analyzed: Option<&LogicalPlan>) -> Result<Prepared> {
+    let schema = answers_rows(plan).then(|| answer_schema(plan, analyzed));
     Ok(Prepared { schema, parameters: parameters(plan)? })
 }
 
@@ -572,78 +547,5 @@ pub(crate) fn check_count(parameters: &Schema, values: &[ScalarValue]) -> Result
     match got < expected {
         true => Err(Error::invalid_input(format!("parameters: expected {expected}, got {got}"))),
         false => Ok(()),
-    }
-}
-
-fn answers_rows(plan: &LogicalPlan) -> bool {
-    !matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Statement(_))
-}
-
-/// The schema that the plan's rows have for clients: as planned, whatever the optimizer knows better.
-///
-/// A plan has its types once they are coerced: before, `SELECT 1 UNION SELECT 'a'` is one of numbers. A plan that cannot be
-/// analyzed says so when it runs, or has parameters that are not known yet.
-fn answer_schema(state: &SessionState, plan: &LogicalPlan) -> SchemaRef {
-    let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {});
-    let fields = analyzed.as_ref().unwrap_or(plan).schema().fields().iter().map(|field| {
-        // Nullability may be sharpened or lost on the way; a client must hear one thing.
-        Field::new(field.name(), field.data_type().clone(), true)
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-/// The same rows under exactly `schema`.
-pub(crate) fn shaped(rows: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
-    let target = Arc::clone(&schema);
-    let shaped = rows.map(move |batch| {
-        let batch = batch?;
-        let columns = batch.columns().iter().zip(target.fields());
-        let columns = columns
-            .map(|(column, field)| match column.data_type() == field.data_type() {
-                true => Ok(Arc::clone(column)),
-                false => cast(column, field.data_type()),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&target), columns, &options)?)
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, shaped))
-}
-
-impl Answer {
-    /// All rows of the answer, or none if it is a count.
-    ///
-    /// # Errors
-    /// What the query meets while it runs.
-    pub async fn collect(self) -> Result<Vec<RecordBatch>> {
-        match self {
-            Self::Rows(rows) => Ok(rows.try_collect().await?),
-            Self::Count(_) => Ok(Vec::new()),
-        }
-    }
-}
-
-impl Session {
-    /// What this session may do.
-    pub fn role(&self) -> Role {
-        self.who.role
-    }
-
-    /// The DataFusion session under this one, for programs that add functions, tables or rules of their own.
-    pub fn context(&self) -> &SessionContext {
-        &self.context
-    }
-
-    /// How long its statements may take, if it says.
-    fn statement_timeout(&self) -> Option<Duration> {
-        let state = self.context.state_ref();
-        let state = state.read();
-        let settings = state.config_options().extensions.get::<Settings>()?;
-        settings.statement_timeout_ms.map(Duration::from_millis)
-    }
-
-    /// The dialect that its statements are written in.
-    fn dialect(&self) -> Dialect {
-        self.context.state_ref().read().config_options().sql_parser.dialect
     }
 }

@@ -10,8 +10,8 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
 
+use crate::answer::Answer;
 use crate::catalog::CATALOG;
-use crate::engine::Answer;
 use crate::error::Result;
 
 /// Whether `plan` changes something in a catalog that is not ours.

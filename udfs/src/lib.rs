@@ -9,7 +9,10 @@
 pub mod error;
 
 /// The one way in: sessions, statements and what they answer.
+mod answer;
 pub mod engine;
+mod runtime;
+mod session;
 
 /// Roles: who may do what.
 mod access;
@@ -85,8 +88,10 @@ mod index_table;
 pub mod index;
 
 pub use access::Role;
+pub use answer::Answer;
 pub use backend::{BackendDefinition, BackendKind};
-pub use engine::{Answer, Engine, EngineConfig, IngestMode, Prepared, Session};
+pub use engine::{Engine, EngineConfig, IngestMode, Prepared};
 pub use error::{Error, ErrorKind, Result};
 pub use register::register_all;
+pub use session::Session;
 pub use shown::{shown_sql, statement_kind};

@@ -1,8 +1,9 @@
 //! Plans of a session that are kept from one run of a statement to the next.
 //!
-//! A statement with parameters is run again and again with other values. If `knn()` takes them all, its plan is made once:
+//! A statement with parameters is run again and again with other values. If searches take them all, its plan is made once:
 //! the next run looks up the states of its tables, as every statement does, and if they are the ones that the plan is over
-//! it only gets its values. Anything else is planned anew, so that what is kept never changes an answer.
+//! it only gets its values. So it is with a search that has no parameters. Anything else is planned anew, so that what is
+//! kept never changes an answer.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -23,9 +24,10 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use ruvector_rulake::Snapshot;
 
+use crate::answer::{Answer, shaped};
 use crate::collection::CollectionTable;
-use crate::engine::{Answer, Prepared, check_count, shaped};
-use crate::knn::open::{closed, opened, tables};
+use crate::engine::{Prepared, check_count};
+use crate::knn::open::{Opened, closed, opened, searches, tables};
 use crate::one_state::{Again, of_states, snapshots};
 use crate::time_travel::MARK;
 
@@ -103,12 +105,27 @@ impl PlanCache {
     }
 }
 
+/// The tables of a plan, and which of their indexes could answer when it was made.
+pub(crate) struct TableStates(Vec<(CollectionTable, Vec<bool>)>);
+
+impl TableStates {
+    /// Of a plan that is not analyzed yet: an index that gets ready in the meantime is one that could not answer.
+    ///
+    /// # Errors
+    /// If a table cannot be told.
+    pub(crate) fn of(plan: &LogicalPlan) -> Result<Self> {
+        let tables = tables(plan)?.into_iter();
+        Ok(Self(tables.map(|table| (table.ready_indexes(), table)).map(|(ready, table)| (table, ready)).collect()))
+    }
+}
+
 /// A statement's plan, whose parameters are open.
 pub(crate) struct KeptPlan {
     plan: Arc<dyn ExecutionPlan>,
+    /// Whether the statement casts its vectors.
+    casts: bool,
     context: Arc<TaskContext>,
-    /// The tables, and which of their indexes could answer when the plan was made.
-    tables: Vec<(CollectionTable, Vec<bool>)>,
+    tables: TableStates,
     snapshots: Vec<Arc<dyn Snapshot>>,
     prepared: Prepared,
     /// The schema of its rows.
@@ -118,35 +135,31 @@ pub(crate) struct KeptPlan {
 }
 
 impl KeptPlan {
-    /// The plan of a statement, if it can be kept: `plan` is what was planned of it, with its parameters.
+    /// The plan of a statement, if it can be kept: `analyzed` is what was planned of it, with its parameters.
     ///
     /// # Errors
     /// What planning meets.
     pub(crate) async fn make(
         state: &SessionState,
-        plan: &LogicalPlan,
+        analyzed: LogicalPlan,
+        tables: TableStates,
         prepared: Prepared,
         again: &Again,
     ) -> Result<Option<Self>> {
         let Some(schema) = prepared.schema.clone() else { return Ok(None) };
-        if prepared.parameters.fields().is_empty() {
+        // Without parameters a statement may never come again: searches do, and are short beside their planning.
+        if prepared.parameters.fields().is_empty() && !searches(&analyzed)? {
             return Ok(None);
         }
         // A state that a table had is looked up anew each time.
-        let tables = tables(plan)?;
-        if tables.iter().any(|table| table.name().contains(MARK)) {
+        if tables.0.iter().any(|(table, _)| table.name().contains(MARK)) {
             return Ok(None);
         }
-        let tables =
-            tables.into_iter().map(|table| (table.ready_indexes(), table)).map(|(ready, table)| (table, ready));
-        let tables = tables.collect();
-        // What an ORDER BY of a distance becomes shows once it is analyzed.
-        let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
-        let Some(open) = opened(analyzed)? else { return Ok(None) };
-        let snapshots = snapshots(&open)?;
-        let plan = state.create_physical_plan(&open).await?;
+        let Some(Opened { plan, casts }) = opened(analyzed)? else { return Ok(None) };
+        let snapshots = snapshots(&plan)?;
+        let plan = state.create_physical_plan(&plan).await?;
         let (context, again) = (state.task_ctx(), again.clone());
-        Ok(Some(Self { plan, context, tables, snapshots, prepared, schema, again }))
+        Ok(Some(Self { plan, casts, context, tables, snapshots, prepared, schema, again }))
     }
 
     pub(crate) fn prepared(&self) -> &Prepared {
@@ -155,7 +168,7 @@ impl KeptPlan {
 
     /// Whether the tables are in the states, and have the indexes, that the plan was made for.
     pub(crate) async fn is_current(&self, catalog: &dyn CatalogProvider) -> bool {
-        let unchanged = self.tables.iter().map(|(table, ready)| async move {
+        let unchanged = self.tables.0.iter().map(|(table, ready)| async move {
             let Some(schema) = catalog.schema(table.backend()) else { return false };
             let found = schema.table(table.name()).await;
             let Ok(Some(found)) = found else { return false };
@@ -170,6 +183,11 @@ impl KeptPlan {
             .all(|unchanged| unchanged)
     }
 
+    /// Whether the search makes vectors of these values: not of text, which a cast in the statement might read.
+    pub(crate) fn takes(&self, values: &[ScalarValue]) -> bool {
+        !self.casts || values.iter().all(|value| value.try_as_str().is_none())
+    }
+
     /// The rows for these values of the parameters.
     ///
     /// # Errors
@@ -180,5 +198,68 @@ impl KeptPlan {
         let rows = execute_stream(plan, Arc::clone(&self.context))?;
         let rows = self.again.with(values).if_gone(of_states(rows, self.snapshots.clone()));
         Ok(Answer::Rows(shaped(rows, Arc::clone(&self.schema))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::ListArray;
+    use datafusion::arrow::datatypes::Float32Type;
+
+    use super::*;
+    use crate::{Engine, EngineConfig, Session};
+
+    async fn run(engine: &Engine, session: &Session, sql: &str, params: &[ScalarValue]) {
+        engine.execute(session, sql, params).await.unwrap().collect().await.unwrap();
+    }
+
+    fn vector() -> ScalarValue {
+        let vector = [Some([Some(1.0), Some(0.0)])];
+        ScalarValue::List(Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vector)))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn plans_of_searches_are_kept_until_their_tables_change() {
+        let engine = Engine::open(EngineConfig::default()).await.unwrap();
+        let session = engine.session();
+        run(&engine, &session, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])", &[]).await;
+        run(&engine, &session, "INSERT INTO docs VALUES (1, [1, 0]), (2, [0, 1])", &[]).await;
+        let is_kept = |sql: &'static str| {
+            let kept = session.plans().find(session.context(), sql).is_some();
+            assert!(kept, "planned anew each time: {sql}");
+        };
+        let one = [vector()];
+        for sql in [
+            "SELECT id, _distance FROM knn('docs', $1, 1)",
+            "SELECT id FROM docs ORDER BY l2_distance(vec, $1) LIMIT 1",
+            "SELECT id FROM docs WHERE id > 0 ORDER BY cosine_distance($1, vec) LIMIT 1",
+            "SELECT id FROM docs ORDER BY vec <-> $1 LIMIT 1",
+            "SELECT id FROM docs ORDER BY l2_distance(vec, CAST($1 AS FLOAT[2])) LIMIT 1",
+        ] {
+            run(&engine, &session, sql, &one).await;
+            is_kept(sql);
+        }
+        for sql in [
+            "SELECT id FROM knn('docs', [1, 0], 1)",
+            "SELECT query_id, id FROM knn_batch('docs', (SELECT id, vec FROM docs), 1)",
+            "SELECT a.id, b.id FROM docs a CROSS JOIN LATERAL knn('docs', a.vec, 1) b",
+            "SELECT id FROM docs ORDER BY l2_distance(vec, [1, 0]) LIMIT 1",
+        ] {
+            run(&engine, &session, sql, &[]).await;
+            is_kept(sql);
+        }
+        for sql in ["SELECT now(), id FROM knn('docs', [1, 0], 1)", "SELECT count(*) FROM docs", "SELECT 1"] {
+            run(&engine, &session, sql, &[]).await;
+            assert!(session.plans().find(session.context(), sql).is_none(), "kept: {sql}");
+        }
+        let sql = "SELECT id FROM knn('docs', $1, 1)";
+        run(&engine, &session, sql, &one).await;
+        let old = session.plans().find(session.context(), sql).unwrap();
+        assert!(old.is_current(engine.catalog().as_ref()).await);
+        run(&engine, &session, "INSERT INTO docs VALUES (3, [1, 1])", &[]).await;
+        assert!(!old.is_current(engine.catalog().as_ref()).await);
+        run(&engine, &session, sql, &one).await;
+        let new = session.plans().find(session.context(), sql).unwrap();
+        assert!(!Arc::ptr_eq(&old, &new));
     }
 }

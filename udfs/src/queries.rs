@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::time::{Sleep, sleep};
 
 use crate::access::Role;
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shown::{LOOK_AHEAD, boundary};
 

@@ -59,7 +59,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     }
     context.register_udtf(HISTORY, Arc::new(HistoryFunction(engine.shared_lake())));
     for operation in Operation::ALL {
-        let function = LakeFunction::new(operation, engine.shared_lake(), role);
+        let function = LakeFunction::new(operation, engine.shared_lake(), engine.shared_indexes(), role);
         context.register_udtf(operation.name(), Arc::new(function));
     }
 }

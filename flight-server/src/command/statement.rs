@@ -69,11 +69,11 @@ pub(crate) async fn stream(state: &ServerState, caller: &Caller, ticket: TicketH
         Answer::Rows(statement, schema) => {
             let audit = state.audit(caller, &statement.sql);
             let admitted = async {
-                let permit = state.work.admit().await?;
+                let permit = state.admit(&statement.sql).await?;
                 Ok((permit, rows(state, caller, statement).await?))
             };
             match admitted.await {
-                Ok((permit, rows)) => Ok(state.work.stream(ticket.id, encode(schema, audit.rows(rows))?, Some(permit))),
+                Ok((permit, rows)) => Ok(state.work.stream(ticket.id, encode(schema, audit.rows(rows))?, permit)),
                 Err(failed) => audit.if_failed(Err(failed)),
             }
         }
@@ -121,7 +121,7 @@ async fn query_schema(
     };
     match (bound, &prepared.schema) {
         (Some(values), _) => {
-            let _permit = state.work.admit().await?;
+            let _permit = state.admit(&statement.sql).await?;
             let rows = state.query(state.sessions.for_query(caller), statement.sql.clone(), values).await?;
             Ok(wire_schema(&rows.schema()))
         }

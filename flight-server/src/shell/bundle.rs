@@ -230,7 +230,7 @@ impl fmt::Display for State {
 async fn newest_state(target: &Target, table: &str) -> Result<Vec<State>, BundleError> {
     let (backend, collection) = schema_and_name(table);
     if let Target::Embedded { engine, .. } = target {
-        let bundle = engine.lake().bundle(&backend, &collection).await.map_err(|e| match e.kind() {
+        let bundle = engine.lake().bundle(&backend, &collection, None).await.map_err(|e| match e.kind() {
             // Not of the bundle.
             ErrorKind::NotFound => BundleError::Failed(e.to_string()),
             _ => e.into(),

@@ -78,6 +78,16 @@ fn a_bundle_names_a_state() {
     assert!(place.fails(&verify, 5).contains("docs is in another state"));
     place.succeeds(&["publish", "--data", "data", "docs", "shared"]);
     place.succeeds(&verify);
+
+    // The parameters are those of the index.
+    place.sql("DROP INDEX docs_vec");
+    place.sql("CREATE INDEX docs_vec ON docs USING rabitq_plus (vec) WITH (seed = 7, rerank_factor = 30)");
+    place.succeeds(&["publish", "--data", "data", "docs", "shared"]);
+    let shown = place.succeeds(&["show", "shared"]);
+    for line in ["rotation_seed  7\n", "rerank_factor  30\n"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    place.succeeds(&verify);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::datasource::source_as_provider;
@@ -14,6 +15,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalN
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::scalar::ScalarValue;
+use ruvector_rulake::vectors::dim_of;
 
 use super::exec::KnnExec;
 use super::federated::FederatedNode;
@@ -26,10 +28,18 @@ pub(super) fn position(placeholder: &Placeholder) -> Option<usize> {
     placeholder.id.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
+/// A plan with open arguments.
+pub(crate) struct Opened {
+    pub(crate) plan: LogicalPlan,
+    /// Whether a cast of a query vector was left out: the search does the same, but for text.
+    pub(crate) casts: bool,
+}
+
 /// The plan with open arguments, to be run many times; `None` if it has other parameters, reads other tables than ours, or
 /// answers something else each time.
-pub(crate) fn opened(plan: LogicalPlan) -> Result<Option<LogicalPlan>> {
-    let opened = plan.transform_down_with_subqueries(|plan| match open_node(&plan) {
+pub(crate) fn opened(plan: LogicalPlan) -> Result<Option<Opened>> {
+    let mut casts = false;
+    let opened = plan.transform_down_with_subqueries(|plan| match open_node(&plan, &mut casts) {
         Some(node) => Ok(Transformed::yes(LogicalPlan::Extension(Extension { node }))),
         None => Ok(Transformed::no(plan)),
     })?;
@@ -63,7 +73,20 @@ pub(crate) fn opened(plan: LogicalPlan) -> Result<Option<LogicalPlan>> {
         }
         Ok(if fits { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
-    Ok(fits.then_some(plan))
+    Ok(fits.then_some(Opened { plan, casts }))
+}
+
+/// Whether there is a search in a plan.
+pub(crate) fn searches(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|plan| {
+        if let LogicalPlan::Extension(extension) = plan {
+            let node = extension.node.as_any();
+            found |= node.is::<KnnNode>() || node.is::<KnnJoinNode>() || node.is::<FederatedNode>();
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
 }
 
 /// The tables that a plan reads or searches.
@@ -88,11 +111,11 @@ pub(crate) fn tables(plan: &LogicalPlan) -> Result<Vec<CollectionTable>> {
 }
 
 /// The search without its query vectors, if those are a parameter.
-fn open_node(plan: &LogicalPlan) -> Option<Arc<dyn UserDefinedLogicalNode>> {
+fn open_node(plan: &LogicalPlan, casts: &mut bool) -> Option<Arc<dyn UserDefinedLogicalNode>> {
     let LogicalPlan::Extension(extension) = plan else { return None };
     let node = extension.node.as_any();
     if let Some(knn) = node.downcast_ref::<KnnNode>() {
-        return Some(Arc::new(with_open_query(knn)?));
+        return Some(Arc::new(with_open_query(knn, casts)?));
     }
     let join = node.downcast_ref::<KnnJoinNode>().filter(|join| join.parameter.is_some() && !join.open)?;
     let mut join = join.clone();
@@ -100,13 +123,29 @@ fn open_node(plan: &LogicalPlan) -> Option<Arc<dyn UserDefinedLogicalNode>> {
     Some(Arc::new(join))
 }
 
-fn with_open_query(node: &KnnNode) -> Option<KnnNode> {
+fn with_open_query(node: &KnnNode, casts: &mut bool) -> Option<KnnNode> {
     let Query::Plan(LogicalPlan::Projection(query)) = &node.query else { return None };
     let ([query], LogicalPlan::EmptyRelation(_)) = (query.expr.as_slice(), query.input.as_ref()) else { return None };
-    let Expr::Placeholder(query) = query.clone().unalias() else { return None };
+    let Expr::Placeholder(query) = as_given(query, casts) else { return None };
     let mut open = node.clone();
-    open.query = Query::Parameter(position(&query)?);
+    open.query = Query::Parameter(position(query)?);
     Some(open)
+}
+
+/// The expression under what makes it a vector.
+fn as_given<'a>(expr: &'a Expr, casts: &mut bool) -> &'a Expr {
+    match expr {
+        Expr::Alias(alias) => as_given(&alias.expr, casts),
+        Expr::Cast(cast) if dim_of(cast.field.data_type()).is_some() || is_list(cast.field.data_type()) => {
+            *casts = true;
+            as_given(&cast.expr, casts)
+        }
+        other => other,
+    }
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::List(item) | DataType::LargeList(item) if item.data_type() == &DataType::Float32)
 }
 
 /// Whether an expression has the same value each time, and no parameter.

@@ -18,18 +18,20 @@ use ruvector_rulake::error::to_datafusion;
 use super::Operation;
 use crate::access::Role;
 use crate::catalog::{CATALOG, MAIN};
+use crate::index::IndexCatalog;
 
 /// One of the functions, over a lake, in a session with a role.
 #[derive(Debug)]
 pub(crate) struct LakeFunction {
     operation: Operation,
     lake: Arc<RuLake>,
+    indexes: Arc<IndexCatalog>,
     role: Role,
 }
 
 impl LakeFunction {
-    pub(crate) fn new(operation: Operation, lake: Arc<RuLake>, role: Role) -> Self {
-        Self { operation, lake, role }
+    pub(crate) fn new(operation: Operation, lake: Arc<RuLake>, indexes: Arc<IndexCatalog>, role: Role) -> Self {
+        Self { operation, lake, indexes, role }
     }
 
     fn usage(&self) -> String {
@@ -69,6 +71,7 @@ impl TableFunctionImpl for LakeFunction {
         let call = Call {
             operation: self.operation,
             lake: Arc::clone(&self.lake),
+            indexes: Arc::clone(&self.indexes),
             backend: table.schema().unwrap_or(MAIN).to_owned(),
             collection: table.table().to_owned(),
             folder,
@@ -83,6 +86,7 @@ impl TableFunctionImpl for LakeFunction {
 struct Call {
     operation: Operation,
     lake: Arc<RuLake>,
+    indexes: Arc<IndexCatalog>,
     backend: String,
     collection: String,
     folder: PathBuf,
@@ -91,7 +95,8 @@ struct Call {
 
 impl Call {
     async fn answer(self) -> Result<RecordBatch> {
-        let done = self.operation.run(&self.lake, &self.backend, &self.collection, self.folder).await;
+        let Self { lake, indexes, backend, collection, .. } = &self;
+        let done = self.operation.run(lake, indexes, backend, collection, self.folder.clone()).await;
         Ok(RecordBatch::try_new(self.schema, vec![done.map_err(to_datafusion)?])?)
     }
 }

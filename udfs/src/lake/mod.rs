@@ -2,7 +2,7 @@
 //!
 //! | function | does | answers |
 //! |---|---|---|
-//! | `publish_bundle(table, folder)` | writes the bundle of the table's state | `witness` |
+//! | `publish_bundle(table, folder)` | writes the bundle of the table's state and its first index | `witness` |
 //! | `refresh_from_bundle(table, folder)` | forgets what is cached, if the bundle names another state | `result` |
 //! | `save_cache(table, folder)` | writes what is cached, and the bundle | `path`, a row for each index file |
 //! | `warm_cache(table, folder)` | reads it back | `vectors` |
@@ -20,6 +20,7 @@ use arrow::datatypes::DataType;
 use ruvector_rulake::{Error, Result, RuLake};
 
 use crate::access::Role;
+use crate::index::IndexCatalog;
 
 pub(crate) use call::LakeFunction;
 
@@ -67,10 +68,21 @@ impl Operation {
         }
     }
 
-    async fn run(self, lake: &RuLake, backend: &str, collection: &str, folder: PathBuf) -> Result<ArrayRef> {
+    async fn run(
+        self,
+        lake: &RuLake,
+        indexes: &IndexCatalog,
+        backend: &str,
+        collection: &str,
+        folder: PathBuf,
+    ) -> Result<ArrayRef> {
         let text = |values: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(values)) };
         Ok(match self {
-            Self::PublishBundle => text(vec![lake.publish_bundle(backend, collection, &folder).await?]),
+            Self::PublishBundle => {
+                let declared = indexes.of_table(backend, collection);
+                let spec = declared.first().map(|index| &index.spec);
+                text(vec![lake.publish_bundle(backend, collection, spec, &folder).await?])
+            }
             Self::RefreshFromBundle => {
                 known(lake, backend, collection).await?;
                 let result = lake.refresh_from_bundle_dir(backend, collection, &folder).await?;

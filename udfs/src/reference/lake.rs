@@ -7,8 +7,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         section: CACHE,
         title: "publish_bundle",
         syntax: "publish_bundle('table', 'folder')",
-        text: "Writes `table.rulake.json`, the bundle of the table's newest state, to a folder, which is made if it is not there: \
-               what others hold their caches against.\n\n- Returns: one row, `witness`, the seal of that state.\n- Unit: \
+        text: "Writes `table.rulake.json`, the bundle of the table's newest state with the parameters of its first index, to a \
+               folder, which is made if it is not there: what others hold their caches against.\n\n- Returns: one row, `witness`, the seal of that state.\n- Unit: \
                hexadecimal digits of SHAKE-256.\n- NULL: a NULL argument is an error.",
         arguments: &[
             ("table", "The name of a table, as text: `'docs'`, `'lake.docs'`."),

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::sealed::SealedSnapshot;
-use super::{Pinned, RuLake, SearchOptions};
+use super::{RuLake, SearchOptions};
 use crate::bundle::Bundle;
-use crate::cache::{Cache, Entry, read_dir, remove_saved, saved_name};
+use crate::cache::{Cache, Entry, IndexSpec, read_dir, remove_saved, saved_name};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What [`RuLake::refresh_from_bundle_dir`] found.
@@ -32,21 +32,35 @@ impl RefreshResult {
 }
 
 impl RuLake {
-    /// The bundle of a collection's state, over the vector column and with the parameters that a search would use.
+    /// The bundle of a collection's state, over the vector column and with the parameters of `index`; without one, those
+    /// that a search would use.
     ///
     /// # Errors
     /// As [`RuLake::pin`]; `InvalidInput` if it is not clear which vector column is meant.
-    pub async fn bundle(&self, backend: &str, collection: &str) -> Result<Bundle> {
+    pub async fn bundle(&self, backend: &str, collection: &str, index: Option<&IndexSpec>) -> Result<Bundle> {
         let pinned = self.pin(backend, collection, None).await?;
-        self.bundle_of(&pinned)
+        let spec = match index {
+            Some(index) => index.clone(),
+            None => self.spec(&pinned, &SearchOptions::default())?,
+        };
+        let snapshot = pinned.snapshot();
+        let dim = crate::cache::dim_of_column(snapshot.as_ref(), &spec.column)?;
+        let generation = snapshot.generation().clone();
+        Ok(Bundle::new(snapshot.data_ref(), dim, spec.seed, spec.rerank_factor, generation))
     }
 
     /// Writes the bundle of a collection's state to `dir/table.rulake.json`, atomically, and returns its witness.
     ///
     /// # Errors
     /// As [`bundle`](Self::bundle); `Unavailable` if the folder cannot be written.
-    pub async fn publish_bundle(&self, backend: &str, collection: &str, dir: &Path) -> Result<String> {
-        let bundle = self.bundle(backend, collection).await?;
+    pub async fn publish_bundle(
+        &self,
+        backend: &str,
+        collection: &str,
+        index: Option<&IndexSpec>,
+        dir: &Path,
+    ) -> Result<String> {
+        let bundle = self.bundle(backend, collection, index).await?;
         blocking(dir, move |dir| bundle.write_to_dir(&dir).map(|_| bundle.witness)).await
     }
 
@@ -163,14 +177,6 @@ impl RuLake {
         }
         self.pin_sealed(&registered, collection, Arc::new(snapshot));
         Ok(num_vectors)
-    }
-
-    fn bundle_of(&self, pinned: &Pinned) -> Result<Bundle> {
-        let spec = self.spec(pinned, &SearchOptions::default())?;
-        let snapshot = pinned.snapshot();
-        let dim = crate::cache::dim_of_column(snapshot.as_ref(), &spec.column)?;
-        let generation = snapshot.generation().clone();
-        Ok(Bundle::new(snapshot.data_ref(), dim, spec.seed, spec.rerank_factor, generation))
     }
 }
 

@@ -4,10 +4,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::compute::{cast, concat_batches, sort_to_indices, take_record_batch};
+use arrow::datatypes::{DataType, Field, Fields, Float32Type, Int64Type, Schema, UInt64Type};
+use datafusion::physical_plan::collect;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
@@ -16,7 +19,9 @@ use roaring::RoaringTreemap;
 use ruvector_rabitq::{Dim, Hit, Metric, VectorBatch};
 use ruvector_rulake::backend::layer::{Counting, Layered, Operation};
 use ruvector_rulake::vectors::DIM_KEY;
-use ruvector_rulake::{Backend, DeltaBackend, Error, ErrorKind, FsBackend, RowAddress, Snapshot, VectorRequest, exact};
+use ruvector_rulake::{
+    Backend, DeltaBackend, Error, ErrorKind, FsBackend, RowAddress, ScanRequest, Snapshot, VectorRequest, exact,
+};
 
 use crate::support::{Random, context, lake_over, rows, schema, stream, vector};
 
@@ -109,6 +114,44 @@ async fn check(snapshot: &dyn Snapshot, files: &[&Rows], random: &mut Random, wh
     }
 }
 
+/// Scans rows with their vectors, in the order of their addresses.
+async fn scan(snapshot: &dyn Snapshot, projection: &[usize]) -> Result<Vec<RecordBatch>, Error> {
+    let request = ScanRequest { projection: Some(projection.to_vec()), with_address: true, ..ScanRequest::default() };
+    let plan = snapshot.scan(&context(), &request).await?;
+    assert_eq!(plan.children().len(), 1, "vectors are put beside other columns");
+    let batches = collect(plan, context()).await.map_err(ruvector_rulake::error::from_datafusion)?;
+    let schema = batches[0].schema();
+    let all = concat_batches(&schema, &batches).unwrap();
+    let sorted = sort_to_indices(all.columns().last().unwrap(), None, None).unwrap();
+    Ok(vec![take_record_batch(&all, &sorted).unwrap()])
+}
+
+/// A scan gives every row with its id and its vector.
+async fn check_scan(snapshot: &dyn Snapshot, files: &[&Rows], what: &str) {
+    let dim = snapshot.schema().field(2).data_type().clone();
+    for projection in [&[1, 2][..], &[2, 1], &[2], &[2, 0, 2]] {
+        let [rows] = <[_; 1]>::try_from(scan(snapshot, projection).await.unwrap()).unwrap();
+        let at = |column| projection.iter().position(|projected| *projected == column);
+        let (vectors, addresses) = (rows.column(at(2).unwrap()), rows.column(projection.len()));
+        assert_eq!(vectors.data_type(), &dim);
+        let addresses = addresses.as_primitive::<UInt64Type>();
+        let mut row = 0;
+        for (file, expected) in files.iter().enumerate() {
+            for (i, expected) in expected.iter().enumerate() {
+                let got = vectors.is_valid(row).then(|| vectors.as_fixed_size_list().value(row));
+                let got = got.map(|vector| vector.as_primitive::<Float32Type>().values().to_vec());
+                assert_eq!(&got, expected, "{what}, {projection:?}: row {i} of file {file}");
+                assert_eq!(addresses.value(row), u64::from(RowAddress::new(file as u32, i as u32)), "{what}");
+                if let Some(id) = at(1) {
+                    assert_eq!(rows.column(id).as_primitive::<Int64Type>().value(row), i as i64, "{what}");
+                }
+                row += 1;
+            }
+        }
+        assert_eq!(row, rows.num_rows(), "{what}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_write_vectors_is_read() {
     let mut random = Random::new(11);
@@ -138,7 +181,9 @@ async fn every_way_to_write_vectors_is_read() {
                     let batch = table(lists(&rows, &item), with_null);
                     write(&folder.path().join("docs/a.parquet"), &batch, encode(properties, leaf.clone()));
                     let what = format!("{encoding}, {version:?}, {codec}, NULL: {with_null}, {item_nullable}");
-                    check(open(folder.path()).await.as_ref(), &[&rows], &mut random, &what).await;
+                    let snapshot = open(folder.path()).await;
+                    check(snapshot.as_ref(), &[&rows], &mut random, &what).await;
+                    check_scan(snapshot.as_ref(), &[&rows], &what).await;
                 }
             }
         }
@@ -157,7 +202,9 @@ async fn lists_of_fixed_size_and_several_files_are_read() {
         write(&folder.path().join(format!("docs/{i}.parquet")), &table(vectors, true), small_pages());
     }
     let files: Vec<&Rows> = files.iter().collect();
-    check(open(folder.path()).await.as_ref(), &files, &mut random, "fixed size").await;
+    let snapshot = open(folder.path()).await;
+    check(snapshot.as_ref(), &files, &mut random, "fixed size").await;
+    check_scan(snapshot.as_ref(), &files, "fixed size").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,8 +279,26 @@ async fn a_vector_at_fault_is_named() {
     let values: Float32Array = (0..100 * DIM).map(|i| (i != 61 * DIM + 3).then_some(i as f32)).collect();
     let vectors = ListArray::new(item, OffsetBuffer::from_lengths([DIM; 100]), Arc::new(values), None);
     write(&folder.path().join("docs/a.parquet"), &table(Arc::new(vectors), true), small_pages());
-    let error = search_all(open(folder.path()).await.as_ref()).await.unwrap_err();
+    let snapshot = open(folder.path()).await;
+    let error = search_all(snapshot.as_ref()).await.unwrap_err();
     assert_names(&error, "vector has a NULL coordinate", 61);
+    // Who only reads it gets it as it is.
+    let [rows] = <[_; 1]>::try_from(scan(snapshot.as_ref(), &[2]).await.unwrap()).unwrap();
+    let vector = rows.column(0).as_fixed_size_list().value(61);
+    assert_eq!((vector.null_count(), vector.is_null(3)), (1, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_names_a_vector_of_another_dimension() {
+    let (item, _) = list_type(true);
+    for row in [0, 17, 399] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rows = some_rows(&mut Random::new(20), 400, true);
+        rows[row] = Some(vec![1.0; DIM - 1]);
+        write(&folder.path().join("docs/a.parquet"), &table(lists(&rows, &item), true), small_pages());
+        let error = scan(open(folder.path()).await.as_ref(), &[1, 2]).await.unwrap_err();
+        assert_names(&error, "vector has the wrong dimension", row);
+    }
 }
 
 async fn search_all(snapshot: &dyn Snapshot) -> Result<Vec<Hit>, Error> {
@@ -290,6 +355,13 @@ async fn rows_of_deletion_vectors_are_no_answer() {
     let allowed: RoaringTreemap = [3, 7, 99, 100].into_iter().collect();
     let found = exact::search(snapshot.as_ref(), "vec", Metric::L2, &query, 9, Some(&allowed), &context()).await;
     assert_eq!(found.unwrap(), oracle(&[&expected], Metric::L2, &query, 9, |id| is_there(id) && allowed.contains(id)));
+    let column = snapshot.schema().index_of("vec").unwrap();
+    let [rows] = <[_; 1]>::try_from(scan(snapshot.as_ref(), &[column]).await.unwrap()).unwrap();
+    let got: Vec<Vec<f32>> = (0..rows.num_rows())
+        .map(|row| rows.column(0).as_fixed_size_list().value(row).as_primitive::<Float32Type>().values().to_vec())
+        .collect();
+    let left = ids.iter().filter(|id| is_there(**id as u64)).map(|id| vector(*id).to_vec());
+    assert_eq!(got, left.collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

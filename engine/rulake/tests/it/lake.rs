@@ -244,7 +244,7 @@ async fn a_bundle_says_when_to_look_again() {
     let refresh = async || reader.refresh_from_bundle_dir("main", "docs", out.path()).await;
 
     assert_eq!(refresh().await.unwrap(), RefreshResult::BundleMissing);
-    let witness = writer.publish_bundle("main", "docs", out.path()).await.unwrap();
+    let witness = writer.publish_bundle("main", "docs", None, out.path()).await.unwrap();
     assert_eq!(Bundle::read_from_dir(out.path()).unwrap().witness, witness);
     assert_eq!(refresh().await.unwrap(), RefreshResult::UpToDate, "nothing is cached");
     assert_eq!(ids(&reader, "main", None, 9, 1).await.unwrap(), [3]);
@@ -253,7 +253,7 @@ async fn a_bundle_says_when_to_look_again() {
 
     backend.append("docs", stream(rows(&[9]))).await.unwrap();
     assert_eq!(ids(&reader, "main", None, 9, 1).await.unwrap(), [3], "it is stale");
-    writer.publish_bundle("main", "docs", out.path()).await.unwrap();
+    writer.publish_bundle("main", "docs", None, out.path()).await.unwrap();
     assert_eq!(refresh().await.unwrap(), RefreshResult::Invalidated);
     assert_eq!(refresh().await.unwrap(), RefreshResult::UpToDate, "said once");
     assert_eq!(ids(&reader, "main", None, 9, 1).await.unwrap(), [9]);
@@ -340,7 +340,7 @@ async fn files_that_cannot_be_trusted_do_not_warm() {
     assert_eq!(warm(out.path()).await, ErrorKind::WitnessMismatch);
     // The bundle of a state without index files.
     backend.append("docs", stream(rows(&[41]))).await.unwrap();
-    lake.publish_bundle("main", "docs", out.path()).await.unwrap();
+    lake.publish_bundle("main", "docs", None, out.path()).await.unwrap();
     assert_eq!(warm(out.path()).await, ErrorKind::NotFound);
     assert!(lake.cached_entries().is_empty(), "nothing of it is kept");
 }

@@ -1,6 +1,5 @@
 //! The physical node: take some queries, search for all of them, read the rows that were found, join.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +10,7 @@ use arrow::array::{
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, exec_datafusion_err, internal_err, plan_err, project_schema};
+use datafusion::common::{HashMap, Result, exec_datafusion_err, internal_err, plan_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
@@ -240,12 +239,8 @@ impl KnnJoinExec {
             .filter(|column| (of_queries..distance).contains(column))
             .map(|column| column - of_queries)
             .collect();
-        let Joined { rows, places, distances, addresses } = joined;
+        let Joined { rows, places, distances, addresses, .. } = joined;
         let (rows, places) = (UInt32Array::from(rows), UInt64Array::from(places));
-        // Many queries find the same row: it is read once.
-        let mut distinct: Vec<(RowAddress, u64)> = addresses.into_iter().collect();
-        distinct.sort_unstable_by_key(|(_, place)| *place);
-        let addresses: Vec<RowAddress> = distinct.into_iter().map(|(address, _)| address).collect();
         let taken = self.target.rows(&addresses, &of_table, context).await?;
         let mut taken = taken.iter().flat_map(|batch| batch.columns());
         let distances: ArrayRef = Arc::new(Float32Array::from(distances));
@@ -265,7 +260,6 @@ impl KnnJoinExec {
     }
 }
 
-/// Pairs of a query and a row that was found for it.
 /// Rows that have no distance to a query.
 #[derive(Default)]
 struct Rest {
@@ -275,23 +269,34 @@ struct Rest {
     any: Vec<RowAddress>,
 }
 
+/// Pairs of a query and a row that was found for it.
 #[derive(Default)]
 struct Joined {
     /// Positions of the queries.
     rows: Vec<u32>,
-    /// Positions of the rows found among all that are read.
+    /// Positions of the rows found among `addresses`.
     places: Vec<Option<u64>>,
     distances: Vec<Option<f32>>,
-    addresses: BTreeMap<RowAddress, u64>,
+    /// The rows that are read: many queries find the same row.
+    addresses: Vec<RowAddress>,
+    /// Where they are in `addresses`.
+    known: HashMap<RowAddress, u64>,
 }
 
 impl Joined {
     fn push(&mut self, row: usize, found: Option<(RowAddress, Option<f32>)>) {
-        let next = self.addresses.len() as u64;
         // Batches have fewer rows than that.
         self.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
-        self.places.push(found.map(|(address, _)| *self.addresses.entry(address).or_insert(next)));
+        let place = found.map(|(address, _)| self.place(address));
+        self.places.push(place);
         self.distances.push(found.and_then(|(_, distance)| distance));
+    }
+
+    fn place(&mut self, address: RowAddress) -> u64 {
+        *self.known.entry(address).or_insert_with(|| {
+            self.addresses.push(address);
+            self.addresses.len() as u64 - 1
+        })
     }
 }
 

@@ -11,6 +11,9 @@ const PAGE_ROWS: usize = 1024;
 /// Bytes of a page, about.
 const PAGE_BYTES: usize = 128 * 1024;
 
+/// Bytes of a row group, about. A writer holds one in memory until it is full, and a reader reads a column of it at once.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
 /// The layout of files of these columns, as they are stored.
 ///
 /// Pages are small, for rows that are taken one by one; so are dictionaries, each of which has to be read for any of its
@@ -22,7 +25,8 @@ pub(super) fn writer_properties(stored: &Schema) -> WriterProperties {
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_dictionary_page_size_limit(PAGE_BYTES)
-        .set_write_batch_size(PAGE_ROWS);
+        .set_write_batch_size(PAGE_ROWS)
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
     for field in stored.fields() {
         let (DataType::List(item) | DataType::LargeList(item)) = field.data_type() else { continue };
         if !item.data_type().is_floating() {

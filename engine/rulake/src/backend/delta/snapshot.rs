@@ -75,7 +75,7 @@ impl DeltaSnapshot {
             schema: logical_schema(&stored)?,
             stored,
             partition_columns: metadata.partition_columns().to_vec(),
-            files,
+            files: files.into(),
             index_dir,
             store: log_store.object_store(None),
             store_url: log_store.object_store_url(),

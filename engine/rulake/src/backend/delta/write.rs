@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::datasource::provider_as_source;
@@ -12,15 +13,19 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use deltalake::DeltaTableBuilder;
+use deltalake::delta_datafusion::create_session;
 use deltalake::operations::write::{SchemaMode, WriteBuilder};
 use deltalake::protocol::SaveMode;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
 use super::DeltaBackend;
 use super::layout::writer_properties;
 use crate::error::{Error, Result, from_datafusion, from_delta, to_datafusion};
 use crate::vectors::{conform, stored_schema, to_stored};
+
+/// The library's writer has ten batches at hand, however large they are.
+const PIECE_BYTES: usize = 1 << 20;
 
 impl DeltaBackend {
     /// Appends the rows of `data` in one transaction and returns their number.
@@ -99,7 +104,10 @@ async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBat
     let plan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(table)), None)
         .and_then(LogicalPlanBuilder::build)
         .map_err(from_datafusion)?;
-    match builder.with_input_plan(plan).await {
+    // One partition, so that rows lie in the order in which they came: what they are sorted by, files can be pruned by.
+    let mut session = create_session().state();
+    session.config_mut().options_mut().execution.target_partitions = 1;
+    match builder.with_session_state(Arc::new(session)).with_input_plan(plan).await {
         Ok(_) => Ok(num_rows.load(Ordering::Relaxed)),
         // The library passes on the text of an error of ours, but not its kind.
         Err(e) => Err(fault.lock().take().unwrap_or_else(|| from_delta(e))),
@@ -139,7 +147,7 @@ impl PartitionStream for Rows {
             match batch.and_then(|batch| to_stored(&batch, &stored)) {
                 Ok(batch) => {
                     num_rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-                    Ok(batch)
+                    Ok(pieces(batch))
                 }
                 Err(e) => {
                     let text = e.to_string();
@@ -148,6 +156,15 @@ impl PartitionStream for Rows {
                 }
             }
         });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.stored), checked))
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.stored), checked.try_flatten()))
     }
+}
+
+/// The rows of a batch in pieces of about [`PIECE_BYTES`]. Nothing is copied.
+fn pieces(batch: RecordBatch) -> impl Stream<Item = Result<RecordBatch, DataFusionError>> {
+    let bytes: usize =
+        batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum();
+    let rows = batch.num_rows();
+    let step = rows.div_ceil((bytes / PIECE_BYTES).max(1)).max(1);
+    stream::iter((0..rows).step_by(step).map(move |from| Ok(batch.slice(from, step.min(rows - from)))))
 }

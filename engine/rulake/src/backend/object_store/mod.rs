@@ -264,7 +264,7 @@ impl ObjectStoreBackend {
             schema: Arc::clone(&schema),
             stored: schema,
             partition_columns: Vec::new(),
-            files: vec![data_file(file.clone(), footer.num_rows, Vec::new())],
+            files: [data_file(file.clone(), footer.num_rows, Vec::new())].into(),
             index_dir: None,
             store: Arc::clone(&self.store),
             store_url: self.store_url.clone(),

@@ -5,6 +5,7 @@ mod pages;
 mod plan;
 mod take;
 mod vectors;
+mod with_vectors;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(crate) use files::{DataFile, file_id};
 pub(crate) use pages::Footers;
 
 /// One state of a collection: its files in the order that addresses count, and what they hold.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ParquetFiles {
     pub(crate) data_ref: String,
     pub(crate) generation: Generation,
@@ -36,7 +37,7 @@ pub(crate) struct ParquetFiles {
     pub(crate) stored: SchemaRef,
     /// Columns whose values are in the names of folders.
     pub(crate) partition_columns: Vec<String>,
-    pub(crate) files: Vec<DataFile>,
+    pub(crate) files: Arc<[DataFile]>,
     pub(crate) index_dir: Option<PathBuf>,
     pub(crate) store: Arc<dyn ObjectStore>,
     /// Where plans find the store.
@@ -82,7 +83,10 @@ impl Snapshot for ParquetFiles {
         for ordinal in ordinals {
             files.push((ordinal, self.live_rows(ordinal).await?));
         }
-        self.plan(context, request, files, None)
+        match self.plan_with_vectors(context, request, &files)? {
+            Some(plan) => Ok(plan),
+            None => self.plan(context, request, files, None),
+        }
     }
 
     async fn vectors(&self, context: &Arc<TaskContext>, request: &VectorRequest<'_>) -> Result<VectorStream<'_>> {

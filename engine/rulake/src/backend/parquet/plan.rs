@@ -55,6 +55,30 @@ impl ParquetFiles {
         files: Vec<(usize, Option<RowSelection>)>,
         readers: Option<Arc<dyn ParquetFileReaderFactory>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if files.is_empty() {
+            return self.empty(request);
+        }
+        let scan = self.source(context, request, files, readers)?;
+        let num_columns = scan.schema().fields().len();
+        let scan = if request.with_address { with_address(scan, num_columns - 2)? } else { scan };
+        Ok(match request.limit {
+            // The source counts the rows of each partition for itself.
+            Some(limit) if scan.output_partitioning().partition_count() > 1 => {
+                Arc::new(CoalescePartitionsExec::new(scan).with_fetch(Some(limit)))
+            }
+            _ => scan,
+        })
+    }
+
+    /// The same for at least one file, with the address in two columns at the end: that of the file's row 0 (`UInt64`), and
+    /// the row (`Int64`).
+    pub(super) fn source(
+        &self,
+        context: &TaskContext,
+        request: &ScanRequest,
+        files: Vec<(usize, Option<RowSelection>)>,
+        readers: Option<Arc<dyn ParquetFileReaderFactory>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let (in_file, in_path, positions) = self.layout(request.as_stored);
         let file_field = Arc::new(Field::new(FILE_COLUMN, DataType::UInt64, false));
         let row_field = Arc::new(Field::new(ROW_COLUMN, DataType::Int64, true).with_extension_type(RowNumber));
@@ -68,9 +92,6 @@ impl ParquetFiles {
         let mut partitioned = Vec::new();
         for (ordinal, selection) in files {
             partitioned.push(self.partitioned_file(ordinal, &in_path, selection)?);
-        }
-        if partitioned.is_empty() {
-            return self.empty(request);
         }
         let groups = FileGroup::new(partitioned).split_files(context.session_config().target_partitions().max(1));
 
@@ -88,7 +109,7 @@ impl ParquetFiles {
             Some(columns) => columns.iter().map(|column| positions[*column]).collect(),
             None => positions,
         };
-        let mut indices = wanted.clone();
+        let mut indices = wanted;
         if request.with_address {
             indices.extend([num_stored, num_stored + 1]);
         }
@@ -99,15 +120,7 @@ impl ParquetFiles {
             .map_err(from_datafusion)?
             .with_limit(request.limit)
             .build();
-        let scan = DataSourceExec::from_data_source(config);
-        let scan = if request.with_address { with_address(scan, wanted.len())? } else { scan };
-        Ok(match request.limit {
-            // The source counts the rows of each partition for itself.
-            Some(limit) if scan.output_partitioning().partition_count() > 1 => {
-                Arc::new(CoalescePartitionsExec::new(scan).with_fetch(Some(limit)))
-            }
-            _ => scan,
-        })
+        Ok(DataSourceExec::from_data_source(config))
     }
 
     /// A plan of no rows: a scan of no files would have no partitions, which no parent expects.

@@ -6,6 +6,7 @@
 //! of floats of three levels, or in an encoding that is not known here, are left to a scan.
 
 mod chunk;
+mod cursor;
 mod leaf;
 mod levels;
 mod lists;
@@ -26,6 +27,7 @@ use parquet::file::metadata::ParquetMetaData;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use self::chunk::Chunk;
+pub(super) use self::cursor::Cursor;
 use self::leaf::Leaf;
 use self::lists::Lists;
 use self::wanted::Wanted;

@@ -9,6 +9,10 @@ pub mod report;
 
 pub use report::Report;
 
+/// As the server has it, which runs in the benches' own processes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whatever goes wrong ends the run.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 

@@ -35,11 +35,12 @@ pub(crate) fn stream_status(error: DataFusionError) -> Status {
 
 /// The status of a task of the engine that panicked or was stopped.
 pub(crate) fn task_status(error: &JoinError) -> Status {
-    if error.is_cancelled() {
-        Status::cancelled("the server is stopping")
-    } else {
-        Status::internal("the statement failed in an unexpected way: this is a bug in ruvector, see the server's log")
-    }
+    if error.is_cancelled() { Status::cancelled("the server is stopping") } else { panic_status() }
+}
+
+/// The status of what panicked.
+pub(crate) fn panic_status() -> Status {
+    Status::internal("the statement failed in an unexpected way: this is a bug in ruvector, see the server's log")
 }
 
 /// The status of Arrow data from a client that cannot be read.

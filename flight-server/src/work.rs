@@ -8,7 +8,9 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use arrow_flight::FlightData;
 use bytes::Bytes;
 use futures::stream::{AbortHandle, AbortRegistration, Abortable};
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -26,7 +28,7 @@ use tonic::Status;
 
 use crate::config::{STREAM_MESSAGES_MAX, ServerConfig};
 use crate::encode::{Encoded, FlightMessages};
-use crate::error::task_status;
+use crate::error::{panic_status, task_status};
 
 /// What a DoGet answers with.
 pub(crate) type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
@@ -141,6 +143,17 @@ impl Work {
         StopOnDrop(self.spawn(task)).join().await.unwrap_or_else(|e| Err(task_status(&e)))
     }
 
+    /// Runs `task` on the thread that asks for it, for what is over before another would have begun. What it starts beside
+    /// itself runs on the engine's threads.
+    pub(crate) async fn at_once<T>(&self, task: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let mut task = pin!(AssertUnwindSafe(task).catch_unwind());
+        let done = poll_fn(|context| {
+            let _engine = self.runtime.enter();
+            task.as_mut().poll(context)
+        });
+        done.await.unwrap_or_else(|_| Err(panic_status()))
+    }
+
     /// Encodes on the engine's threads for as long as the result is read, a few messages ahead of the reader. `permit` is
     /// kept until then. [`Work::cancel`] with the same `id` ends it with an error; an empty `id` is no id.
     pub(crate) fn stream(&self, id: Bytes, encoded: Encoded, permit: Option<Permit>) -> FlightStream {
@@ -158,11 +171,6 @@ impl Work {
                 Some((next?, (messages, true)))
             }
         }))
-    }
-
-    /// Hands on `messages`, which are made on the engine's threads for as long as they are read.
-    pub(crate) fn relay(&self, messages: FlightMessages) -> FlightStream {
-        self.ahead(Bytes::new(), messages, None)
     }
 
     fn ahead(&self, id: Bytes, messages: FlightMessages, permit: Option<Permit>) -> FlightStream {
@@ -307,6 +315,15 @@ mod tests {
         let rows = stream::iter([Ok(batch())]).chain(stream::once(async { panic!("on purpose") }));
         let result: Result<Vec<_>, _> = work.stream(Bytes::new(), encoded(rows.boxed()), None).try_collect().await;
         assert_eq!(result.unwrap_err().code(), Code::Internal);
+    }
+
+    #[tokio::test]
+    async fn what_runs_at_once_may_start_more_and_its_panic_is_an_error() {
+        let (work, _idle) = work();
+        let started = work.at_once(async { Ok(tokio::spawn(async { 7 })) }).await.unwrap();
+        assert_eq!(started.await.unwrap(), 7);
+        let panicked: Result<(), _> = work.at_once(async { panic!("on purpose") }).await;
+        assert_eq!(panicked.unwrap_err().code(), Code::Internal);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@
 use std::fmt::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array, ArrayRef, ListArray, RecordBatch};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
@@ -34,6 +34,9 @@ use crate::work::FlightStream;
 
 /// The column of the answers that says which query they are for.
 const QUERY_INDEX: &str = "query_index";
+
+/// Nobody on a thread that serves sockets waits for longer.
+const QUICK: Duration = Duration::from_millis(1);
 
 /// A descriptor's command.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -128,7 +131,7 @@ pub(crate) async fn answer(
     let announced = prepared.schema.ok_or_else(|| internal("a search has no rows"))?;
     let answers = Answers { state: Arc::clone(state), caller, headers, sql, schema: wire_schema(&announced) };
     let schema = stream::iter([Ok(Encoder::new().schema(&answers.schema))]);
-    Ok(state.work.relay(schema.chain(answers.of(messages)).boxed()))
+    Ok(schema.chain(answers.of(messages)).boxed())
 }
 
 /// What one stream is answered with.
@@ -146,16 +149,24 @@ impl Answers {
         messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
     ) -> impl Stream<Item = Result<FlightData, Status>> + Send + 'static {
         let questions = stream::once(questions(messages)).try_flatten();
-        let start = (Box::pin(questions), self, Encoder::new(), Instant::now());
-        stream::try_unfold(start, |(mut questions, answers, mut encoder, mut checked)| async move {
+        let start = (Box::pin(questions), Arc::new(self), Encoder::new(), Instant::now(), Pace::default());
+        stream::try_unfold(start, |(mut questions, answers, mut encoder, mut checked, mut pace)| async move {
             let Some(Question { vectors, metadata }) = questions.try_next().await? else { return Ok(None) };
             if checked.elapsed() >= EXCHANGE_CHECK_INTERVAL {
                 answers.check_caller().await?;
                 checked = Instant::now();
             }
-            let hits = answers.hits(vectors).await?;
+            let (started, num_queries) = (Instant::now(), vectors.len());
+            let hits = match pace.is_quick(num_queries) {
+                true => answers.state.work.at_once(answers.hits(vectors)).await?,
+                false => {
+                    let asked = Arc::clone(&answers);
+                    answers.state.work.while_wanted(async move { asked.hits(vectors).await }).await?
+                }
+            };
+            pace = Pace { took: Some(started.elapsed()), num_queries };
             let message = encoder.batch(&hits)?.with_app_metadata(metadata);
-            Ok(Some((message, (questions, answers, encoder, checked))))
+            Ok(Some((message, (questions, answers, encoder, checked, pace))))
         })
     }
 
@@ -191,6 +202,21 @@ impl Answers {
             true => Ok(()),
             false => Err(Status::unauthenticated("who you are has changed since this stream began: open another")),
         }
+    }
+}
+
+/// How long the last batch took. As short a search is made on the thread where its question came in: another one would have
+/// to be woken for it, and woken again for its answer, which takes as long as half of it.
+#[derive(Default)]
+struct Pace {
+    took: Option<Duration>,
+    num_queries: usize,
+}
+
+impl Pace {
+    /// Whether so many queries are likely to be answered before anybody else notices.
+    fn is_quick(&self, num_queries: usize) -> bool {
+        num_queries <= self.num_queries && self.took.is_some_and(|took| took < QUICK)
     }
 }
 

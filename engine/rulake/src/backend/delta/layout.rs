@@ -12,7 +12,7 @@ const PAGE_ROWS: usize = 1024;
 const PAGE_BYTES: usize = 128 * 1024;
 
 /// Bytes of a row group, about. A writer holds one in memory until it is full, and a reader reads a column of it at once.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+const ROW_GROUP_BYTES: usize = 16 << 20;
 
 /// The layout of files of these columns, as they are stored.
 ///

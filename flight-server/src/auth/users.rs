@@ -264,6 +264,26 @@ mod tests {
         assert!(!shown.contains(&hash) && shown.contains("***"), "{shown}");
     }
 
+    /// Who measures how long a refusal takes does not learn which names there are. Without the work of a hash it would take a
+    /// thousandth.
+    #[tokio::test]
+    async fn a_name_that_nobody_has_takes_as_long_as_a_wrong_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        let ann = format!("[users.ann]\nrole = 'admin'\npassword = '{}'\n", hash_password("pw").unwrap());
+        std::fs::write(&path, ann).unwrap();
+        let users = UsersFile::open(&path, 1).unwrap();
+        let mut took = [Vec::new(), Vec::new()];
+        for round in 0..10 {
+            let (user, took) = if round % 2 == 0 { ("ann", &mut took[0]) } else { ("bob", &mut took[1]) };
+            let started = std::time::Instant::now();
+            assert_eq!(users.password(user, "wrong").await, Err(Refusal::Wrong));
+            took.push(started.elapsed());
+        }
+        let [known, unknown] = took.map(|took| took.into_iter().min().unwrap());
+        assert!(unknown * 4 > known && known * 4 > unknown, "known {known:?}, unknown {unknown:?}");
+    }
+
     #[test]
     fn what_is_wrong_is_named_without_the_hashes() {
         let hash = hash_password("pw").unwrap();

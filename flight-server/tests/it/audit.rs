@@ -134,12 +134,12 @@ fn each_statement_is_a_line_and_no_secret_is_in_any() {
     }
 }
 
-#[test]
-fn the_log_is_off_when_it_is_said_so() {
+/// The log of a server that answers one query.
+fn log_of(variable: &str, value: &str) -> String {
     let guarded = Guarded::new();
     let mut server = ruvector()
         .args(["serve", "--listen", "127.0.0.1:0", "--auth-users", &guarded.path("users.toml").display().to_string()])
-        .env("RUVECTOR_LOG", "info,ruvector::audit=off")
+        .env(variable, value)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -159,5 +159,27 @@ fn the_log_is_off_when_it_is_said_so() {
     assert_eq!(wait(&mut server), Some(0));
     let mut log = String::new();
     server.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    log
+}
+
+#[test]
+fn the_log_is_off_when_it_is_said_so() {
+    let log = log_of("RUVECTOR_LOG", "info,ruvector::audit=off");
     assert!(!log.contains("ruvector::audit") && !log.contains("SELECT"), "{log}");
+}
+
+#[test]
+fn the_log_is_json_when_it_is_said_so() {
+    let log = log_of("RUVECTOR_LOG_FORMAT", "json");
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let audit: Vec<_> = lines.iter().filter(|line| line["target"] == "ruvector::audit").collect();
+    assert_eq!(audit.len(), 1, "{log}");
+    let fields = &audit[0]["fields"];
+    assert_eq!(
+        (&fields["kind"], &fields["outcome"], &fields["rows"]),
+        (&"query".into(), &"ok".into(), &1.into()),
+        "{log}"
+    );
+    assert!(fields["statement"].as_str().is_some_and(|sql| sql.contains("SELECT 1 AS a")), "{log}");
+    assert!(audit[0]["timestamp"].is_string() && audit[0]["level"] == "INFO", "{log}");
 }

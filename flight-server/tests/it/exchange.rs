@@ -1,6 +1,7 @@
 //! DoExchange `knn`: batches of query vectors in, batches of hits out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int64Array, ListArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
@@ -8,11 +9,14 @@ use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::{FlightData, FlightDescriptor};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt, TryStreamExt, stream};
-use tonic::{Code, Status};
+use ruvector_flight_server::config::EXCHANGE_CHECK_INTERVAL;
+use tonic::{Code, Request, Status};
 
-use crate::guarded::Guarded;
+use crate::guarded::{Guarded, password};
 use crate::harness::{TestServer, query, run, with_server, with_setup};
 
 const KNN: &str = r#"{"knn": {"table": "docs", "k": 2, "select": ["id"]}}"#;
@@ -143,6 +147,33 @@ fn nobody_searches_without_a_token() {
     with_setup(guarded.setup(), |server| async move {
         let status = exchange(&server, KNN, &[vectors(&[[1.0, 0.0, 0.0]])]).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);
+    });
+}
+
+#[test]
+fn a_stream_ends_when_its_caller_is_somebody_else() {
+    let guarded = Guarded::new();
+    with_setup(guarded.setup(), |server| async move {
+        let mut admin = server.sign_in("admin").await;
+        run(&mut admin, "CREATE TABLE docs (id BIGINT, vec FLOAT[3])").await;
+        run(&mut admin, "INSERT INTO docs VALUES (1, [1, 0, 0])").await;
+        let asked = || encoded(KNN, &[vectors(&[[1.0, 0.0, 0.0]])]);
+        let (mut questions, messages) = mpsc::channel(4);
+        for message in asked().await {
+            questions.send(message).await.unwrap();
+        }
+        let mut request = Request::new(messages);
+        let header = format!("Basic {}", STANDARD.encode(format!("writer:{}", password("writer"))));
+        request.metadata_mut().insert("authorization", header.parse().unwrap());
+        let mut answers = decoded(server.plain().await.do_exchange(request).await.unwrap().into_inner());
+        assert_eq!(hits(&answers.next().await.unwrap().unwrap().1), [(0, 1)]);
+
+        guarded.write_users(&[("admin", "admin"), ("writer", "reader")]);
+        tokio::time::sleep(EXCHANGE_CHECK_INTERVAL + Duration::from_millis(200)).await;
+        questions.send(asked().await.pop().unwrap()).await.unwrap();
+        let ended = answers.next().await.unwrap().unwrap_err();
+        assert_eq!(ended.code(), Code::Unauthenticated, "{ended}");
+        assert!(answers.next().await.is_none());
     });
 }
 

@@ -172,7 +172,13 @@ fn run_serve(args: ServeArgs) -> Result<(), String> {
 
 fn serve(setup: Setup) -> Result<(), String> {
     let engine_runtime = engine_runtime()?;
-    let io_runtime = runtime(Builder::new_multi_thread().worker_threads(IO_THREADS).thread_name("ruvector-io"))?;
+    // Their stacks are as deep as the engine's: a search of an exchange may have to be planned there.
+    let io_runtime = runtime(
+        Builder::new_multi_thread()
+            .worker_threads(IO_THREADS)
+            .thread_name("ruvector-io")
+            .thread_stack_size(STACK_BYTES),
+    )?;
     let served = io_runtime.block_on(async {
         let stop = stop_signal().map_err(|e| format!("cannot wait for signals: {e}"))?;
         let listener = bind_for(&setup).await.map_err(|e| e.to_string())?;

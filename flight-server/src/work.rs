@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures::stream::{AbortHandle, AbortRegistration, Abortable};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -43,6 +43,8 @@ pub(crate) struct Work {
     running: Arc<Semaphore>,
     /// The place of those who look what runs.
     looking: Arc<Semaphore>,
+    /// The place of a task that runs where it is asked for.
+    at_once: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
@@ -82,8 +84,9 @@ impl Work {
     pub(crate) fn new(runtime: Handle, limits: Limits) -> (Self, Idle) {
         let (alive, idle) = mpsc::channel(1);
         let running = Arc::new(Semaphore::new(limits.statements_max.min(Semaphore::MAX_PERMITS)));
-        let (looking, queries) = (Arc::new(Semaphore::new(1)), Queries::default());
-        (Self { runtime, alive, queries, limits, running, looking, waiting: AtomicUsize::new(0) }, Idle(idle))
+        let (looking, at_once) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
+        let (queries, waiting) = (Queries::default(), AtomicUsize::new(0));
+        (Self { runtime, alive, queries, limits, running, looking, at_once, waiting }, Idle(idle))
     }
 
     /// Waits until one more statement may run: first come, first served.
@@ -143,9 +146,21 @@ impl Work {
         StopOnDrop(self.spawn(task)).join().await.unwrap_or_else(|e| Err(task_status(&e)))
     }
 
+    /// The place of the one task that may run where it is asked for, if it is free: others have these threads for their sockets.
+    pub(crate) fn place_at_once(&self) -> Option<Permit> {
+        // With one thread for everything there is nobody else to see to them.
+        let threads = Handle::current().runtime_flavor();
+        let place = Arc::clone(&self.at_once).try_acquire_owned().ok();
+        place.filter(|_| threads == RuntimeFlavor::MultiThread).map(|permit| Permit { _permit: permit })
+    }
+
     /// Runs `task` on the thread that asks for it, for what is over before another would have begun. What it starts beside
     /// itself runs on the engine's threads.
-    pub(crate) async fn at_once<T>(&self, task: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    pub(crate) async fn at_once<T>(
+        &self,
+        _place: Permit,
+        task: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
         let mut task = pin!(AssertUnwindSafe(task).catch_unwind());
         let done = poll_fn(|context| {
             let _engine = self.runtime.enter();
@@ -317,12 +332,15 @@ mod tests {
         assert_eq!(result.unwrap_err().code(), Code::Internal);
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn what_runs_at_once_may_start_more_and_its_panic_is_an_error() {
         let (work, _idle) = work();
-        let started = work.at_once(async { Ok(tokio::spawn(async { 7 })) }).await.unwrap();
+        let place = work.place_at_once().unwrap();
+        assert!(work.place_at_once().is_none(), "there is one");
+        let started = work.at_once(place, async { Ok(tokio::spawn(async { 7 })) }).await.unwrap();
         assert_eq!(started.await.unwrap(), 7);
-        let panicked: Result<(), _> = work.at_once(async { panic!("on purpose") }).await;
+        let place = work.place_at_once().unwrap();
+        let panicked: Result<(), _> = work.at_once(place, async { panic!("on purpose") }).await;
         assert_eq!(panicked.unwrap_err().code(), Code::Internal);
     }
 

@@ -320,7 +320,7 @@ impl Engine {
             let analyzed = analyzed(&state, &plan);
             let prepared = prepared(&plan, analyzed.as_ref())?;
             if let Some(analyzed) = analyzed
-                && let Some(kept) = KeptPlan::make(&state, analyzed, tables, prepared, &again).await.ok().flatten()
+                && let Some(kept) = KeptPlan::make(&state, sql, analyzed, tables, prepared, &again).await.ok().flatten()
             {
                 let kept = Arc::new(kept);
                 session.plans().keep(&state, sql, &kept);

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -118,6 +118,16 @@ impl Again {
     /// The same query with these values of its parameters.
     pub(crate) fn with(&self, params: &[ScalarValue]) -> Self {
         Self { params: params.to_vec(), ..self.clone() }
+    }
+
+    /// Whether all tables that it names are in one catalog.
+    ///
+    /// # Errors
+    /// If a name cannot be read.
+    pub(crate) fn is_over(&self, state: &SessionState, catalog: &str) -> Result<bool> {
+        let defaults = &state.config_options().catalog;
+        let named = state.resolve_table_references(&self.statement)?;
+        Ok(named.iter().all(|table| table.catalog().unwrap_or(&defaults.default_catalog) == catalog))
     }
 
     /// What the query wishes of its tables, the first time.

@@ -7,6 +7,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -25,9 +26,10 @@ use parking_lot::Mutex;
 use ruvector_rulake::Snapshot;
 
 use crate::answer::{Answer, shaped};
+use crate::catalog::CATALOG;
 use crate::collection::CollectionTable;
 use crate::engine::{Prepared, check_count};
-use crate::knn::open::{Opened, closed, opened, searches, tables};
+use crate::knn::open::{Opened, closed, opened, repeats, searches, tables};
 use crate::one_state::{Again, of_states, snapshots};
 use crate::time_travel::MARK;
 
@@ -36,6 +38,13 @@ const PLANS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
 
 /// A plan holds the states of its tables, and what replaced them needs the memory: one that was not run for this long goes.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// A statement without parameters comes again only if somebody wrote it down, and then it is not longer than this: vectors that
+/// are written out are others each time.
+const TEXT_BYTES_MAX: usize = 2048;
+
+/// Scans gather metrics with each run, which their plan keeps: one that has run this often is made anew.
+const RUNS_MAX: usize = 256;
 
 /// The plans of a session, by the text of their statements.
 pub(crate) struct PlanCache(Mutex<Kept>);
@@ -132,6 +141,7 @@ pub(crate) struct KeptPlan {
     schema: SchemaRef,
     /// The statement, to be planned anew if the state that it reads goes away.
     again: Again,
+    runs: AtomicUsize,
 }
 
 impl KeptPlan {
@@ -141,14 +151,18 @@ impl KeptPlan {
     /// What planning meets.
     pub(crate) async fn make(
         state: &SessionState,
+        sql: &str,
         analyzed: LogicalPlan,
         tables: TableStates,
         prepared: Prepared,
         again: &Again,
     ) -> Result<Option<Self>> {
         let Some(schema) = prepared.schema.clone() else { return Ok(None) };
-        // Without parameters a statement may never come again: searches do, and are short beside their planning.
-        if prepared.parameters.fields().is_empty() && !searches(&analyzed)? {
+        if prepared.parameters.fields().is_empty() && (sql.len() > TEXT_BYTES_MAX || !searches(&analyzed)?) {
+            return Ok(None);
+        }
+        // What other catalogs have is theirs: a view there may be another by the next run.
+        if !again.is_over(state, CATALOG)? {
             return Ok(None);
         }
         // A state that a table had is looked up anew each time.
@@ -158,8 +172,11 @@ impl KeptPlan {
         let Some(Opened { plan, casts }) = opened(analyzed)? else { return Ok(None) };
         let snapshots = snapshots(&plan)?;
         let plan = state.create_physical_plan(&plan).await?;
+        if !repeats(&plan) {
+            return Ok(None);
+        }
         let (context, again) = (state.task_ctx(), again.clone());
-        Ok(Some(Self { plan, casts, context, tables, snapshots, prepared, schema, again }))
+        Ok(Some(Self { plan, casts, context, tables, snapshots, prepared, schema, again, runs: AtomicUsize::new(0) }))
     }
 
     pub(crate) fn prepared(&self) -> &Prepared {
@@ -168,6 +185,9 @@ impl KeptPlan {
 
     /// Whether the tables are in the states, and have the indexes, that the plan was made for.
     pub(crate) async fn is_current(&self, catalog: &dyn CatalogProvider) -> bool {
+        if self.runs.load(Ordering::Relaxed) >= RUNS_MAX && !self.plan.children().is_empty() {
+            return false;
+        }
         let unchanged = self.tables.0.iter().map(|(table, ready)| async move {
             let Some(schema) = catalog.schema(table.backend()) else { return false };
             let found = schema.table(table.name()).await;
@@ -194,6 +214,7 @@ impl KeptPlan {
     /// `InvalidInput` if there are too few values, or if one does not fit.
     pub(crate) fn run(&self, values: &[ScalarValue]) -> crate::error::Result<Answer> {
         check_count(&self.prepared.parameters, values)?;
+        self.runs.fetch_add(1, Ordering::Relaxed);
         let plan = closed(&self.plan, values)?;
         let rows = execute_stream(plan, Arc::clone(&self.context))?;
         let rows = self.again.with(values).if_gone(of_states(rows, self.snapshots.clone()));
@@ -248,7 +269,16 @@ mod tests {
             run(&engine, &session, sql, &[]).await;
             is_kept(sql);
         }
-        for sql in ["SELECT now(), id FROM knn('docs', [1, 0], 1)", "SELECT count(*) FROM docs", "SELECT 1"] {
+        let written_out = format!("SELECT id FROM knn('docs', [1, 0], 1) -- {}", "long".repeat(TEXT_BYTES_MAX / 4));
+        for sql in [
+            "SELECT now(), id FROM knn('docs', [1, 0], 1)",
+            "SELECT count(*) FROM docs",
+            "SELECT 1",
+            // Nodes that cannot run twice, or twice at the same time.
+            "SELECT (SELECT min(id) FROM docs), id FROM knn('docs', [1, 0], 1)",
+            "SELECT id FROM knn('docs', [1, 0], 2) WHERE id >= (SELECT avg(id) FROM docs)",
+            &written_out,
+        ] {
             run(&engine, &session, sql, &[]).await;
             assert!(session.plans().find(session.context(), sql).is_none(), "kept: {sql}");
         }
@@ -261,5 +291,43 @@ mod tests {
         run(&engine, &session, sql, &one).await;
         let new = session.plans().find(session.context(), sql).unwrap();
         assert!(!Arc::ptr_eq(&old, &new));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_kept_plan_answers_as_it_did() {
+        let engine = Engine::open(EngineConfig::default()).await.unwrap();
+        let session = engine.session();
+        run(&engine, &session, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])", &[]).await;
+        for values in ["(1, [1, 0]), (2, [0, 1])", "(3, [1, 1]), (4, [2, 0])"] {
+            run(&engine, &session, &format!("INSERT INTO docs VALUES {values}"), &[]).await;
+        }
+        for sql in [
+            "SELECT (SELECT min(id) FROM docs), id FROM knn('docs', [1, 0], 3)",
+            "SELECT max(d.id) FROM docs d JOIN knn('docs', [1, 0], 3) k ON d.id = k.id",
+            "SELECT d.id, d.vec FROM docs d JOIN knn('docs', [1, 0], 3) k ON d.id = k.id ORDER BY d.id DESC LIMIT 2",
+            "SELECT id FROM knn('docs', [1, 0], 3) WHERE id > 1",
+            "SELECT id FROM knn('docs', [1, 0], 3) WHERE id >= (SELECT min(id) FROM docs WHERE id > 1)",
+            "SELECT id FROM knn('docs', (SELECT vec FROM docs WHERE id = 3), 3) ORDER BY id",
+        ] {
+            let mut answers = Vec::new();
+            for _ in 0..4 {
+                let answer = engine.execute(&session, sql, &[]).await.unwrap().collect().await.unwrap();
+                answers.push(arrow::util::pretty::pretty_format_batches(&answer).unwrap().to_string());
+            }
+            assert!(answers[0].contains("| "), "{sql}");
+            assert!(answers.iter().all(|answer| *answer == answers[0]), "{sql}: {answers:#?}");
+        }
+        // Another view of that name, in a catalog of the program's own.
+        let own = Arc::new(datafusion::catalog::MemoryCatalogProvider::new());
+        let schema = Arc::new(datafusion::catalog::MemorySchemaProvider::new());
+        CatalogProvider::register_schema(own.as_ref(), "public", schema).unwrap();
+        session.context().register_catalog("mem", own);
+        let sql = "SELECT v.id FROM mem.public.v v JOIN knn('docs', [1, 0], 4) k ON v.id = k.id ORDER BY 1";
+        for most in [1, 3] {
+            let view = format!("CREATE OR REPLACE VIEW mem.public.v AS SELECT id FROM docs WHERE id <= {most}");
+            run(&engine, &session, &view, &[]).await;
+            let rows = engine.execute(&session, sql, &[]).await.unwrap().collect().await.unwrap();
+            assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), most);
+        }
     }
 }

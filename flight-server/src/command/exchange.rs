@@ -156,15 +156,16 @@ impl Answers {
                 answers.check_caller().await?;
                 checked = Instant::now();
             }
-            let (started, num_queries) = (Instant::now(), vectors.len());
-            let hits = match pace.is_quick(num_queries) {
-                true => answers.state.work.at_once(answers.hits(vectors)).await?,
-                false => {
+            let (started, is_one) = (Instant::now(), vectors.len() == 1);
+            let place = if is_one && pace.is_quick() { answers.state.work.place_at_once() } else { None };
+            let hits = match place {
+                Some(place) => answers.state.work.at_once(place, answers.hits(vectors)).await?,
+                None => {
                     let asked = Arc::clone(&answers);
                     answers.state.work.while_wanted(async move { asked.hits(vectors).await }).await?
                 }
             };
-            pace = Pace { took: Some(started.elapsed()), num_queries };
+            pace = Pace { took: is_one.then(|| started.elapsed()) };
             let message = encoder.batch(&hits)?.with_app_metadata(metadata);
             Ok(Some((message, (questions, answers, encoder, checked, pace))))
         })
@@ -205,18 +206,17 @@ impl Answers {
     }
 }
 
-/// How long the last batch took. As short a search is made on the thread where its question came in: another one would have
-/// to be woken for it, and woken again for its answer, which takes as long as half of it.
+/// How long the last batch took, if it was of one query. As short a search is made on the thread where its question came in:
+/// another one would have to be woken for it, and woken again for its answer, which takes as long as half of it.
 #[derive(Default)]
 struct Pace {
     took: Option<Duration>,
-    num_queries: usize,
 }
 
 impl Pace {
-    /// Whether so many queries are likely to be answered before anybody else notices.
-    fn is_quick(&self, num_queries: usize) -> bool {
-        num_queries <= self.num_queries && self.took.is_some_and(|took| took < QUICK)
+    /// Whether a query is likely to be answered before anybody else notices.
+    fn is_quick(&self) -> bool {
+        self.took.is_some_and(|took| took < QUICK)
     }
 }
 

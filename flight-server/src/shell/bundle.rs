@@ -230,12 +230,14 @@ impl fmt::Display for State {
 async fn newest_state(target: &Target, table: &str) -> Result<Vec<State>, BundleError> {
     let (backend, collection) = schema_and_name(table);
     if let Target::Embedded { engine, .. } = target {
-        let bundle = engine.lake().bundle(&backend, &collection, None).await.map_err(|e| match e.kind() {
+        let pinned = engine.lake().pin(&backend, &collection, None).await.map_err(|e| match e.kind() {
             // Not of the bundle.
             ErrorKind::NotFound => BundleError::Failed(e.to_string()),
             _ => e.into(),
         })?;
-        return Ok(vec![State { data_ref: bundle.data_ref, generation: bundle.generation.to_string() }]);
+        let state = pinned.snapshot();
+        let (data_ref, generation) = (state.data_ref().to_owned(), state.generation().to_string());
+        return Ok(vec![State { data_ref, generation }]);
     }
     load(target, table).await?;
     let sql = format!(

@@ -157,7 +157,7 @@ fn a_stream_ends_when_its_caller_is_somebody_else() {
         let mut admin = server.sign_in("admin").await;
         run(&mut admin, "CREATE TABLE docs (id BIGINT, vec FLOAT[3])").await;
         run(&mut admin, "INSERT INTO docs VALUES (1, [1, 0, 0])").await;
-        let asked = || encoded(KNN, &[vectors(&[[1.0, 0.0, 0.0]])]);
+        let asked = async || encoded(KNN, &[vectors(&[[1.0, 0.0, 0.0]])]).await;
         let (mut questions, messages) = mpsc::channel(4);
         for message in asked().await {
             questions.send(message).await.unwrap();

@@ -89,6 +89,36 @@ pub(crate) fn searches(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
+/// Nodes that start over when they are reset, also while another run of them goes on. An aggregate keeps the bounds that it
+/// found, and a scalar subquery has one place for its value.
+const REPEATED: [&str; 20] = [
+    "CoalesceBatchesExec",
+    "CoalescePartitionsExec",
+    "CooperativeExec",
+    "CrossJoinExec",
+    "DataSourceExec",
+    "EmptyExec",
+    "FederatedKnnExec",
+    "FilterExec",
+    "GlobalLimitExec",
+    "HashJoinExec",
+    "KnnExec",
+    "KnnJoinExec",
+    "LocalLimitExec",
+    "NestedLoopJoinExec",
+    "PlaceholderRowExec",
+    "ProjectionExec",
+    "RepartitionExec",
+    "SortExec",
+    "SortPreservingMergeExec",
+    "WithVectorsExec",
+];
+
+/// Whether a plan may run many times.
+pub(crate) fn repeats(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    REPEATED.contains(&plan.name()) && plan.children().into_iter().all(repeats)
+}
+
 /// The tables that a plan reads or searches.
 pub(crate) fn tables(plan: &LogicalPlan) -> Result<Vec<CollectionTable>> {
     let mut found = Vec::new();

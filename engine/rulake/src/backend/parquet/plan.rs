@@ -10,8 +10,8 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column};
+use datafusion::physical_expr::{Partitioning, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -28,6 +28,13 @@ use crate::error::{Error, Result, from_datafusion};
 const FILE_COLUMN: &str = "_ruvector_file";
 /// Internal column: the physical row in its file, made by the Parquet reader.
 const ROW_COLUMN: &str = "_ruvector_row";
+
+/// Whether the optimizer may have parts of a file read in different partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Files {
+    MayBeSplit,
+    AreWhole,
+}
 
 impl ParquetFiles {
     /// The columns that the files hold, the partition columns, and where each column of the schema is in a scan.
@@ -58,7 +65,7 @@ impl ParquetFiles {
         if files.is_empty() {
             return self.empty(request);
         }
-        let scan = self.source(context, request, files, readers)?;
+        let scan = self.source(context, request, files, readers, Files::MayBeSplit)?;
         let num_columns = scan.schema().fields().len();
         let scan = if request.with_address { with_address(scan, num_columns - 2)? } else { scan };
         Ok(match request.limit {
@@ -78,6 +85,7 @@ impl ParquetFiles {
         request: &ScanRequest,
         files: Vec<(usize, Option<RowSelection>)>,
         readers: Option<Arc<dyn ParquetFileReaderFactory>>,
+        split: Files,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (in_file, in_path, positions) = self.layout(request.as_stored);
         let file_field = Arc::new(Field::new(FILE_COLUMN, DataType::UInt64, false));
@@ -94,6 +102,7 @@ impl ParquetFiles {
             partitioned.push(self.partitioned_file(ordinal, &in_path, selection)?);
         }
         let groups = FileGroup::new(partitioned).split_files(context.session_config().target_partitions().max(1));
+        let num_groups = groups.len();
 
         let mut parquet = context.session_config().options().execution.parquet.clone();
         parquet.schema_force_view_types = false;
@@ -118,9 +127,13 @@ impl ParquetFiles {
             .with_file_groups(groups)
             .with_projection_indices(Some(indices))
             .map_err(from_datafusion)?
-            .with_limit(request.limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
+            .with_limit(request.limit);
+        let config = match split {
+            Files::MayBeSplit => config,
+            // What is declared stays as it is.
+            Files::AreWhole => config.with_output_partitioning(Some(Partitioning::UnknownPartitioning(num_groups))),
+        };
+        Ok(DataSourceExec::from_data_source(config.build()))
     }
 
     /// A plan of no rows: a scan of no files would have no partitions, which no parent expects.

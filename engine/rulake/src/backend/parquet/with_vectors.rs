@@ -29,6 +29,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use tokio::sync::mpsc::Sender;
 
 use super::ParquetFiles;
+use super::plan::Files;
 use super::vectors::Cursor;
 use crate::address::{ADDRESS_COLUMN, RowAddress};
 use crate::backend::ScanRequest;
@@ -75,8 +76,9 @@ impl ParquetFiles {
             columns.push(Column { field, origin: Origin::Address });
         }
         let of_rest = ScanRequest { projection: Some(rest), with_address: true, ..ScanRequest::default() };
-        // Right on the source, so that no optimizer comes between: rows have to come in the order of their file.
-        let rest = self.source(context, &of_rest, files.to_vec(), None)?;
+        // Right on the source, so that no optimizer comes between: rows have to come in the order of their file. Of half a file
+        // vectors would be read beyond its end.
+        let rest = self.source(context, &of_rest, files.to_vec(), None, Files::AreWhole)?;
         Ok(Some(Arc::new(WithVectorsExec::new(Arc::new(self.clone()), columns, rest))))
     }
 }

@@ -123,8 +123,11 @@ impl TableStates {
     /// # Errors
     /// If a table cannot be told.
     pub(crate) fn of(plan: &LogicalPlan) -> Result<Self> {
-        let tables = tables(plan)?.into_iter();
-        Ok(Self(tables.map(|table| (table.ready_indexes(), table)).map(|(ready, table)| (table, ready)).collect()))
+        let with_ready = |table: CollectionTable| {
+            let ready = table.ready_indexes();
+            (table, ready)
+        };
+        Ok(Self(tables(plan)?.into_iter().map(with_ready).collect()))
     }
 }
 

@@ -77,8 +77,8 @@ impl ParquetFiles {
         })
     }
 
-    /// The same for at least one file, with the address in two columns at the end: that of the file's row 0 (`UInt64`), and
-    /// the row (`Int64`).
+    /// The same for at least one file. An address, if it is asked for, is in two columns at the end: that of the file's row 0
+    /// (`UInt64`), and the row (`Int64`).
     pub(super) fn source(
         &self,
         context: &TaskContext,
@@ -114,11 +114,10 @@ impl ParquetFiles {
         if let Some(predicate) = &request.pruning {
             source = source.with_predicate(Arc::clone(predicate));
         }
-        let wanted: Vec<usize> = match &request.projection {
+        let mut indices: Vec<usize> = match &request.projection {
             Some(columns) => columns.iter().map(|column| positions[*column]).collect(),
             None => positions,
         };
-        let mut indices = wanted;
         if request.with_address {
             indices.extend([num_stored, num_stored + 1]);
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
 use ruvector_rulake::Backend;
 
 use crate::catalog::MAIN;
-use crate::dml::analyze;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::one_state::of_one_state;
@@ -37,29 +37,71 @@ pub(crate) async fn create_table(engine: &Engine, state: &SessionState, create: 
         };
     }
     let table = engine.main_name(&create.name)?;
-    let is_index = engine.index_tables().contains(&table);
-    let exists = is_index || engine.main().list().await?.contains(&table);
-    if exists && create.if_not_exists {
-        return Ok(0);
+    if engine.index_tables().contains(&table) {
+        return match (create.if_not_exists, create.or_replace) {
+            (true, _) => Ok(0),
+            (_, true) => {
+                Err(Error::not_supported(format!("table {table} is an index and cannot be replaced: DROP it")))
+            }
+            _ => Err(exists_already(&table)),
+        };
     }
+    let exists = engine.main().list().await?.contains(&table);
     if exists && !create.or_replace {
-        return Err(Error::new(ErrorKind::AlreadyExists, format!("table {table} exists already")));
-    }
-    if is_index {
-        return Err(Error::not_supported(format!("table {table} is an index and cannot be replaced: DROP it")));
+        return if create.if_not_exists { Ok(0) } else { Err(exists_already(&table)) };
     }
     // Types are coerced by then: before, `SELECT 1 UNION SELECT 'a'` is one of numbers.
     let schema = stored_types(analyze(state, &create.input)?.schema().as_arrow())?;
-    if !exists && matches!(create.input.as_ref(), LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row) {
-        engine.main().create(&table, &schema).await?;
+    let made = match exists {
+        true => overwrite(engine, state, &create, &table, Arc::clone(&schema)).await,
+        false => make(engine, state, &create, &table, Arc::clone(&schema)).await,
+    };
+    // Another client made a table of that name meanwhile.
+    match made {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && create.if_not_exists => Ok(0),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && create.or_replace => {
+            overwrite(engine, state, &create, &table, schema).await
+        }
+        made => made,
+    }
+}
+
+async fn make(
+    engine: &Engine,
+    state: &SessionState,
+    create: &CreateMemoryTable,
+    table: &str,
+    schema: SchemaRef,
+) -> Result<u64> {
+    if matches!(create.input.as_ref(), LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row) {
+        engine.main().create(table, &schema).await?;
         return Ok(0);
     }
+    Ok(engine.main().create_with(table, schema, rows_of(state, create).await?).await?)
+}
+
+async fn overwrite(
+    engine: &Engine,
+    state: &SessionState,
+    create: &CreateMemoryTable,
+    table: &str,
+    schema: SchemaRef,
+) -> Result<u64> {
+    Ok(engine.main().overwrite(table, schema, rows_of(state, create).await?).await?)
+}
+
+async fn rows_of(state: &SessionState, create: &CreateMemoryTable) -> Result<SendableRecordBatchStream> {
     let plan = state.create_physical_plan(&create.input).await?;
-    let rows = of_one_state(execute_stream(plan, state.task_ctx())?, &create.input)?;
-    match exists {
-        true => Ok(engine.main().overwrite(&table, schema, rows).await?),
-        false => Ok(engine.main().create_with(&table, schema, rows).await?),
-    }
+    Ok(of_one_state(execute_stream(plan, state.task_ctx())?, &create.input)?)
+}
+
+fn exists_already(table: &str) -> Error {
+    Error::new(ErrorKind::AlreadyExists, format!("table {table} exists already"))
+}
+
+/// Type coercion and the like; no optimizer rule.
+fn analyze(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    Ok(state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?)
 }
 
 /// The schema that a Delta table can have: view and dictionary encodings are undone, vectors become Float32.

@@ -335,7 +335,7 @@ impl Engine {
             return foreign::execute(session.context(), plan).await;
         }
         match plan {
-            LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change).await?)),
+            LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change, &again).await?)),
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => {
                 Ok(Answer::Count(ddl::create_table(self, &state, create).await?))
             }

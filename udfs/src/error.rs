@@ -133,7 +133,10 @@ fn classify(error: &DataFusionError) -> (ErrorKind, String) {
             SchemaError::FieldNotFound { .. } => (ErrorKind::NotFound, inner.to_string()),
             _ => (ErrorKind::InvalidInput, inner.to_string()),
         },
-        DataFusionError::NotImplemented(message) => (ErrorKind::NotSupported, message.clone()),
+        DataFusionError::NotImplemented(message) => (ErrorKind::NotSupported, without_debug_text(message)),
+        DataFusionError::Internal(message) => {
+            (ErrorKind::Internal, format!("statement cannot be planned or run: {}", without_debug_text(message)))
+        }
         // What the data did.
         DataFusionError::Execution(message) => (ErrorKind::InvalidInput, message.clone()),
         DataFusionError::ArrowError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
@@ -141,6 +144,21 @@ fn classify(error: &DataFusionError) -> (ErrorKind, String) {
         DataFusionError::ObjectStore(inner) => (ErrorKind::Unavailable, inner.to_string()),
         DataFusionError::ParquetError(inner) => (ErrorKind::Corrupt, inner.to_string()),
         other => (ErrorKind::Internal, other.strip_backtrace()),
+    }
+}
+
+/// A message of DataFusion without the plan or expression that it prints for its developers, `Name(Name { field: ...`.
+fn without_debug_text(message: &str) -> String {
+    let message = message.split("\nThis issue was likely caused by a bug").next().unwrap_or(message);
+    let message = message.split("\nbacktrace:").next().unwrap_or(message);
+    match message.find(" { ") {
+        Some(start) => {
+            let before = &message[..start];
+            let name = before.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+            let end = before[name..].find('(').map_or(start, |at| name + at);
+            before[..end].trim_end().to_owned()
+        }
+        None => message.trim_end_matches('.').to_owned(),
     }
 }
 
@@ -170,5 +188,32 @@ fn embed_kind(kind: EmbedKind) -> ErrorKind {
         EmbedKind::Corrupt => ErrorKind::Corrupt,
         EmbedKind::Cancelled => ErrorKind::Cancelled,
         _ => ErrorKind::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_for_users() {
+        for (message, expected) in [
+            (
+                "Physical plan does not support logical expression Exists(Exists { subquery: <subquery>, negated: false })",
+                "Physical plan does not support logical expression Exists",
+            ),
+            ("Unsupported function avg.\nThis issue was likely caused by a bug in DataFusion's code.", "Unsupported function avg"),
+            ("unexpected field Field { name: \"a\" }", "unexpected field Field"),
+            ("plain words", "plain words"),
+        ] {
+            assert_eq!(without_debug_text(message), expected);
+        }
+    }
+
+    #[test]
+    fn an_internal_error_of_datafusion_asks_nobody_to_report_it_there() {
+        let error = Error::from(DataFusionError::Internal("no such thing".to_owned()));
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert_eq!(error.to_string(), "statement cannot be planned or run: no such thing");
     }
 }

@@ -130,6 +130,18 @@ impl Again {
         Ok(named.iter().all(|table| table.catalog().unwrap_or(&defaults.default_catalog) == catalog))
     }
 
+    /// The statement.
+    pub(crate) fn statement(&self) -> &DfStatement {
+        &self.statement
+    }
+
+    /// The plan of the statement over the newest states.
+    pub(crate) async fn plan(&self) -> crate::error::Result<LogicalPlan> {
+        let state = self.context.state();
+        let plan = self.wishes.clone().anew().plan(&state, self.statement.as_ref().clone()).await?;
+        bind(plan, &self.params)
+    }
+
     /// What the query wishes of its tables, the first time.
     pub(crate) fn wishes(&self) -> &Wishes {
         &self.wishes
@@ -152,8 +164,7 @@ impl Again {
     /// The rows of the newest state, in the columns of `expected`.
     pub(crate) async fn rows(self, expected: &SchemaRef) -> Result<SendableRecordBatchStream> {
         let state = self.context.state();
-        let plan = self.wishes.anew().plan(&state, self.statement.as_ref().clone()).await?;
-        let plan = bind(plan, &self.params).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let plan = self.plan().await.map_err(|e| DataFusionError::External(Box::new(e)))?;
         let physical = state.create_physical_plan(&plan).await?;
         let columns = |schema: &Schema| -> Vec<(String, DataType)> {
             schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()

@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
 
 use crate::backend::{self, BackendStatement};
 use crate::dialect::NumberedParameters;
+use crate::dml::check_assignments;
 use crate::error::{Error, Result};
 use crate::index::{self, IndexStatement};
 use crate::index_table::is_index_table;
@@ -104,6 +105,7 @@ fn prepare(
     match statement {
         DfStatement::Statement(statement) => {
             refuse_ignored_clauses(statement)?;
+            check_assignments(statement)?;
             let ControlFlow::Continue(()) = statement.visit(written);
             dialect::check_setting(statement)?;
             NumberedParameters::make(grammar, statement);

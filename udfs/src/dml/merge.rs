@@ -1,259 +1,171 @@
-//! MERGE: the source is read once, in this session; what the clauses say goes to the Delta library's own operation.
+//! MERGE as a query: the source joined with the target, and for each row of the join the first clause that is about it.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, ExprSchema, TableReference};
-use datafusion::error::DataFusionError;
-use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::dml::{MergeIntoAction, MergeIntoClauseKind, MergeIntoOp};
-use datafusion::logical_expr::expr_fn::cast;
-use datafusion::logical_expr::utils::split_conjunction_owned;
-use datafusion::logical_expr::{
-    BinaryExpr, DmlStatement, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, WriteOp,
-};
-use datafusion::physical_plan::execute_stream;
-use futures::TryStreamExt;
-use ruvector_rulake::backend::delta::{Assignment, Merge, MergeAction, MergeClause, MergeRows, SOURCE, TARGET};
-use ruvector_rulake::vectors::dim_of;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::{Column, JoinType, TableReference};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::dml::{MergeIntoAction, MergeIntoClause, MergeIntoClauseKind};
+use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlanBuilder, WriteOp, cast, lit, when};
+use datafusion::prelude::ident;
+use datafusion::scalar::ScalarValue;
+use ruvector_rulake::address::ADDRESS_COLUMN;
+use ruvector_rulake::backend::delta::ChangeKind;
 
-use super::analyze;
-use super::predicate::refuse_volatile;
-use super::storable::{Fault, Storable};
-use super::subquery::resolve_subqueries;
-use crate::engine::Engine;
+use super::assign::assign;
+use super::change::{DELETED_COLUMN, by_address, text_of};
+use super::{ChangeQuery, target_of};
 use crate::error::{Error, Result};
-use crate::one_state::of_one_state;
 
-/// Runs MERGE and returns the number of rows that it inserted, updated and deleted.
-pub(super) async fn merge(engine: &Engine, state: &SessionState, table: &str, dml: DmlStatement) -> Result<u64> {
-    // Types are those of the target from here on.
-    let LogicalPlan::Dml(dml) = analyze(state, &LogicalPlan::Dml(dml))? else {
-        return Err(Error::not_supported("MERGE of this kind is not supported"));
-    };
+/// The column that is true in each row of the join that has one of the source.
+const SOURCE_COLUMN: &str = "_ruvector_source";
+/// The column with the number of the clause that a row of the join is for.
+const CLAUSE_COLUMN: &str = "_ruvector_clause";
+
+pub(super) fn merge(dml: &DmlStatement) -> Result<ChangeQuery> {
     let WriteOp::MergeInto(op) = &dml.op else {
         return Err(Error::not_supported(format!("{} is not supported", dml.op.name())));
     };
-    let mut sides = Sides::new(&dml)?;
-    let op = resolved(state, op.as_ref().clone()).await?;
-    let on = sides.condition(op.on)?;
-    let mut clauses = Vec::new();
-    for clause in op.clauses {
-        clauses.push(MergeClause {
-            rows: rows_of(clause.kind),
-            predicate: clause.predicate.map(|predicate| sides.of_delta(predicate)).transpose()?,
-            action: sides.action(clause.action)?,
-        });
+    let table = target_of(dml)?;
+    let target = Target { name: dml.table_name.clone(), schema: table.snapshot().schema() };
+    let rows = provider_as_source(Arc::new(table.addressed()));
+    let rows = LogicalPlanBuilder::scan(target.name.clone(), rows, None)?.build()?;
+    let source_columns = dml.input.schema().columns().into_iter().map(Expr::Column);
+    let source = LogicalPlanBuilder::from(dml.input.as_ref().clone())
+        .project(source_columns.chain([lit(true).alias(SOURCE_COLUMN)]).collect::<Vec<_>>())?;
+    let joined = source.join_on(rows, join_type(&op.clauses), [op.on.clone()])?.build()?;
+
+    let columns = Expr::Column;
+    let all: Vec<Expr> = joined.schema().columns().into_iter().map(columns).collect();
+    let clause = clause_of(&op.clauses)?.alias(CLAUSE_COLUMN);
+    let chosen = LogicalPlanBuilder::from(joined)
+        .project(all.into_iter().chain([clause]).collect::<Vec<_>>())?
+        .filter(ident(CLAUSE_COLUMN).is_not_null())?;
+
+    let positions = target.assigned(&op.clauses);
+    let mut exprs = vec![target.column(ADDRESS_COLUMN), is_deleted(&op.clauses).alias(DELETED_COLUMN)];
+    for position in &positions {
+        exprs.push(target.value(*position, &op.clauses)?.alias(target.schema.field(*position).name()));
     }
-    let plan = sides.source_plan(&dml.input)?;
-    let physical = state.create_physical_plan(&plan).await?;
-    let schema = sides.source_schema(&plan);
-    let batches = of_one_state(execute_stream(physical, state.task_ctx())?, &plan)?.try_collect::<Vec<_>>().await?;
-    let merge = Merge { schema, source: batches, on, clauses, whole_target: sides.float_keys };
-    let merged = engine.main().merge(table, merge).await;
-    merged.map_err(|e| sides.fault.lock().take().unwrap_or(e).into())
+    let plan = by_address(chosen.project(exprs)?)?;
+    Ok(ChangeQuery { kind: ChangeKind::Merge, condition: Some(text_of(&op.on)), columns: positions, plan: Some(plan) })
 }
 
-/// The operation without subqueries and with nothing that changes from call to call.
-async fn resolved(state: &SessionState, op: MergeIntoOp) -> Result<MergeIntoOp> {
-    let mut exprs = Vec::new();
-    for expr in op.exprs() {
-        let expr = resolve_subqueries(state, expr.clone()).await?;
-        refuse_volatile(&expr)?;
-        exprs.push(expr);
-    }
-    Ok(op.with_new_exprs(exprs)?)
-}
-
-fn rows_of(kind: MergeIntoClauseKind) -> MergeRows {
-    match kind {
-        MergeIntoClauseKind::Matched => MergeRows::Matched,
-        MergeIntoClauseKind::NotMatched | MergeIntoClauseKind::NotMatchedByTarget => MergeRows::OnlyInSource,
-        MergeIntoClauseKind::NotMatchedBySource => MergeRows::OnlyInTarget,
+/// The join that has the rows which the clauses are about.
+fn join_type(clauses: &[MergeIntoClause]) -> JoinType {
+    let has = |wanted: fn(&MergeIntoClauseKind) -> bool| clauses.iter().any(|clause| wanted(&clause.kind));
+    let of_source = has(is_of_source);
+    let of_target = has(|kind| matches!(kind, MergeIntoClauseKind::NotMatchedBySource));
+    match (of_source, of_target) {
+        (true, true) => JoinType::Full,
+        (true, false) => JoinType::Left,
+        (false, true) => JoinType::Right,
+        (false, false) => JoinType::Inner,
     }
 }
 
-/// The two sides of a MERGE: how columns are called in the statement, and how for the Delta library.
-struct Sides {
-    target: TableReference,
-    target_schema: SchemaRef,
-    source: DFSchema,
-    both: DFSchema,
-    /// The name of each column of the source, and after them of each key that is computed from them.
-    names: Vec<String>,
-    keys: Vec<Expr>,
-    /// Whether rows are matched by floats: files are not left out by their smallest and largest number then, for NaN is in
-    /// neither.
-    float_keys: bool,
-    fault: Fault,
+fn is_of_source(kind: &MergeIntoClauseKind) -> bool {
+    matches!(kind, MergeIntoClauseKind::NotMatched | MergeIntoClauseKind::NotMatchedByTarget)
 }
 
-impl Sides {
-    fn new(dml: &DmlStatement) -> Result<Self> {
-        let target_schema = dml.target.schema();
-        let source = dml.input.schema().as_ref().clone();
-        let both = DFSchema::try_from_qualified_schema(dml.table_name.clone(), &target_schema)?.join(&source)?;
-        let mut sides = Self {
-            target: dml.table_name.clone(),
-            target_schema,
-            source: source.clone(),
-            both,
-            names: Vec::new(),
-            keys: Vec::new(),
-            float_keys: false,
-            fault: Fault::default(),
+/// The number of the first clause that is about a row of the join; NULL if there is none.
+fn clause_of(clauses: &[MergeIntoClause]) -> Result<Expr> {
+    let (in_source, in_target) = (ident(SOURCE_COLUMN), ident(ADDRESS_COLUMN));
+    let conditions = clauses.iter().map(|clause| {
+        let about = match clause.kind {
+            MergeIntoClauseKind::Matched => in_source.clone().is_not_null().and(in_target.clone().is_not_null()),
+            MergeIntoClauseKind::NotMatchedBySource => in_source.clone().is_null(),
+            MergeIntoClauseKind::NotMatched | MergeIntoClauseKind::NotMatchedByTarget => in_target.clone().is_null(),
         };
-        for field in source.fields() {
-            sides.add_name(field.name());
+        match &clause.predicate {
+            Some(predicate) => about.and(predicate.clone()),
+            None => about,
         }
-        Ok(sides)
+    });
+    let mut branches = conditions.zip(0_i32..);
+    let Some((first, number)) = branches.next() else {
+        return Err(Error::invalid_input("MERGE expected a WHEN clause, got none"));
+    };
+    let mut case = when(first, lit(number));
+    for (condition, number) in branches {
+        case = case.when(condition, lit(number));
+    }
+    Ok(case.otherwise(lit(ScalarValue::Int32(None)))?)
+}
+
+fn is_deleted(clauses: &[MergeIntoClause]) -> Expr {
+    let deletes = clauses.iter().zip(0_i32..).filter(|(clause, _)| matches!(clause.action, MergeIntoAction::Delete));
+    ident(CLAUSE_COLUMN).in_list(deletes.map(|(_, number)| lit(number)).collect(), false)
+}
+
+/// The table that is changed.
+struct Target {
+    name: TableReference,
+    schema: SchemaRef,
+}
+
+impl Target {
+    fn column(&self, name: &str) -> Expr {
+        Expr::Column(Column::new(Some(self.name.clone()), name))
     }
 
-    /// A name for a column of the source that no other one has.
-    fn add_name(&mut self, wanted: &str) -> String {
-        let others = (2..).map(|i| format!("{wanted}_{i}"));
-        let free = std::iter::once(wanted.to_owned()).chain(others).find(|name| !self.names.contains(name));
-        let name = free.unwrap_or_else(|| wanted.to_owned());
-        self.names.push(name.clone());
-        name
+    /// The columns that a clause gives values to.
+    fn assigned(&self, clauses: &[MergeIntoClause]) -> Vec<usize> {
+        let is_assigned = |name: &String| {
+            clauses.iter().any(|clause| match &clause.action {
+                MergeIntoAction::Insert { .. } => true,
+                MergeIntoAction::Update(assignments) => assignments.iter().any(|(column, _)| column == name),
+                MergeIntoAction::Delete => false,
+            })
+        };
+        let fields = self.schema.fields().iter().enumerate();
+        fields.filter(|(_, field)| is_assigned(field.name())).map(|(position, _)| position).collect()
     }
 
-    /// The expression over the columns of the two tables that the Delta library joins. It stores vectors as lists; to the
-    /// statement they are vectors.
-    fn of_delta(&self, expr: Expr) -> Result<Expr> {
-        let renamed = expr.transform(|expr| match expr {
-            Expr::Column(column) if self.is_of_target(&column) => {
-                let data_type = self.target_schema.field_with_name(&column.name)?.data_type().clone();
-                let plain = Expr::Column(Column::new(Some(TARGET), column.name));
-                Ok(Transformed::yes(match dim_of(&data_type) {
-                    Some(_) => cast(plain, data_type),
-                    None => plain,
-                }))
-            }
-            Expr::Column(column) => {
-                let name = &self.names[self.source.index_of_column(&column)?];
-                Ok(Transformed::yes(Expr::Column(Column::new(Some(SOURCE), name))))
-            }
-            other => Ok(Transformed::no(other)),
-        })?;
-        Ok(renamed.data)
-    }
-
-    fn is_of_target(&self, column: &Column) -> bool {
-        match &column.relation {
-            Some(relation) => *relation == self.target && self.target_schema.field_with_name(&column.name).is_ok(),
-            None => !self.source.has_column(column) && self.target_schema.field_with_name(&column.name).is_ok(),
-        }
-    }
-
-    /// ON. The library leaves out files of the target by what it makes of this condition, and it understands comparisons of
-    /// a column with a column only; the rest is put so that it does not try.
-    fn condition(&mut self, on: Expr) -> Result<Expr> {
-        let mut all = Vec::new();
-        for part in split_conjunction_owned(on) {
-            let part = self.with_computed_key(part)?;
-            let plain = self.is_plain_comparison(&part)?;
-            let part = self.of_delta(part)?;
-            all.push(if plain { part } else { part.is_true() });
-        }
-        Ok(all.into_iter().reduce(Expr::and).unwrap_or_else(|| datafusion::prelude::lit(true)))
-    }
-
-    /// `t.id = lower(s.id)`, with the right side as one more column of the source: rows are matched by columns then.
-    fn with_computed_key(&mut self, part: Expr) -> Result<Expr> {
-        let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = part else { return Ok(part) };
-        let (left, right) = (self.computed_key(*left)?, self.computed_key(*right)?);
-        Ok(left.eq(right))
-    }
-
-    fn computed_key(&mut self, side: Expr) -> Result<Expr> {
-        let columns = side.column_refs();
-        let plain = matches!(side, Expr::Column(_) | Expr::Literal(..));
-        if plain || columns.is_empty() || columns.iter().any(|column| self.is_of_target(column)) {
-            return Ok(side);
-        }
-        // It has no qualifier, so no column of either side may be called so.
-        let mut wanted = "computed_key".to_owned();
-        while self.both.fields().iter().any(|field| *field.name() == wanted) {
-            wanted.push('_');
-        }
-        let name = self.add_name(&wanted);
-        let field = Arc::new(Field::new(&name, side.get_type(&self.both)?, true));
-        self.keys.push(side);
-        let key = DFSchema::new_with_metadata(vec![(None, field)], Default::default())?;
-        (self.source, self.both) = (self.source.join(&key)?, self.both.join(&key)?);
-        Ok(Expr::Column(Column::new_unqualified(name)))
-    }
-
-    fn is_plain_comparison(&mut self, part: &Expr) -> Result<bool> {
-        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = part else { return Ok(false) };
-        let (Some(left), Some(right)) = (column_of(left), column_of(right)) else { return Ok(false) };
-        if *op != Operator::Eq || self.is_of_target(left) == self.is_of_target(right) {
-            return Ok(false);
-        }
-        self.float_keys |= [left, right]
-            .into_iter()
-            .any(|column| self.both.field_from_column(column).is_ok_and(|field| field.data_type().is_floating()));
-        Ok(true)
-    }
-
-    fn action(&self, action: MergeIntoAction) -> Result<MergeAction> {
-        Ok(match action {
-            MergeIntoAction::Delete => MergeAction::Delete,
-            MergeIntoAction::Update(assignments) => MergeAction::Update(self.assignments(assignments)?),
-            MergeIntoAction::Insert { columns, values } => {
-                let columns = match columns.is_empty() {
-                    true => self.target_schema.fields().iter().map(|field| field.name().clone()).collect(),
-                    false => columns,
-                };
-                let missing = self
-                    .target_schema
-                    .fields()
-                    .iter()
-                    .find(|field| !field.is_nullable() && !columns.contains(field.name()));
-                if let Some(field) = missing {
-                    let message =
-                        format!("MERGE ... INSERT gives no value to column {}, which is NOT NULL", field.name());
-                    return Err(Error::invalid_input(message));
+    /// The value of a column by the clause of the row; the one that it has, where the clause says none.
+    fn value(&self, position: usize, clauses: &[MergeIntoClause]) -> Result<Expr> {
+        let field = self.schema.field(position);
+        let mut branches = Vec::new();
+        for (clause, number) in clauses.iter().zip(0_i32..) {
+            let value = match &clause.action {
+                MergeIntoAction::Delete => None,
+                MergeIntoAction::Update(assignments) => {
+                    assignments.iter().find(|(column, _)| column == field.name()).map(|(_, value)| value.clone())
                 }
-                MergeAction::Insert(self.assignments(columns.into_iter().zip(values).collect())?)
-            }
-        })
-    }
-
-    fn assignments(&self, assignments: Vec<(String, Expr)>) -> Result<Vec<Assignment>> {
-        let of_delta = |(name, value): (String, Expr)| {
-            let field = self.target_schema.field_with_name(&name).map_err(DataFusionError::from)?;
-            let value = self.of_delta(value.cast_to(field.data_type(), &self.both)?)?;
-            let is_checked = dim_of(field.data_type()).is_some() || !field.is_nullable();
-            let value = match is_checked {
-                true => ScalarUDF::from(Storable::new(field, Arc::clone(&self.fault))).call(vec![value]),
-                false => value,
+                MergeIntoAction::Insert { columns, values } => {
+                    let given = match columns.is_empty() {
+                        true => Some(position),
+                        false => columns.iter().position(|column| column == field.name()),
+                    };
+                    match given.and_then(|given| values.get(given)) {
+                        Some(value) => Some(value.clone()),
+                        None if field.is_nullable() => Some(lit(ScalarValue::Null)),
+                        None => {
+                            return Err(Error::invalid_input(format!(
+                                "MERGE ... INSERT gives no value to column {}, which is NOT NULL",
+                                field.name()
+                            )));
+                        }
+                    }
+                }
             };
-            Ok((name, value))
-        };
-        assignments.into_iter().map(of_delta).collect()
-    }
-
-    /// The source with its columns named apart, and the computed keys after them.
-    fn source_plan(&self, input: &LogicalPlan) -> Result<LogicalPlan> {
-        let columns = input.schema().columns().into_iter().map(Expr::Column);
-        let named = columns.chain(self.keys.iter().cloned()).zip(&self.names).map(|(expr, name)| expr.alias(name));
-        Ok(LogicalPlanBuilder::from(input.clone()).project(named.collect::<Vec<_>>())?.build()?)
-    }
-
-    fn source_schema(&self, plan: &LogicalPlan) -> SchemaRef {
-        let fields = plan.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+            if let Some(value) = value {
+                branches.push((number, assigned(value, field)));
+            }
+        }
+        let mut branches = branches.into_iter();
+        let Some((number, value)) = branches.next() else { return Ok(self.column(field.name())) };
+        let mut case = when(ident(CLAUSE_COLUMN).eq(lit(number)), value);
+        for (number, value) in branches {
+            case = case.when(ident(CLAUSE_COLUMN).eq(lit(number)), value);
+        }
+        Ok(case.otherwise(self.column(field.name()))?)
     }
 }
 
-/// The column that an expression is, whatever type it is made.
-fn column_of(expr: &Expr) -> Option<&Column> {
-    match expr {
-        Expr::Column(column) => Some(column),
-        Expr::Cast(cast) => column_of(&cast.expr),
-        _ => None,
+fn assigned(value: Expr, field: &arrow::datatypes::Field) -> Expr {
+    match value {
+        Expr::Literal(ScalarValue::Null, _) if field.is_nullable() => cast(lit(ScalarValue::Null), DataType::clone(field.data_type())),
+        value => assign(value, field),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use datafusion::execution::TaskContext;
 use datafusion::sql::sqlparser::ast::{CreateIndex, Expr as SqlExpr, ObjectName};
-use ruvector_rulake::Consistency;
+use ruvector_rulake::{Consistency, ErrorKind as LakeErrorKind};
 
 use super::options::{Options, background};
 use super::{DeclaredIndex, IndexDefinition, IndexStatement};
@@ -61,7 +61,11 @@ async fn create_index(
         engine.builds().wait_for(&index, false, context).await?;
         index.status.set_built();
     }
-    let before = engine.indexes().add(index.clone(), or_replace)?;
+    let before = match engine.indexes().add(index.clone(), or_replace) {
+        // Another client declared it while it was built.
+        Err(e) if e.kind() == LakeErrorKind::AlreadyExists && create.if_not_exists => return Ok(()),
+        added => added?,
+    };
     if background {
         engine.builds().start(index, false, context);
     }
@@ -105,7 +109,11 @@ async fn drop_indexes(engine: &Engine, names: &[ObjectName], if_exists: bool) ->
     }
     let mut dropped = Vec::new();
     for (backend, name) in names.iter().filter(|name| exists(name)) {
-        dropped.push(engine.indexes().remove(backend, name)?);
+        match engine.indexes().remove(backend, name) {
+            // Another client dropped it meanwhile.
+            Err(e) if e.kind() == LakeErrorKind::NotFound && if_exists => {}
+            removed => dropped.push(removed?),
+        }
     }
     retire(engine, dropped).await
 }

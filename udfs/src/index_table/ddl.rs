@@ -39,7 +39,11 @@ pub(crate) async fn create(engine: &Engine, create: &CreateExternalTable) -> Res
     }
     let path = location(create)?;
     check_file(&path).await?;
-    Ok(engine.index_tables().declare(&table, path, false).await?)
+    match engine.index_tables().declare(&table, path, false).await {
+        // Another client declared it meanwhile.
+        Err(e) if e.kind() == ruvector_rulake::ErrorKind::AlreadyExists && create.if_not_exists => Ok(()),
+        declared => Ok(declared?),
+    }
 }
 
 /// Whether there is a table of that name that is no index.

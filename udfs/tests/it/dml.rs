@@ -1,6 +1,8 @@
 //! DML does exactly what SQL says, or is a typed error, and never destroys a table.
 
-use ruvector_udfs::ErrorKind;
+use std::sync::Arc;
+
+use ruvector_udfs::{EngineConfig, ErrorKind};
 
 use crate::support::{Database, vector};
 
@@ -41,6 +43,18 @@ async fn delete_deletes_what_the_predicate_says() {
         ("WHERE id > (SELECT k FROM keys WHERE k = 99)", vec![1, 2, 3, 4, 5]),
         ("WHERE vec IS NULL", vec![1, 2, 3, 5]),
         ("WHERE id IN (SELECT id FROM t WHERE l2_distance(vec, [2.0, 0.0]) < 1.5)", vec![4, 5]),
+        ("WHERE l2_distance(vec, [2.0, 0.0]) < 1.5", vec![4, 5]),
+        ("WHERE EXISTS (SELECT 1 FROM keys WHERE keys.k = t.id)", vec![1, 3, 5]),
+        ("WHERE NOT EXISTS (SELECT 1 FROM keys WHERE keys.k = t.id)", vec![2, 4]),
+        ("WHERE x > (SELECT max(k) FROM keys WHERE keys.k < t.id)", vec![1, 2, 3]),
+        ("WHERE random() < 2", vec![]),
+        ("AS a WHERE a.id = 2 OR a.x = 40", vec![1, 3, 5]),
+        ("WHERE id IN (SELECT id FROM knn('t', [2.0, 0.0], 2))", vec![3, 4, 5]),
+        (
+            "WHERE id IN (SELECT n.id FROM keys CROSS JOIN LATERAL (SELECT id FROM t ORDER BY \
+             l2_distance(t.vec, [keys.k, 0.0]) LIMIT 1) n)",
+            vec![1, 3, 4],
+        ),
     ] {
         let database = database().await;
         let deleted = database.run(&format!("DELETE FROM t {predicate}")).await;
@@ -60,6 +74,15 @@ async fn update_updates_what_the_predicate_says() {
         ("SET x = NULL WHERE id = 5", 1, "1:10 2:20 3: 4:40 5:"),
         ("SET x = 7", 5, "1:7 2:7 3:7 4:7 5:7"),
         ("SET x = id, id = id + 0 WHERE id = 3", 1, "1:10 2:20 3:3 4:40 5:50"),
+        ("SET x = id, id = x WHERE x IS NOT NULL", 4, "3: 10:1 20:2 40:4 50:5"),
+        ("SET x = 1 WHERE EXISTS (SELECT 1 FROM keys WHERE keys.k = t.id)", 2, "1:10 2:1 3: 4:1 5:50"),
+        ("SET x = 1 WHERE l2_distance(vec, [2.0, 0.0]) < 1.5", 3, "1:1 2:1 3:1 4:40 5:50"),
+        ("SET x = (SELECT max(k) FROM keys WHERE keys.k < t.id)", 5, "1: 2: 3:2 4:2 5:4"),
+        ("SET x = CAST(random() AS BIGINT) * 0", 5, "1:0 2:0 3:0 4:0 5:0"),
+        ("AS a SET x = a.id WHERE a.id = 3", 1, "1:10 2:20 3:3 4:40 5:50"),
+        ("SET X = 7 WHERE ID = 1", 1, "1:7 2:20 3: 4:40 5:50"),
+        ("SET t.x = 7 WHERE id = 1", 1, "1:7 2:20 3: 4:40 5:50"),
+        ("SET x = CAST(7.9 AS BIGINT) WHERE id = 1", 1, "1:7 2:20 3: 4:40 5:50"),
     ] {
         let database = database().await;
         assert_eq!(database.run(&format!("UPDATE t {change}")).await, changed, "rows counted by UPDATE t {change}");
@@ -103,14 +126,7 @@ async fn what_cannot_be_done_exactly_is_refused_and_changes_nothing() {
     for sql in [
         "DELETE FROM t LIMIT 1",
         "DELETE FROM t WHERE id IN (SELECT k FROM keys) LIMIT 1",
-        "DELETE FROM t WHERE EXISTS (SELECT 1 FROM keys WHERE keys.k = t.id)",
-        "DELETE FROM t WHERE x > (SELECT max(k) FROM keys WHERE keys.k < t.id)",
-        "DELETE FROM t WHERE random() < 0.5",
-        "DELETE FROM t WHERE l2_distance(vec, [2.0, 0.0]) < 1.5",
-        "UPDATE t SET x = 1 WHERE l2_distance(vec, [2.0, 0.0]) < 1.5",
         "UPDATE t SET x = keys.k FROM keys WHERE keys.k = t.id",
-        "UPDATE t SET x = 1 WHERE EXISTS (SELECT 1 FROM keys WHERE keys.k = t.id)",
-        "UPDATE t SET x = CAST(random() * 10 AS BIGINT)",
         "UPDATE t SET x = 1 LIMIT 1",
     ] {
         let (kind, message) = database.error(sql).await;
@@ -131,4 +147,125 @@ async fn indexes_follow_every_change() {
     assert_eq!(database.ids(nearest).await, [6, 1]);
     database.run("UPDATE t SET vec = [2.0, 0.0] WHERE id = 4").await;
     assert_eq!(database.ids(nearest).await, [4, 6]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_look_like_something_else_are_names() {
+    let database = Database::temporary().await;
+    let names = ["meta.title", "a b", "Größe", "select", "it's", "say \"x\"", "UPPER", "upper", "a.b.c", "vec[1]"];
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let columns: Vec<String> = names.iter().map(|name| format!("{} BIGINT", quoted(name))).collect();
+    database.run(&format!("CREATE TABLE \"My.Table\" (id BIGINT, {})", columns.join(", "))).await;
+    for (i, name) in names.iter().enumerate() {
+        let (name, i) = (quoted(name), i as i64);
+        database.run("DELETE FROM \"My.Table\"").await;
+        database.run("INSERT INTO \"My.Table\" (id) VALUES (1), (2)").await;
+        assert_eq!(database.run(&format!("UPDATE \"My.Table\" SET {name} = {i} WHERE id = 1")).await, 1);
+        let rows = format!("SELECT id FROM \"My.Table\" WHERE {name} = {i}");
+        assert_eq!(database.ids(&rows).await, [1], "{name}");
+        let merge = format!(
+            "MERGE INTO \"My.Table\" t USING (SELECT 1 AS id, 50 AS {name}) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET \
+             {name} = t.{name} + s.{name}"
+        );
+        assert_eq!(database.run(&merge).await, 1, "{merge}");
+        assert_eq!(database.run(&format!("DELETE FROM \"My.Table\" WHERE {name} = {}", i + 50)).await, 1, "{name}");
+        assert_eq!(database.ids("SELECT id FROM \"My.Table\"").await, [2]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assignment_is_to_one_column_once() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE t AS SELECT 1 AS id, 10 AS a, named_struct('a', 1, 'b', 2) AS s").await;
+    for (sql, kind, part) in [
+        ("UPDATE t SET s.a = 99", ErrorKind::NotSupported, "s.a"),
+        ("UPDATE t AS u SET t.a = 99", ErrorKind::NotSupported, "t.a"),
+        ("UPDATE t SET other.a = 99", ErrorKind::NotSupported, "other.a"),
+        ("UPDATE t SET a = 2, a = 3", ErrorKind::InvalidInput, "one value for a"),
+        ("UPDATE t SET a = 2, \"a\" = 3", ErrorKind::InvalidInput, "one value for a"),
+        ("UPDATE t SET nothing = 2", ErrorKind::NotFound, "nothing"),
+    ] {
+        let (got, message) = database.error(sql).await;
+        assert!(got == kind && message.contains(part), "{sql}: {got:?} {message}");
+        assert_eq!(database.ids("SELECT CAST(a + s['a'] AS BIGINT) FROM t").await, [11], "{sql}");
+    }
+    assert_eq!(database.run("UPDATE t SET s = named_struct('a', 5, 'b', 6)").await, 1);
+    assert_eq!(database.ids("SELECT CAST(a + s['a'] AS BIGINT) FROM t").await, [15]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_a_column_cannot_hold_changes_nothing() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE t (id BIGINT NOT NULL, small SMALLINT, f FLOAT, vec FLOAT[2] NOT NULL)").await;
+    database.run("INSERT INTO t VALUES (1, 1, 1.0, [1.0, 0.0]), (2, 2, 2.0, [2.0, 0.0])").await;
+    for (change, column) in [
+        ("small = 1.5", "small"),
+        ("small = 40000 + id", "small"),
+        ("f = 1e300", "f"),
+        ("vec = CASE WHEN id = 1 THEN NULL ELSE vec END", "vec"),
+        ("id = NULL", "id"),
+        ("vec = [1.0]", "vec"),
+    ] {
+        for sql in [
+            format!("UPDATE t SET {change}"),
+            format!("MERGE INTO t USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET {change}"),
+        ] {
+            let (kind, message) = database.error(&sql).await;
+            assert!(kind == ErrorKind::InvalidInput && message.contains(column), "{sql}: {kind:?} {message}");
+        }
+    }
+    assert_eq!(database.ids("SELECT id FROM t WHERE small = id AND f = id AND vec[1] = id ORDER BY id").await, [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_at_the_same_time_all_happen() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = || EngineConfig { data_dir: Some(folder.path().to_owned()), ..EngineConfig::default() };
+    let one = Arc::new(Database::open(config()).await);
+    one.run("CREATE TABLE t (id BIGINT, n BIGINT)").await;
+    for first in [0, 4] {
+        one.run(&format!("INSERT INTO t SELECT value, 0 FROM generate_series({first}, {})", first + 3)).await;
+    }
+    // A second engine over the folder writes as another process does.
+    let other = Arc::new(Database::open(config()).await);
+    let mut tasks = Vec::new();
+    for worker in 0..4_i64 {
+        let database = Arc::clone(if worker == 3 { &other } else { &one });
+        tasks.push(tokio::spawn(async move {
+            for i in 0..4 {
+                database.run(&format!("UPDATE t SET n = n + 1 WHERE id IN ({worker}, {})", worker + 4)).await;
+                database.run(&format!("INSERT INTO t VALUES ({}, 1)", 100 + 10 * worker + i)).await;
+                let merge = format!(
+                    "MERGE INTO t USING (SELECT {} AS id) s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, n) VALUES \
+                     (s.id, 1) WHEN MATCHED THEN UPDATE SET n = t.n + 1",
+                    200 + worker
+                );
+                assert_eq!(database.run(&merge).await, 1);
+                assert_eq!(database.run(&format!("DELETE FROM t WHERE id = {}", 100 + 10 * worker + i)).await, 1);
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let expected: Vec<i64> = vec![4; 8 + 4];
+    assert_eq!(one.ids("SELECT n FROM t ORDER BY id").await, expected);
+    assert_eq!(other.ids("SELECT n FROM t ORDER BY id").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_created_by_one_of_many() {
+    let database = Arc::new(Database::temporary().await);
+    for i in 0..4 {
+        let create = |sql: String| {
+            let database = Arc::clone(&database);
+            tokio::spawn(async move { database.try_query(&sql, &[]).await.map(drop) })
+        };
+        let tasks: Vec<_> = (0..4).map(|_| create(format!("CREATE TABLE IF NOT EXISTS t{i} (id BIGINT)"))).collect();
+        let replaced: Vec<_> = (0..4).map(|n| create(format!("CREATE OR REPLACE TABLE r{i} AS SELECT {n} AS id"))).collect();
+        for task in tasks.into_iter().chain(replaced) {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(database.ids(&format!("SELECT count(*) FROM r{i}")).await, [1]);
+    }
 }

@@ -3,9 +3,8 @@
 //! A collection is a sub-folder with a `_delta_log`. Every change is a Delta transaction: what was acknowledged is there
 //! after `kill -9`, and any other Delta reader can read it. Folders whose name starts with `_` or `.` are not collections.
 
-mod dml;
+mod change;
 mod layout;
-mod merge;
 mod past;
 mod remote;
 mod snapshot;
@@ -31,8 +30,9 @@ use crate::backend::{AsOf, Backend, Commit, INDEX_DIR, Snapshot, check_name};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 use crate::vectors::stored_schema;
 
-pub use dml::Assignment;
-pub use merge::{Merge, MergeAction, MergeClause, MergeRows, SOURCE, TARGET};
+use change::TableLocks;
+
+pub use change::{ChangeKind, ChangeLock, RowChanges};
 pub use remote::RemoteDeltaBackend;
 pub use snapshot::DeltaSnapshot;
 
@@ -44,8 +44,7 @@ pub struct DeltaBackend {
     id: String,
     root: PathBuf,
     loaded: Mutex<HashMap<String, Loaded>>,
-    /// Changes of a table share its lock; making and dropping it are alone. Readers need none: they pin a version.
-    locks: Mutex<HashMap<String, Arc<RwLock<()>>>>,
+    locks: Mutex<HashMap<String, TableLocks>>,
 }
 
 /// The newest state seen of a table.
@@ -180,9 +179,13 @@ impl DeltaBackend {
         Ok(self.url(collection)?.to_string())
     }
 
-    /// The lock of a table, within this process.
+    /// The lock that writers of a table share, within this process.
     fn lock(&self, collection: &str) -> Arc<RwLock<()>> {
-        Arc::clone(self.locks.lock().entry(collection.to_owned()).or_default())
+        self.locks(collection).table
+    }
+
+    fn locks(&self, collection: &str) -> TableLocks {
+        self.locks.lock().entry(collection.to_owned()).or_default().clone()
     }
 
     /// Where a new table of that name and schema would go.

@@ -120,6 +120,27 @@ impl DeltaSnapshot {
         Ok(None)
     }
 
+    /// The number of data files.
+    pub(super) fn num_files(&self) -> usize {
+        self.files.files.len()
+    }
+
+    /// The rows of a file, by its ordinal, if the log says how many there are.
+    pub(super) fn known_rows(&self, file: usize) -> Option<usize> {
+        self.files.files.get(file)?.known_rows()
+    }
+
+    /// The ordinal of a file.
+    pub(super) fn ordinal(&self, path: &ObjectPath) -> Option<usize> {
+        // Files are sorted by path.
+        self.files.files.binary_search_by(|file| file.path.cmp(path)).ok()
+    }
+
+    /// The path of a file, by its ordinal, for messages.
+    pub(super) fn path(&self, file: usize) -> String {
+        self.files.files.get(file).map_or_else(String::new, |file| file.path.to_string())
+    }
+
     /// The number of rows, also where the log does not say it.
     pub(super) async fn count_rows(&self) -> Result<u64> {
         self.files.count_rows().await

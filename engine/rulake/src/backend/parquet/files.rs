@@ -34,7 +34,7 @@ pub(crate) struct DataFile {
 
 impl DataFile {
     /// The rows that are not deleted, if that is known without reading.
-    pub(super) fn known_rows(&self) -> Option<usize> {
+    pub(crate) fn known_rows(&self) -> Option<usize> {
         self.logged_rows.map(|rows| rows.saturating_sub(self.deleted_rows()))
     }
 

@@ -35,7 +35,9 @@ class Relation(NamedTuple):
 
 
 def qualified(alias: Name, column: Name) -> Name:
-    """Write a column with its qualifier."""
+    """Write a column with its qualifier; a column of JOIN ... USING has none."""
+    if alias == "":
+        return column
     if isinstance(alias, str) and isinstance(column, str):
         return f"{alias}.{column}"
     first, second = (name if isinstance(name, Said) else Said(name, name) for name in (alias, column))
@@ -62,7 +64,8 @@ class Scope:
     def outside(self, sort: str) -> list[Part]:
         """Return what a subquery of this query may use of a sort: columns, or keys that are columns."""
         if self.keys is None:
-            here: list[Part] = [*self.columns(sort)]
+            # Without a qualifier it would be a column of the subquery.
+            here: list[Part] = [*Scope([relation for relation in self.relations if relation.alias]).columns(sort)]
         else:
             here = [key.parts[0] for key in self.keys if key.sort == sort and len(key.parts) == 1]
         return here + (self.outer.outside(sort) if self.outer is not None else [])

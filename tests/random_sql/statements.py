@@ -115,7 +115,7 @@ class Generator:
         keys = []
         if scope is not None and self._chance(0.5):
             # In parentheses, and never a literal alone: a number would be a place.
-            value = node("bool", "(", self.boolean(scope, 2), " IS NULL)") if self._chance(0.3) else self._key(scope)
+            value = node("bool", "(", self.boolean(scope, 2), " IS NULL)") if self._chance(0.3) else self._key(scope, SORTED)
             if scope.keys is not None:
                 value = self._aggregate(self._sort(SORTED), scope)
             keys.append(node("key", value, self._direction()))
@@ -217,15 +217,18 @@ class Generator:
             clauses.append(maybe(" HAVING ", self.boolean(grouped, depth)))
         return grouped, clauses
 
-    def _key(self, scope: Scope) -> Node:
-        # A literal would be a place in the SELECT list.
-        sort = self._sort([column.sort for relation in scope.relations for column in relation.columns])
+    def _key(self, scope: Scope, sorts: Sequence[str] = SORTS) -> Node:
+        # A literal would be a place in the SELECT list, so there is a column of the sort.
+        here = [column.sort for relation in scope.relations for column in relation.columns if column.sort in sorts]
+        sort = self._sort(here or ["int"])
         if self._chance(0.2) and sort in {"int", "float", "text", "decimal", "date"}:
             column = self._column(sort, scope)
             return self._operation(sort, lambda lower: column if lower == sort else self._column(lower, scope))
         return self._column(sort, scope)
 
     def _from(self, scope: Scope, depth: int) -> Node:
+        if self._chance(0.04):
+            return self._using(scope)
         source = self._relation(scope, depth)
         for _ in range(self.rng.choice((0, 0, 0, 1, 1, 2)) if depth > 1 else self.rng.choice((0, 0, 0, 0, 1))):
             source = self._join(self._sort(JOINS), source, scope, depth)
@@ -252,6 +255,19 @@ class Generator:
             scope.relations = before
             return node("from", source, Said(f" {kind} JOIN ", f" LEFT {kind} JOIN "), right, " ON ", condition)
         return node("from", source, f" {kind} ", right, " ON ", condition)
+
+    def _using(self, scope: Scope) -> Node:
+        """Make a join of two tables by the name of their key, which is one column then."""
+        keyed = [table for table in self.sources if table.key is not None]
+        one, other = self.rng.choice(keyed), self.rng.choice(keyed)
+        if one.key != other.key or one.key is None:
+            return self._relation(scope, 0)
+        kind = self.rng.choice(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"))
+        first, second = self._alias("t"), self._alias("t")
+        scope.relations += [Relation(first, one.columns), Relation(second, other.columns)]
+        scope.relations.append(Relation("", (Column(one.key, "int"),)))
+        names = (one.name, f" AS {first} {kind} ", other.name, f" AS {second} USING (", one.key, ")")
+        return node("from", *names)
 
     def _condition(self, left: list[Relation], scope: Scope, depth: int) -> Node:
         """Make the condition of a join: mostly one that compares both sides."""
@@ -439,6 +455,12 @@ class Generator:
             return node("bool", word, self._subquery(sorts, scope, depth), ")")
         sort = self._sort(SORTED)
         value = self.expression(sort, scope, depth)
+        if kind == "IN" and self._chance(0.15):
+            sorts = [sort, self._sort(SORTED)]
+            word = self.rng.choice((" IN (", " NOT IN ("))
+            row = ("((", value, ", ", self.expression(sorts[1], scope, 0), ")")
+            # DuckDB has no correlated one.
+            return node("bool", *row, word, self._body(sorts, None, 1)[0], "))")
         if kind == "IN":
             operator = self.rng.choice((" IN (", " NOT IN ("))
         else:

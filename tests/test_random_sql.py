@@ -10,7 +10,7 @@ import pytest
 from random_sql.compare import difference
 from random_sql.engines import DuckDb, Rows, Ruvector
 from random_sql.hunt import hunt
-from random_sql.known import BY_DESIGN, Known, by_design
+from random_sql.known import BY_DESIGN, FAULTS, Known, known_difference
 from random_sql.statements import Generator
 from random_sql.tables import make
 
@@ -31,12 +31,12 @@ def test_random_statements_answer_as_in_duckdb(seed: int) -> None:
     assert found.not_judged.total() <= max(3, NOT_JUDGED_MAX * found.ran), dict(found.not_judged)
 
 
-@pytest.mark.parametrize("known", BY_DESIGN, ids=lambda known: known.reason)
+@pytest.mark.parametrize("known", BY_DESIGN + FAULTS, ids=lambda known: known.reason)
 def test_what_is_known_to_differ_differs(known: Known) -> None:
     with closing(Ruvector([])) as ruvector:
         found = difference(DuckDb([]).run(known.example), ruvector.run(known.example), ordered=False)
     assert found is not None
-    assert by_design(known.example, found) == known
+    assert known_difference(known.example, found) == known
 
 
 def test_a_difference_is_noticed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -57,8 +58,9 @@ def is_broken(refused: Refused) -> bool:
 
 
 def _start(refused: Refused) -> str:
-    """Return what one cause has in common: a reduced statement has other names and numbers."""
-    return f"{refused.kind} {refused.message[:28]}"
+    """Return the part of a message that all statements with one cause share: without names, numbers and quoted text."""
+    message = re.sub(r'"[^"]*"|\b\w+\.\w+\b|\d+', "_", " ".join(refused.message.split()))
+    return f"{refused.kind} {message[:70]}"
 
 
 def _words(outcome: Outcome) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from random_sql import tables
 from random_sql.compare import Difference, difference
 from random_sql.engines import DuckDb, Refused, Ruvector
-from random_sql.known import by_design
+from random_sql.known import known_difference
 from random_sql.shrink import shrink
 from random_sql.statements import Generator, Statement
 
@@ -71,7 +71,7 @@ def hunt(seed: int, cases: int, wanted: Wanted = FEW) -> Found:
             differs = difference(answer, ruvector.run(text), ordered=statement.ordered)
             if differs is None:
                 continue
-            if (known := by_design(text, differs)) is not None:
+            if (known := known_difference(text, differs)) is not None:
                 found.known[known.reason] += 1
                 continue
             found.kinds[differs.kind] += 1
@@ -80,7 +80,9 @@ def hunt(seed: int, cases: int, wanted: Wanted = FEW) -> Found:
 
                 def stays(tree: Node, statement: Statement = statement, kind: str = kind) -> bool:
                     now = judge(tree, ordered=statement.ordered)
-                    return now is not None and now.kind == kind and by_design(tree.write("ruvector"), now) is None
+                    return (
+                        now is not None and now.kind == kind and known_difference(tree.write("ruvector"), now) is None
+                    )
 
                 reduced = shrink(statement.tree, stays, seconds=wanted.seconds)
                 shown = judge(reduced, ordered=statement.ordered) or differs

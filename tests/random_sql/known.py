@@ -30,6 +30,9 @@ BY_DESIGN = (
     ),
 )
 
+# Faults that are not mended: the example of one that is has to be taken out, for it differs no more.
+FAULTS: tuple[Known, ...] = ()
+
 NORMALISED = {
     "7 / 2 of integers is 3, as in PostgreSQL; DuckDB writes that 7 // 2": "`Said`",
     "array_length() is DuckDB's len(); its type is unsigned, which is cast away": "`Said` and a cast",
@@ -50,9 +53,9 @@ NORMALISED = {
 }
 
 
-def by_design(statement: str, found: Difference) -> Known | None:
+def known_difference(statement: str, found: Difference) -> Known | None:
     """Return the known difference that a found one is, if any."""
-    for known in BY_DESIGN:
+    for known in BY_DESIGN + FAULTS:
         if re.search(known.statement, statement) and re.search(known.difference, found.kind + " " + found.ruvector):
             return known
     return None

@@ -115,7 +115,11 @@ class Generator:
         keys = []
         if scope is not None and self._chance(0.5):
             # In parentheses, and never a literal alone: a number would be a place.
-            value = node("bool", "(", self.boolean(scope, 2), " IS NULL)") if self._chance(0.3) else self._key(scope, SORTED)
+            value = (
+                node("bool", "(", self.boolean(scope, 2), " IS NULL)")
+                if self._chance(0.3)
+                else self._key(scope, SORTED)
+            )
             if scope.keys is not None:
                 value = self._aggregate(self._sort(SORTED), scope)
             keys.append(node("key", value, self._direction()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
-from random_sql.engines import LIMITS, Refused, Rows
+from random_sql.engines import LIMITS, Refused, Rows, part
 
 import ruvector
 
@@ -64,22 +64,23 @@ class Model:
 class Engine:
     """ruvector, with hostile names."""
 
-    def __init__(self, tables: Sequence[Table], target: str | None = None) -> None:
+    def __init__(self, target: str | None) -> None:
         self.connection = ruvector.connect(target)
-        for table in tables:
-            self.put(table, table.rows)
 
     def put(self, table: Table, rows: pa.Table) -> None:
         """Set the content of a table, in two files."""
         rows = table.renamed(rows)
         half = rows.num_rows // 2
-        self.connection.ingest(table.name.ruvector, rows.take(list(range(half))), mode="replace")
+        self.connection.ingest(table.name.ruvector, part(rows, 0, half), mode="replace")
         if rows.num_rows:
-            self.connection.ingest(table.name.ruvector, rows.take(list(range(half, rows.num_rows))), mode="append")
+            self.connection.ingest(table.name.ruvector, part(rows, half, rows.num_rows), mode="append")
 
-    def content(self, name: str) -> Rows:
+    def content(self, name: str) -> Rows | Refused:
         """Return the rows of a table."""
-        return Rows(self.connection.sql(f"SELECT * FROM {name}").fetchall())
+        try:
+            return Rows(self.connection.sql(f"SELECT * FROM {name}").fetchall())
+        except ruvector.RuVectorError as error:
+            return Refused(type(error).__name__, str(error), limit=False)
 
     def run(self, change: Change) -> Changed | Refused:
         """Make a change."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from random_sql.compare import Difference, difference, is_broken
-from random_sql.engines import Refused, Rows
+from random_sql.engines import Refused, Rows, part
 from random_sql.hunt import FEW, Wanted
 from random_sql.shrink import shrink
 
+import ruvector
 from random_changes import tables
 from random_changes.engines import Changed, Engine, Model
 from random_changes.statements import MADE, Change, Changes
@@ -83,13 +84,21 @@ def hunt(seed: int, cases: int, *, address: str | None = None, wanted: Wanted = 
     made = tables.make(rng)
     changes = Changes(rng, *made)
     found = Found(seed)
-    with closing(Engine(made, address)) as engine:
+    with closing(Engine(address)) as engine:
+        try:
+            for table in made:
+                engine.put(table, table.rows)
+        except ruvector.RuVectorError as error:
+            names = [name.ruvector for table in made for name in (table.name, *table.names)]
+            found.kinds["the tables are refused"] += 1
+            found.reports.append(f"seed {seed}: {type(error).__name__}: {error}\n  names: {names}")
+            return found
         pair = Pair(made, Model(made), engine)
         for number in range(cases):
             change = changes.change()
             before = pair.model.rows(pair.target)
             if before.num_rows > ROWS_MAX:
-                before = before.take(list(range(5)))
+                before = part(before, 0, 5)
                 pair.put(before)
             differs, expected = pair.make(change)
             found.ran += 1

@@ -40,6 +40,12 @@ test: python model ## every test, Rust and Python
 	$(EMBED) $(CARGO) test --locked --no-fail-fast
 	$(EMBED) RUVECTOR=$(RUVECTOR) $(BIN)/python -m pytest -c python/pyproject.toml --rootdir . tests python/ruvector
 
+# RUVECTOR_RANDOM_CASES is the number of random statements; half as many random changes are made.
+.PHONY: test-long
+test-long: python model ## the random tests at full length
+	RUVECTOR_RANDOM_CASES="$${RUVECTOR_RANDOM_CASES:-6000}" RUVECTOR=$(RUVECTOR) $(BIN)/python -m pytest \
+		-c python/pyproject.toml --rootdir . tests/test_random_sql.py tests/test_random_changes.py
+
 .PHONY: docs
 docs: ## write docs/sql.md, the SQL reference, and the settings in docs/server.md from the code
 	RUVECTOR_WRITE_DOCS=1 $(CARGO) test --locked --test examples the_reference_is_what_the_code_says

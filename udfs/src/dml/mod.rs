@@ -19,6 +19,7 @@ use ruvector_rulake::Backend;
 
 pub(crate) use every_column::{expanded, stars};
 
+use crate::assign::assigned;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::one_state::of_one_state;
@@ -37,8 +38,9 @@ pub(crate) async fn execute(engine: &Engine, state: &SessionState, dml: DmlState
 }
 
 async fn insert(engine: &Engine, state: &SessionState, table: &str, op: InsertOp, input: &LogicalPlan) -> Result<u64> {
-    let plan = state.create_physical_plan(input).await?;
-    let rows = of_one_state(execute_stream(plan, state.task_ctx())?, input)?;
+    let input = assigned(input)?;
+    let plan = state.create_physical_plan(&input).await?;
+    let rows = of_one_state(execute_stream(plan, state.task_ctx())?, &input)?;
     match op {
         InsertOp::Append => Ok(engine.main().append(table, rows).await?),
         InsertOp::Overwrite => {

@@ -117,7 +117,8 @@ class Connection:
 
         `data` is anything with Arrow rows (tables, readers and batches of pyarrow, polars, DuckDB, a `Result`), a
         pandas frame, or a mapping of column names to values, where an array of shape `[num_rows, dim]` is a column of
-        vectors. Columns are matched by name.
+        vectors. Columns, and fields of structs, are matched by name. Values are kept exactly, but for coordinates of
+        vectors and fractions in columns of floats, which are rounded to the nearest one.
 
         `name` is written as in SQL: `docs`, `main.docs`, `"Docs"`; without double quotes it is taken in lower case.
 

@@ -2,21 +2,37 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::Statement;
 use ruvector_rulake::Backend;
+use ruvector_rulake::vectors::UNSIGNED_KEY;
 
+use crate::assign::assigned;
 use crate::catalog::MAIN;
+use crate::column_types::stored_types;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::one_state::of_one_state;
 use crate::{external, index};
 
-/// Runs CREATE TABLE [AS] and returns the number of rows written.
-pub(crate) async fn create_table(engine: &Engine, state: &SessionState, create: CreateMemoryTable) -> Result<u64> {
+/// Whether a statement is a CREATE TABLE with a list of columns: DataFusion's plan does not tell it from one without.
+pub(crate) fn declares_columns(statement: &DfStatement) -> bool {
+    let DfStatement::Statement(statement) = statement else { return false };
+    matches!(statement.as_ref(), Statement::CreateTable(create) if !create.columns.is_empty())
+}
+
+/// Runs CREATE TABLE [AS] and returns the number of rows written. Where columns are declared, rows are assigned to them.
+pub(crate) async fn create_table(
+    engine: &Engine,
+    state: &SessionState,
+    create: CreateMemoryTable,
+    is_declared: bool,
+) -> Result<u64> {
     let refuse = |clause: &str| Err(Error::not_supported(format!("{clause} in CREATE TABLE is not supported")));
     if create.temporary {
         return refuse("TEMPORARY");
@@ -50,17 +66,20 @@ pub(crate) async fn create_table(engine: &Engine, state: &SessionState, create: 
     if exists && !create.or_replace {
         return if create.if_not_exists { Ok(0) } else { Err(exists_already(&table)) };
     }
+    let input = if is_declared { assigned(&create.input)? } else { create.input.as_ref().clone() };
     // Types are coerced by then: before, `SELECT 1 UNION SELECT 'a'` is one of numbers.
-    let schema = stored_types(analyze(state, &create.input)?.schema().as_arrow())?;
+    let analyzed = analyze(state, &input)?;
+    let types = analyzed.schema().as_arrow();
+    let schema = if is_declared { with_unsigned(&stored_types(types)?, types) } else { stored_types(types)? };
     let made = match exists {
-        true => overwrite(engine, state, &create, &table, Arc::clone(&schema)).await,
-        false => make(engine, state, &create, &table, Arc::clone(&schema)).await,
+        true => overwrite(engine, state, &input, &table, Arc::clone(&schema)).await,
+        false => make(engine, state, &input, &table, Arc::clone(&schema)).await,
     };
     // Another client made a table of that name meanwhile.
     match made {
         Err(e) if e.kind() == ErrorKind::AlreadyExists && create.if_not_exists => Ok(0),
         Err(e) if e.kind() == ErrorKind::AlreadyExists && create.or_replace => {
-            overwrite(engine, state, &create, &table, schema).await
+            overwrite(engine, state, &input, &table, schema).await
         }
         made => made,
     }
@@ -69,30 +88,30 @@ pub(crate) async fn create_table(engine: &Engine, state: &SessionState, create: 
 async fn make(
     engine: &Engine,
     state: &SessionState,
-    create: &CreateMemoryTable,
+    input: &LogicalPlan,
     table: &str,
     schema: SchemaRef,
 ) -> Result<u64> {
-    if matches!(create.input.as_ref(), LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row) {
+    if matches!(input, LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row) {
         engine.main().create(table, &schema).await?;
         return Ok(0);
     }
-    Ok(engine.main().create_with(table, schema, rows_of(state, create).await?).await?)
+    Ok(engine.main().create_with(table, schema, rows_of(state, input).await?).await?)
 }
 
 async fn overwrite(
     engine: &Engine,
     state: &SessionState,
-    create: &CreateMemoryTable,
+    input: &LogicalPlan,
     table: &str,
     schema: SchemaRef,
 ) -> Result<u64> {
-    Ok(engine.main().overwrite(table, schema, rows_of(state, create).await?).await?)
+    Ok(engine.main().overwrite(table, schema, rows_of(state, input).await?).await?)
 }
 
 async fn rows_of(state: &SessionState, create: &CreateMemoryTable) -> Result<SendableRecordBatchStream> {
-    let plan = state.create_physical_plan(&create.input).await?;
-    Ok(of_one_state(execute_stream(plan, state.task_ctx())?, &create.input)?)
+    let plan = state.create_physical_plan(input).await?;
+    Ok(of_one_state(execute_stream(plan, state.task_ctx())?, input)?)
 }
 
 fn exists_already(table: &str) -> Error {
@@ -104,24 +123,18 @@ fn analyze(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
     Ok(state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?)
 }
 
-/// The schema that a Delta table can have: view and dictionary encodings are undone, vectors become Float32.
-pub(crate) fn stored_types(schema: &Schema) -> Result<SchemaRef> {
-    let stored = |field: &FieldRef| -> Result<Field> {
-        let data_type = match field.data_type() {
-            DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
-            DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
-            DataType::Dictionary(_, value) => value.as_ref().clone(),
-            DataType::FixedSizeList(item, dim) if item.data_type().is_floating() => {
-                ruvector_rulake::vectors::vector_type(usize::try_from(*dim).unwrap_or(0))?
+/// Notes which columns were declared UNSIGNED: a Delta table has no such type, but its rows are checked when they are written.
+fn with_unsigned(stored: &SchemaRef, declared: &Schema) -> SchemaRef {
+    let noted = stored.fields().iter().zip(declared.fields()).map(|(stored, declared)| {
+        match declared.data_type().is_unsigned_integer() {
+            true => {
+                let note = (UNSIGNED_KEY.to_owned(), declared.data_type().to_string());
+                Arc::new(Field::clone(stored).with_metadata([note].into()))
             }
-            DataType::Null => {
-                return Err(Error::invalid_input(format!("column {} has no type: cast it to one", field.name())));
-            }
-            other => other.clone(),
-        };
-        Ok(Field::new(field.name(), data_type, field.is_nullable()))
-    };
-    Ok(Arc::new(Schema::new(schema.fields().iter().map(stored).collect::<Result<Vec<_>>>()?)))
+            false => Arc::clone(stored),
+        }
+    });
+    Arc::new(Schema::new(noted.collect::<Vec<_>>()))
 }
 
 /// Runs DROP TABLE.

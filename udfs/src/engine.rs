@@ -27,6 +27,7 @@ use crate::access::{Role, check_plan, check_statement};
 use crate::answer::{Answer, answer_schema, answers_rows, shaped};
 use crate::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
 use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
+use crate::column_types::stored_types;
 use crate::error::{Error, ErrorKind, Result};
 use crate::external::{ExternalTables, MainBackend};
 use crate::index::builds::Builds;
@@ -337,7 +338,8 @@ impl Engine {
         match plan {
             LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change, &again).await?)),
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => {
-                Ok(Answer::Count(ddl::create_table(self, &state, create).await?))
+                let is_declared = ddl::declares_columns(&statement);
+                Ok(Answer::Count(ddl::create_table(self, &state, create, is_declared).await?))
             }
             LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => {
                 ddl::drop_table(self, drop).await?;
@@ -385,7 +387,7 @@ impl Engine {
         if append {
             return Ok(self.main.append(&table, data).await?);
         }
-        let schema = ddl::stored_types(&data.schema())?;
+        let schema = stored_types(&data.schema())?;
         match mode == IngestMode::Replace && exists {
             true => Ok(self.main.overwrite(&table, schema, data).await?),
             false => Ok(self.main.create_with(&table, schema, data).await?),

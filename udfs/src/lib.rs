@@ -21,6 +21,7 @@ mod access;
 mod shown;
 
 /// What is done to a statement before DataFusion plans it.
+mod clauses;
 mod dialect;
 mod statement;
 mod tokens;
@@ -78,6 +79,8 @@ pub mod reference;
 mod foreign;
 
 /// Statements that change tables.
+mod assign;
+mod column_types;
 mod ddl;
 mod dml;
 

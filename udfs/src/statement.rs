@@ -2,8 +2,8 @@
 //!
 //! `?` becomes `$1, $2, ...`, `<->` an operator with a name; older states of tables become tables ([`crate::time_travel`]);
 //! statements about indexes are taken out, for DataFusion drops their options, and so are statements about backends, which it
-//! does not know; the arguments of `knn()` are made ready ([`crate::knn::rewrite`]); DML clauses that DataFusion parses and then
-//! ignores are refused.
+//! does not know; the arguments of `knn()` are made ready ([`crate::knn::rewrite`]); clauses that DataFusion parses and then ignores
+//! are refused ([`crate::clauses`]).
 //!
 //! It reads the dialect of the session ([`crate::dialect`]). Statements that are ours alone are the same in every one.
 
@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use datafusion::common::TableReference;
 use datafusion::common::config::Dialect;
 use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::{Delete, KillType, ObjectName, Statement, Update, VisitMut};
+use datafusion::sql::sqlparser::ast::{KillType, ObjectName, Statement, VisitMut};
 use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
 
 use crate::backend::{self, BackendStatement};
@@ -25,7 +25,7 @@ use crate::knn::rewrite::KnnArguments;
 use crate::time_travel::{self, AsOfClauses};
 use crate::tokens::Edited;
 use crate::wishes::Wishes;
-use crate::{dialect, tokens};
+use crate::{assign, clauses, dialect, tokens};
 
 /// A statement, as far as the AST tells.
 pub(crate) enum Parsed {
@@ -104,14 +104,15 @@ fn prepare(
 ) -> Result<()> {
     match statement {
         DfStatement::Statement(statement) => {
-            refuse_ignored_clauses(statement)?;
-            check_assignments(statement)?;
             let ControlFlow::Continue(()) = statement.visit(written);
             dialect::check_setting(statement)?;
             NumberedParameters::make(grammar, statement);
             if let ControlFlow::Break(e) = statement.visit(&mut AsOfClauses) {
                 return Err(e);
             }
+            clauses::refuse_ignored(statement)?;
+            check_assignments(statement)?;
+            assign::mark_casts(statement);
             match statement.visit(arguments) {
                 ControlFlow::Continue(()) => Ok(()),
                 ControlFlow::Break(e) => Err(e),
@@ -124,31 +125,6 @@ fn prepare(
     }
 }
 
-/// DataFusion plans these statements as if the clauses were not there.
-fn refuse_ignored_clauses(statement: &Statement) -> Result<()> {
-    let refuse = |clause: &str| Err(Error::not_supported(format!("{clause} is not supported")));
-    match statement {
-        Statement::Delete(Delete { using: Some(_), .. }) => refuse("DELETE ... USING"),
-        Statement::Delete(Delete { returning: Some(_), .. }) => refuse("DELETE ... RETURNING"),
-        Statement::Delete(Delete { limit: Some(_), .. }) => refuse("DELETE ... LIMIT"),
-        Statement::Delete(Delete { order_by, .. }) if !order_by.is_empty() => refuse("DELETE ... ORDER BY"),
-        Statement::Delete(Delete { tables, .. }) if !tables.is_empty() => refuse("DELETE of several tables"),
-        Statement::Update(Update { from: Some(_), .. }) => refuse("UPDATE ... FROM"),
-        Statement::Update(Update { returning: Some(_), .. }) => refuse("UPDATE ... RETURNING"),
-        Statement::Update(Update { limit: Some(_), .. }) => refuse("UPDATE ... LIMIT"),
-        Statement::Update(Update { order_by, .. }) if !order_by.is_empty() => refuse("UPDATE ... ORDER BY"),
-        Statement::Update(Update { table, .. }) if !table.joins.is_empty() => refuse("UPDATE of a join"),
-        Statement::Update(Update { or: Some(_), .. }) => refuse("UPDATE OR ..."),
-        Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. } => {
-            refuse("PREPARE, EXECUTE or DEALLOCATE in SQL, where parameters are bound with the statement,")
-        }
-        Statement::Copy { .. } => refuse("COPY"),
-        Statement::Insert(insert) if insert.on.is_some() => refuse("INSERT ... ON CONFLICT"),
-        Statement::Insert(insert) if insert.returning.is_some() => refuse("INSERT ... RETURNING"),
-        _ => Ok(()),
-    }
-}
-
 /// The reference that an object name is, folded as DataFusion folds identifiers.
 pub(crate) fn table_reference(name: &ObjectName) -> TableReference {
     TableReference::parse_str(&name.to_string())
@@ -157,23 +133,6 @@ pub(crate) fn table_reference(name: &ObjectName) -> TableReference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
-
-    #[test]
-    fn clauses_that_would_be_ignored_are_refused() {
-        for sql in [
-            "DELETE FROM t LIMIT 1",
-            "DELETE FROM t USING u WHERE t.a = u.a",
-            "UPDATE t SET a = u.a FROM u WHERE t.b = u.b",
-            "UPDATE t SET a = 1 LIMIT 1",
-            "DELETE FROM t WHERE a = 1 RETURNING a",
-        ] {
-            match parse(sql, Dialect::Generic) {
-                Err(e) => assert_eq!(e.kind(), ErrorKind::NotSupported, "{sql}: {e}"),
-                Ok(_) => panic!("{sql} was accepted"),
-            }
-        }
-    }
 
     #[test]
     fn one_statement_at_a_time() {

@@ -18,6 +18,9 @@ pub mod witness;
 /// `table.rulake.json`: the sidecar that names a collection's state.
 pub mod bundle;
 
+/// Values of one type as values of a column, exactly or not at all.
+pub mod assign;
+
 /// Which columns hold vectors, and what a vector must look like.
 pub mod vectors;
 

@@ -5,16 +5,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, new_null_array,
-};
-use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Schema, SchemaRef};
 
+use crate::assign::assign;
 use crate::error::{Error, Result};
 
 /// Metadata key under which a stored `List<Float32>` field carries its dimension.
 pub const DIM_KEY: &str = "ruvector.dim";
+
+/// Metadata key under which a field of lists says why it holds no vectors: the place of a list of another length.
+pub const NO_VECTORS_KEY: &str = "ruvector.no_vectors";
+
+/// Metadata key under which a field of signed integers or decimals carries the unsigned type that its values are of.
+pub const UNSIGNED_KEY: &str = "ruvector.unsigned";
 
 /// The dimension of a vector column, or `None` if `data_type` is another type.
 pub fn dim_of(data_type: &DataType) -> Option<usize> {
@@ -114,32 +119,40 @@ pub fn vector_at(vectors: &FixedSizeListArray, row: usize) -> Option<Float32Arra
     vectors.is_valid(row).then(|| vectors.value(row).as_primitive::<Float32Type>().clone())
 }
 
-/// Returns `batch` with the columns of `schema`, in its order: matched by name and cast, vectors checked.
+/// Returns `batch` with the columns of `schema`, in its order: matched by name, put into their types by [`assign`], vectors
+/// checked.
 ///
-/// Missing columns become NULL where the schema allows it. Lists of any float or integer type become vectors if every
-/// length fits.
+/// Missing columns become NULL where the schema allows it. Lists of any numbers become vectors if every length fits.
 ///
 /// # Errors
-/// `InvalidInput` that names the column: one too many, one missing, a type that cannot be cast, a vector of another
-/// dimension, a vector that is not finite.
+/// `InvalidInput` that names the column: one too many, one missing, one that is there twice, a value that its type cannot
+/// hold, a vector of another dimension, a vector that is not finite.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    if let Some(extra) = batch.schema_ref().fields().iter().find(|field| schema.index_of(field.name()).is_err()) {
-        let known: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        return Err(Error::invalid_input("no such column")
-            .with("expected one of", known.join(", "))
-            .with("got", extra.name()));
+    let given = batch.schema_ref().fields();
+    for (at, field) in given.iter().enumerate() {
+        if schema.index_of(field.name()).is_err() {
+            let known: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            return Err(Error::invalid_input("no such column")
+                .with("expected one of", known.join(", "))
+                .with("got", field.name()));
+        }
+        if given.iter().take(at).any(|other| other.name() == field.name()) {
+            return Err(Error::invalid_input(format!("column {:?} occurs twice", field.name())));
+        }
     }
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        columns.push(match batch.column_by_name(field.name()) {
-            Some(column) => cast_column(column, field)?,
+        let column = match batch.column_by_name(field.name()) {
+            Some(column) => assign(column, field)?,
             None => new_null_array(field.data_type(), batch.num_rows()),
-        });
-    }
-    for (field, column) in schema.fields().iter().zip(&columns) {
+        };
         if !field.is_nullable() && column.null_count() > 0 {
             return Err(Error::invalid_input(format!("column {:?} does not allow NULL", field.name())));
         }
+        if let Some(unsigned) = unsigned_type(field) {
+            assign(&column, &Field::new(field.name(), unsigned, true))?;
+        }
+        columns.push(column);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
@@ -148,44 +161,15 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     Ok(batch)
 }
 
-fn cast_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
-    if column.data_type() == field.data_type() {
-        return Ok(Arc::clone(column));
+/// The unsigned type that a column was declared of, if it was.
+fn unsigned_type(field: &Field) -> Option<DataType> {
+    match field.metadata().get(UNSIGNED_KEY)?.as_str() {
+        "UInt8" => Some(DataType::UInt8),
+        "UInt16" => Some(DataType::UInt16),
+        "UInt32" => Some(DataType::UInt32),
+        "UInt64" => Some(DataType::UInt64),
+        _ => None,
     }
-    if let Some(dim) = dim_of(field.data_type()) {
-        check_lengths(column, dim, field.name())?;
-    }
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(column, field.data_type(), &strict).map_err(|e| {
-        Error::invalid_input(format!("column {:?} has another type", field.name()))
-            .with("expected", field.data_type())
-            .with("got", column.data_type())
-            .with("reason", e)
-    })
-}
-
-/// Checks that every non-null list of `column` has `dim` items.
-fn check_lengths(column: &ArrayRef, dim: usize, name: &str) -> Result<()> {
-    let wrong = |row: usize, got: usize| {
-        Error::invalid_input(format!("vector in column {name:?} has the wrong dimension"))
-            .with("row", row)
-            .with("expected", dim)
-            .with("got", got)
-    };
-    let lengths: Box<dyn Iterator<Item = usize>> = match column.data_type() {
-        DataType::FixedSizeList(_, got) if *got as usize != dim && !column.is_empty() => {
-            return Err(wrong(0, *got as usize));
-        }
-        DataType::List(_) => Box::new(column.as_list::<i32>().offsets().lengths()),
-        DataType::LargeList(_) => Box::new(column.as_list::<i64>().offsets().lengths()),
-        _ => return Ok(()),
-    };
-    for (row, got) in lengths.enumerate() {
-        if got != dim && column.is_valid(row) {
-            return Err(wrong(row, got));
-        }
-    }
-    Ok(())
 }
 
 /// Returns `batch` in its stored form: vector columns as lists. The inverse of what a scan does.

@@ -10,10 +10,10 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
-use pyo3_arrow::input::AnyRecordBatch;
 use ruvector_embed::EmbedderOptions;
 use ruvector_udfs::{Answer, EngineConfig, IngestMode, Session};
 
+use super::input::Input;
 use super::params;
 use super::rows::Rows;
 use crate::error;
@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// Writes the rows of `data` to `table` in one transaction and returns their number.
-    fn ingest(&self, py: Python<'_>, table: String, mode: &str, data: AnyRecordBatch) -> PyResult<u64> {
+    fn ingest(&self, py: Python<'_>, table: String, mode: &str, data: Input) -> PyResult<u64> {
         let Open { engine, session } = self.open(py)?;
         let mode = match mode {
             "create" => IngestMode::Create,
@@ -76,7 +76,7 @@ impl Engine {
                 return Err(error::invalid_input(py, &message));
             }
         };
-        let reader = data.into_reader()?;
+        let reader = data.into_reader();
         let work = async move { engine.ingest(&session, &table, mode, stream(reader)).await };
         wait(py, work)?.map_err(|e| error::to_py(py, &e))
     }

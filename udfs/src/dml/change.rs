@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::Field;
+use datafusion::common::DFSchema;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{DmlStatement, Expr, Filter, LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
@@ -12,9 +13,9 @@ use datafusion::sql::unparser::expr_to_sql;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::backend::delta::ChangeKind;
 
-use super::assign::assign;
 use super::assignments::written_casts;
 use super::{ChangeQuery, target_of};
+use crate::assign::assigned_value;
 use crate::collection::CollectionTable;
 use crate::error::{Error, Result};
 
@@ -45,7 +46,7 @@ pub(super) fn update(dml: &DmlStatement, statement: &DfStatement) -> Result<Chan
             continue;
         }
         columns.push(position);
-        exprs.push(assigned(value, field, written_casts(statement, field.name())).alias(field.name()));
+        exprs.push(assigned(value, field, projection.input.schema(), written_casts(statement, field.name())).alias(field.name()));
     }
     let condition = condition_of(&projection.input);
     let plan = by_address(LogicalPlanBuilder::from(addressed(&projection.input)?).project(exprs)?)?;
@@ -53,7 +54,7 @@ pub(super) fn update(dml: &DmlStatement, statement: &DfStatement) -> Result<Chan
 }
 
 /// The value for a column, without the cast that the planner put around it: that would cut off what does not fit.
-fn assigned(value: Expr, column: &Field, num_written: usize) -> Expr {
+fn assigned(value: Expr, column: &Field, schema: &DFSchema, num_written: usize) -> Expr {
     let mut num_casts = 0;
     let mut inner = &value;
     while let Expr::Cast(Cast { expr, .. }) = inner {
@@ -61,8 +62,8 @@ fn assigned(value: Expr, column: &Field, num_written: usize) -> Expr {
         inner = expr.as_ref();
     }
     match value {
-        Expr::Cast(Cast { expr, .. }) if num_casts > num_written => assign(*expr, column),
-        value => assign(value, column),
+        Expr::Cast(Cast { expr, .. }) if num_casts > num_written => assigned_value(*expr, column, schema),
+        value => assigned_value(value, column, schema),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::{Column, JoinType, TableReference};
+use arrow::datatypes::{Field, SchemaRef};
+use datafusion::common::{Column, DFSchemaRef, JoinType, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::dml::{MergeIntoAction, MergeIntoClause, MergeIntoClauseKind};
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlanBuilder, WriteOp, cast, lit, when};
@@ -12,9 +12,9 @@ use datafusion::scalar::ScalarValue;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::backend::delta::ChangeKind;
 
-use super::assign::assign;
 use super::change::{DELETED_COLUMN, by_address, text_of};
 use super::{ChangeQuery, target_of};
+use crate::assign::assigned_value;
 use crate::error::{Error, Result};
 
 /// The column that is true in each row of the join that has one of the source.
@@ -27,16 +27,19 @@ pub(super) fn merge(dml: &DmlStatement) -> Result<ChangeQuery> {
         return Err(Error::not_supported(format!("{} is not supported", dml.op.name())));
     };
     let table = target_of(dml)?;
-    let target = Target { name: dml.table_name.clone(), schema: table.snapshot().schema() };
-    let rows = provider_as_source(Arc::new(table.addressed()));
-    let rows = LogicalPlanBuilder::scan(target.name.clone(), rows, None)?.build()?;
+        let rows = provider_as_source(Arc::new(table.addressed()));
+    let rows = LogicalPlanBuilder::scan(dml.table_name.clone(), rows, None)?.build()?;
     let source_columns = dml.input.schema().columns().into_iter().map(Expr::Column);
     let source = LogicalPlanBuilder::from(dml.input.as_ref().clone())
         .project(source_columns.chain([lit(true).alias(SOURCE_COLUMN)]).collect::<Vec<_>>())?;
     let joined = source.join_on(rows, join_type(&op.clauses), [op.on.clone()])?.build()?;
 
-    let columns = Expr::Column;
-    let all: Vec<Expr> = joined.schema().columns().into_iter().map(columns).collect();
+    let target = Target {
+        name: dml.table_name.clone(),
+        schema: table.snapshot().schema(),
+        joined: Arc::clone(joined.schema()),
+    };
+    let all: Vec<Expr> = joined.schema().columns().into_iter().map(Expr::Column).collect();
     let clause = clause_of(&op.clauses)?.alias(CLAUSE_COLUMN);
     let chosen = LogicalPlanBuilder::from(joined)
         .project(all.into_iter().chain([clause]).collect::<Vec<_>>())?
@@ -102,6 +105,8 @@ fn is_deleted(clauses: &[MergeIntoClause]) -> Expr {
 struct Target {
     name: TableReference,
     schema: SchemaRef,
+    /// The columns of the source and the table.
+    joined: DFSchemaRef,
 }
 
 impl Target {
@@ -150,7 +155,7 @@ impl Target {
                 }
             };
             if let Some(value) = value {
-                branches.push((number, assigned(value, field)));
+                branches.push((number, self.assigned_to(field, value)));
             }
         }
         let mut branches = branches.into_iter();
@@ -161,11 +166,13 @@ impl Target {
         }
         Ok(case.otherwise(self.column(field.name()))?)
     }
-}
 
-fn assigned(value: Expr, field: &arrow::datatypes::Field) -> Expr {
-    match value {
-        Expr::Literal(ScalarValue::Null, _) if field.is_nullable() => cast(lit(ScalarValue::Null), DataType::clone(field.data_type())),
-        value => assign(value, field),
+    fn assigned_to(&self, field: &Field, value: Expr) -> Expr {
+        match value {
+            Expr::Literal(ScalarValue::Null, _) if field.is_nullable() => {
+                cast(lit(ScalarValue::Null), field.data_type().clone())
+            }
+            value => assigned_value(value, field, &self.joined),
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! values ([`change`], [`merge`]); the table's files are rewritten from it. So a condition means here whatever it means in a
 //! SELECT. INSERT is a query whose rows are appended.
 
-mod assign;
 mod assignments;
 mod change;
 mod every_column;
@@ -23,6 +22,7 @@ use ruvector_rulake::backend::delta::{ChangeKind, DeltaSnapshot, RowChanges};
 pub(crate) use assignments::check_assignments;
 pub(crate) use every_column::{expanded, stars};
 
+use crate::assign::assigned;
 use crate::collection::CollectionTable;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
@@ -44,8 +44,9 @@ pub(crate) async fn execute(engine: &Engine, state: &SessionState, dml: DmlState
 }
 
 async fn insert(engine: &Engine, state: &SessionState, table: &str, op: InsertOp, input: &LogicalPlan) -> Result<u64> {
-    let plan = state.create_physical_plan(input).await?;
-    let rows = of_one_state(execute_stream(plan, state.task_ctx())?, input)?;
+    let input = assigned(input)?;
+    let plan = state.create_physical_plan(&input).await?;
+    let rows = of_one_state(execute_stream(plan, state.task_ctx())?, &input)?;
     match op {
         InsertOp::Append => Ok(engine.main().append(table, rows).await?),
         InsertOp::Overwrite => {

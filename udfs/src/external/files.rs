@@ -1,5 +1,6 @@
 //! CSV and JSON files, as DataFusion lists and reads them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -17,8 +18,10 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use ruvector_rulake::backend::open_store;
 use ruvector_rulake::{Error, Result};
 use tokio::sync::OnceCell;
+use url::Url;
 
 use super::definition::Kind;
+use super::partitions::Partitioned;
 use super::{Definition, MAIN};
 
 /// The files of one table.
@@ -30,7 +33,7 @@ pub(crate) struct Files {
     format: Arc<dyn FileFormat>,
     /// Of files in a folder: others are passed over. Empty for a single file.
     extension: String,
-    made: OnceCell<Arc<ListingTable>>,
+    made: OnceCell<Arc<dyn TableProvider>>,
 }
 
 impl Files {
@@ -46,21 +49,40 @@ impl Files {
         };
         let refused =
             |e: DataFusionError| Error::invalid_input("LOCATION cannot be used").with("reason", e.strip_backtrace());
-        let url = if definition.is_remote() {
-            let (store, prefix) = open_store(MAIN, &definition.location, &definition.store_options())?;
-            // Plans look a store up by scheme and host: two tables may well have these in common and differ in credentials.
-            let scheme = format!("external-{}", hex(&definition.name));
-            let store_url = ObjectStoreUrl::parse(format!("{scheme}://")).map_err(refused)?;
-            runtime.register_object_store(store_url.as_ref(), store);
-            let slash = if definition.location.ends_with('/') { "/" } else { "" };
-            ListingTableUrl::parse(format!("{scheme}:///{prefix}{slash}"))
-        } else {
-            ListingTableUrl::parse(&definition.location)
+        let is_folder = match definition.is_remote() {
+            true => {
+                let last = definition.location.rsplit('/').next().unwrap_or_default();
+                definition.location.ends_with('/') || !last.contains('.')
+            }
+            false => Path::new(&definition.location).is_dir(),
         };
-        let last = definition.location.rsplit('/').next().unwrap_or_default();
-        let extension = match last.contains('.') && !definition.location.ends_with('/') {
-            true => String::new(),
-            false => format
+        let url = match definition.is_remote() {
+            true => {
+                let (store, prefix) = open_store(MAIN, &definition.location, &definition.store_options())?;
+                // Plans look a store up by scheme and host: two tables may well have these in common and differ in credentials.
+                let scheme = format!("external-{}", hex(&definition.name));
+                let store_url = ObjectStoreUrl::parse(format!("{scheme}://")).map_err(refused)?;
+                runtime.register_object_store(store_url.as_ref(), store);
+                let mut url = Url::parse(&format!("{scheme}:///"))
+                    .map_err(|e| refused(DataFusionError::External(Box::new(e))))?;
+                if let Ok(mut parts) = url.path_segments_mut() {
+                    // The last, empty one ends a folder.
+                    let end = definition.location.ends_with('/').then_some("");
+                    parts.pop_if_empty().extend(prefix.parts().map(|part| part.as_ref().to_owned())).extend(end);
+                }
+                url
+            }
+            false => {
+                let path = Path::new(&definition.location);
+                let url = if is_folder { Url::from_directory_path(path) } else { Url::from_file_path(path) };
+                url.map_err(|()| Error::invalid_input("LOCATION is not absolute").with("got", &definition.location))?
+            }
+        };
+        // Not by a text: characters that patterns are made of are names here.
+        let url = ListingTableUrl::try_new(url, None);
+        let extension = match is_folder {
+            false => String::new(),
+            true => format
                 .get_ext_with_compression(&compression)
                 .map_err(|e| Error::invalid_input("files of this kind have no extension").with("reason", e))?,
         };
@@ -70,10 +92,10 @@ impl Files {
 
     /// The table. Its columns are found out once; its files are listed by each statement.
     pub(crate) async fn provider(&self) -> DfResult<Arc<dyn TableProvider>> {
-        Ok(Arc::clone(self.made.get_or_try_init(|| self.make()).await?) as _)
+        Ok(Arc::clone(self.made.get_or_try_init(|| self.make()).await?))
     }
 
-    async fn make(&self) -> DfResult<Arc<ListingTable>> {
+    async fn make(&self) -> DfResult<Arc<dyn TableProvider>> {
         let mut config = SessionConfig::new();
         config.options_mut().sql_parser.map_string_types_to_utf8view = false;
         let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
@@ -82,13 +104,16 @@ impl Files {
             None => None,
         };
         let (partitioned_by, state) = (&self.definition.partitioned_by, context.state());
-        let partitions = partitioned_by.iter().map(|column| {
-            let field = declared.as_ref().and_then(|schema| schema.field_with_name(column).ok());
-            (column.clone(), field.map_or(DataType::Utf8, |field| field.data_type().clone()))
-        });
+        let partitions: Vec<(String, DataType)> = partitioned_by
+            .iter()
+            .map(|column| {
+                let field = declared.as_ref().and_then(|schema| schema.field_with_name(column).ok());
+                (column.clone(), field.map_or(DataType::Utf8, |field| field.data_type().clone()))
+            })
+            .collect();
         let options = ListingOptions::new(Arc::clone(&self.format))
             .with_file_extension(&self.extension)
-            .with_table_partition_cols(partitions.collect());
+            .with_table_partition_cols(partitioned_by.iter().map(|name| (name.clone(), DataType::Utf8)).collect());
         let of_files = match declared {
             Some(schema) => schema,
             None => options.infer_schema(&state, &self.url).await?,
@@ -109,7 +134,11 @@ impl Files {
             );
         }
         let config = ListingTableConfig::new(self.url.clone()).with_listing_options(options).with_schema(schema);
-        Ok(Arc::new(ListingTable::try_new(config)?))
+        let files = ListingTable::try_new(config)?;
+        Ok(match partitions.is_empty() {
+            true => Arc::new(files),
+            false => Arc::new(Partitioned::new(files, &partitions)),
+        })
     }
 }
 

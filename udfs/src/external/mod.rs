@@ -12,6 +12,7 @@ mod backend;
 mod catalog;
 mod definition;
 mod files;
+mod partitions;
 mod table;
 
 use std::collections::BTreeMap;

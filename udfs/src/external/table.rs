@@ -83,52 +83,51 @@ impl ExternalTable {
         if matches!(kind, Kind::Csv | Kind::Json) {
             return Ok(Source::Files(Arc::new(Files::open(definition, Arc::clone(&self.runtime))?)));
         }
-        let (parent, name) = split(location, definition.is_remote())?;
-        let collection = match kind {
-            Kind::Parquet => name.strip_suffix(PARQUET_EXTENSION).unwrap_or(name).to_owned(),
-            _ => name.to_owned(),
-        };
-        let backend: Arc<dyn Backend> = match (kind, definition.is_remote()) {
+        let (backend, collection): (Arc<dyn Backend>, String) = match (kind, definition.is_remote()) {
             (Kind::Parquet, false) => {
+                let (parent, name) = split(location)?;
                 if Path::new(location).is_file() && !name.ends_with(PARQUET_EXTENSION) {
                     return Err(Error::invalid_input("LOCATION of a Parquet file")
                         .with("expected", "a name that ends with .parquet, or a folder")
                         .with("got", location));
                 }
-                Arc::new(FsBackend::open(MAIN, Path::new(parent))?.with_index_root(self.index_root.clone()))
+                let backend = FsBackend::open(MAIN, Path::new(parent))?.with_any_names();
+                (Arc::new(backend.with_index_root(self.index_root.clone())), without_extension(name))
             }
             (Kind::Parquet, true) => {
-                let backend = ObjectStoreBackend::from_url(MAIN, parent, &definition.store_options())?;
-                Arc::new(backend.with_index_root(self.index_root.clone()))
+                let (backend, name) = ObjectStoreBackend::of_collection(MAIN, location, &definition.store_options())?;
+                (Arc::new(backend.with_index_root(self.index_root.clone())), without_extension(&name))
             }
             (_, true) => {
                 let (options, index_dir) = (definition.store_options(), self.index_root.clone());
-                Arc::new(RemoteDeltaBackend::from_url(MAIN, collection.as_str(), location, &options, index_dir)?)
+                let name = definition.name.clone();
+                let backend = RemoteDeltaBackend::from_url(MAIN, name.as_str(), location, &options, index_dir)?;
+                (Arc::new(backend), name)
             }
             (_, false) => {
+                let (parent, name) = split(location)?;
                 // Opening would make the folder: a wrong path would be an empty one.
                 if !Path::new(location).is_dir() {
                     let message = "LOCATION of a Delta table is not a folder";
                     return Err(Error::unavailable(message).with("path", location));
                 }
-                Arc::new(DeltaBackend::open(MAIN, Path::new(parent))?)
+                (Arc::new(DeltaBackend::open(MAIN, Path::new(parent))?.with_any_names()), name.to_owned())
             }
         };
         Ok(Source::Collection { backend, collection })
     }
 }
 
-/// The folder that a table is in, and its name there.
-fn split(location: &str, is_remote: bool) -> Result<(&str, &str)> {
-    let trimmed = location.trim_end_matches('/');
-    let authority = if is_remote { trimmed.find("://").map_or(0, |at| at + 3) } else { 0 };
-    match trimmed[authority..].rsplit_once('/') {
-        Some((parent, name)) if !name.is_empty() => {
-            let end = authority + parent.len();
-            Ok((if end == 0 { "/" } else { &trimmed[..end] }, name))
-        }
+fn without_extension(name: &str) -> String {
+    name.strip_suffix(PARQUET_EXTENSION).unwrap_or(name).to_owned()
+}
+
+/// The folder that a local table is in, and its name there.
+fn split(location: &str) -> Result<(&str, &str)> {
+    match location.trim_end_matches('/').rsplit_once('/') {
+        Some((parent, name)) if !name.is_empty() => Ok((if parent.is_empty() { "/" } else { parent }, name)),
         _ => Err(Error::invalid_input("LOCATION of a table")
-            .with("expected", "a folder or file below the root of a disk or bucket")
+            .with("expected", "a folder or file below the root of a disk")
             .with("got", location)),
     }
 }
@@ -139,15 +138,13 @@ mod tests {
 
     #[test]
     fn a_location_is_a_folder_and_a_name() {
-        for (location, is_remote, expected) in [
-            ("/data/docs", false, Some(("/data", "docs"))),
-            ("/docs.parquet", false, Some(("/", "docs.parquet"))),
-            ("s3://bucket/a/docs/", true, Some(("s3://bucket/a", "docs"))),
-            ("s3://bucket/docs", true, Some(("s3://bucket", "docs"))),
-            ("s3://bucket", true, None),
-            ("/", false, None),
+        for (location, expected) in [
+            ("/data/docs", Some(("/data", "docs"))),
+            ("/docs.parquet", Some(("/", "docs.parquet"))),
+            ("/data/lang=en/", Some(("/data", "lang=en"))),
+            ("/", None),
         ] {
-            assert_eq!(split(location, is_remote).ok(), expected, "{location}");
+            assert_eq!(split(location).ok(), expected, "{location}");
         }
     }
 }

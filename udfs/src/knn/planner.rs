@@ -18,7 +18,7 @@ use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, Relati
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, TableFactor, TableFunctionArgs, Value};
 use ruvector_rabitq::Metric;
-use ruvector_rulake::vectors::{dim_of, vector_type};
+use ruvector_rulake::vectors::{NO_VECTORS_KEY, dim_of, vector_type};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
@@ -331,6 +331,9 @@ fn vector_column(
         };
         return match dim_of(field.data_type()) {
             Some(dim) => Ok((position, dim)),
+            None if let Some(reason) = field.metadata().get(NO_VECTORS_KEY) => {
+                plan_err!("{what}: column {name} of table {} holds lists of several lengths: {reason}", table.name())
+            }
             None => plan_err!(
                 "{what}: column {name} of table {} does not hold vectors: expected FixedSizeList of Float32, got {}",
                 table.name(),
@@ -341,6 +344,16 @@ fn vector_column(
     match columns.as_slice() {
         [column] => Ok(*column),
         [] => {
+            let several = schema
+                .fields()
+                .iter()
+                .find_map(|field| field.metadata().get(NO_VECTORS_KEY).map(|reason| (field.name(), reason)));
+            if let Some((name, reason)) = several {
+                let table = table.name();
+                return plan_err!(
+                    "table {table} has no vector column: column {name} holds lists of several lengths: {reason}"
+                );
+            }
             let got = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
             plan_err!(
                 "table {} has no vector column: expected one of type FLOAT[dim], got {}",

@@ -18,12 +18,37 @@ SELECT CAST([1, 2] AS FLOAT[3]);
 -- error: length 2",
     },
     Entry {
+        section: TYPES,
+        title: "Values of columns",
+        syntax: "INSERT INTO name ..., CREATE TABLE name (columns) AS ..., ingest",
+        text: "A value is written as it is, or the statement fails, names the column, the row and the value, and writes \
+               nothing: a fraction into an integer, a number out of range, digits that a DECIMAL has no place for, parts of \
+               a microsecond, a time of day into a DATE, a point in time with a zone into a column without one or the other \
+               way round, text that is no value of the type. Only FLOAT and DOUBLE columns round: fractions to the nearest \
+               number, integers not, and coordinates of vectors all of them. Fields of structs are matched by name; a missing \
+               one is NULL. A CAST that is written out converts by its own rules. Columns that a query or an ingest makes \
+               have types that hold their values: unsigned integers the next wider signed type (of 64 bits DECIMAL(20, 0)), \
+               points in time with a zone their instant in UTC, times microseconds. A column that is declared UNSIGNED has \
+               that type too and refuses what is not of its own. INTERVAL, TIME and durations are not kept.",
+        arguments: &[],
+        example: "CREATE TABLE t (i INT, f FLOAT);
+INSERT INTO t VALUES (2.0, 0.1), ('3', NULL);
+SELECT i FROM t ORDER BY i;
+-- 2
+-- 3
+INSERT INTO t (i) VALUES (1.9);
+-- error: column \"i\" cannot hold the value: row 0, expected Int32, got 1.9 (Float64)
+INSERT INTO t (i) SELECT CAST(1.9 AS INT);",
+    },
+    Entry {
         section: STATEMENTS,
         title: "CREATE TABLE",
         syntax: "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name (column type [NOT NULL], ...)\n\
                  CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name AS query",
         text: "Makes a Delta table in the default backend. Made of a query, its columns have the types of the query's answer. \
-               Keys, defaults and TEMPORARY are errors: they would not be kept.",
+               What would not be kept is an error: keys, CHECK, defaults, IDENTITY and generated columns, COLLATE, COMMENT, a \
+               length of VARCHAR, WITH (options), PARTITION BY, TEMPORARY. Sized arrays are vectors, FLOAT[n]; lists of any \
+               length are written type[].",
         arguments: &[],
         example: "CREATE TABLE docs (id BIGINT NOT NULL, body VARCHAR, vec FLOAT[2]);
 INSERT INTO docs VALUES (1, 'a cat', [1.0, 0.0]);

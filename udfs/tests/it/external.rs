@@ -207,3 +207,147 @@ async fn the_catalog_is_for_its_owner_only_and_damage_is_told() {
     let error = ruvector_udfs::Engine::open(config(data.path())).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Corrupt && !error.to_string().contains("hush"), "{error}");
 }
+
+/// Names that folders have in lakes, and that are special in URLs, patterns, SQL or shells.
+const NAMES: [&str; 9] = ["lang=en", "a+b", "a%20b", "100%", "it's", "c#", "a b", "[x]*?", "Zürich"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_may_have_any_name() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let database = Database::open(config(data.path())).await;
+    let mut tables = 0;
+    for (i, name) in NAMES.into_iter().enumerate() {
+        let root = folder.path().join(name);
+        // COPY takes a URL.
+        let plain = folder.path().join("plain.parquet");
+        write(&database, &plain, &[i as i64]).await;
+        std::fs::create_dir_all(root.join("parquet")).unwrap();
+        std::fs::copy(&plain, root.join("parquet/a.parquet")).unwrap();
+        std::fs::rename(&plain, root.join(format!("{name}.parquet"))).unwrap();
+        std::fs::create_dir(root.join("csv")).unwrap();
+        std::fs::write(root.join(format!("csv/{name}.csv")), format!("id\n{i}\n")).unwrap();
+        std::fs::write(root.join(format!("{name}.json")), format!("{{\"id\": {i}}}\n")).unwrap();
+        let other = Database::open(config(&root.join("delta"))).await;
+        other.run(&format!("CREATE TABLE docs AS SELECT {i}::BIGINT AS id, CAST([{i}, 0] AS FLOAT[2]) AS vec")).await;
+        drop(other);
+        std::fs::rename(root.join("delta/docs"), root.join("delta").join(name)).unwrap();
+        for (kind, location) in [
+            ("PARQUET", root.join("parquet")),
+            ("PARQUET", root.join(format!("{name}.parquet"))),
+            ("DELTA", root.join("delta").join(name)),
+            ("CSV", root.join("csv")),
+            ("CSV", root.join(format!("csv/{name}.csv"))),
+            ("JSON", root.join(format!("{name}.json"))),
+        ] {
+            let table = format!("t{tables}");
+            tables += 1;
+            database.run(&create(&table, kind, Path::new(&location.display().to_string().replace('\'', "''")))).await;
+            assert_eq!(database.ids(&format!("SELECT id FROM {table}")).await, [i as i64], "{kind} at {location:?}");
+            if matches!(kind, "PARQUET" | "DELTA") {
+                let search = format!("SELECT id FROM knn('{table}', [0.0, 0.0], 1)");
+                assert_eq!(database.ids(&search).await, [i as i64], "{kind} at {location:?}");
+                database.run(&format!("CREATE INDEX i{table} ON {table} (vec)")).await;
+                assert_eq!(database.ids(&search).await, [i as i64], "{kind} at {location:?}");
+            }
+        }
+        let path = root.join("parquet").display().to_string().replace('\'', "''");
+        let parent = root.display().to_string().replace('\'', "''");
+        database.run(&format!("CREATE BACKEND b{i} TYPE parquet OPTIONS (path '{parent}')")).await;
+        assert_eq!(database.ids(&format!("SELECT id FROM b{i}.parquet")).await, [i as i64], "{path}");
+    }
+    // The folder of a partition, as a table and as one of its parent.
+    let reopened = Database::open(config(data.path())).await;
+    for table in 0..tables {
+        assert_eq!(reopened.ids(&format!("SELECT count(*) FROM t{table}")).await, [1]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partition_values_are_those_that_hive_means() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let database = Database::open(config(data.path())).await;
+    let plain = folder.path().join("plain.parquet");
+    let parts = [("lang=a%20b", "a b"), ("lang=x%2Fy%3Dz", "x/y=z"), ("lang=50%", "50%")];
+    for (i, name) in parts.iter().map(|(name, _)| *name).chain(["lang=__HIVE_DEFAULT_PARTITION__"]).enumerate() {
+        write(&database, &plain, &[i as i64]).await;
+        for kind in ["parquet", "csv"] {
+            std::fs::create_dir_all(folder.path().join(kind).join(name)).unwrap();
+        }
+        std::fs::rename(&plain, folder.path().join("parquet").join(name).join("a.parquet")).unwrap();
+        std::fs::write(folder.path().join("csv").join(name).join("a.csv"), format!("id\n{i}\n")).unwrap();
+    }
+    database.run(&create("p", "PARQUET", &folder.path().join("parquet"))).await;
+    let csv = create("c", "CSV", &folder.path().join("csv")).replace("LOCATION", "PARTITIONED BY (lang) LOCATION");
+    database.run(&csv).await;
+    for table in ["p", "c"] {
+        for (i, (_, value)) in parts.iter().enumerate() {
+            let sql = format!("SELECT id FROM {table} WHERE lang = '{value}'");
+            assert_eq!(database.ids(&sql).await, [i as i64], "{sql}");
+        }
+        assert_eq!(database.ids(&format!("SELECT id FROM {table} WHERE lang IS NULL")).await, [3], "{table}");
+        let sql = format!("SELECT count(DISTINCT lang) FROM {table} WHERE id < 3 AND lang <> 'en'");
+        assert_eq!(database.ids(&sql).await, [3], "{table}");
+    }
+    let years = folder.path().join("years");
+    for (folder, id) in [("year=2024", 1), ("year=2025", 2), ("year=__HIVE_DEFAULT_PARTITION__", 3)] {
+        std::fs::create_dir_all(years.join(folder)).unwrap();
+        std::fs::write(years.join(folder).join("a.csv"), format!("{id}\n")).unwrap();
+    }
+    let typed = create("y (id BIGINT, year BIGINT)", "CSV", &years)
+        .replace("LOCATION", "PARTITIONED BY (year) LOCATION")
+        + " OPTIONS (has_header 'false')";
+    database.run(&typed).await;
+    assert_eq!(database.ids("SELECT year FROM y WHERE year > 2024").await, [2025]);
+    assert_eq!(database.ids("SELECT id FROM y WHERE year IS NULL").await, [3]);
+    assert_eq!(database.ids("SELECT sum(year) FROM y").await, [4049]);
+}
+
+/// Writes a Parquet file of ids with lists of floats.
+async fn write_lists(database: &Database, file: &Path, lists: &[(i64, &str)]) {
+    let values: Vec<_> = lists.iter().map(|(id, list)| format!("({id}, {list})")).collect();
+    let rows = format!(
+        "SELECT id, arrow_cast(scores, 'List(Float32)') AS scores FROM (VALUES {}) AS t(id, scores)",
+        values.join(", ")
+    );
+    let copy = format!("COPY ({rows}) TO '{}' STORED AS PARQUET", file.display());
+    database.session.context().sql(&copy).await.unwrap().collect().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_several_lengths_are_read_and_not_searched() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let database = Database::open(config(data.path())).await;
+    let file = |name: &str| folder.path().join(name);
+    write_lists(&database, &file("1.parquet"), &[(1, "[0.5, 1.0]"), (2, "[1.5, 1.0]")]).await;
+    database.run(&create("docs", "PARQUET", folder.path())).await;
+    let search = "SELECT id FROM knn('docs', [1.0, 1.0], 1)";
+    assert_eq!(database.ids(search).await.len(), 1);
+    // A NULL is no list of another length.
+    write_lists(&database, &file("2.parquet"), &[(3, "NULL"), (4, "[9.0, 9.0]")]).await;
+    assert_eq!(database.ids("SELECT id FROM knn('docs', [9.0, 9.0], 1)").await, [4]);
+    for (name, lists, place) in [
+        ("3.parquet", vec![(5, "[1.0, 2.0]"), (6, "[0.25]")], "row 1, expected 2, got 1"),
+        ("4.parquet", vec![(5, "[]")], "row 0, expected 2, got 0"),
+        ("5.parquet", vec![(5, "[1.0, 2.0, 3.0]")], "row 0, expected 2, got 3"),
+    ] {
+        write_lists(&database, &file(name), &lists).await;
+        let rows = 4 + lists.len() as i64;
+        assert_eq!(database.ids("SELECT count(*) FROM (SELECT * FROM docs) AS d").await, [rows], "{name}");
+        let sum = "SELECT CAST(sum(array_length(scores)) AS BIGINT) FROM docs WHERE id < 5";
+        assert_eq!(database.ids(sum).await, [6], "{name}");
+        let (kind, message) = database.error(search).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{name}: {message}");
+        assert!(message.contains(name) && message.contains(place), "{name}: {message}");
+        let (kind, message) = database.error(&search.replace(", 1)", ", 1, column => scores)")).await;
+        assert!(kind == ErrorKind::InvalidInput && message.contains(place), "{name}: {message}");
+        std::fs::remove_file(file(name)).unwrap();
+        assert_eq!(database.ids(search).await.len(), 1, "without {name}");
+    }
+    // Beyond the rows that are looked at, the footer tells.
+    let mut lists: Vec<(i64, &str)> = (0..1500).map(|id| (id, "[0.0, 0.0]")).collect();
+    lists.push((1500, "[0.0, 0.0, 0.0]"));
+    write_lists(&database, &file("0.parquet"), &lists).await;
+    assert_eq!(database.ids("SELECT count(*) FROM (SELECT * FROM docs) AS d").await, [1505]);
+    let (_, message) = database.error(search).await;
+    assert!(message.contains("0.parquet, row 1500, expected 2, got 3"), "{message}");
+}

@@ -32,6 +32,12 @@ impl FsBackend {
         Ok(Self(ObjectStoreBackend::new(id, Arc::new(store), url, "").with_index_root(root)))
     }
 
+    /// Lets a collection have any name that a folder or file can have.
+    #[must_use]
+    pub fn with_any_names(self) -> Self {
+        Self(self.0.with_any_names())
+    }
+
     /// Keeps index files in `folder` instead of beside the files.
     #[must_use]
     pub fn with_index_root(self, folder: PathBuf) -> Self {

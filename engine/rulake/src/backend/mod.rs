@@ -4,6 +4,8 @@
 pub mod delta;
 /// Folders of Parquet files on a local disk.
 pub mod fs;
+/// Values of partitions in the names of folders.
+pub mod hive;
 /// Indexes, saved or in memory, as collections.
 pub mod index;
 /// Stores whose rows have a key and no address.
@@ -208,6 +210,32 @@ pub struct ScanRequest {
 pub fn is_name(collection: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
     collection.starts_with(|c: char| c.is_alphanumeric()) && collection.chars().all(plain) && collection.len() <= 255
+}
+
+/// The names that a backend looks for collections by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Those that [`is_name`] allows: they come from queries.
+    #[default]
+    Plain,
+    /// Any that one folder or file can have: they come from a location, which names its folder as it is.
+    OfFiles,
+}
+
+impl Names {
+    /// Checks a name before it becomes part of a path.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a name that is not one of these, or that would leave its folder.
+    pub(crate) fn check(self, name: &str) -> Result<()> {
+        match self {
+            Self::Plain => check_name(name),
+            Self::OfFiles if name.is_empty() || name.contains('/') || matches!(name, "." | "..") => {
+                Err(Error::invalid_input("not the name of a folder or file").with("got", format!("{name:?}")))
+            }
+            Self::OfFiles => Ok(()),
+        }
+    }
 }
 
 /// Checks the name of a collection before it becomes part of a path: a plain name cannot leave its folder.

@@ -9,7 +9,7 @@ use crate::address::RowAddress;
 use crate::cache::{Entry, IdColumn, IndexSpec};
 use crate::consistency::Consistency;
 use crate::error::{Error, ErrorKind, Result};
-use crate::vectors::vector_columns;
+use crate::vectors::{NO_VECTORS_KEY, vector_columns};
 
 /// The column of ids, unless a search says otherwise.
 const ID_COLUMN: &str = "id";
@@ -147,6 +147,12 @@ impl RuLake {
             None => match vector_columns(&schema).as_slice() {
                 [column] => self.config.spec(column),
                 columns => {
+                    let reason = schema.fields().iter().find_map(|field| field.metadata().get(NO_VECTORS_KEY));
+                    if let (true, Some(reason)) = (columns.is_empty(), reason) {
+                        return Err(Error::invalid_input("collection has lists of several lengths for vectors")
+                            .with("collection", pinned.collection())
+                            .with("at", reason));
+                    }
                     let wrong = if columns.is_empty() { "no vector column" } else { "several vector columns" };
                     return Err(Error::invalid_input(format!("collection has {wrong}"))
                         .with("collection", pinned.collection())

@@ -1,6 +1,7 @@
 //! ruLake against real backends.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod assign;
 mod bundle_exchange;
 mod cache;
 mod conformance;

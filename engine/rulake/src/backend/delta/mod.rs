@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use url::Url;
 
-use crate::backend::{AsOf, Backend, Commit, INDEX_DIR, Snapshot, check_name};
+use crate::backend::{AsOf, Backend, Commit, INDEX_DIR, Names, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 use crate::vectors::stored_schema;
 
@@ -43,6 +43,7 @@ const LOG_DIR: &str = "_delta_log";
 pub struct DeltaBackend {
     id: String,
     root: PathBuf,
+    names: Names,
     loaded: Mutex<HashMap<String, Loaded>>,
     locks: Mutex<HashMap<String, TableLocks>>,
 }
@@ -70,7 +71,13 @@ impl DeltaBackend {
             |e| Error::invalid_input("data folder cannot be used").with("path", root.display()).with("reason", e);
         std::fs::create_dir_all(root).map_err(refused)?;
         let root = root.canonicalize().map_err(refused)?;
-        Ok(Self { id: id.into(), root, loaded: Mutex::default(), locks: Mutex::default() })
+        Ok(Self { id: id.into(), root, names: Names::default(), loaded: Mutex::default(), locks: Mutex::default() })
+    }
+
+    /// Lets a table have any name that a folder can have.
+    #[must_use]
+    pub fn with_any_names(self) -> Self {
+        Self { names: Names::OfFiles, ..self }
     }
 
     /// Creates an empty table.
@@ -216,9 +223,9 @@ impl DeltaBackend {
         Error::not_found("no such table").with("backend", &self.id).with("table", collection)
     }
 
-    /// The folder of a collection: a plain name cannot leave the root.
+    /// The folder of a collection: a checked name cannot leave the root.
     fn folder(&self, collection: &str) -> Result<PathBuf> {
-        check_name(collection)?;
+        self.names.check(collection)?;
         Ok(self.root.join(collection))
     }
 

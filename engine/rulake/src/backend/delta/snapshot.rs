@@ -54,7 +54,7 @@ impl DeltaSnapshot {
             .map(|file| DataFile {
                 path: file.object_store_path(),
                 bytes: u64::try_from(file.size()).unwrap_or(0),
-                partition_values: file.partition_values_map(),
+                partition_values: partition_values(file.partition_values_map()),
                 logged_rows: file.num_records(),
                 physical_rows: OnceCell::new(),
                 deleted: RoaringBitmap::new(),
@@ -193,6 +193,11 @@ impl Snapshot for DeltaSnapshot {
     ) -> Result<RecordBatch> {
         self.files.take(context, addresses, projection).await
     }
+}
+
+/// By Delta's rules: an empty text is NULL, of every type. Values are not encoded in the log, as paths are.
+fn partition_values(logged: HashMap<String, Option<String>>) -> HashMap<String, Option<String>> {
+    logged.into_iter().map(|(name, value)| (name, value.filter(|text| !text.is_empty()))).collect()
 }
 
 /// Reads the deletion vectors of `files` into their masks.

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
@@ -7,7 +7,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
 use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::ParquetMetaData;
 
+use super::lengths::Lengths;
 use crate::backend::parquet::file_id;
 use crate::error::{Error, Result, from_datafusion};
 
@@ -21,8 +23,10 @@ const FOOTER_BYTES_HINT: usize = 64 * 1024;
 pub(super) struct Footer {
     pub(super) schema: SchemaRef,
     pub(super) num_rows: usize,
-    /// The lengths of the first lists of those columns that were looked at.
-    pub(super) lengths: Mutex<HashMap<String, BTreeSet<usize>>>,
+    /// The items of each column of lists; a list that is NULL or empty counts as one.
+    pub(super) items: HashMap<String, usize>,
+    /// The lengths of the first lists of those columns that were looked at, or of all lists.
+    pub(super) lengths: Mutex<HashMap<(String, bool), Lengths>>,
 }
 
 /// Footers by what tells a file from any other, and from itself once it is replaced.
@@ -49,13 +53,25 @@ pub(super) async fn read_footers(
 async fn read(store: Arc<dyn ObjectStore>, file: ObjectMeta) -> Result<Footer> {
     let reader = DFParquetMetadata::new(store.as_ref(), &file).with_metadata_size_hint(Some(FOOTER_BYTES_HINT));
     let metadata = reader.fetch_metadata().await.map_err(|e| from_datafusion(e).with("file", &file.location))?;
+    let items = items(&metadata);
     let metadata = metadata.file_metadata();
     let schema = parquet_to_arrow_schema(metadata.schema_descr(), metadata.key_value_metadata()).map_err(|e| {
         Error::corrupt("Parquet footer has a schema that cannot be read").with("file", &file.location).with("reason", e)
     })?;
     let num_rows = usize::try_from(metadata.num_rows())
         .map_err(|_| Error::corrupt("Parquet footer has a negative row count").with("file", &file.location))?;
-    Ok(Footer { schema: Arc::new(schema), num_rows, lengths: Mutex::default() })
+    Ok(Footer { schema: Arc::new(schema), num_rows, items, lengths: Mutex::default() })
+}
+
+/// The items of the columns that have one leaf below them.
+fn items(metadata: &ParquetMetaData) -> HashMap<String, usize> {
+    let mut items: HashMap<String, usize> = HashMap::new();
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        if let [name, _, ..] = column.column_path().parts() {
+            *items.entry(name.clone()).or_default() += usize::try_from(column.num_values()).unwrap_or(0);
+        }
+    }
+    items
 }
 
 /// Adds the columns of a file to those of the files before it.

@@ -3,17 +3,16 @@
 mod connect;
 mod footer;
 mod guard;
+mod lengths;
 mod secret;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::physical_plan::collect;
 use futures::TryStreamExt;
 use object_store::path::{Path as ObjectPath, PathPart};
 use object_store::{ObjectMeta, ObjectStore};
@@ -23,12 +22,13 @@ use sha3::digest::{ExtendableOutput, Update, XofReader};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use self::footer::{Footer, Footers, merge, read_footers};
+use self::footer::{Footers, merge, read_footers};
+use super::hive;
 use super::parquet::{DataFile, ParquetFiles, file_id};
-use super::{Backend, INDEX_DIR, ScanRequest, Snapshot, check_name};
+use super::{Backend, INDEX_DIR, Names, Snapshot, check_name};
 use crate::address::RowAddress;
-use crate::error::{Error, ErrorKind, Result, from_datafusion, from_object_store};
-use crate::vectors::{DIM_KEY, logical_schema};
+use crate::error::{Error, ErrorKind, Result, from_object_store};
+use crate::vectors::logical_schema;
 use crate::witness::Generation;
 
 pub use self::secret::shown_value;
@@ -52,8 +52,6 @@ fn parse_url(url: &str) -> Result<Url> {
     })
 }
 
-/// Rows looked at for the dimension of lists.
-const ROWS_LOOKED_AT: usize = 1024;
 const EXTENSION: &str = ".parquet";
 const DELTA_LOG: &str = "_delta_log";
 
@@ -62,7 +60,8 @@ const DELTA_LOG: &str = "_delta_log";
 /// A collection is a folder with `.parquet` files, also in folders of its own (`lang=en/...` makes `lang` a column of
 /// strings), or one file `name.parquet`. Names that start with `_` or `.` are passed over. The generation is a digest of
 /// the names, sizes, times and entity tags of its files. Columns are those of all files, matched by name. A column of
-/// lists of `Float32` is a vector column if the lists at its beginning have one length.
+/// lists of `Float32` is a vector column if the lists of all files have one length, as far as their beginnings and their
+/// footers tell; else it is a column of lists.
 #[derive(Debug)]
 pub struct ObjectStoreBackend {
     id: String,
@@ -72,6 +71,7 @@ pub struct ObjectStoreBackend {
     store_url: ObjectStoreUrl,
     prefix: ObjectPath,
     index_root: Option<PathBuf>,
+    names: Names,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
 }
 
@@ -113,7 +113,37 @@ impl ObjectStoreBackend {
         // Plans look a store up by scheme and host: two backends may well have these in common and differ in credentials.
         let store_url = ObjectStoreUrl::parse(format!("rulake-{}://", uuid::Uuid::new_v4().simple()))
             .expect("letters and digits are a scheme");
-        Self { id, store, url, store_url, prefix, index_root: None, seen: Mutex::default() }
+        Self { id, store, url, store_url, prefix, index_root: None, names: Names::default(), seen: Mutex::default() }
+    }
+
+    /// The collection at `url`, of which the last part names a folder or a file, and its name in the backend.
+    ///
+    /// # Errors
+    /// As [`from_url`](Self::from_url); `InvalidInput` for a URL without a path.
+    pub fn of_collection(
+        id: impl Into<String>,
+        url: &str,
+        options: &BTreeMap<String, String>,
+    ) -> Result<(Self, String)> {
+        let id = id.into();
+        let mut url = parse_url(url)?;
+        let (store, path) = connect::connect(&id, &url, options)?;
+        let Some(name) = path.filename().map(str::to_owned) else {
+            return Err(Error::invalid_input("LOCATION of a table")
+                .with("expected", "a folder or file below the root of a bucket")
+                .with("got", secret::shown_url(url.as_str())));
+        };
+        let prefix: ObjectPath = path.parts().take(path.parts().count() - 1).collect();
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().pop();
+        }
+        Ok((Self::at(id, store, url, prefix).with_any_names(), name))
+    }
+
+    /// Lets a collection have any name that a folder or file can have.
+    #[must_use]
+    pub fn with_any_names(self) -> Self {
+        Self { names: Names::OfFiles, ..self }
     }
 
     /// Keeps index files in `folder`, in a sub-folder for each collection, instead of nowhere.
@@ -128,6 +158,18 @@ impl ObjectStoreBackend {
         let part =
             PathPart::parse(name).map_err(|e| Error::invalid_input("not the name of an object").with("reason", e))?;
         Ok(self.prefix.clone().join(part))
+    }
+
+    /// The URL of a collection.
+    fn data_ref(&self, collection: &str) -> String {
+        let mut url = self.url.clone();
+        match url.path_segments_mut() {
+            Ok(mut parts) => {
+                parts.pop_if_empty().push(collection);
+            }
+            Err(()) => return format!("{}{collection}", self.url),
+        }
+        url.into()
     }
 
     fn not_found(&self, collection: &str) -> Error {
@@ -180,7 +222,7 @@ impl ObjectStoreBackend {
     async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &Footers) -> Result<Seen> {
         let folder = self.child(collection)?;
         let footers = read_footers(&self.store, &listing, known).await?;
-        let partitions: Vec<Vec<(String, String)>> =
+        let partitions: Vec<Vec<(String, Option<String>)>> =
             listing.iter().map(|file| partition_values(&folder, &file.location)).collect();
         let partition_columns: Vec<String> =
             partitions.first().map(|values| values.iter().map(|(name, _)| name.clone()).collect()).unwrap_or_default();
@@ -194,14 +236,14 @@ impl ObjectStoreBackend {
             }
             merge(&mut fields, footer, file, &partition_columns)?;
         }
-        self.mark_vectors(&mut fields, &listing, &footers).await?;
+        lengths::mark_vectors(&self.store, &self.store_url, &mut fields, &listing, &footers).await?;
         let in_path = partition_columns.iter().map(|name| Arc::new(Field::new(name, DataType::Utf8, true)));
         let stored = Arc::new(Schema::new(fields.into_iter().chain(in_path).collect::<Vec<_>>()));
         let generation = Generation::Opaque(digest(&listing));
         let by_file = listing.iter().map(file_id).zip(footers.iter().cloned()).collect();
         let files = listing.into_iter().zip(footers).zip(partitions);
         let files = files.map(|((file, footer), values)| data_file(file, footer.num_rows, values));
-        let data_ref = self.url.join(collection).map_or_else(|_| format!("{}{collection}", self.url), String::from);
+        let data_ref = self.data_ref(collection);
         let files = ParquetFiles {
             data_ref,
             generation,
@@ -215,72 +257,6 @@ impl ObjectStoreBackend {
             footers: Arc::default(),
         };
         Ok(Seen { files: Arc::new(files), footers: by_file })
-    }
-
-    /// Gives lists of floats their dimension, if the rows at the beginning have one.
-    async fn mark_vectors(
-        &self,
-        fields: &mut [Arc<Field>],
-        files: &[ObjectMeta],
-        footers: &[Arc<Footer>],
-    ) -> Result<()> {
-        for field in fields {
-            let DataType::List(item) = field.data_type() else { continue };
-            if item.data_type() != &DataType::Float32 || field.metadata().contains_key(DIM_KEY) {
-                continue;
-            }
-            for (file, footer) in files.iter().zip(footers) {
-                if footer.num_rows == 0 || footer.schema.field_with_name(field.name()).is_err() {
-                    continue;
-                }
-                let known = footer.lengths.lock().get(field.name()).cloned();
-                let lengths = match known {
-                    Some(lengths) => lengths,
-                    None => self.lengths(file, footer, field).await?,
-                };
-                footer.lengths.lock().insert(field.name().clone(), lengths.clone());
-                if let (Some(&dim), 1) = (lengths.first(), lengths.len())
-                    && dim > 0
-                {
-                    let mut metadata = field.metadata().clone();
-                    metadata.insert(DIM_KEY.to_owned(), dim.to_string());
-                    *field = Arc::new(field.as_ref().clone().with_metadata(metadata));
-                }
-                // The first file that has any says it.
-                if !lengths.is_empty() {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The lengths of the first lists of a column of a file.
-    async fn lengths(&self, file: &ObjectMeta, footer: &Footer, column: &Arc<Field>) -> Result<BTreeSet<usize>> {
-        let schema = Arc::new(Schema::new(vec![Arc::clone(column)]));
-        let files = ParquetFiles {
-            data_ref: String::new(),
-            generation: Generation::Number(0),
-            schema: Arc::clone(&schema),
-            stored: schema,
-            partition_columns: Vec::new(),
-            files: [data_file(file.clone(), footer.num_rows, Vec::new())].into(),
-            index_dir: None,
-            store: Arc::clone(&self.store),
-            store_url: self.store_url.clone(),
-            footers: Arc::default(),
-        };
-        let (context, request) =
-            (Arc::default(), ScanRequest { limit: Some(ROWS_LOOKED_AT), ..ScanRequest::default() });
-        let plan = files.scan(&context, &request).await?;
-        let named = |e| from_datafusion(e).with("file", &file.location);
-        let mut lengths = BTreeSet::new();
-        for batch in collect(plan, context).await.map_err(named)? {
-            let lists = batch.column(0).as_list::<i32>();
-            let all = lists.offsets().lengths().enumerate();
-            lengths.extend(all.filter(|(row, _)| lists.is_valid(*row)).map(|(_, length)| length));
-        }
-        Ok(lengths)
     }
 }
 
@@ -300,7 +276,7 @@ impl Backend for ObjectStoreBackend {
     }
 
     async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>> {
-        check_name(collection)?;
+        self.names.check(collection)?;
         let listing = match self.files(collection).await {
             Ok(listing) => listing,
             Err(e) => {
@@ -324,11 +300,11 @@ impl Backend for ObjectStoreBackend {
     }
 }
 
-fn data_file(file: ObjectMeta, num_rows: usize, partition_values: Vec<(String, String)>) -> DataFile {
+fn data_file(file: ObjectMeta, num_rows: usize, partition_values: Vec<(String, Option<String>)>) -> DataFile {
     DataFile {
         path: file.location.clone(),
         bytes: file.size,
-        partition_values: partition_values.into_iter().map(|(name, value)| (name, Some(value))).collect(),
+        partition_values: partition_values.into_iter().collect(),
         logged_rows: Some(num_rows),
         physical_rows: OnceCell::new(),
         deleted: RoaringBitmap::new(),
@@ -341,12 +317,11 @@ fn is_parquet(path: &ObjectPath) -> bool {
 }
 
 /// The `name=value` folders between a collection and one of its files, in order.
-fn partition_values(folder: &ObjectPath, file: &ObjectPath) -> Vec<(String, String)> {
+fn partition_values(folder: &ObjectPath, file: &ObjectPath) -> Vec<(String, Option<String>)> {
     let Some(parts) = file.prefix_match(folder) else { return Vec::new() };
     let parts: Vec<_> = parts.map(|part| part.as_ref().to_owned()).collect();
     let folders = parts.split_last().map(|(_, folders)| folders).unwrap_or_default();
-    let split = |name: &String| name.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    folders.iter().filter_map(split).collect()
+    folders.iter().filter_map(|folder| hive::partition(folder)).collect()
 }
 
 /// A digest of what the store says of some files.

@@ -44,7 +44,7 @@ use crate::scalar::embed;
 use crate::session::Session;
 use crate::statement::{Parsed, parse};
 use crate::time_travel::MARK;
-use crate::{ddl, dml, external, foreign};
+use crate::{ddl, dml, external, foreign, patched};
 
 /// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
 const CATALOG_DIR: &str = "_ruvector";
@@ -121,8 +121,10 @@ impl Engine {
     ///
     /// # Errors
     /// `InvalidInput` if `data_dir` cannot be made or is not a folder; `Corrupt` if the catalog of indexes or backends is
-    /// damaged. A backend that cannot be opened is no error: its tables are unavailable until it can.
+    /// damaged; `NotSupported` if the program lacks ruvector's patches of other crates. A backend that cannot be opened is
+    /// no error: its tables are unavailable until it can.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
+        patched::check()?;
         let (data_dir, temporary) = match config.data_dir {
             Some(data_dir) => (data_dir, None),
             None => {

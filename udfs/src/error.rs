@@ -125,6 +125,9 @@ fn classify(error: &DataFusionError) -> (ErrorKind, String) {
         }
         // What the user wrote.
         DataFusionError::Plan(message) if is_missing_table(message) => (ErrorKind::NotFound, message.clone()),
+        DataFusionError::Plan(message) if message.contains(NO_SUCH_FUNCTION) => {
+            (ErrorKind::InvalidInput, wrong_arguments(message))
+        }
         DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
             (ErrorKind::InvalidInput, message.clone())
         }
@@ -165,6 +168,21 @@ fn without_debug_text(message: &str) -> String {
 /// DataFusion has no error of its own for a missing table.
 fn is_missing_table(message: &str) -> bool {
     message.starts_with("table '") && message.trim_end_matches('.').ends_with("not found")
+}
+
+/// How DataFusion begins to say which arguments a function was called with.
+const NO_SUCH_FUNCTION: &str = "No function matches the given name and argument types";
+/// How it begins to say what a function said of its arguments.
+const SAID: &str = "user-defined coercion failed with: Error during planning: ";
+
+/// The error of a call whose arguments have types that the function does not take. DataFusion puts its own internal error
+/// before it, which is none here: what the function said, or the types and the candidates, is what helps.
+fn wrong_arguments(message: &str) -> String {
+    let (before, after) = message.split_at(message.find(NO_SUCH_FUNCTION).unwrap_or(0));
+    match before.split_once(SAID) {
+        Some((_, said)) => said.trim_end_matches(['.', ' ', '\n']).to_owned(),
+        None => after.to_owned(),
+    }
 }
 
 fn lake_kind(kind: LakeKind) -> ErrorKind {

@@ -44,6 +44,9 @@ mod queries;
 /// What other DataFusion programs take.
 mod register;
 
+/// Patches of other crates.
+mod patched;
+
 /// What a session says of its searches.
 pub mod settings;
 
@@ -71,6 +74,9 @@ mod knn;
 
 /// Functions over vectors and text.
 mod scalar;
+
+/// Sums and means of vectors.
+mod aggregate;
 
 /// The SQL reference, made from the code.
 pub mod reference;

@@ -17,8 +17,17 @@ use crate::error::{Error, Result};
 use crate::scalar::embed::EMBED;
 
 /// Functions of two vectors.
-const OF_TWO_VECTORS: [&str; 6] =
-    ["l2_distance", "l2_squared", "array_distance", "cosine_distance", "cosine_similarity", "inner_product"];
+const OF_TWO_VECTORS: [&str; 9] = [
+    "l2_distance",
+    "l2_squared",
+    "l1_distance",
+    "array_distance",
+    "cosine_distance",
+    "cosine_similarity",
+    "inner_product",
+    "vector_add",
+    "vector_subtract",
+];
 /// Functions of text, of those that a search is likely to have beside it.
 const OF_TEXT: [&str; 8] = ["lower", "upper", "trim", "btrim", "ltrim", "rtrim", "starts_with", "contains"];
 

@@ -8,6 +8,7 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::SessionContext;
 
 use crate::access::Role;
+use crate::aggregate;
 use crate::catalog::CATALOG;
 use crate::engine::{Engine, Planner};
 use crate::knn::join::Lateral;
@@ -16,7 +17,7 @@ use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
 use crate::scalar::async_sort::AsyncSort;
-use crate::scalar::operators::DistanceOperators;
+use crate::scalar::operators::VectorOperators;
 use crate::scalar::{self, from_text};
 use crate::settings::Settings;
 use crate::time_travel::{HISTORY, HistoryFunction};
@@ -38,7 +39,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     let shared = context.state_ref();
     let mut state = shared.write();
     // Before DataFusion's own, to which `<=>` is something else.
-    let mut operators: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(DistanceOperators::new())];
+    let mut operators: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(VectorOperators::new())];
     operators.extend(state.expr_planners().iter().cloned());
     let mut config = state.config().clone();
     config.options_mut().extensions.insert(Settings::default());
@@ -56,6 +57,9 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     drop(state);
     for function in scalar::functions(Arc::clone(engine.models())) {
         context.register_udf(function);
+    }
+    for function in aggregate::functions() {
+        context.register_udaf(function);
     }
     context.register_udtf(HISTORY, Arc::new(HistoryFunction(engine.shared_lake())));
     for operation in Operation::ALL {

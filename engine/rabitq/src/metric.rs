@@ -39,7 +39,48 @@ impl Metric {
         let squared_norm = if self == Self::Cosine { squared_norm(b) } else { 0.0 };
         ExactQuery::new(self, a).distance(b, squared_norm)
     }
+
+    /// Returns the exact distance in f64, bit-identical on every machine: that of [`distance`](Self::distance) wherever
+    /// f32 holds it to full precision; where squares or products overflow, vanish or lose bits, it is computed in f64,
+    /// where those of finite f32 numbers do not.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn score(self, a: &[f32], b: &[f32]) -> f64 {
+        match self {
+            Self::L2 => {
+                let squared = (kernel::best().l2_squared)(a, b);
+                if FULL_PRECISION.contains(&squared) { f64::from(squared) } else { l2_squared_f64(a, b) }
+            }
+            Self::InnerProduct => {
+                let dot = (kernel::best().dot)(a, b);
+                let dot = if FULL_PRECISION.contains(&dot.abs()) { f64::from(dot) } else { dot_f64(a, b) };
+                // Subtracted, not negated: orthogonal vectors are at 0, not at -0.
+                0.0 - dot
+            }
+            Self::Cosine => f64::from(self.distance(a, b)),
+        }
+    }
+
+    /// Whether a distance of finite vectors, as [`distance`](Self::distance) returns it, may have lost bits to underflow:
+    /// [`score`](Self::score) has them.
+    pub fn may_have_vanished(self, distance: f32) -> bool {
+        self != Self::Cosine && distance.abs() < *FULL_PRECISION.start()
+    }
+
+    /// The largest magnitude of a coordinate in an index: between such vectors no distance overflows, whatever their
+    /// dimension. Cosine has no limit, as only directions count.
+    pub fn max_coordinate(self) -> f32 {
+        match self {
+            // 16,384 squares of a difference of 2e16 are 6.6e36, a fiftieth of `f32::MAX`.
+            Self::L2 | Self::InnerProduct => 1e16,
+            Self::Cosine => f32::MAX,
+        }
+    }
 }
+
+/// Sums in f32 that kept their precision. What 16,384 terms lose to underflow is at most 16,384 * 2^-150 = 1.2e-41.
+const FULL_PRECISION: std::ops::RangeInclusive<f32> = 1e-30..=f32::MAX;
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,11 +164,36 @@ fn cosine(a: &[f32], b: &[f32], a_squared: f32, b_squared: f32, kernels: &Kernel
 
 /// The inner product in f64, where no sum of finite f32 products overflows and no square of one underflows.
 pub(crate) fn dot_f64(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    sum_in_lanes_f64(a, b, |a, b| a * b)
+}
+
+/// The squared distance in f64, where it neither overflows nor underflows.
+fn l2_squared_f64(a: &[f32], b: &[f32]) -> f64 {
+    sum_in_lanes_f64(a, b, |a, b| (a - b) * (a - b))
+}
+
+/// Adds terms in eight lanes, element `i` to lane `i % 8`, so that compilers can use vector registers; the order of the
+/// additions is fixed.
+fn sum_in_lanes_f64(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut lanes = [0.0; 8];
+    let (a_chunks, a_tail) = a.as_chunks::<8>();
+    let (b_chunks, b_tail) = b.as_chunks::<8>();
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        for i in 0..8 {
+            lanes[i] += term(f64::from(a[i]), f64::from(b[i]));
+        }
+    }
+    for ((lane, &a), &b) in lanes.iter_mut().zip(a_tail).zip(b_tail) {
+        *lane += term(f64::from(a), f64::from(b));
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy;
+
     use super::*;
 
     #[test]
@@ -180,6 +246,58 @@ mod tests {
             assert!((Metric::Cosine.distance(&a, &c) - 0.051_316_7).abs() < 1e-6, "scale {scale}");
             assert_eq!(Metric::InnerProduct.distance(&a, &b), 0.0, "scale {scale}");
             assert!(!Metric::L2.distance(&a, &b).is_nan(), "scale {scale}");
+        }
+    }
+
+    /// The oracle: every term in f64, whose exponents are wide enough.
+    fn oracle(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
+        let pairs = || a.iter().zip(b).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+        match metric {
+            Metric::L2 => pairs().map(|(a, b)| (a - b).powi(2)).sum(),
+            Metric::InnerProduct => -pairs().map(|(a, b)| a * b).sum::<f64>(),
+            Metric::Cosine => {
+                let norm = |v: &[f32]| v.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+                let norms = norm(a) * norm(b);
+                if norms == 0.0 { 1.0 } else { 1.0 - pairs().map(|(a, b)| a * b).sum::<f64>() / norms }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        /// From the least subnormal number to the largest, mixed in one vector or not.
+        #[test]
+        fn scores_are_right_at_every_magnitude(
+            (a, b) in (1..70_usize).prop_flat_map(|dim| {
+                let number = |exponents: std::ops::Range<i32>| {
+                    (-1.0..1.0_f64, exponents).prop_map(|(x, exponent)| (x * 2.0_f64.powi(exponent)) as f32)
+                };
+                let vector = || (-149..120).prop_flat_map(move |least: i32| {
+                    proptest::collection::vec(number(least..least + 8), dim)
+                });
+                let any = || proptest::collection::vec(number(-149..129), dim);
+                proptest::prop_oneof![(vector(), vector()), (any(), any())]
+            }),
+        ) {
+            use proptest::prop_assert;
+            for metric in Metric::ALL {
+                let (score, expected) = (metric.score(&a, &b), oracle(metric, &a, &b));
+                // What cancels out is as exact as the largest term.
+                let largest = match metric {
+                    Metric::L2 => expected,
+                    Metric::InnerProduct => -oracle(metric, &a.iter().map(|x| x.abs()).collect::<Vec<_>>(), &b.iter().map(|x| x.abs()).collect::<Vec<_>>()),
+                    Metric::Cosine => 1.0,
+                };
+                prop_assert!((score - expected).abs() <= 1e-5 * largest, "{metric} {a:?} {b:?}: {expected}, got {score}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_takes_no_coordinates_whose_distances_overflow() {
+        let dim = crate::vector::MAX_DIM;
+        for metric in [Metric::L2, Metric::InnerProduct] {
+            let (a, b) = (vec![metric.max_coordinate(); dim], vec![-metric.max_coordinate(); dim]);
+            assert!(metric.distance(&a, &b).is_finite() && metric.distance(&a, &a).is_finite(), "{metric}");
         }
     }
 }

@@ -3,6 +3,7 @@ use std::fmt;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::metric::Metric;
 
 /// The largest dimension a vector may have.
 pub const MAX_DIM: usize = 16_384;
@@ -58,7 +59,7 @@ impl<'a> VectorBatch<'a> {
                 .with("expected", format_args!("a multiple of {dim} values"))
                 .with("got", values.len()));
         }
-        if let Some(i) = first_not_finite(values) {
+        if let Some(i) = first_beyond(values, f32::MAX) {
             return Err(Error::invalid_input("vector has a component that is not finite")
                 .with("row", i / dim.get())
                 .with("component", i % dim.get())
@@ -66,6 +67,24 @@ impl<'a> VectorBatch<'a> {
                 .with("got", values[i]));
         }
         Ok(Self { dim, values })
+    }
+
+    /// Whether an index by `metric` takes all of them; see [`Metric::max_coordinate`].
+    pub fn fits(&self, metric: Metric) -> bool {
+        self.check_fit(metric).is_ok()
+    }
+
+    /// # Errors
+    /// `InvalidInput` if an index by `metric` does not take one of them: the message names its row, component and value.
+    pub(crate) fn check_fit(&self, metric: Metric) -> Result<()> {
+        match first_beyond(self.values, metric.max_coordinate()) {
+            None => Ok(()),
+            Some(i) => {
+                let (row, component) = (i / self.dim.get(), i % self.dim.get());
+                let error = too_large("vector", metric).with("row", row).with("component", component);
+                Err(largest_and_got(error, metric, self.values[i]))
+            }
+        }
     }
 
     /// Coordinates per vector.
@@ -94,39 +113,53 @@ impl<'a> VectorBatch<'a> {
     }
 }
 
-/// Returns the query itself if it has the index's dimension and only finite components.
-pub(crate) fn check_query(query: &[f32], dim: Dim) -> Result<&[f32]> {
+/// Returns the query itself if it has the index's dimension and only finite components that an index by `metric` takes.
+pub(crate) fn check_query(query: &[f32], dim: Dim, metric: Metric) -> Result<&[f32]> {
     if query.len() != dim.get() {
         return Err(Error::invalid_input("query has the wrong dimension")
             .with("expected", dim)
             .with("got", query.len()));
     }
-    if let Some(i) = first_not_finite(query) {
+    if let Some(i) = first_beyond(query, f32::MAX) {
         return Err(Error::invalid_input("query has a component that is not finite")
             .with("component", i)
             .with("expected", "a finite number")
             .with("got", query[i]));
     }
-    Ok(query)
+    match first_beyond(query, metric.max_coordinate()) {
+        None => Ok(query),
+        Some(i) => Err(largest_and_got(too_large("query", metric).with("component", i), metric, query[i])),
+    }
 }
 
-/// Finds the first NaN or infinity, on all threads where there is much to look at.
-fn first_not_finite(values: &[f32]) -> Option<usize> {
+fn too_large(what: &str, metric: Metric) -> Error {
+    Error::invalid_input(format!("{what} has a component that is too large for an index by {metric}"))
+}
+
+fn largest_and_got(error: Error, metric: Metric, got: f32) -> Error {
+    let largest = metric.max_coordinate();
+    error.with("expected", format_args!("at most {largest:e} in magnitude")).with("got", format_args!("{got:e}"))
+}
+
+/// Finds the first NaN, or number of a magnitude above `bound`, on all threads where there is much to look at.
+fn first_beyond(values: &[f32], bound: f32) -> Option<usize> {
     const SHARE: usize = 1 << 20;
     if values.len() <= SHARE {
-        return first_not_finite_in(values);
+        return first_beyond_in(values, bound);
     }
     let shares = values.par_chunks(SHARE).enumerate();
-    shares.find_map_first(|(share, values)| first_not_finite_in(values).map(|i| share * SHARE + i))
+    shares.find_map_first(|(share, values)| first_beyond_in(values, bound).map(|i| share * SHARE + i))
 }
 
 /// Whole chunks are tested without a branch per value, so the usual answer is quick.
-fn first_not_finite_in(values: &[f32]) -> Option<usize> {
+fn first_beyond_in(values: &[f32], bound: f32) -> Option<usize> {
     const CHUNK: usize = 256;
-    let chunk_is_finite = |chunk: &[f32]| chunk.iter().fold(true, |all, value| all & value.is_finite());
-    let chunk = values.chunks(CHUNK).position(|chunk| !chunk_is_finite(chunk))?;
+    // False for what is not a number.
+    let is_within = |value: &f32| value.abs() <= bound;
+    let chunk_is_within = |chunk: &[f32]| chunk.iter().fold(true, |all, value| all & is_within(value));
+    let chunk = values.chunks(CHUNK).position(|chunk| !chunk_is_within(chunk))?;
     let start = chunk * CHUNK;
-    values[start..].iter().position(|value| !value.is_finite()).map(|i| start + i)
+    values[start..].iter().position(|value| !is_within(value)).map(|i| start + i)
 }
 
 #[cfg(test)]

@@ -12,6 +12,17 @@ use crate::backend::Snapshot;
 use crate::error::{Error, Result};
 use crate::read::{Folded, fold_vectors_apart};
 
+/// A row that was found, with its exact distance.
+///
+/// It sorts by score, then by address: nearest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Scored {
+    /// The address of the row.
+    pub id: u64,
+    /// The distance in f64, [`Metric::score`]: squared L2, negated inner product, or `1 - cos`.
+    pub score: f64,
+}
+
 /// Returns the `k` nearest rows, nearest first, ties by smaller address; ids are row addresses.
 ///
 /// Distances are those of the index API (squared L2, negated inner product, `1 - cos`), by the same kernels, so that an
@@ -36,10 +47,13 @@ pub async fn search(
     }
     let queries = VectorBatch::new(dim, query)?;
     let mut answers = search_batch(snapshot, column, metric, queries, k, filter, context).await?;
-    Ok(answers.pop().unwrap_or_default())
+    let hits = answers.pop().unwrap_or_default().into_iter();
+    #[expect(clippy::cast_possible_truncation, reason = "the precision of an index")]
+    Ok(hits.map(|Scored { id, score }| Hit { id, distance: score as f32 }).collect())
 }
 
-/// Returns for each query what [`search`] would, all in one pass over the vectors.
+/// Returns for each query what [`search`] would, all in one pass over the vectors, with distances that neither overflow
+/// nor vanish.
 ///
 /// # Errors
 /// As [`search`].
@@ -51,7 +65,7 @@ pub async fn search_batch(
     k: usize,
     filter: Option<&RoaringTreemap>,
     context: &Arc<TaskContext>,
-) -> Result<Vec<Vec<Hit>>> {
+) -> Result<Vec<Vec<Scored>>> {
     if k == 0 {
         return Err(Error::invalid_input("k is too small").with("expected", "at least 1").with("got", k));
     }
@@ -61,33 +75,31 @@ pub async fn search_batch(
             .with("expected", dim)
             .with("got", queries.dim()));
     }
-    let visit = |nearest: &mut Vec<BinaryHeap<Nearest>>, address, vector: &[f32]| {
+    let visit = |nearest: &mut Vec<BinaryHeap<Scored>>, address, vector: &[f32]| {
         let id = u64::from(address);
         if filter.is_some_and(|allowed| !allowed.contains(id)) {
             return;
         }
         for (query, nearest) in queries.rows().zip(nearest) {
-            keep(nearest, Nearest(Hit { id, distance: metric.distance(query, vector) }), k);
+            keep(nearest, Scored { id, score: metric.score(query, vector) }, k);
         }
     };
     let none = || queries.rows().map(|_| BinaryHeap::new()).collect();
     let folded = Folded { column, dim, parts: None, allowed: filter };
     let found = fold_vectors_apart(snapshot, folded, context, none, visit).await?;
     snapshot.verify().await?;
-    let merge = |mut merged: Vec<BinaryHeap<Nearest>>, found: Vec<BinaryHeap<Nearest>>| {
+    let merge = |mut merged: Vec<BinaryHeap<Scored>>, found: Vec<BinaryHeap<Scored>>| {
         for (merged, found) in merged.iter_mut().zip(found) {
             found.into_iter().for_each(|candidate| keep(merged, candidate, k));
         }
         merged
     };
     let nearest = found.into_iter().reduce(merge).unwrap_or_else(none);
-    let sorted =
-        |nearest: BinaryHeap<Nearest>| nearest.into_sorted_vec().into_iter().map(|nearest| nearest.0).collect();
-    Ok(nearest.into_iter().map(sorted).collect())
+    Ok(nearest.into_iter().map(BinaryHeap::into_sorted_vec).collect())
 }
 
 /// Keeps a candidate if it is among the `k` nearest.
-fn keep(nearest: &mut BinaryHeap<Nearest>, candidate: Nearest, k: usize) {
+fn keep(nearest: &mut BinaryHeap<Scored>, candidate: Scored, k: usize) {
     if nearest.len() < k {
         nearest.push(candidate);
     } else if let Some(mut farthest) = nearest.peek_mut()
@@ -97,25 +109,22 @@ fn keep(nearest: &mut BinaryHeap<Nearest>, candidate: Nearest, k: usize) {
     }
 }
 
-/// A hit that sorts by distance, then address.
-struct Nearest(Hit);
-
-impl Ord for Nearest {
+impl Ord for Scored {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.distance.total_cmp(&other.0.distance).then(self.0.id.cmp(&other.0.id))
+        self.score.total_cmp(&other.score).then(self.id.cmp(&other.id))
     }
 }
 
-impl PartialOrd for Nearest {
+impl PartialOrd for Scored {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Nearest {
+impl PartialEq for Scored {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Nearest {}
+impl Eq for Scored {}

@@ -244,7 +244,7 @@ impl KnnExec {
         };
         let hits = found.answers.into_iter().flatten();
         let mut nearest: Vec<_> =
-            hits.map(|hit| (RowAddress::from(hit.id), Some(sql_distance(target.metric.0, hit.distance)))).collect();
+            hits.map(|hit| (RowAddress::from(hit.id), Some(sql_distance(target.metric.0, hit.score)))).collect();
         let wanted = match self.nulls {
             None => 0,
             Some(_) if found.complete => 0,

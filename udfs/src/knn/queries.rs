@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, Float32Type};
 use datafusion::common::{Result, exec_err};
 
 use super::arguments::ArgumentName;
+use crate::scalar::from_text;
 
 /// A column of query vectors as Float32, each checked when it is asked for.
 pub(super) struct QueryVectors {
@@ -21,6 +22,7 @@ impl QueryVectors {
         let as_list = DataType::List(std::sync::Arc::new(Field::new_list_field(DataType::Float32, true)));
         let lists = match is_list(column.data_type()).then(|| cast(column, &as_list)) {
             Some(Ok(lists)) => lists,
+            _ if is_text_of_vectors(column) => std::sync::Arc::new(from_text::vectors(column)?),
             _ if column.data_type().is_null() => arrow::array::new_null_array(&as_list, column.len()),
             _ => {
                 return exec_err!("{name}: expected a vector of {dim} numbers, got {}", column.data_type());
@@ -47,6 +49,13 @@ impl QueryVectors {
         }
         Ok(Some(&self.values.values()[start..end]))
     }
+}
+
+/// Whether it is text, and all of it as vectors are written.
+fn is_text_of_vectors(column: &ArrayRef) -> bool {
+    let is_text = column.data_type().is_string();
+    let Some(texts) = is_text.then(|| cast(column, &DataType::Utf8)) else { return false };
+    texts.is_ok_and(|texts| texts.as_string::<i32>().iter().flatten().all(from_text::is_vector))
 }
 
 /// Whether it is a type of lists of lists.

@@ -234,10 +234,10 @@ impl RecallExec {
             }
             by_index = started.elapsed();
             for (answer, oracle) in answers.iter().zip(&oracle) {
-                let farthest = oracle.last().map_or(f32::NEG_INFINITY, |hit| hit.distance);
+                let farthest = oracle.last().map_or(f64::NEG_INFINITY, |hit| hit.score);
                 let ids: std::collections::HashSet<u64> = oracle.iter().map(|hit| hit.id).collect();
                 // What an index of estimates calls the distance may not be it; equally near rows count by their distance.
-                let counts = answer.iter().filter(|hit| ids.contains(&hit.id) || hit.distance == farthest).count();
+                let counts = answer.iter().filter(|hit| ids.contains(&hit.id) || hit.score == farthest).count();
                 found += counts.min(oracle.len());
                 expected += oracle.len();
             }

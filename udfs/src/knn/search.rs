@@ -12,9 +12,10 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder};
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
-use ruvector_rabitq::{Hit, Metric, SearchParams, SearchStats, VectorBatch};
+use ruvector_rabitq::{Hit, Metric, SearchParams, SearchStats, VectorBatch, VectorIndex};
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{RowAddress, ScanRequest, cpu_bound, exact};
+use ruvector_rulake::exact::{self, Scored};
+use ruvector_rulake::{RowAddress, ScanRequest, cpu_bound};
 
 use super::node::Target;
 use crate::index::DeclaredIndex;
@@ -23,7 +24,7 @@ use crate::settings::Settings;
 /// What a search found.
 pub(super) struct Found {
     /// For each query the nearest rows, nearest first.
-    pub(super) answers: Vec<Vec<Hit>>,
+    pub(super) answers: Vec<Vec<Scored>>,
     /// Whether it is known that every row of the table has a vector.
     pub(super) complete: bool,
 }
@@ -111,15 +112,16 @@ impl Target {
         let snapshot = self.table.snapshot().as_ref();
         let (column, metric) = (self.column_name(), self.metric.0);
         let cached = self.index().is_some_and(|index| self.table.lake.has_entry(&self.table.pinned, &index.spec));
-        let entry = match self.exact {
+        let entry = match self.exact || !queries.fits(metric) {
             true => None,
             false => self.table.entry(&column, metric, context).await.map_err(to_datafusion)?,
         };
-        let Some(entry) = entry else {
+        let by_all = async || {
             let answers = exact::search_batch(snapshot, &column, metric, queries, k, allowed, context).await;
             metrics.queries.add(queries.num_vectors());
-            return Ok(Found { answers: answers.map_err(to_datafusion)?, complete: false });
+            Ok(Found { answers: answers.map_err(to_datafusion)?, complete: false })
         };
+        let Some(entry) = entry else { return by_all().await };
         metrics.cache_hits.add(usize::from(cached));
         let stats = SearchStats::default();
         let params = SearchParams {
@@ -133,9 +135,13 @@ impl Target {
             1 => entry.search(queries.values(), &params).map(|hits| vec![hits]),
             _ => cpu_bound(|| entry.search_batch(queries, &params)),
         };
+        let answers = answers.map_err(to_datafusion)?;
+        let settle = |(query, hits)| settled(entry.index(), metric, query, hits, k);
+        let answers: Option<Vec<Vec<Scored>>> = queries.rows().zip(answers).map(settle).collect();
+        let Some(answers) = answers else { return by_all().await };
         metrics.add(&stats, queries.num_vectors(), self.dim());
         let complete = snapshot.num_rows() == Some(entry.index().len());
-        Ok(Found { answers: answers.map_err(to_datafusion)?, complete })
+        Ok(Found { answers, complete })
     }
 
     /// Up to `most` rows of `allowed` that have no vector, or any rows if `any`.
@@ -191,11 +197,34 @@ impl Target {
     }
 }
 
+/// The answers of an index with exact distances where those that it computes have lost bits to underflow; `None` if that
+/// leaves open which rows are the nearest, which only a look at all vectors tells.
+fn settled(index: &dyn VectorIndex, metric: Metric, query: &[f32], hits: Vec<Hit>, k: usize) -> Option<Vec<Scored>> {
+    let vanished = |hit: &Hit| metric.may_have_vanished(hit.distance) && index.vectors().is_some();
+    let last_vanished = hits.len() == k && hits.last().is_some_and(vanished);
+    let (mut changed, mut open) = (false, false);
+    let score = |hit: Hit| {
+        let score = match index.vector(hit.id).filter(|_| vanished(&hit)) {
+            Some(vector) => metric.score(query, vector),
+            None => f64::from(hit.distance),
+        };
+        changed |= score != f64::from(hit.distance);
+        open |= last_vanished && vanished(&hit) && score != 0.0;
+        Scored { id: hit.id, score }
+    };
+    let mut scored: Vec<Scored> = hits.into_iter().map(score).collect();
+    if changed {
+        scored.sort_unstable();
+    }
+    (!open).then_some(scored)
+}
+
 /// The distance as the metric's SQL function gives it.
-pub(super) fn sql_distance(metric: Metric, distance: f32) -> f32 {
+#[expect(clippy::cast_possible_truncation, reason = "SQL has distances in Float32")]
+pub(super) fn sql_distance(metric: Metric, score: f64) -> f32 {
     match metric {
         // The estimate of an index without originals may be below zero.
-        Metric::L2 => distance.max(0.0).sqrt(),
-        Metric::InnerProduct | Metric::Cosine => distance,
+        Metric::L2 => score.max(0.0).sqrt() as f32,
+        Metric::InnerProduct | Metric::Cosine => score as f32,
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{DocSection, Documentation};
 use ruvector_embed::EmbedderOptions;
 
+use crate::aggregate;
 use crate::scalar::{self, embed};
 
 mod backends;
@@ -147,7 +148,7 @@ pub fn page() -> String {
 /// Titles, other names and what is said of them.
 fn entries() -> Vec<(String, Vec<String>, Documentation)> {
     let by_hand = relations::ENTRIES.iter().chain(backends::ENTRIES).chain(statements::ENTRIES);
-    let by_hand = by_hand.chain(lake::ENTRIES).chain(system::ENTRIES);
+    let by_hand = by_hand.chain(lake::ENTRIES).chain(system::ENTRIES).chain(aggregate::ENTRIES);
     let mut entries: Vec<_> =
         by_hand.map(|entry| (entry.title.to_owned(), Vec::new(), entry.documentation())).collect();
     for function in scalar::functions(Arc::new(embed::Models::new(EmbedderOptions::default()))) {

@@ -1,8 +1,8 @@
-//! `l2_distance`, `l2_squared`, `cosine_distance`, `cosine_similarity`, `inner_product`, and `array_distance`, as which
-//! DataFusion knows the first: of two vectors a number, NULL if either is NULL.
+//! `l2_distance`, `l2_squared`, `cosine_distance`, `cosine_similarity`, `inner_product`, `l1_distance`, and
+//! `array_distance`, as which DataFusion knows the first: of two vectors a number, NULL if either is NULL.
 //!
 //! Of vectors they compute what the index engine computes, by the same kernels, so that `_distance` of `knn()` and these
-//! functions give equal numbers. Of two lists they compute in Float64, in DataFusion's order, what DataFusion's functions of
+//! functions give equal numbers. No intermediate result overflows or vanishes: where the answer fits its type, it is right. Of two lists they compute in Float64, in DataFusion's order, what DataFusion's functions of
 //! the same name do.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 };
 use ruvector_rabitq::Metric;
 
-use super::vectors::{Vectors, answer, coerce, precision, rows_to_compute};
+use super::vectors::{SAFE_SQUARES, Vectors, answer, coerce, precision, root_of_squares, rows_to_compute, scale_of};
 use crate::reference::{DISTANCES, Facts};
 
 /// The functions of this file.
@@ -26,7 +26,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             "l2_distance",
             &[],
             l2,
-            |a, b| Some(l2_squared_f64(a, b).sqrt()),
+            |a, b| Some(l2_f64(a, b)),
             Facts {
                 text: "Returns the Euclidean distance of two vectors. `ORDER BY l2_distance(vec, query) LIMIT k` asks for \
                        what `knn()` answers.",
@@ -38,7 +38,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Distance::new(
             "l2_squared",
             &[],
-            |a, b| Metric::L2.distance(a, b),
+            |a, b| Metric::L2.score(a, b) as f32,
             |a, b| Some(l2_squared_f64(a, b)),
             Facts {
                 text: "Returns the squared Euclidean distance of two vectors: the same order as `l2_distance`, and no root.",
@@ -77,7 +77,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             "inner_product",
             &["dot_product"],
             // Subtracted, not negated: orthogonal vectors are at 0, not at -0.
-            |a, b| 0.0 - Metric::InnerProduct.distance(a, b),
+            |a, b| (0.0 - Metric::InnerProduct.score(a, b)) as f32,
             |a, b| Some(dot_f64(a, b)),
             Facts {
                 text: "Returns the sum of the products of the coordinates. The larger, the more alike; `_distance` of a \
@@ -88,10 +88,23 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             },
         ),
         Distance::new(
+            "l1_distance",
+            &[],
+            l1,
+            |a, b| Some(l1_f64(a, b)),
+            Facts {
+                text: "Returns the taxicab distance of two vectors: the sum of the absolute differences of the coordinates. No \
+                       index answers it.",
+                unit: "the unit of the coordinates",
+                example: "SELECT l1_distance([0.0, 0.0], [3.0, -4.0]);\n-- 7",
+                ..BINARY
+            },
+        ),
+        Distance::new(
             "array_distance",
             &["list_distance"],
             l2,
-            |a, b| Some(l2_squared_f64(a, b).sqrt()),
+            |a, b| Some(l2_f64(a, b)),
             Facts {
                 text: "Returns the Euclidean distance of two vectors: DataFusion's and DuckDB's name of `l2_distance`.",
                 unit: "the unit of the coordinates",
@@ -107,7 +120,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
 const BINARY: Facts = Facts {
     section: DISTANCES,
     arguments: &[
-        ("a", "A vector, `FLOAT[dim]`, or a list of numbers."),
+        ("a", "A vector, `FLOAT[dim]`, a list of numbers, or beside a vector text like `'[0.5, 1.0]'`."),
         ("b", "Another, with as many coordinates; else it is an error that names both numbers."),
     ],
     returns: "`FLOAT`; `DOUBLE` if both are lists",
@@ -116,7 +129,23 @@ const BINARY: Facts = Facts {
 };
 
 fn l2(a: &[f32], b: &[f32]) -> f32 {
-    Metric::L2.distance(a, b).sqrt()
+    Metric::L2.score(a, b).sqrt() as f32
+}
+
+fn l1(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (f64::from(*a) - f64::from(*b)).abs()) as f32
+}
+
+fn l1_f64(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (a - b).abs())
+}
+
+fn l2_f64(a: &[f64], b: &[f64]) -> f64 {
+    let squared = l2_squared_f64(a, b);
+    if SAFE_SQUARES.contains(&squared) {
+        return squared.sqrt();
+    }
+    root_of_squares(a.iter().zip(b).map(|(a, b)| a - b))
 }
 
 fn l2_squared_f64(a: &[f64], b: &[f64]) -> f64 {
@@ -129,6 +158,19 @@ fn dot_f64(a: &[f64], b: &[f64]) -> f64 {
 }
 
 fn cosine_f64(a: &[f64], b: &[f64]) -> Option<f64> {
+    let (a_squared, b_squared) = (dot_f64(a, a), dot_f64(b, b));
+    if ![a_squared, b_squared].iter().all(|squared| SAFE_SQUARES.contains(squared)) {
+        // Only directions count.
+        let scaled = |list: &[f64]| -> Vec<f64> {
+            let scale = scale_of(list.iter().copied());
+            list.iter().map(|value| value * scale).collect()
+        };
+        return cosine_of(&scaled(a), &scaled(b));
+    }
+    cosine_of(a, b)
+}
+
+fn cosine_of(a: &[f64], b: &[f64]) -> Option<f64> {
     let (a_squared, b_squared) = (dot_f64(a, a), dot_f64(b, b));
     (a_squared != 0.0 && b_squared != 0.0).then(|| dot_f64(a, b) / (a_squared.sqrt() * b_squared.sqrt()))
 }

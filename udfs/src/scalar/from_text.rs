@@ -1,11 +1,13 @@
-//! `CAST('[1, 2.5]' AS FLOAT[2])`: a vector from text, as drivers without arrays write it.
+//! Vectors as text, as drivers without arrays and pgvector write them: `CAST('[1, 2.5]' AS FLOAT[2])`, and
+//! `CAST(vec AS VARCHAR)`, which is `[1,2.5]`. A vector that becomes text and a vector again is the same.
 //!
 //! Arrow casts no text to lists. DataFusion plans such a cast all the same, and it would fail when it runs, so here it
 //! becomes a call of a function, before types are looked at.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray, Float32Builder, ListArray, ListBuilder, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Float32Type};
 use datafusion::common::config::ConfigOptions;
@@ -20,9 +22,9 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use ruvector_rulake::vectors::dim_of;
 
-use super::vectors::{VectorsBuilder, answer, rows_to_compute};
+use super::vectors::{Vectors, VectorsBuilder, answer, rows_to_compute};
 
-/// The rule that lets text be cast to a vector.
+/// The rule that lets text be cast to a vector, and a vector to text.
 pub(crate) fn rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
     Arc::new(ApplyFunctionRewrites::new(vec![Arc::new(CastsOfText)]))
 }
@@ -42,15 +44,65 @@ impl FunctionRewrite for CastsOfText {
             _ => return Ok(Transformed::no(expr)),
         };
         // A column of an outer query has no type here; nor has it one that matters.
-        let is_text = dim_of(target.data_type()).is_some() && text.get_type(schema).is_ok_and(|is| is.is_string());
-        if !is_text {
-            return Ok(Transformed::no(expr));
-        }
+        let Ok(from) = text.get_type(schema) else { return Ok(Transformed::no(expr)) };
         let signature = Signature::any(1, Volatility::Immutable);
-        let function = VectorFromText { target: Arc::clone(target), strict, signature };
-        let call = ScalarFunction::new_udf(Arc::new(ScalarUDF::from(function)), vec![text.as_ref().clone()]);
+        let target = Arc::clone(target);
+        let function = if dim_of(target.data_type()).is_some() && from.is_string() {
+            ScalarUDF::from(VectorFromText { target, strict, signature })
+        } else if dim_of(&from).is_some() && target.data_type().is_string() {
+            ScalarUDF::from(TextOfVector { target, signature })
+        } else {
+            return Ok(Transformed::no(expr));
+        };
+        let call = ScalarFunction::new_udf(Arc::new(function), vec![text.as_ref().clone()]);
         Ok(Transformed::yes(Expr::ScalarFunction(call)))
     }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TextOfVector {
+    target: FieldRef,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for TextOfVector {
+    fn name(&self) -> &str {
+        "text_of_vector"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(self.target.data_type().clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [vectors] = args.args.as_slice() else {
+            return exec_err!("CAST expected one vector, got {}", args.args.len());
+        };
+        let num_rows = rows_to_compute(&args.args, args.number_rows);
+        let vectors = Vectors::<Float32Type>::new(vectors)?;
+        let texts: StringArray = (0..num_rows).map(|row| vectors.get(row).map(text_of)).collect();
+        answer(&args.args, cast(&texts, self.target.data_type())?)
+    }
+}
+
+/// The shortest text that is read as the same vector: `[1,2.5,1e-30]`.
+fn text_of(vector: &[f32]) -> String {
+    let mut text = String::with_capacity(2 + 10 * vector.len());
+    text.push('[');
+    for (i, value) in vector.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        // Writing to a string cannot fail. What has many zeros is written with an exponent.
+        let _ = match value.abs() {
+            plain if plain == 0.0 || (1e-5..1e15).contains(&plain) => write!(text, "{comma}{value}"),
+            _ => write!(text, "{comma}{value:e}"),
+        };
+    }
+    text.push(']');
+    text
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -87,7 +139,11 @@ impl ScalarUDFImpl for VectorFromText {
             };
             let mut wrong = None;
             builder.append_with(|out| {
-                wrong = append(text, dim, out).err();
+                let start = out.len();
+                wrong = match append(text, out) {
+                    Ok(()) => Some(out.len() - start).filter(|got| *got != dim).map(|got| got.to_string()),
+                    Err(got) => Some(got),
+                };
                 wrong.is_none()
             });
             if let Some(got) = wrong.filter(|_| self.strict) {
@@ -98,21 +154,43 @@ impl ScalarUDFImpl for VectorFromText {
     }
 }
 
+/// Texts as lists of Float32; NULL stays NULL.
+///
+/// # Errors
+/// If a text is no vector.
+pub(crate) fn vectors(texts: &dyn Array) -> Result<ListArray> {
+    let texts = cast(texts, &DataType::Utf8)?;
+    let mut builder = ListBuilder::new(Float32Builder::new());
+    let mut values = Vec::new();
+    for text in texts.as_string::<i32>() {
+        values.clear();
+        if let Some(Err(got)) = text.map(|text| append(text, &mut values)) {
+            return exec_err!("text is not a vector: expected numbers as in '[0.5, 1.0]', got {got}");
+        }
+        builder.values().append_slice(&values);
+        builder.append(text.is_some());
+    }
+    Ok(builder.finish())
+}
+
+/// Whether a text is meant to be a vector.
+pub(crate) fn is_vector(text: &str) -> bool {
+    text.trim_start().starts_with('[')
+}
+
 /// Appends the numbers of `text`, or says what it is instead.
-fn append(text: &str, dim: usize, out: &mut Vec<f32>) -> Result<(), String> {
+fn append(text: &str, out: &mut Vec<f32>) -> Result<(), String> {
     let Some(inner) = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']')) else {
         return Err(format!("'{}'", beginning(text)));
     };
-    let (start, inner) = (out.len(), inner.trim());
+    let inner = inner.trim();
     if !inner.is_empty() {
         for number in inner.split(',').map(str::trim) {
-            out.push(number.parse().map_err(|_| format!("'{}'", beginning(number)))?);
+            let value: Option<f32> = number.parse().ok().filter(|value: &f32| value.is_finite());
+            out.push(value.ok_or_else(|| format!("'{}'", beginning(number)))?);
         }
     }
-    match out.len() - start {
-        got if got == dim => Ok(()),
-        got => Err(format!("{got}")),
-    }
+    Ok(())
 }
 
 /// As much of a text as a message should repeat.

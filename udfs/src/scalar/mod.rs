@@ -9,8 +9,9 @@ use std::sync::Arc;
 use datafusion::logical_expr::ScalarUDF;
 
 /// What an argument holds, and how it is read.
-mod vectors;
+pub(crate) mod vectors;
 
+mod arithmetic;
 mod distance;
 mod normalize;
 mod subvector;
@@ -29,6 +30,7 @@ mod tests;
 pub(crate) fn functions(models: Arc<embed::Models>) -> Vec<ScalarUDF> {
     let mut functions = distance::functions();
     functions.extend([vector_norm::function(), normalize::function(), vector_dims::function(), subvector::function()]);
+    functions.extend(arithmetic::functions());
     functions.push(embed::function(models));
     functions
 }

@@ -1,27 +1,32 @@
-//! pgvector's operators: `a <-> b` is `l2_distance`, `a <=> b` `cosine_distance`, `a <#> b` the negative `inner_product`.
+//! Operators of vectors. pgvector's distances: `a <-> b` is `l2_distance`, `a <=> b` `cosine_distance`, `a <#> b` the
+//! negative `inner_product`; and `+`, `-`, `*`, `/`, `||` by coordinate ([`super::arithmetic`]).
 //!
-//! `<=>` between other things than vectors is what DataFusion makes of it (`IS NOT DISTINCT FROM`).
+//! What they are between other things than vectors is DataFusion's; `<=>` is `IS NOT DISTINCT FROM` there. Compared with a
+//! vector, text is one.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
+use ruvector_rulake::vectors::dim_of;
 
+use super::arithmetic::Operation;
 use crate::tokens::{L2_DISTANCE, NEGATIVE_INNER_PRODUCT};
 
 /// Plans the operators.
 #[derive(Debug)]
-pub(crate) struct DistanceOperators {
+pub(crate) struct VectorOperators {
     functions: Vec<Arc<ScalarUDF>>,
 }
 
-impl DistanceOperators {
+impl VectorOperators {
     pub(crate) fn new() -> Self {
-        Self { functions: super::distance::functions().into_iter().map(Arc::new).collect() }
+        let functions = super::distance::functions().into_iter().chain(super::arithmetic::functions());
+        Self { functions: functions.map(Arc::new).collect() }
     }
 
     fn call(&self, name: &str, arguments: [Expr; 2]) -> Option<Expr> {
@@ -30,16 +35,30 @@ impl DistanceOperators {
     }
 }
 
-impl ExprPlanner for DistanceOperators {
+impl ExprPlanner for VectorOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let is_vector = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::FixedSizeList(..)));
+        let type_of = |expr: &Expr| expr.get_type(schema).ok();
+        let (left, right) = (type_of(&expr.left), type_of(&expr.right));
+        let is_vector = |data_type: &Option<DataType>| data_type.as_ref().and_then(dim_of).is_some();
+        let is_list = |data_type: &Option<DataType>| matches!(data_type, Some(DataType::FixedSizeList(..)));
+        let is_text = |data_type: &Option<DataType>| data_type.as_ref().is_some_and(DataType::is_string);
+        let (any, both) = (is_vector(&left) || is_vector(&right), is_vector(&left) && is_vector(&right));
         let (name, negative) = match &expr.op {
             BinaryOperator::PGCustomBinaryOperator(words) => match words.as_slice() {
                 [word] if word == L2_DISTANCE => ("l2_distance", false),
                 [word] if word == NEGATIVE_INNER_PRODUCT => ("inner_product", true),
                 _ => return Ok(PlannerResult::Original(expr)),
             },
-            BinaryOperator::Spaceship if is_vector(&expr.left) || is_vector(&expr.right) => ("cosine_distance", false),
+            BinaryOperator::Spaceship if is_list(&left) || is_list(&right) => ("cosine_distance", false),
+            BinaryOperator::Plus if any => (Operation::Add.name(), false),
+            BinaryOperator::Minus if any => (Operation::Subtract.name(), false),
+            BinaryOperator::Multiply if any => (Operation::Multiply.name(), false),
+            BinaryOperator::Divide if any => (Operation::Divide.name(), false),
+            // A list beside a vector has no fixed length: the answer is a list, DataFusion's `array_concat`.
+            BinaryOperator::StringConcat if both => (Operation::Concat.name(), false),
+            BinaryOperator::Eq | BinaryOperator::NotEq if any && (is_text(&left) || is_text(&right)) => {
+                return Ok(PlannerResult::Original(text_as_vector(expr, left, right)));
+            }
             _ => return Ok(PlannerResult::Original(expr)),
         };
         match self.call(name, [expr.left.clone(), expr.right.clone()]) {
@@ -48,4 +67,15 @@ impl ExprPlanner for DistanceOperators {
             None => Ok(PlannerResult::Original(expr)),
         }
     }
+}
+
+/// The comparison with its text cast to the type of the vector on the other side.
+fn text_as_vector(mut expr: RawBinaryExpr, left: Option<DataType>, right: Option<DataType>) -> RawBinaryExpr {
+    let cast = |text: Expr, data_type: DataType| Expr::Cast(Cast::new(Box::new(text), data_type));
+    match (left, right) {
+        (Some(text), Some(vector)) if text.is_string() => expr.left = cast(expr.left, vector),
+        (Some(vector), Some(text)) if text.is_string() => expr.right = cast(expr.right, vector),
+        _ => {}
+    }
+    expr
 }

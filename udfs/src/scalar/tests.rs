@@ -20,8 +20,15 @@ use ruvector_rabitq::Metric;
 
 use super::{embed, functions};
 
-const BINARY: [&str; 6] =
-    ["l2_distance", "l2_squared", "cosine_distance", "cosine_similarity", "inner_product", "array_distance"];
+const BINARY: [&str; 7] = [
+    "l2_distance",
+    "l2_squared",
+    "cosine_distance",
+    "cosine_similarity",
+    "inner_product",
+    "l1_distance",
+    "array_distance",
+];
 
 fn function(name: &str) -> ScalarUDF {
     let all = functions(Arc::new(embed::Models::new(EmbedderOptions::default())));
@@ -137,6 +144,7 @@ fn meaning(name: &str, a: &[f32], b: &[f32], of_lists: bool) -> Option<f64> {
         "cosine_distance" => cosine.map(|cosine| 1.0 - cosine),
         "cosine_similarity" => cosine,
         "inner_product" => Some(dot),
+        "l1_distance" => Some(pairs().map(|(a, b)| (a - b).abs()).sum()),
         other => panic!("{other} is no distance"),
     }
 }
@@ -381,7 +389,8 @@ fn what_does_not_fit_is_named() {
             (vec![ragged(&[1.0]), ragged(&[])], "expected 1, got 0"),
             (vec![two()], "requires 2 arguments, got 1"),
             (vec![two(), number(1)], "does not support type Int64: expected FLOAT[dim]"),
-            (vec![text(), two()], "does not support type Utf8: expected FLOAT[dim]"),
+            (vec![text(), ragged(&[1.0, 2.0])], "does not support type Utf8: expected FLOAT[dim]"),
+            (vec![text(), three()], "expected 2, got 3"),
         ] {
             let message = message(name, args);
             assert!(message.contains(name) && message.contains(part), "{message}");

@@ -5,6 +5,7 @@
 //! | `FLOAT[dim]` (Float32) | read in place | |
 //! | Float16`[dim]` | is a vector; becomes Float32, exactly | |
 //! | a list, or another type`[dim]` | becomes Float32 | becomes Float64 |
+//! | text, as in `'[0.5, 1.0]'` | is read as a vector | an error |
 //! | NULL | NULL | NULL |
 //!
 //! So `_distance` of `knn()` and a distance to a literal, which is a list of Float64, are equal numbers; and what DataFusion
@@ -22,6 +23,8 @@ use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::ColumnarValue;
+
+use super::from_text;
 
 /// The type of coordinates that a function with these arguments computes with: Float32 if one is a vector, else Float64.
 pub(super) fn precision(arg_types: &[DataType]) -> DataType {
@@ -49,6 +52,7 @@ pub(super) fn coerce(name: &str, data_type: &DataType, precision: &DataType) -> 
     };
     match data_type {
         DataType::Null => Ok(DataType::List(any())),
+        text if text.is_string() && precision == &DataType::Float32 => Ok(text.clone()),
         DataType::FixedSizeList(field, _) | DataType::List(field) | DataType::LargeList(field)
             if field.data_type().is_nested() =>
         {
@@ -87,7 +91,7 @@ fn all_constant(args: &[ColumnarValue]) -> bool {
 }
 
 /// The vectors of an argument: one for every row, or one for all.
-pub(super) struct Vectors<T: ArrowPrimitiveType> {
+pub(crate) struct Vectors<T: ArrowPrimitiveType> {
     values: PrimitiveArray<T>,
     nulls: Option<NullBuffer>,
     layout: Layout,
@@ -105,12 +109,15 @@ impl<T: ArrowPrimitiveType> Vectors<T> {
     /// The vectors of an argument whose type [`coerce`] has made. Copies no coordinates.
     ///
     /// # Errors
-    /// If it has another type.
-    pub(super) fn new(argument: &ColumnarValue) -> Result<Self> {
-        let (lists, constant) = match argument {
+    /// If it has another type, or is text that is no vector.
+    pub(crate) fn new(argument: &ColumnarValue) -> Result<Self> {
+        let (mut lists, constant) = match argument {
             ColumnarValue::Array(array) => (Arc::clone(array), false),
             ColumnarValue::Scalar(scalar) => (scalar.to_array()?, true),
         };
+        if lists.data_type().is_string() {
+            lists = Arc::new(from_text::vectors(&lists)?);
+        }
         let (values, layout) = match lists.data_type() {
             DataType::FixedSizeList(_, dim) => {
                 (lists.as_fixed_size_list().values(), Layout::Fixed(usize::try_from(*dim).unwrap_or(0)))
@@ -146,7 +153,7 @@ impl<T: ArrowPrimitiveType> Vectors<T> {
     }
 
     /// The vector of a row; a vector with a NULL coordinate is NULL.
-    pub(super) fn get(&self, row: usize) -> Option<&[T::Native]> {
+    pub(crate) fn get(&self, row: usize) -> Option<&[T::Native]> {
         self.range(row).and_then(|range| self.at(range))
     }
 
@@ -167,13 +174,35 @@ pub(super) fn item_type(data_type: &DataType) -> Option<&DataType> {
     }
 }
 
-/// The Euclidean norm of a list.
+/// The Euclidean norm of a list, also where its squares overflow or vanish.
 pub(super) fn norm_f64(list: &[f64]) -> f64 {
-    list.iter().fold(0.0, |sum, value| sum + value * value).sqrt()
+    root_of_squares(list.iter().copied())
+}
+
+/// Sums of squares that overflowed to nothing, and kept their precision.
+pub(super) const SAFE_SQUARES: std::ops::RangeInclusive<f64> = 1e-280..=f64::MAX;
+
+/// The root of the sum of the squares of `values`.
+pub(super) fn root_of_squares(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    // Not `sum()`, which starts at -0.
+    let sum = |scale: f64| values.clone().fold(0.0, |sum, value| sum + (value * scale) * (value * scale));
+    let squares = sum(1.0);
+    if SAFE_SQUARES.contains(&squares) {
+        return squares.sqrt();
+    }
+    let scale = scale_of(values.clone());
+    sum(scale).sqrt() / scale
+}
+
+/// A power of two that brings the largest of `values` to about 1; 1 if there is none that does.
+pub(super) fn scale_of(values: impl Iterator<Item = f64>) -> f64 {
+    let largest = values.fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    let scale = (-largest.log2().round()).clamp(-1022.0, 1022.0).exp2();
+    if largest > 0.0 && largest.is_finite() { scale } else { 1.0 }
 }
 
 /// Makes the vectors that a function answers.
-pub(super) struct VectorsBuilder<'a, T: ArrowPrimitiveType> {
+pub(crate) struct VectorsBuilder<'a, T: ArrowPrimitiveType> {
     data_type: &'a DataType,
     values: Vec<T::Native>,
     ends: Vec<usize>,
@@ -182,13 +211,13 @@ pub(super) struct VectorsBuilder<'a, T: ArrowPrimitiveType> {
 
 impl<'a, T: ArrowPrimitiveType> VectorsBuilder<'a, T> {
     /// For `num_rows` vectors of the type `data_type`, one of those that [`coerce`] makes.
-    pub(super) fn new(data_type: &'a DataType, num_rows: usize) -> Self {
+    pub(crate) fn new(data_type: &'a DataType, num_rows: usize) -> Self {
         let values = Vec::with_capacity(fixed_dim(data_type).unwrap_or(0) * num_rows);
         Self { data_type, values, ends: Vec::with_capacity(num_rows), nulls: NullBufferBuilder::new(num_rows) }
     }
 
     /// Appends the coordinates that `append` appends, or NULL if it says that they are none.
-    pub(super) fn append_with(&mut self, append: impl FnOnce(&mut Vec<T::Native>) -> bool) {
+    pub(crate) fn append_with(&mut self, append: impl FnOnce(&mut Vec<T::Native>) -> bool) {
         let start = self.values.len();
         match append(&mut self.values) {
             true => {
@@ -202,7 +231,7 @@ impl<'a, T: ArrowPrimitiveType> VectorsBuilder<'a, T> {
         }
     }
 
-    pub(super) fn append_null(&mut self) {
+    pub(crate) fn append_null(&mut self) {
         // A NULL among vectors has coordinates all the same, among lists it has none.
         let missing = fixed_dim(self.data_type).unwrap_or(0);
         self.values.resize(self.values.len() + missing, T::Native::default());
@@ -212,7 +241,7 @@ impl<'a, T: ArrowPrimitiveType> VectorsBuilder<'a, T> {
 
     /// # Errors
     /// If the coordinates do not fit the type.
-    pub(super) fn finish(mut self) -> Result<ArrayRef> {
+    pub(crate) fn finish(mut self) -> Result<ArrayRef> {
         let (num_rows, nulls) = (self.ends.len(), self.nulls.finish());
         let values: ArrayRef = Arc::new(PrimitiveArray::<T>::new(self.values.into(), None));
         let lengths =

@@ -50,6 +50,7 @@ impl Core {
                 .with("expected", vectors.num_vectors())
                 .with("got", ids.len()));
         }
+        vectors.check_fit(self.params.metric)?;
         self.ids.check_new(ids)?;
         let first_row = self.len();
         if let Some(lists) = &mut self.lists {

@@ -21,8 +21,9 @@ macro_rules! kind {
             /// result does not depend on the machine or the number of threads.
             ///
             /// # Errors
-            /// `InvalidInput` if the number of ids is not that of the vectors, if two ids are equal, or if a parameter is
-            /// out of range; `Cancelled` if `progress` said so.
+            /// `InvalidInput` if a component is above [`Metric::max_coordinate`](crate::Metric::max_coordinate), if the
+            /// number of ids is not that of the vectors, if two ids are equal, or if a parameter is out of range;
+            /// `Cancelled` if `progress` said so.
             pub fn build(
                 ids: Option<&[u64]>,
                 vectors: VectorBatch<'_>,
@@ -127,6 +128,7 @@ impl Core {
         progress: Option<Progress<'_>>,
     ) -> Result<Self> {
         params.check()?;
+        vectors.check_fit(params.metric)?;
         let ids = Ids::new(ids.map(<[u64]>::to_vec), vectors.num_vectors())?;
         let control = Control::new(progress);
         let lists = match kind {

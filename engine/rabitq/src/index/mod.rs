@@ -43,6 +43,9 @@ pub type Attributes = BTreeMap<String, String>;
 
 /// Answers nearest-neighbour queries over vectors held in memory. Searching takes `&self` and is safe from many threads.
 ///
+/// No distance overflows: coordinates are bounded by [`Metric::max_coordinate`]. Squared distances and inner products
+/// below 1e-30 may have lost bits to underflow; [`Metric::score`] of the originals has them.
+///
 /// Every kind has the same parts, so a kind implements nothing but [`core`](Self::core).
 pub trait VectorIndex: Send + Sync + fmt::Debug {
     /// The parts.
@@ -116,10 +119,10 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `InvalidInput` if `k` or `nprobe` is 0, if the query's dimension is not that of the index, or if a component of
-    /// the query is NaN or infinite.
+    /// the query is NaN, infinite or above [`Metric::max_coordinate`].
     fn search(&self, query: &[f32], params: &SearchParams<'_>) -> Result<Vec<Hit>> {
         params.check()?;
-        Ok(self.core().nearest(check_query(query, self.dim())?, params))
+        Ok(self.core().nearest(check_query(query, self.dim(), self.metric())?, params))
     }
 
     /// Returns for each query what [`search`](Self::search) would, on all threads of the current rayon pool. Only where the
@@ -134,6 +137,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
                 .with("expected", self.dim())
                 .with("got", queries.dim()));
         }
+        queries.check_fit(self.metric())?;
         let queries: Vec<&[f32]> = queries.rows().collect();
         Ok(self.core().nearest_batch(&queries, params))
     }
@@ -149,7 +153,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
                 .with("expected", "a number")
                 .with("got", radius));
         }
-        Ok(self.core().within(check_query(query, self.dim())?, radius, filter))
+        Ok(self.core().within(check_query(query, self.dim(), self.metric())?, radius, filter))
     }
 
     /// Appends one vector under a new id.
@@ -163,8 +167,8 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     /// Appends vectors under new ids, without a rebuild: the rotation, the origin and the centroids stay as they are.
     ///
     /// # Errors
-    /// `InvalidInput` if the dimension is not that of the index, if the number of ids is not that of the vectors, or if
-    /// two ids are equal; `AlreadyExists` if the index has an id. Nothing is changed on error.
+    /// `InvalidInput` if the dimension is not that of the index, if a component is above [`Metric::max_coordinate`], if the
+    /// number of ids is not that of the vectors, or if two ids are equal; `AlreadyExists` if the index has an id. Nothing is changed on error.
     fn add_batch(&mut self, ids: &[u64], vectors: VectorBatch<'_>) -> Result<()> {
         self.core_mut().add_batch(ids, vectors)
     }
@@ -274,8 +278,8 @@ impl IndexKind {
     /// Builds an index of this kind. Without `ids` vectors are numbered from 0.
     ///
     /// # Errors
-    /// `InvalidInput` if the number of ids is not that of the vectors, if two ids are equal, or if a parameter is out of
-    /// range; `Cancelled` if `progress` said so.
+    /// `InvalidInput` if a component is above [`Metric::max_coordinate`], if the number of ids is not that of the vectors,
+    /// if two ids are equal, or if a parameter is out of range; `Cancelled` if `progress` said so.
     pub fn build(
         self,
         ids: Option<&[u64]>,

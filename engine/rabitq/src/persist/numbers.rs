@@ -57,23 +57,23 @@ pub(super) fn read<T: LittleEndian>(source: &dyn Source, section: &Section) -> R
     Ok(numbers)
 }
 
-/// Reads a section of vectors, or leaves it where it is, and checks its sum. Tells whether it is known that all numbers are
-/// finite: of those that are left where they are it is seen in the same pass.
-pub(super) fn read_or_map(source: &dyn Source, section: &Section) -> Result<(Values, bool)> {
+/// Reads a section of vectors, or leaves it where it is, and checks its sum. Tells whether it is known that no
+/// number is above `bound` in magnitude: of those that are left where they are it is seen in the same pass.
+pub(super) fn read_or_map(source: &dyn Source, section: &Section, bound: f32) -> Result<(Values, bool)> {
     let Some(mapped) = source.map(section.offset, section.len as usize / size_of::<f32>()) else {
         return Ok((Values::Owned(read(source, section)?), false));
     };
     let shares = mapped.par_chunks(SHARE).map(|numbers| {
-        let (mut crc, mut finite) = (crc32fast::Hasher::new(), true);
+        let (mut crc, mut within) = (crc32fast::Hasher::new(), true);
         for piece in numbers.chunks(PIECE) {
             crc.update(bytemuck::cast_slice(piece));
-            finite &= piece.iter().fold(true, |all, number| all & number.is_finite());
+            within &= piece.iter().fold(true, |all, number| all & (number.abs() <= bound));
         }
-        (crc, finite)
+        (crc, within)
     });
-    let (sums, finite): (Vec<_>, Vec<_>) = shares.unzip();
+    let (sums, within): (Vec<_>, Vec<_>) = shares.unzip();
     check_shares(section, &sums)?;
-    Ok((mapped, finite.into_iter().all(|finite| finite)))
+    Ok((mapped, within.into_iter().all(|within| within)))
 }
 
 fn check_shares(section: &Section, shares: &[crc32fast::Hasher]) -> Result<()> {

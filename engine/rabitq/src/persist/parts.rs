@@ -10,8 +10,8 @@ use crate::vector::VectorBatch;
 pub(super) struct Parts {
     pub(super) ids: Option<Vec<u64>>,
     pub(super) vectors: Values,
-    /// Whether it is known that they are.
-    pub(super) vectors_are_finite: bool,
+    /// Whether it is known that they are finite, and within the limit of the metric.
+    pub(super) vectors_fit: bool,
     pub(super) origin: Vec<f32>,
     step: f32,
     centroids: Vec<i8>,
@@ -43,8 +43,9 @@ impl Parts {
     pub(super) fn into_core(self, header: Header) -> Result<Core> {
         let Header { kind, params, dim, num_vectors, .. } = header;
         let ids = Ids::new(self.ids, num_vectors as usize).map_err(impossible)?;
-        if !self.vectors_are_finite {
-            VectorBatch::new(dim, &self.vectors).map_err(impossible)?;
+        if !self.vectors_fit {
+            let vectors = VectorBatch::new(dim, &self.vectors).map_err(impossible)?;
+            vectors.check_fit(params.metric).map_err(impossible)?;
         }
         let originals = kind.keeps_originals(&params).then(|| Originals::new(params.metric, dim, self.vectors));
         let lists = match kind {

@@ -36,7 +36,8 @@ pub(super) fn read(source: &dyn Source, file_len: u64) -> Result<Core> {
             }
             Some(SectionId::Vectors) => {
                 check_len(section, num_vectors * dim * size_of::<f32>() as u64)?;
-                (parts.vectors, parts.vectors_are_finite) = numbers::read_or_map(source, section)?;
+                let bound = header.params.metric.max_coordinate();
+                (parts.vectors, parts.vectors_fit) = numbers::read_or_map(source, section, bound)?;
             }
             Some(SectionId::Origin) => {
                 check_len(section, dim * size_of::<f32>() as u64)?;

@@ -396,8 +396,9 @@ async fn a_batch_answers_as_its_queries_do_also_through_layers() {
     let batch = VectorBatch::new(Dim::new(DIM).unwrap(), &queries).unwrap();
     for snapshot in [backend.snapshot("docs").await.unwrap(), layered.snapshot("docs").await.unwrap()] {
         let answers = exact::search_batch(snapshot.as_ref(), "vec", Metric::L2, batch, 7, None, &context()).await;
-        let expected: Vec<Vec<Hit>> =
-            batch.rows().map(|query| oracle(&[&rows], Metric::L2, query, 7, |_| true)).collect();
+        let scores = |hits: Vec<Hit>| hits.into_iter().map(|hit| Scored { id: hit.id, score: f64::from(hit.distance) });
+        let expected: Vec<Vec<Scored>> =
+            batch.rows().map(|query| scores(oracle(&[&rows], Metric::L2, query, 7, |_| true)).collect()).collect();
         assert_eq!(answers.unwrap(), expected);
     }
     assert_eq!(counting.calls(Operation::Scan), 1, "a layer sees what is read");

@@ -23,8 +23,9 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
 use roaring::RoaringTreemap;
-use ruvector_rabitq::{Dim, Hit, VectorBatch};
+use ruvector_rabitq::{Dim, VectorBatch};
 use ruvector_rulake::error::to_datafusion;
+use ruvector_rulake::exact::Scored;
 use ruvector_rulake::{ErrorKind, RowAddress};
 use tokio::sync::OnceCell;
 
@@ -199,7 +200,7 @@ impl KnnJoinExec {
             let hits = answers.next_if(|(asked, _)| *asked == row).map(|(_, hits)| hits);
             let without = if hits.is_some() { &rest.without_vector } else { &rest.any };
             let mut nearest: Vec<(RowAddress, Option<f32>)> = Vec::with_capacity(self.k.min(ROWS));
-            let distance = |hit: &Hit| Some(sql_distance(self.target.metric.0, hit.distance));
+            let distance = |hit: &Scored| Some(sql_distance(self.target.metric.0, hit.score));
             nearest.extend(hits.iter().flatten().map(|hit| (RowAddress::from(hit.id), distance(hit))));
             let at = if self.nulls == Some(Nulls::First) { 0 } else { nearest.len() };
             nearest.splice(at..at, without.iter().map(|address| (*address, None)));

@@ -55,7 +55,8 @@ pub(super) fn index_conformance(kind: IndexKind, keep_originals: bool, exactness
     suite.everything_can_be_removed();
     suite.refuses_what_is_wrong();
     suite.refused_changes_change_nothing();
-    suite.survives_any_finite_number();
+    suite.survives_any_number_it_takes();
+    suite.refuses_what_overflows();
     suite.what_cannot_be_encoded_is_not_near();
     suite.knows_its_vectors();
     suite.progress_ends_with_all_vectors();

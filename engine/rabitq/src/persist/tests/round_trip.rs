@@ -93,10 +93,11 @@ fn originals_are_kept_as_the_kind_says() {
 }
 
 #[test]
-fn any_finite_numbers_round_trip() {
-    let extremes = [0.0, -0.0, f32::MAX, f32::MIN, 1e30, -1e-30, 1e-40, 1e-43, 2e-44, -1e-45];
+fn any_numbers_that_an_index_takes_round_trip() {
     for (kind, keep_originals) in VARIANTS {
         for metric in Metric::ALL {
+            let largest = metric.max_coordinate();
+            let extremes = [0.0, -0.0, largest, -largest, largest.sqrt(), -1e-30, 1e-40, 1e-43, 2e-44, -1e-45];
             for one in extremes {
                 for other in extremes {
                     let values = [one, other, one, other, other, other, one, one];

@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from conftest import GO, JDBC, PASSWORD, ROOT, SECONDS_MAX, TOKEN, Secured, go, java, serve
+from conftest import GO, JDBC, PASSWORD, ROOT, RUVECTOR, SECONDS_MAX, TOKEN, Secured, go, java, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +109,26 @@ def test_no_page_has_the_table_of_another() -> None:
     assert sorted(names) == sorted(set(names))
 
 
+def test_the_readme_starts_again_and_again(tmp_path: Path) -> None:
+    found = blocks(ROOT / "README.md")
+    start = next(at for at, (_, language, _) in enumerate(found) if language == "sql")
+    (_, _, statements), (_, answered, answer), (_, python, program) = found[start : start + 3]
+    assert (answered, python) == ("text", "python")
+    for _ in range(2):
+        shell = [RUVECTOR, "sql", "--data", tmp_path / "data", "-f", "-"]
+        done = subprocess.run(shell, input=statements, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith("rows\n")
+        assert rounded(answer) == rounded(done.stdout[-len(answer) :])
+        shown = run(Program("README.md", 0, python, program, ""), {}, tmp_path, None)
+        assert shown == ""
+
+
+def rounded(text: str) -> str:
+    """A text whose fractions have two digits: models differ by machine in the last ones."""
+    return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.2f}", text)
+
+
 @pytest.mark.parametrize("program", SECURED, ids=str)
 def test_signing_in(program: Program, secured: Secured, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shutil.copy(secured.ca, tmp_path / "ca.pem")
@@ -119,7 +139,7 @@ def place(address: str) -> str:
     return address.split("//")[1]
 
 
-def run(program: Program, addresses: dict[str, str], folder: Path, request: pytest.FixtureRequest) -> str:
+def run(program: Program, addresses: dict[str, str], folder: Path, request: pytest.FixtureRequest | None) -> str:
     """What a program of a page prints, run in a folder, in a process of its own."""
     source = program.source
     for written, real in addresses.items():
@@ -128,6 +148,7 @@ def run(program: Program, addresses: dict[str, str], folder: Path, request: pyte
     if program.language == "java":
         name = re.search(r"public class (\w+)", source)
         assert name is not None
+        assert request is not None
         file = folder / f"{name[1]}.java"
         file.write_text(source)
         return java(request.getfixturevalue("jdbc_driver"), file, folder=folder, environment=environment)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # The line editor asks for bracketed paste while it reads, and not while a statement runs.
 READS = "\x1b[?2004h"
 RUNS = "\x1b[?2004l"
+# The prompt for the rest of a statement.
+CONTINUES = "     ...> "
 
 # The terminal of a process is the first that it opens in a session of its own; here it is told.
 _START = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -53,7 +55,11 @@ class Terminal:
 
     def run(self, text: str) -> str:
         """Type lines, press Enter after each, and return what is printed until the next prompt."""
-        self.type(text.replace("\n", "\r") + "\r")
+        *lines, last = text.split("\n")
+        for line in lines:
+            self.type(f"{line}\r")
+            self.wait_for(CONTINUES)
+        self.type(f"{last}\r")
         self.wait_for(RUNS)
         return self.answer()
 

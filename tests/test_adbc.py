@@ -160,6 +160,27 @@ def test_a_vector_of_another_dimension_changes_nothing(connection: adbc.Connecti
     assert fetch(connection, f"SELECT count(*) FROM {name}") == [(3,)]
 
 
+def test_arrays_of_integers_and_texts_are_parameters(connection: adbc.Connection, name: str) -> None:
+    odd = 2**53 + 1
+    with connection.cursor() as cursor:
+        cursor.adbc_ingest(name, pa.table({"id": [odd - 1, odd, odd + 1], "word": ["a", "b", "c"]}))
+        assert cursor.adbc_prepare(f"SELECT id FROM {name} WHERE id = ANY(?)").types == [pa.list_(pa.int64())]
+        assert fetch(connection, f"SELECT id FROM {name} WHERE id = ANY(?)", ([odd],)) == [(odd,)]
+        assert fetch(connection, f"SELECT id FROM {name} WHERE word = ANY(?)", (["c", None],)) == [(odd + 1,)]
+        cursor.execute(f"DELETE FROM {name} WHERE id = ANY(?)", ([odd, 0],))
+        assert cursor.rowcount == 1
+
+
+def test_rows_without_a_batch_are_refused_with_a_way_out(connection: adbc.Connection, name: str) -> None:
+    schema = pa.schema([("id", pa.int64())])
+    with connection.cursor() as cursor:
+        # The driver sends nothing at all: neither the name nor the schema reaches the server.
+        with pytest.raises(adbc.Error, match="send one batch without rows"):
+            cursor.adbc_ingest(name, schema.empty_table())
+        assert cursor.adbc_ingest(name, pa.RecordBatch.from_pylist([], schema)) == 0
+    assert fetch(connection, f"SELECT count(*) FROM {name}") == [(0,)]
+
+
 def test_settings_last_as_long_as_the_connection(address: str) -> None:
     options = {"adbc.flight.sql.rpc.with_cookie_middleware": "true"}
     with adbc.connect(address, db_kwargs=options, autocommit=True) as connection, connection.cursor() as cursor:

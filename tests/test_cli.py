@@ -104,6 +104,22 @@ def test_the_first_error_ends_a_script(data: Path) -> None:
     assert json_rows("--data", data, "-c", "SELECT id FROM docs ORDER BY id") == [{"id": 2}, {"id": 3}]
 
 
+@pytest.mark.parametrize("how", ["file", "pipe", "included"])
+def test_an_error_of_a_script_names_its_line(data: Path, tmp_path: Path, how: str) -> None:
+    script = tmp_path / "load.sql"
+    script.write_text("\\timing off\nSELECT\n1;\n\n-- Wrong:\nSELECT id\nFROM dosc;\nSELECT 2;\n")
+    (tmp_path / "all.sql").write_text(f"SELECT 0;\n\\i {script}\n")
+    arguments = {"file": ["-f", script], "pipe": [], "included": ["-f", tmp_path / "all.sql"]}[how]
+    text = script.read_text() if how == "pipe" else None
+    done = command("sql", "--data", data, *arguments, stdin=text)
+    place = {"file": script, "pipe": "standard input", "included": f"{tmp_path / 'all.sql'}:2: {script}"}[how]
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"error: {place}:6: table 'ruvector.main.dosc' not found (at line 2, column 6); did you mean docs?"
+    )
+    assert done.stderr.endswith("LINE 2: FROM dosc\n             ^\n")
+
+
 @pytest.mark.parametrize(
     "arguments", [["fly"], ["serve", "--listen"], ["sql", "-c", "SELECT 1", "--format", "xml"]], ids=" ".join
 )

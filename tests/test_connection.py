@@ -125,32 +125,182 @@ def test_parameters_are_taken_in_order(con: ruvector.Connection) -> None:
     assert con.sql("SELECT $2 AS a, $1 AS b", ["x", "y"]).fetchall() == [("y", "x")]
 
 
+class ByArray:
+    """A tensor that NumPy reads."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        """Return the array."""
+        return self.array
+
+
+class ByDlpack:
+    """A tensor of the other protocol."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __dlpack__(self, **options: object) -> object:
+        """Return a capsule of the array."""
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Return the device of the array."""
+        return self.array.__dlpack_device__()
+
+
+FLOATS = np.array([3, 4], np.float32)
+VECTORS = {
+    "floats": [3.0, 4.0],
+    "integers": (3, 4),
+    "both": [3, 4.0],
+    "float32": FLOATS,
+    "float16": FLOATS.astype(np.float16),
+    "float64": FLOATS.astype(np.float64),
+    "big endian": FLOATS.astype(">f4"),
+    "strided": np.array([3, 0, 4], np.float32)[::2],
+    "int32": FLOATS.astype(np.int32),
+    "uint8": FLOATS.astype(np.uint8),
+    "scalars": list(FLOATS),
+    "pandas": pd.Series([3.0, 4.0]),
+    "polars": pl.Series([3, 4]),
+    "polars float32": pl.Series(FLOATS),
+    "arrow": pa.array([3.0, 4.0]),
+    "chunks": pa.chunked_array([[3], [4]]),
+    "scalar": pa.scalar([3.0, 4.0], pa.list_(pa.float32(), 2)),
+    "tensor": ByArray(FLOATS),
+    "dlpack": ByDlpack(FLOATS.astype(np.float64)),
+}
+
+
+@pytest.mark.parametrize("vector", VECTORS.values(), ids=VECTORS)
+def test_numbers_are_a_vector_where_one_stands(con: ruvector.Connection, name: str, vector: object) -> None:
+    con.ingest(name, {"id": [1, 2], "vec": [[0.0, 0.0], [9.0, 9.0]]})
+    assert con.sql(f"INSERT INTO {name} VALUES (3, $1)", [vector]).rows_affected == 1
+    assert con.sql(f"UPDATE {name} SET vec = $1 WHERE id = $2", [vector, 2]).rows_affected == 1
+    for query, expected in {
+        f"SELECT l2_distance(vec, $1) FROM {name} WHERE id = 1": [(5.0,)],
+        f"SELECT id, _distance FROM knn('{name}', $1, 3) ORDER BY _distance, id": [(2, 0.0), (3, 0.0), (1, 5.0)],
+        f"SELECT id FROM {name} ORDER BY l2_distance(vec, $1) DESC LIMIT 1": [(1,)],
+        f"SELECT count(*) FROM {name} WHERE vec <-> $1 < 1": [(2,)],
+        f"SELECT id FROM knn('{name}', CAST($1 AS FLOAT[2]), 1) WHERE id = 1": [(1,)],
+    }.items():
+        # Twice: a search keeps its plan.
+        for _ in range(2):
+            assert con.sql(query, [vector]).fetchall() == expected, query
+
+
+# The first integers that a float32 and a float64 have not.
+BEYOND_FLOAT, BEYOND_DOUBLE = 2**24 + 1, 2**53 + 1
+
+
+@pytest.mark.parametrize("odd", [BEYOND_FLOAT, BEYOND_DOUBLE])
 @pytest.mark.parametrize(
-    "vector",
-    [
-        [3.0, 4.0],
-        (3, 4),
-        np.array([3, 4], np.float32),
-        np.array([3, 4], np.float64),
-        np.array([3, 0, 4], np.float32)[::2],
-        np.array([3, 4], np.int32),
-    ],
-    ids=["list", "tuple", "float32", "float64", "strided", "int32"],
+    "of",
+    [list, tuple, np.array, pd.Series, pl.Series, pa.array, lambda ids: ByArray(np.array(ids, np.uint64))],
+    ids=["list", "tuple", "numpy", "pandas", "polars", "arrow", "tensor"],
 )
-def test_numbers_are_a_vector(con: ruvector.Connection, name: str, vector: object) -> None:
-    con.ingest(name, {"id": [1], "vec": [[0.0, 0.0]]})
-    query = f"SELECT l2_distance(vec, $1) AS d FROM {name}"
-    assert con.sql(query, [vector]).fetchall() == [(5.0,)]
+def test_integers_stay_integers(con: ruvector.Connection, name: str, of: Callable[..., object], odd: int) -> None:
+    con.ingest(name, {"id": [odd - 1, odd, odd + 1, odd + 2]})
+    wanted = of([odd, odd + 2])
+    for condition in ["id = ANY($1)", "array_has($1, id)", "NOT id <> ALL($1)"]:
+        found = con.sql(f"SELECT id FROM {name} WHERE {condition} ORDER BY id", [wanted]).fetchall()
+        assert found == [(odd,), (odd + 2,)], condition
+    assert con.sql(f"UPDATE {name} SET id = -id WHERE id = ANY($1)", [of([odd])]).rows_affected == 1
+    assert con.sql(f"DELETE FROM {name} WHERE id = ANY($1)", [wanted]).rows_affected == 1
+    assert con.sql(f"SELECT id FROM {name} ORDER BY id").fetchall() == [(-odd,), (odd - 1,), (odd + 1,)]
+    con.sql(f"CREATE TABLE {name}_lists (ids BIGINT[])")
+    con.sql(f"INSERT INTO {name}_lists VALUES ($1)", [wanted])
+    assert con.sql(f"SELECT ids FROM {name}_lists").fetchall() == [([odd, odd + 2],)]
+    assert con.sql("SELECT $1 AS ids", [wanted]).fetchall() == [([odd, odd + 2],)]
+
+
+def test_no_float_equals_an_integer_beside_it(con: ruvector.Connection, name: str) -> None:
+    con.ingest(name, {"id": [1, 2], "x": [0.1, 0.5]})
+    assert con.sql(f"SELECT id FROM {name} WHERE id = ANY($1)", [[1.5, 2.0]]).fetchall() == [(2,)]
+    # 0.1 is another number in float32.
+    assert con.sql(f"SELECT id FROM {name} WHERE x = ANY($1)", [[0.1]]).fetchall() == [(1,)]
+    assert con.sql(f"DELETE FROM {name} WHERE x = ANY($1)", [[0.1]]).rows_affected == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (["a", None, "it's"], ["a", "it's"]),
+        (np.array(["a", "it's"]), ["a", "it's"]),
+        (pd.Series(["a", None]), ["a"]),
+        (pl.Series(["b"]), ["b"]),
+        ([], []),
+        ([None], []),
+    ],
+    ids=repr,
+)
+def test_texts_are_an_array(con: ruvector.Connection, name: str, value: object, found: list[str]) -> None:
+    con.ingest(name, {"word": ["a", "b", "it's", None]})
+    query = f"SELECT word FROM {name} WHERE word = ANY($1) ORDER BY word"
+    assert [word for (word,) in con.sql(query, [value]).fetchall()] == found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [True, None, False],
+        [1, None, 3],
+        [0.5, None],
+        [dt.date(2024, 5, 27), None],
+        [Decimal("1.50"), Decimal("2.25")],
+        [[1, 2], [3], None],
+        [["a"], []],
+        [b"\x00\xff"],
+    ],
+    ids=repr,
+)
+def test_an_array_keeps_its_values(con: ruvector.Connection, value: list[object]) -> None:
+    assert con.sql("SELECT $1 AS v", [value]).fetchall() == [(value,)]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [lambda rows: rows, lambda rows: [ByArray(row) for row in rows], lambda rows: rows.astype(np.float64), list],
+    ids=["matrix", "list of tensors", "float64", "list of rows"],
+)
+def test_a_matrix_is_several_vectors(con: ruvector.Connection, name: str, vectors: Vectors, of: Callable) -> None:
+    data, queries = vectors(50, 3), vectors(4, 3)
+    con.ingest(name, {"id": np.arange(50), "vec": data})
+    query = f"SELECT query_index, id FROM knn_batch('{name}', $1, 1) ORDER BY query_index"
+    expected = [(number, nearest(data, row, 1)[0][0]) for number, row in enumerate(queries)]
+    for _ in range(2):
+        assert con.sql(query, [of(queries)]).fetchall() == expected
+    with pytest.raises(ruvector.InvalidInput, match=r"expected one vector of 3 numbers.*knn_batch"):
+        con.sql(f"SELECT id FROM knn('{name}', $1, 1)", [of(queries)]).to_arrow()
 
 
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ([[]], r"parameter \$1: expected a vector of one or more numbers, got shape \(0,\)"),
-        ([1, np.zeros((2, 2))], r"parameter \$2: expected a vector of one or more numbers, got shape \(2, 2\)"),
+        (
+            [1, np.zeros((2, 2, 2))],
+            r"parameter \$2: .*expected an array of one or two dimensions, got shape \(2, 2, 2\)",
+        ),
         ([object()], r"parameter \$1: expected a value with an Arrow type, got object"),
-        ([2**70], r"parameter \$1: expected a value with an Arrow type, got int"),
-        ("text", "params: expected a sequence of values, got str"),
+        ([2**63], r"parameter \$1: expected a value with an Arrow type, got int"),
+        ([[1, 2**63]], r"parameter \$1: expected a value with an Arrow type, got list"),
+        ([np.array([2**63], np.uint64)], r"parameter \$1: expected a value with an Arrow type, got ndarray"),
+        ([[2**53 + 1, 0.5]], r"parameter \$1: expected a value with an Arrow type, got list"),
+        ([["a", 1]], r"parameter \$1: expected a value with an Arrow type, got list"),
+        ("text", r"params: expected a list of values, got str: con.sql\(query, \[value\]\)"),
+        (7, r"params: expected a list of values, got int: con.sql\(query, \[value\]\)"),
+        (np.zeros(3), r"params: expected a list of values, got ndarray: con.sql\(query, \[vector\]\)"),
+        (pd.Series([1.0]), r"params: expected a list of values, got Series: con.sql\(query, \[vector\]\)"),
+        ({"a": 1}, r"params: expected a list of values in the order of \$1, \$2, ..., got dict"),
+        (
+            [0.5, 1, 2.5],
+            r"parameters: expected 1, got 3: a vector is one parameter, as in con.sql\(query, \[vector\]\)",
+        ),
+        (["a", "b"], "parameters: expected 1, got 2$"),
+        ([], "parameters: expected 1, got 0$"),
     ],
 )
 def test_a_bad_parameter_is_named(con: ruvector.Connection, params: object, message: str) -> None:
@@ -234,6 +384,89 @@ def test_rows_of_every_kind_arrive_whole(con: ruvector.Connection, name: str, ve
     np.testing.assert_array_equal(result.to_numpy("vec"), data)
     ids, _ = nearest(data, data[3], 5)
     assert con.sql(f"SELECT id FROM knn('{name}', $1, 5)", [data[3]]).to_numpy("id").tolist() == ids
+
+
+# What a column of lists is in a new table: a vector of that many numbers, or `None` for lists.
+LISTS = {
+    "floats": ([[1.0, 0.5], [0.0, 2.0]], 2),
+    "integers": ([[1, 0], [3, 4]], 2),
+    "with nulls": ([[1.0, 0.5], None, [0.0, 2.0], None], 2),
+    "integers with nulls": ([None, [1, 0]], 2),
+    "one number": ([[1.0], [2.0]], 1),
+    "different lengths": ([[1.0, 0.5], [1.0]], None),
+    "empty lists": ([[1.0], []], None),
+    "a missing number": ([[1.0, None], [0.0, 2.0]], None),
+    "large integers": ([[BEYOND_FLOAT, 1], [2, 3]], None),
+    "texts": ([["a", "b"], ["c", "d"]], None),
+}
+FRAMES = {
+    "mapping": lambda rows: rows,
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+    "arrow": pa.table,
+    "reader": lambda rows: pa.table(rows).to_reader(max_chunksize=1),
+    "slice": lambda rows: pa.concat_tables([pa.table(rows)] * 3).slice(len(rows["id"]), len(rows["id"])),
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+@pytest.mark.parametrize(("lists", "dim"), LISTS.values(), ids=LISTS)
+def test_one_rule_says_what_is_a_vector(
+    con: ruvector.Connection, name: str, frame: Callable, lists: list[object], dim: int | None
+) -> None:
+    ids = list(range(len(lists)))
+    con.ingest(name, frame({"id": ids, "vec": lists}))
+    answer = con.sql(f"SELECT vec FROM {name} ORDER BY id")
+    assert (dim is None) != pa.types.is_fixed_size_list(answer.schema.field("vec").type)
+    assert [vec for (vec,) in answer.fetchall()] == lists
+    if dim is not None:
+        assert answer.schema.field("vec").type == pa.list_(pa.float32(), dim)
+        (first,) = (vec for vec in lists[:2] if vec and vec[0] == 1)  # type: ignore[index]
+        found = con.sql(f"SELECT id FROM knn('{name}', $1, 1)", [first]).fetchall()
+        assert found == [(lists.index(first),)]
+
+
+def test_a_table_says_what_its_columns_are(con: ruvector.Connection, name: str) -> None:
+    con.sql(f"CREATE TABLE {name} (ids BIGINT[], xs DOUBLE[], vec FLOAT[2])")
+    rows = {"ids": [[BEYOND_FLOAT, 2], None], "xs": [[0.1, 0.2], [0.3, 0.4]], "vec": [[1, 2], None]}
+    matrices = {
+        "ids": np.array([[BEYOND_FLOAT, 2]]),
+        "xs": np.array([[0.1, 0.2]]),
+        "vec": np.array([[1, 2]], np.float64),
+    }
+    for data in [rows, matrices, pd.DataFrame(rows), pl.DataFrame(rows)]:
+        for mode in ["append", "create_append"]:
+            con.ingest(name, data, mode=mode)  # type: ignore[arg-type]
+    found = con.sql(f"SELECT ids, xs, vec FROM {name} WHERE ids IS NOT NULL").fetchall()
+    assert found == [([BEYOND_FLOAT, 2], [0.1, 0.2], [1.0, 2.0])] * 8
+
+
+def test_a_column_may_be_tensors(con: ruvector.Connection, name: str) -> None:
+    for number, vec in enumerate(
+        [ByArray(np.eye(2, 3)), [ByArray(row) for row in np.eye(2, 3)], ByDlpack(np.eye(2, 3))]
+    ):
+        con.ingest(f"{name}_{number}", {"id": [1, 2], "vec": vec})
+        np.testing.assert_array_equal(
+            con.sql(f"SELECT vec FROM {name}_{number} ORDER BY id").to_numpy("vec"), np.eye(2, 3)
+        )
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        pa.table({"id": pa.array([], pa.int64())}),
+        pa.record_batch({"id": pa.array([], pa.int64())}),
+        pd.DataFrame({"id": np.array([], np.int64)}),
+        pl.DataFrame({"id": []}, schema={"id": pl.Int64}),
+        {"id": np.array([], np.int64), "vec": np.empty((0, 3))},
+    ],
+    ids=["table", "batch", "pandas", "polars", "mapping"],
+)
+def test_no_rows_make_a_table(con: ruvector.Connection, name: str, empty: object) -> None:
+    assert con.ingest(name, empty) == 0  # type: ignore[arg-type]
+    assert con.sql(f"SELECT count(id) FROM {name}").fetchall() == [(0,)]
+    if isinstance(empty, dict):
+        assert con.sql(f"SELECT vec FROM {name}").schema.field("vec").type == pa.list_(pa.float32(), 3)
 
 
 def test_a_result_can_be_ingested(con: ruvector.Connection, name: str) -> None:
@@ -327,6 +560,31 @@ def test_an_unknown_table_is_not_found(con: ruvector.Connection) -> None:
         with pytest.raises(ruvector.NotFound, match="nowhere") as caught:
             con.sql(query).to_arrow()
         assert isinstance(caught.value, LookupError)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SELECT * FROM {0}s", r"table 'ruvector.main.{0}s' not found \(at line 1, column 15\); did you mean {0}\?"),
+        ("SELECT a.id FROM {0} a\nJOIN {0}z b ON true", r"{0}z' not found \(at line 2, column 6\); did you mean {0}\?"),
+        ("SELECT id FROM knn('{0}s', [1.0], 1)", r"\(at line 1, column 20\); did you mean {0}\?"),
+        ("DELETE FROM {0}s WHERE id = 1", r"\(at line 1, column 13\); did you mean {0}\?"),
+        ("UPDATE {0}s SET id = 1", r"\(at line 1, column 8\); did you mean {0}\?"),
+        ("INSERT INTO {0}s VALUES (1)", r"\(at line 1, column 13\); did you mean {0}\?"),
+        ("DROP TABLE {0}s", r"\(at line 1, column 12\); did you mean {0}\?"),
+        ("SELECT * FROM mian.{0}", r"\(at line 1, column 20\); did you mean main.{0}\?"),
+        ("SELECT * FROM queries", r"\(at line 1, column 15\); did you mean system.queries\?"),
+        ("SELECT * FROM kn('{0}', [1.0], 1)", r"'kn' not found \(at line 1, column 15\); did you mean knn\?"),
+        ("SELECT wrod FROM {0}", r"(?i)wrod.*did you mean '.*word'"),
+        ("SELECT l2_distanc([1.0], [1.0])", r"(?i)l2_distanc'.*did you mean 'l2_distance'"),
+    ],
+)
+def test_a_missing_name_is_shown_and_another_offered(
+    con: ruvector.Connection, name: str, query: str, message: str
+) -> None:
+    con.ingest(name, {"id": [1], "word": ["one"]})
+    with pytest.raises(ruvector.RuVectorError, match=f"(?s){message.format(name)}"):
+        con.sql(query.format(name)).to_arrow()
 
 
 @pytest.mark.parametrize(

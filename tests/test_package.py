@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import subprocess
 import sys
@@ -42,6 +43,16 @@ def test_every_error_is_public_and_has_the_root() -> None:
         assert issubclass(getattr(ruvector, name), ruvector.RuVectorError)
     assert issubclass(ruvector.DimensionMismatch, (ruvector.IndexError, ruvector.InvalidInput, ValueError))
     assert issubclass(ruvector.NotFound, LookupError)
+
+
+@pytest.mark.parametrize("module", ["ruvector", "ruvector.exceptions"])
+def test_no_builtin_is_replaced(module: str) -> None:
+    names: dict[str, object] = {}
+    exec(f"from {module} import *", names)  # noqa: S102 - what a user writes
+    replaced = {name for name in vars(builtins) if name in names and names[name] is not vars(builtins)[name]}
+    # A namespace has these of its own.
+    assert replaced - {"__doc__", "__loader__", "__name__", "__package__", "__spec__"} == set()
+    assert ruvector.IndexError is exceptions.IndexError is not IndexError
 
 
 def test_the_stubs_are_those_of_the_native_module() -> None:

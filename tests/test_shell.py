@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import ROOT, serve
-from terminal import READS, RUNS, Terminal, plain, shell
+from conftest import ROOT, SECONDS_MAX, serve
+from terminal import CONTINUES, READS, RUNS, Terminal, plain, shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def test_the_session_of_the_page_is_what_happens(tmp_path: Path) -> None:
             # A statement goes on to the line that ends with `;`.
             typed = re.match(r"\\[^\n]*\n|.*?;\n", step, re.DOTALL)
             assert typed is not None, step
-            answer = terminal.run(typed[0].rstrip("\n"))
+            answer = terminal.run(typed[0].rstrip("\n").replace(CONTINUES, ""))
             assert without_times(answer) == without_times(step[typed.end() :].rstrip("\n")), typed[0]
 
 
@@ -93,6 +93,45 @@ def test_statements_may_span_lines_and_say_how_long_they_took(terminal: Terminal
     assert terminal.run("SELECT 1 AS a;").endswith("\n1 row")
 
 
+def test_a_statement_that_goes_on_is_prompted_for(terminal: Terminal) -> None:
+    terminal.run(TABLE)
+    terminal.type("SELECT 'a;\r")
+    terminal.wait_for(CONTINUES)
+    terminal.type("b' AS text\r")
+    terminal.wait_for(CONTINUES)
+    # Completion knows the lines before.
+    terminal.type("FROM wor\t")
+    terminal.wait_for("FROM words")
+    terminal.type("\x03")
+    # Ctrl-C drops them all.
+    terminal.wait_for("ruvector> ")
+    assert "|  7 |" in terminal.run("SELECT 7 AS id;")
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "QUIT;", "\\q"])
+def test_a_word_leaves(tmp_path: Path, word: str) -> None:
+    with shell(tmp_path / "history") as terminal:
+        assert "\\timing" in terminal.run("help")
+        terminal.type(f"{word}\r")
+        assert terminal.process.wait(SECONDS_MAX) == 0
+
+
+def test_the_shells_own_questions_are_in_no_list(tmp_path: Path) -> None:
+    seen = "SELECT statement FROM system.queries WHERE state <> 'running' ORDER BY id;"
+    with serve(tmp_path / "data") as address, shell(tmp_path / "history", "--remote", address) as terminal:
+        terminal.run(TABLE)
+        terminal.expect_completion("SELECT * FROM wor", "SELECT * FROM words")
+        for command in ["\\d", "\\d words", "\\dt", "\\di", "\\df knn*", "\\l"]:
+            terminal.run(command)
+        terminal.run("SELECT 1 AS one;")
+        answer = terminal.run(seen)
+    listed = [line.strip("| ") for line in answer.split("\n") if line.startswith("| ")][1:]
+    assert listed == [TABLE.rstrip(";"), "SELECT 1 AS one"]
+    audit = [line for line in (tmp_path / "data.log").read_text().splitlines() if "ruvector::audit" in line]
+    assert len(audit) == 3
+    assert not any("information_schema" in line or "DESCRIBE" in line for line in audit)
+
+
 def test_ctrl_c_stops_the_statement_and_not_the_shell(terminal: Terminal) -> None:
     terminal.type(LONG + "\r")
     terminal.wait_for(RUNS)
@@ -135,7 +174,7 @@ def test_files_are_read_and_written(tmp_path: Path) -> None:
         terminal.run("\\o")
         assert (tmp_path / "rows.csv").read_text() == "a\n1\nb\n2\n"
         answer = terminal.run(f"\\i {tmp_path}/wrong.sql")
-        assert "wrong.sql: " in answer
+        assert "wrong.sql:1: " in answer
         assert "five" not in answer
         assert "cannot read" in terminal.run(f"\\i {tmp_path}/missing.sql")
 

@@ -2,7 +2,7 @@
 //! the metrics.
 //!
 //! A query ends when its rows do; one whose client goes away before that is `cancelled`. A statement that cannot be planned
-//! ends there. The text is cut, and has no secrets; the message of an error is not in the line, for it may quote the statement.
+//! ends there. Questions of the shell's own are not noted: nobody typed them. The text is cut, and has no secrets; the message of an error is not in the line, for it may quote the statement.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
-use ruvector_udfs::{shown_sql, statement_kind};
+use ruvector_udfs::{is_own_question, shown_sql, statement_kind};
 use tonic::{Code, Status};
 
 use crate::config::AUDIT_CHARS_MAX;
@@ -27,6 +27,8 @@ pub(crate) struct Audit {
     metrics: Arc<Metrics>,
     kind: &'static str,
     start: Instant,
+    /// Whether the shell asks it for itself.
+    is_own: bool,
     /// What its line says, if there is a log.
     entry: Option<Entry>,
 }
@@ -41,7 +43,8 @@ struct Entry {
 impl Audit {
     /// For a statement as SQL.
     pub(crate) fn of_statement(metrics: &Arc<Metrics>, caller: &Caller, sql: &str) -> Self {
-        Self::new(metrics, caller, statement_kind(sql), || shown_sql(sql, AUDIT_CHARS_MAX))
+        let audit = Self::new(metrics, caller, statement_kind(sql), || shown_sql(sql, AUDIT_CHARS_MAX));
+        Self { is_own: is_own_question(sql), ..audit }
     }
 
     /// For rows that are written to a table.
@@ -57,7 +60,7 @@ impl Audit {
             peer: caller.peer(),
             statement: statement(),
         });
-        Self { metrics: Arc::clone(metrics), kind, start: Instant::now(), entry }
+        Self { metrics: Arc::clone(metrics), kind, start: Instant::now(), is_own: false, entry }
     }
 
     /// Notes a statement that answered with this.
@@ -80,7 +83,10 @@ impl Audit {
     }
 
     fn write(self, outcome: Result<u64, Code>) {
-        let Self { metrics, kind, start, entry } = self;
+        let Self { metrics, kind, start, is_own, entry } = self;
+        if is_own {
+            return;
+        }
         let (rows, name) = (outcome.unwrap_or(0), outcome.err().map_or("ok", name));
         metrics.statement(kind, name, rows, start.elapsed());
         if let Some(Entry { user, role, peer, statement }) = entry {

@@ -202,7 +202,10 @@ fn run_sql(args: SqlArgs) -> Result<(), String> {
     let runtime = engine_runtime()?;
     let source = match (args.command, args.file) {
         (Some(sql), _) => Source::Text(sql),
-        (None, Some(path)) => Source::Text(shell::read_file(&path)?),
+        (None, Some(path)) => {
+            let (name, text) = shell::read_file(&path)?;
+            Source::File(name, text)
+        }
         (None, None) => Source::Terminal,
     };
     let target = args.place.target(&runtime)?;

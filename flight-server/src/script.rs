@@ -32,15 +32,20 @@ pub(crate) fn complete_statements(text: &str) -> (Vec<&str>, &str) {
 
 /// The first word of `sql` after space and comments; empty if there is none.
 pub(crate) fn first_word(sql: &str) -> &str {
+    let rest = without_leading_comments(sql);
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    &rest[..end]
+}
+
+/// The part of `sql` after the space and comments that it begins with.
+pub(crate) fn without_leading_comments(sql: &str) -> &str {
     let mut at = 0;
     while at < sql.len() {
         let rest = &sql[at..];
-        if rest.starts_with("--") || rest.starts_with("/*") || rest.starts_with(char::is_whitespace) {
-            at = token_end(sql, at);
-        } else {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            return &rest[..end];
+        if !(rest.starts_with("--") || rest.starts_with("/*") || rest.starts_with(char::is_whitespace)) {
+            return rest;
         }
+        at = token_end(sql, at);
     }
     ""
 }
@@ -52,15 +57,7 @@ pub(crate) fn mentions(sql: &str, text: &str) -> bool {
 
 /// Whether `text` is only space and comments.
 pub(crate) fn is_blank(text: &str) -> bool {
-    let mut at = 0;
-    while at < text.len() {
-        let rest = &text[at..];
-        if !(rest.starts_with("--") || rest.starts_with("/*") || rest.starts_with(char::is_whitespace)) {
-            return false;
-        }
-        at = token_end(text, at);
-    }
-    true
+    without_leading_comments(text).is_empty()
 }
 
 /// The end of the quote, comment or character that begins at `start`. An open quote or comment ends with the text.

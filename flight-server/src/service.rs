@@ -143,7 +143,15 @@ impl FlightSqlService for SqlService {
         _request: Request<PeekableFlightDataStream>,
         error: DoPutError,
     ) -> Reply<ReplyStream<PutResult>> {
-        Err(Status::invalid_argument(error.to_string()))
+        Err(Status::invalid_argument(match error {
+            // Drivers on arrow-go (ADBC, `database/sql`) send their first message with the first batch.
+            DoPutError::MissingCommand => {
+                "DoPut without a message: the client sent neither the command nor a schema. The Flight \
+                 SQL driver of ADBC does so if the rows to ingest have no batch: send one batch without rows"
+                    .to_owned()
+            }
+            DoPutError::MissingFlightDescriptor => error.to_string(),
+        }))
     }
 
     async fn do_action_close_prepared_statement(

@@ -43,7 +43,6 @@ from ruvector.exceptions import (
     DimensionMismatch,
     EmbedError,
     EmptyIndex,
-    IndexError,  # noqa: A004 - the public name; the builtin is an attribute of `builtins`
     IndexFileCorrupt,
     IndexFileNotFound,
     InternalError,
@@ -59,6 +58,10 @@ from ruvector.exceptions import (
     Unauthenticated,
     Unavailable,
     WitnessMismatch,
+)
+from ruvector.exceptions import (
+    # Public, but not in `__all__`: `from ruvector import *` replaces no builtin.
+    IndexError as IndexError,  # noqa: A004
 )
 
 # The classes of the one native module that is loaded; for a type checker they are those of the stub.
@@ -101,7 +104,6 @@ __all__ = [
     "FlatF32Index",
     "Hit",
     "IdFilter",
-    "IndexError",
     "IndexFileCorrupt",
     "IndexFileNotFound",
     "InternalError",

@@ -6,13 +6,13 @@ import os
 import sys
 
 from ruvector import _onnxruntime
-from ruvector._native_module import native
+from ruvector._native_module import NO_ENGINE, native
 
 
 def main() -> int:
     """Run `ruvector serve | sql | ...` with the arguments of this process and return the exit code."""
     if not native.has_sql:
-        sys.stderr.write("ruvector: this installation has no SQL engine: pip install 'ruvector[sql]'\n")
+        sys.stderr.write(f"ruvector: {NO_ENGINE}\n")
         return 2
     if library := _onnxruntime.library():
         os.environ[_onnxruntime.VARIABLE] = str(library)

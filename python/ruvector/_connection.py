@@ -12,7 +12,7 @@ from ruvector._embedded import EmbeddedTransport
 from ruvector._flight_sql import IngestMode, is_ingest_mode
 from ruvector._params import to_batch
 from ruvector._remote import RemoteTransport
-from ruvector.exceptions import InvalidInput
+from ruvector.exceptions import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,8 +101,10 @@ class Connection:
     def sql(self, query: str, params: Sequence[object] = ()) -> Result:
         """Run one statement and return its answer.
 
-        `params` are the values of `$1, $2, ...`, or of `?` in order. A list, tuple or one-dimensional NumPy array of
-        numbers is a vector of float32.
+        `params` is the list of the values of `$1, $2, ...`, or of `?` in order. A value that is a list is an SQL array
+        of its own type, of `BIGINT` or `DOUBLE` for numbers; it becomes a vector where a vector stands: in `knn()`, in
+        a distance to a vector, in a vector column. NumPy arrays, pandas and polars Series, pyarrow arrays and tensors
+        keep their types; one of float32 is a vector, and one of shape `[n, dim]` an array of vectors.
 
         A statement that changes something has run to its end, once, when this returns. Rows are made as they are pulled
         from the `Result`.
@@ -116,9 +118,14 @@ class Connection:
         """Write rows to the table `name` in one transaction and return their number.
 
         `data` is anything with Arrow rows (tables, readers and batches of pyarrow, polars, DuckDB, a `Result`), a
-        pandas frame, or a mapping of column names to values, where an array of shape `[num_rows, dim]` is a column of
-        vectors. Columns, and fields of structs, are matched by name. Values are kept exactly, but for coordinates of
-        vectors and fractions in columns of floats, which are rounded to the nearest one.
+        pandas frame, or a mapping of column names to values. Columns, and fields of structs, are matched by name. Values
+        are kept exactly, but for coordinates of vectors and fractions in columns of floats, which are rounded to the
+        nearest one.
+
+        In a new table, a column of lists of numbers is a column of vectors, `FLOAT[dim]`, if all lists are equally
+        long; a list that is `None` is a vector that is NULL. So is an array of shape `[num_rows, dim]` in a mapping. It
+        stays a column of lists if a number in it is NULL, or is an integer that a `FLOAT` would round. For that, a
+        reader with lists is read to its end before anything is written; fixed-size lists need no such look.
 
         `name` is written as in SQL: `docs`, `main.docs`, `"Docs"`; without double quotes it is taken in lower case.
 
@@ -130,7 +137,19 @@ class Connection:
         if not is_ingest_mode(mode):
             msg = f"mode: expected create, append, replace or create_append, got {mode!r}"
             raise InvalidInput(msg)
-        return self._transport.ingest(_table_name(name), to_reader(data), mode)
+        table = _table_name(name)
+
+        def is_new() -> bool:
+            return mode in ("create", "replace") or (mode == "create_append" and not self._exists(name))
+
+        return self._transport.ingest(table, to_reader(data, is_new), mode)
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._transport.execute(f"SELECT 1 FROM {name} LIMIT 0", None)  # noqa: S608 - the name was checked
+        except NotFound:
+            return False
+        return True
 
     def close(self) -> None:
         """Give the connection up; tables in a temporary folder go with it. Twice is once."""

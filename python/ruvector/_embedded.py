@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ruvector import _onnxruntime
-from ruvector._native_module import native
+from ruvector._native_module import NO_ENGINE, native
 from ruvector._result import Result
 from ruvector.exceptions import NotSupported
 
@@ -24,7 +24,7 @@ class EmbeddedTransport:
     def __init__(self, data_dir: str | os.PathLike[str] | None) -> None:
         """Open the engine over `data_dir`, or over a temporary folder."""
         if not native.has_sql:
-            msg = "this installation has no SQL engine: pip install 'ruvector[sql]', or connect to 'grpc://host:port'"
+            msg = f"{NO_ENGINE}, or connect to 'grpc://host:port'"
             raise NotSupported(msg)
         self._engine = native.Engine(data_dir, _onnxruntime.library())
 

@@ -18,11 +18,13 @@ else:
         if full.__version__ != base.__version__:
             message = (
                 f"ruvector-sql: expected version {base.__version__}, that of ruvector, got {full.__version__}: "
-                "pip install --upgrade 'ruvector[sql]'"
+                "install the wheels of one version"
             )
             raise ImportError(message)
         return full
 
     native = _load()
 
-__all__ = ["native"]
+NO_ENGINE = "this installation has no SQL engine: install the wheel ruvector_sql that was built with that of ruvector"
+
+__all__ = ["NO_ENGINE", "native"]

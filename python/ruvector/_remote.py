@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from ruvector import _flight_sql
+from ruvector._reach import unreachable
 from ruvector._result import Result
 from ruvector.exceptions import (
     AlreadyExists,
@@ -47,9 +48,12 @@ class RemoteTransport:
         """Connect to `target` and make sure that a server answers."""
         headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
         self._options = flight.FlightCallOptions(headers=headers)
-        with _errors():
-            self._client = flight.FlightClient(target, tls_root_certs=tls_root_certs, middleware=[_CookieFactory()])
-            self._client.list_actions(flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS))
+        try:
+            with _errors():
+                self._client = flight.FlightClient(target, tls_root_certs=tls_root_certs, middleware=[_CookieFactory()])
+                self._client.list_actions(flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS))
+        except Unavailable as error:
+            raise Unavailable(unreachable(target, str(error))) from error
 
     def execute(self, query: str, params: pa.RecordBatch | None) -> Result:
         """Run one statement."""

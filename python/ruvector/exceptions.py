@@ -21,7 +21,6 @@ __all__ = [
     "DimensionMismatch",
     "EmbedError",
     "EmptyIndex",
-    "IndexError",
     "IndexFileCorrupt",
     "IndexFileNotFound",
     "InternalError",

@@ -44,7 +44,7 @@ use crate::scalar::embed;
 use crate::session::Session;
 use crate::statement::{Parsed, parse};
 use crate::time_travel::MARK;
-use crate::{ddl, dml, external, foreign, patched};
+use crate::{ddl, dml, external, foreign, knn, patched, suggest};
 
 /// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
 const CATALOG_DIR: &str = "_ruvector";
@@ -242,6 +242,10 @@ impl Engine {
     /// # Errors
     /// As [`Engine::execute`], for what planning can see.
     pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
+        self.try_prepare(session, sql).await.map_err(|e| self.with_hint(e, session, sql))
+    }
+
+    async fn try_prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
         if let Some(kept) = self.kept_plan(session, sql).await {
             return Ok(kept.prepared().clone());
         }
@@ -282,7 +286,18 @@ impl Engine {
             (wished, allowed) => wished.or(allowed),
         };
         let running = self.queries.begin(session.context().session_id(), session.who(), sql, limit);
-        running.run(self.run(session, sql, params)).await
+        let answer = async { self.run(session, sql, params).await.map_err(|e| self.with_hint(e, session, sql)) };
+        running.run(answer).await
+    }
+
+    /// An error with a hint at the name that was probably meant.
+    fn with_hint(&self, error: Error, session: &Session, sql: &str) -> Error {
+        suggest::with_hint(error, sql, self.catalog.as_ref(), || {
+            let functions = session.context().state().table_functions().keys().cloned().collect::<Vec<_>>();
+            let ours = knn::relations().map(str::to_owned);
+            let indexes = self.indexes.list().iter().map(|index| index.definition().name.clone()).collect();
+            suggest::Known { relations: functions.into_iter().chain(ours).collect(), indexes }
+        })
     }
 
     /// As [`Engine::execute`], which watches over it.
@@ -545,11 +560,14 @@ fn prepared(plan: &LogicalPlan, analyzed: Option<&LogicalPlan>) -> Result<Prepar
     Ok(Prepared { schema, parameters: parameters(plan)? })
 }
 
-/// Checks that there is a value for each parameter.
+/// Checks that there is one value for each parameter.
 pub(crate) fn check_count(parameters: &Schema, values: &[ScalarValue]) -> Result<()> {
     let (expected, got) = (parameters.fields().len(), values.len());
-    match got < expected {
-        true => Err(Error::invalid_input(format!("parameters: expected {expected}, got {got}"))),
-        false => Ok(()),
+    if got == expected {
+        return Ok(());
     }
+    // A client that passes a vector instead of a list with a vector in it binds its coordinates.
+    let is_vector = got > expected && expected > 0 && values.iter().all(|value| value.data_type().is_numeric());
+    let hint = if is_vector { ": a vector is one parameter, as in con.sql(query, [vector])" } else { "" };
+    Err(Error::invalid_input(format!("parameters: expected {expected}, got {got}{hint}")))
 }

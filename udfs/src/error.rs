@@ -61,6 +61,11 @@ impl Error {
         Self::new(ErrorKind::NotSupported, message)
     }
 
+    /// The same error with another message.
+    pub(crate) fn saying(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -96,11 +96,18 @@ mod index_table;
 /// Declared indexes.
 pub mod index;
 
+/// Hints at names that were probably meant.
+mod suggest;
+
+/// Statements that the shell runs for itself.
+mod own_question;
+
 pub use access::Role;
 pub use answer::Answer;
 pub use backend::{BackendDefinition, BackendKind};
 pub use engine::{Engine, EngineConfig, IngestMode, Prepared};
 pub use error::{Error, ErrorKind, Result};
+pub use own_question::{OWN_QUESTION, is_own_question};
 pub use register::register_all;
 pub use session::Session;
 pub use shown::{shown_sql, statement_kind};

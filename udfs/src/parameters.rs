@@ -94,6 +94,17 @@ fn look(expr: &Expr, schema: &DFSchema, types: &mut HashMap<String, DataType>) {
             }
             (EMBED, [text, ..]) => note(types, text, DataType::Utf8),
             (name, args) if OF_TEXT.contains(&name) => args.iter().for_each(|text| note(types, text, DataType::Utf8)),
+            // `item = ANY(list)` too.
+            ("array_has", [list, item]) => {
+                if let Ok(item) = item.get_type(schema)
+                    && !item.is_null()
+                {
+                    note(types, list, DataType::List(Arc::new(Field::new_list_field(item, true))));
+                }
+                if let Ok(DataType::List(field) | DataType::LargeList(field)) = list.get_type(schema) {
+                    note(types, item, field.data_type().clone());
+                }
+            }
             // The items of a vector that is written out.
             ("make_array", items) => items.iter().for_each(|item| note(types, item, DataType::Float32)),
             _ => {}

@@ -23,6 +23,7 @@ use tokio::time::{Sleep, sleep};
 use crate::access::Role;
 use crate::answer::Answer;
 use crate::error::{Error, ErrorKind, Result};
+use crate::own_question::is_own_question;
 use crate::shown::{LOOK_AHEAD, boundary};
 
 /// Statements that are remembered when they have ended: enough to see what just happened.
@@ -132,12 +133,13 @@ impl Query {
 impl Queries {
     /// Makes a statement known.
     ///
-    /// It may take `limit`, if there is one.
+    /// It may take `limit`, if there is one. A question of the shell's own has no id and is in no list.
     pub(crate) fn begin(&self, session: String, who: &Who, sql: &str, limit: Option<Duration>) -> Running {
+        let is_own = is_own_question(sql);
         let mut known = self.0.lock();
-        known.last_id += 1;
+        known.last_id += u64::from(!is_own);
         let query = Arc::new(Query {
-            id: known.last_id,
+            id: if is_own { 0 } else { known.last_id },
             session,
             who: who.clone(),
             sql: sql[..boundary(sql, SQL_CHARS_MAX * LOOK_AHEAD)].to_owned(),
@@ -148,7 +150,9 @@ impl Queries {
             waker: AtomicWaker::new(),
             end: OnceLock::new(),
         });
-        known.running.insert(query.id, Arc::clone(&query));
+        if !is_own {
+            known.running.insert(query.id, Arc::clone(&query));
+        }
         drop(known);
         let limit = limit.map(|limit| (limit, Box::pin(sleep(limit))));
         Running { queries: self.clone(), query, limit }

@@ -19,8 +19,8 @@ pub(super) const COMMANDS: [(&str, &[&str], &str, &str); 13] = [
     ("timing", &[], "[on|off]", "say how long statements take"),
     ("i", &["include"], "FILE", "run the statements and commands of a file"),
     ("o", &["out"], "[FILE]", "write rows to a file; without one, to the terminal again"),
-    ("?", &["h", "help"], "", "show this"),
-    ("q", &["quit", "exit"], "", "leave (or Ctrl-D)"),
+    ("?", &["h", "help"], "", "show this; help does, too"),
+    ("q", &["quit", "exit"], "", "leave (or Ctrl-D); quit and exit do, too"),
 ];
 
 /// A command.
@@ -108,7 +108,7 @@ pub(super) fn help() -> String {
     let lines =
         COMMANDS.iter().map(|(name, _, usage, does)| format!("  \\{:width$} {does}\n", format!("{name} {usage}")));
     format!(
-        "Statements end with ; and may span lines. Tab completes. In a PATTERN * is any text and ? any character.\n{}\
+        "Statements end with ; and may span lines; ...> waits for the rest of one. Tab completes. In a PATTERN * is any text and ? any character.\n{}\
          Ctrl-C stops a running statement, or drops what was typed.",
         lines.collect::<String>()
     )

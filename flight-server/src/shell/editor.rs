@@ -6,12 +6,11 @@ use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::complete::{complete, complete_command};
 use super::history::ENTRIES_MAX;
-use super::input::is_complete;
 use super::words::Names;
 
 /// The editor of the shell.
@@ -21,9 +20,11 @@ pub(super) type ShellEditor = Editor<SqlHelper, FileHistory>;
 pub(super) struct SqlHelper {
     names: Arc<Names>,
     files: FilenameCompleter,
+    /// The lines of the statement that were typed before this one.
+    pub(super) before: String,
 }
 
-/// An editor whose statements may span lines and whose Tab completes.
+/// An editor of one line, whose Tab completes. A line that was recalled or pasted may be several.
 pub(super) fn editor(names: Arc<Names>) -> Result<ShellEditor, String> {
     let unusable = |error| format!("cannot use this terminal: {error}");
     let config = Config::builder()
@@ -33,7 +34,7 @@ pub(super) fn editor(names: Arc<Names>) -> Result<ShellEditor, String> {
         .map_err(unusable)?
         .build();
     let mut editor = Editor::with_config(config).map_err(unusable)?;
-    editor.set_helper(Some(SqlHelper { names, files: FilenameCompleter::new() }));
+    editor.set_helper(Some(SqlHelper { names, files: FilenameCompleter::new(), before: String::new() }));
     Ok(editor)
 }
 
@@ -45,11 +46,7 @@ impl Hinter for SqlHelper {
     type Hint = String;
 }
 
-impl Validator for SqlHelper {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if is_complete(context.input()) { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
-    }
-}
+impl Validator for SqlHelper {}
 
 impl Completer for SqlHelper {
     type Candidate = Pair;
@@ -61,7 +58,12 @@ impl Completer for SqlHelper {
         let words = self.names.words();
         let (start, found) = match line.starts_with('\\') {
             true => complete_command(&line[..cursor], &words),
-            false => complete(line, cursor, &words),
+            false => {
+                let text = format!("{}{line}", self.before);
+                let (start, found) = complete(&text, self.before.len() + cursor, &words);
+                // The word at the cursor begins in this line: the ones before it are whole.
+                (start.saturating_sub(self.before.len()), found)
+            }
         };
         Ok((start, found.into_iter().map(|name| Pair { display: name.clone(), replacement: name }).collect()))
     }

@@ -2,6 +2,9 @@
 
 use crate::script;
 
+/// Words that are commands by themselves, as in other shells: a person who types one is not writing SQL.
+const WORDS: [&str; 3] = ["exit", "quit", "help"];
+
 /// One thing to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Input {
@@ -15,16 +18,23 @@ pub(super) enum Input {
 #[derive(Default)]
 pub(super) struct Pending {
     text: String,
+    /// The number of the line that `text` begins in, and of the last one that was taken, from 1.
+    begin: usize,
+    line: usize,
 }
 
 impl Pending {
-    /// The inputs that end with this line.
-    pub(super) fn line(&mut self, line: &str) -> Vec<Input> {
-        if self.is_done()
-            && let Some(command) = line.trim().strip_prefix('\\')
-        {
+    /// The inputs that end with this line, each with the number of the line that it begins in.
+    pub(super) fn line(&mut self, line: &str) -> Vec<(usize, Input)> {
+        self.line += 1;
+        if self.is_done() {
             self.text.clear();
-            return vec![Input::Command(command.trim().to_owned())];
+            self.begin = self.line;
+            let word = line.trim().trim_end_matches(';').trim_end().to_ascii_lowercase();
+            let command = line.trim().strip_prefix('\\').map(|command| command.trim().to_owned());
+            if let Some(command) = command.or_else(|| WORDS.contains(&word.as_str()).then_some(word)) {
+                return vec![(self.line, Input::Command(command))];
+            }
         }
         self.text.push_str(line);
         self.text.push('\n');
@@ -33,29 +43,43 @@ impl Pending {
             return Vec::new();
         }
         let (statements, rest) = script::complete_statements(&self.text);
-        let inputs = statements.into_iter().map(|statement| Input::Statement(statement.to_owned())).collect();
+        let inputs = statements.into_iter().map(|statement| (self.line_of(statement), statement.to_owned()));
+        let inputs = inputs.map(|(line, statement)| (line, Input::Statement(statement))).collect();
+        self.begin += self.text[..self.text.len() - rest.len()].matches('\n').count();
         self.text = rest.to_owned();
         inputs
     }
 
     /// What is left at the end of a text: a statement without `;`.
-    pub(super) fn finish(self) -> Option<Input> {
+    pub(super) fn finish(self) -> Option<(usize, Input)> {
         let rest = script::statements(&self.text).into_iter().next()?;
-        Some(Input::Statement(rest.to_owned()))
+        Some((self.line_of(rest), Input::Statement(rest.to_owned())))
     }
 
     /// Whether nothing was begun, be it a statement or a comment.
     fn is_done(&self) -> bool {
         script::is_blank(&self.text) && script::complete_statements(&format!("{};", self.text)).1.is_empty()
     }
+
+    /// The number of the line that `part`, a slice of the text, begins in: its first word, if comments stand before it.
+    fn line_of(&self, part: &str) -> usize {
+        let start = part.as_ptr().addr() - self.text.as_ptr().addr();
+        let start = start + (part.len() - script::without_leading_comments(part).len());
+        self.begin + self.text[..start].matches('\n').count()
+    }
 }
 
-/// The inputs of a whole text.
-pub(super) fn inputs(text: &str) -> Vec<Input> {
+/// The inputs of a whole text, each with the number of its line.
+pub(super) fn numbered_inputs(text: &str) -> Vec<(usize, Input)> {
     let mut pending = Pending::default();
     let mut inputs: Vec<_> = text.lines().flat_map(|line| pending.line(line)).collect();
     inputs.extend(pending.finish());
     inputs
+}
+
+/// The inputs of a whole text.
+pub(super) fn inputs(text: &str) -> Vec<Input> {
+    numbered_inputs(text).into_iter().map(|(_, input)| input).collect()
 }
 
 /// Whether `text` is done with its last line: a person who presses Enter wants it run.
@@ -88,6 +112,22 @@ mod tests {
             ]
         );
         assert_eq!(inputs("-- nothing\n\n"), []);
+    }
+
+    #[test]
+    fn an_input_knows_its_line() {
+        let text = "\\timing on\n\n-- one\nSELECT 1;\nSELECT\n2; SELECT 3;\n/* four\n*/ SELECT 4;\n\\d docs\nSELECT 5";
+        let lines: Vec<_> = numbered_inputs(text).into_iter().map(|(line, _)| line).collect();
+        assert_eq!(lines, [1, 4, 5, 6, 8, 9, 10]);
+    }
+
+    #[test]
+    fn some_words_are_commands() {
+        let command = |text: &str| Input::Command(text.to_owned());
+        assert_eq!(inputs("help\n EXIT ; \nquit;"), [command("help"), command("exit"), command("quit")]);
+        let statement = |sql: &str| Input::Statement(sql.to_owned());
+        assert_eq!(inputs("SELECT a AS\nexit\n;"), [statement("SELECT a AS\nexit")]);
+        assert!(is_complete("quit"));
     }
 
     #[test]

@@ -23,6 +23,8 @@ mod keywords;
 mod output;
 /// How far a statement is.
 mod progress;
+/// Why a server cannot be reached.
+mod reach;
 /// The server that statements run on, and how to sign in there.
 mod remote;
 /// The interactive loop.
@@ -44,7 +46,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ruvector_udfs::statement_kind;
+use ruvector_udfs::{OWN_QUESTION, statement_kind};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -55,7 +57,7 @@ pub(crate) use target::Target;
 
 use caret::with_caret;
 use command::{Command, Part};
-use input::{Input, inputs};
+use input::{Input, numbered_inputs};
 use output::{Shown, print_line};
 use progress::{Progress, TICK};
 use view::{Sink, View};
@@ -67,9 +69,14 @@ const INCLUDED_MAX: usize = 16;
 /// How long a statement that was interrupted has to stop printing.
 const STOP_MAX: Duration = Duration::from_millis(200);
 
+/// What errors call standard input.
+const STDIN: &str = "standard input";
+
 /// Where statements come from.
 pub(crate) enum Source {
     Text(String),
+    /// A file, by the name that errors give it.
+    File(String, String),
     /// A person at a terminal, or whatever is piped in.
     Terminal,
 }
@@ -86,18 +93,20 @@ pub(crate) fn run(runtime: &Runtime, target: Target, source: Source, format: For
     let view = View::new(format, is_interactive);
     let mut shell = Shell { runtime, console, target, names, view, timing: is_interactive };
     match source {
-        Source::Text(sql) => shell.run_text(&sql, 0).map(drop),
+        Source::Text(sql) => shell.run_text(&sql, None, 0).map(drop),
+        Source::File(name, sql) => shell.run_text(&sql, Some(&name), 0).map(drop),
         Source::Terminal if is_interactive => repl::run(shell),
-        Source::Terminal => shell.run_text(&read_stdin()?, 0).map(drop),
+        Source::Terminal => shell.run_text(&read_stdin()?, Some(STDIN), 0).map(drop),
     }
 }
 
-/// The text of `path`; of standard input if it is `-`.
-pub(crate) fn read_file(path: &Path) -> Result<String, String> {
+/// The name and the text of `path`; of standard input if it is `-`.
+pub(crate) fn read_file(path: &Path) -> Result<(String, String), String> {
     if path == Path::new("-") {
-        return read_stdin();
+        return Ok((STDIN.to_owned(), read_stdin()?));
     }
-    fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
+    let text = fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    Ok((path.display().to_string(), text))
 }
 
 fn read_stdin() -> Result<String, String> {
@@ -125,10 +134,15 @@ struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    /// Runs what a text holds, up to the first error. `depth` counts the files that it was opened from within.
-    fn run_text(&mut self, text: &str, depth: usize) -> Result<Next, String> {
-        for input in inputs(text) {
-            if self.run_input(input, depth)? == Next::Leave {
+    /// Runs what a text holds, up to the first error, which names the file and the line that the statement begins at, if the
+    /// text is one of a file. `depth` counts the files that it was opened from within.
+    fn run_text(&mut self, text: &str, name: Option<&str>, depth: usize) -> Result<Next, String> {
+        for (line, input) in numbered_inputs(text) {
+            let located = |message| match name {
+                Some(name) => format!("{name}:{line}: {message}"),
+                None => message,
+            };
+            if self.run_input(input, depth).map_err(located)? == Next::Leave {
                 return Ok(Next::Leave);
             }
         }
@@ -193,12 +207,13 @@ impl Shell<'_> {
                 return Err(format!("files include one another more than {INCLUDED_MAX} deep"));
             }
             Command::Include(path) => {
-                let text = read_file(Path::new(&path))?;
-                return self.run_text(&text, depth + 1).map_err(|message| format!("{path}: {message}"));
+                let (name, text) = read_file(Path::new(&path))?;
+                return self.run_text(&text, Some(&name), depth + 1);
             }
             Command::Queries(queries) => {
                 let view = View { rows_max: None, ..self.view.clone() };
                 for (sql, part) in queries {
+                    let sql = format!("{sql}{OWN_QUESTION}");
                     let (shown, _) =
                         self.run_one(&sql, &View { leave_out_empty: part == Part::IfAny, ..view.clone() })?;
                     if part == Part::List {

@@ -12,7 +12,7 @@ use super::target::Target;
 /// A statement that is done before this needs no progress.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Time between two looks at how far an index is; on a server, where each is a line of its audit log, it is longer.
+/// Time between two looks at how far an index is; on a server, where each is a call, it is longer.
 const ASKED_EVERY: Duration = Duration::from_millis(250);
 const ASKED_EVERY_REMOTE: Duration = Duration::from_secs(1);
 
@@ -106,7 +106,7 @@ impl Progress {
         let every = if matches!(target, Target::Embedded { .. }) { ASKED_EVERY } else { ASKED_EVERY_REMOTE };
         loop {
             tokio::time::sleep(every).await;
-            let Ok(rows) = target.texts(sql).await else { return };
+            let Ok(rows) = target.ask(sql).await else { return };
             *self.build.lock() = rows.into_iter().next().and_then(Build::from_row);
         }
     }

@@ -15,8 +15,8 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 
+use super::reach;
 use crate::config::{choose_crypto, read};
-use crate::error::root_cause;
 use crate::session::bearer_token;
 
 /// Flags that say which server.
@@ -97,7 +97,7 @@ impl Remote {
     pub(super) async fn connect(self) -> Result<FlightSqlServiceClient<Channel>, String> {
         let Self { url, tls_ca, identity, login } = self;
         let (is_tls, address) = address(&url)?;
-        let unreachable = |error: tonic::transport::Error| format!("cannot reach {url}: {}", root_cause(&error));
+        let unreachable = |error: tonic::transport::Error| reach::unreachable(&url, is_tls, &error);
         let scheme = if is_tls { "https" } else { "http" };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(unreachable)?;
         if is_tls {
@@ -112,7 +112,10 @@ impl Remote {
             Login::Token(token) => Some(token),
             Login::User(user, password) => {
                 let signed_in = sign_in(&mut client, &user, &password).await;
-                signed_in.map_err(|status| format!("{url}: {}", status.message()))?
+                signed_in.map_err(|status| match reach::lost(&status) {
+                    Some(error) => reach::unreachable(&url, is_tls, error),
+                    None => format!("{url}: {}", status.message()),
+                })?
             }
             // A session of our own, so that SET works. Servers without sessions refuse; all else works on them too.
             Login::Nobody => match sign_in(&mut client, "", "").await {
@@ -120,10 +123,13 @@ impl Remote {
                 Err(status) if status.code() == Code::Unauthenticated => {
                     return Err(format!("{url} lets in only whom it knows: say --user, --token or $RUVECTOR_TOKEN"));
                 }
-                Err(status) => {
-                    tracing::debug!(%status, "the server has no handshake");
-                    None
-                }
+                Err(status) => match reach::lost(&status) {
+                    Some(error) => return Err(reach::unreachable(&url, is_tls, error)),
+                    None => {
+                        tracing::debug!(%status, "the server has no handshake");
+                        None
+                    }
+                },
             },
         };
         let mut client = FlightSqlServiceClient::new_from_inner(client);

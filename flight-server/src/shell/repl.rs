@@ -4,20 +4,32 @@ use rustyline::error::ReadlineError;
 
 use super::editor::editor;
 use super::history::History;
-use super::input::inputs;
+use super::input::{inputs, is_complete};
 use super::output::print_line;
 use super::{Next, Shell};
 
 const PROMPT: &str = "ruvector> ";
+/// As wide as the other, so that lines stand below one another.
+const CONTINUATION: &str = "     ...> ";
 
 /// Reads and runs statements until the person leaves.
 pub(super) fn run(mut shell: Shell<'_>) -> Result<(), String> {
     let mut editor = editor(shell.names.clone())?;
     let history = History::load(&mut editor);
     print_line(&format!("ruvector {}. \\? for help.", env!("CARGO_PKG_VERSION")))?;
+    let mut typed = String::new();
     loop {
-        match editor.readline(PROMPT) {
-            Ok(text) => {
+        if let Some(helper) = editor.helper_mut() {
+            helper.before = typed.clone();
+        }
+        match editor.readline(if typed.is_empty() { PROMPT } else { CONTINUATION }) {
+            Ok(line) => {
+                typed.push_str(&line);
+                if !is_complete(&typed) {
+                    typed.push('\n');
+                    continue;
+                }
+                let text = std::mem::take(&mut typed);
                 if !text.trim().is_empty() {
                     history.add(&mut editor, &text);
                 }
@@ -34,7 +46,7 @@ pub(super) fn run(mut shell: Shell<'_>) -> Result<(), String> {
                 }
             }
             // Ctrl-C drops what was typed so far.
-            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Interrupted) => typed.clear(),
             Err(ReadlineError::Eof) => return Ok(()),
             Err(error) => return Err(format!("cannot read from this terminal: {error}")),
         }

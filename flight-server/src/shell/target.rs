@@ -11,7 +11,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use ruvector_udfs::{Answer, Engine, Session};
+use ruvector_udfs::{Answer, Engine, OWN_QUESTION, Session};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -108,6 +108,11 @@ impl Target {
             },
             Self::Remote(client) => execute_remote(client.as_ref().clone(), sql).await,
         }
+    }
+
+    /// Asks a question of the shell's own, which no log and no list of statements has; answers as [`Self::texts`].
+    pub(crate) async fn ask(&self, sql: &str) -> Result<Vec<Vec<String>>, Failure> {
+        self.texts(&format!("{sql}{OWN_QUESTION}")).await
     }
 
     /// The rows that a statement answers, as text; NULL is empty.

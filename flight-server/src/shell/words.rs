@@ -90,7 +90,7 @@ impl Names {
 
 /// A query that fails is one without an answer: a server of another kind has no `system.indexes`.
 async fn fetch(target: &Target) -> Words {
-    let ask = async |sql: &str| match target.texts(sql).await {
+    let ask = async |sql: &str| match target.ask(sql).await {
         Ok(rows) => rows,
         Err(error) => {
             tracing::debug!(%error, sql, "names for completion cannot be asked for");

@@ -36,6 +36,11 @@ fn changes_each_time(expr: &Expr) -> Result<bool> {
     })
 }
 
+/// The relations of this module, by their names in SQL.
+pub(crate) fn relations() -> [&'static str; 3] {
+    [arguments::KNN.name, arguments::BATCH.name, arguments::RECALL.name]
+}
+
 /// The column of distances in the relation's answer.
 pub(crate) const DISTANCE_COLUMN: &str = "_distance";
 /// The qualifier of its columns, if the query gives it no alias.

@@ -24,6 +24,12 @@ impl QueryVectors {
             Some(Ok(lists)) => lists,
             _ if is_text_of_vectors(column) => std::sync::Arc::new(from_text::vectors(column)?),
             _ if column.data_type().is_null() => arrow::array::new_null_array(&as_list, column.len()),
+            _ if is_list_of_lists(column.data_type()) => {
+                return exec_err!(
+                    "{name}: expected one vector of {dim} numbers, got {}: knn_batch() takes several vectors",
+                    column.data_type()
+                );
+            }
             _ => {
                 return exec_err!("{name}: expected a vector of {dim} numbers, got {}", column.data_type());
             }

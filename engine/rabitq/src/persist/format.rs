@@ -48,6 +48,9 @@
 //! Row: byte `i` of each 32 holds the code of coordinate `i` of each 64 in its lower half, of `i + 32` in its upper one.
 
 pub(super) const MAGIC: [u8; 8] = *b"rbpx\r\n\x1a\n";
+/// Magic of the files of another project: those that `RabitqIndex.save` of the package `ruvector` 0.1 on PyPI writes. They have
+/// the same extension.
+pub(super) const MAGIC_OF_PYPI_0_1: [u8; 8] = *b"rbpx0001";
 pub(super) const MAJOR: u16 = 2;
 pub(super) const MINOR: u16 = 0;
 pub(super) const ENDIAN_TAG: u32 = 0x0A0B_0C0D;

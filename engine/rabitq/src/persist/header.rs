@@ -1,5 +1,7 @@
 use super::fields::Fields;
-use super::format::{ENDIAN_TAG, FLAG_KEEP_ORIGINALS, MAGIC, MAJOR, MINOR, NUM_SECTIONS_OFFSET, Section, header_len};
+use super::format::{
+    ENDIAN_TAG, FLAG_KEEP_ORIGINALS, MAGIC, MAGIC_OF_PYPI_0_1, MAJOR, MINOR, NUM_SECTIONS_OFFSET, Section, header_len,
+};
 use crate::error::{Error, Result};
 use crate::index::{BuildParams, IndexKind};
 use crate::metric::Metric;
@@ -113,6 +115,12 @@ fn section(fields: &mut Fields<'_>) -> Result<Section> {
 pub(super) fn check_version(bytes: &[u8]) -> Result<()> {
     let mut fields = Fields(bytes);
     let magic = fields.bytes(MAGIC.len())?;
+    if magic == MAGIC_OF_PYPI_0_1 {
+        return Err(Error::not_supported(
+            "index file of another project, the package ruvector 0.1 on PyPI: build an index from its vectors, which \
+             RabitqIndex.load(path).export_items() of that package returns",
+        ));
+    }
     if magic != MAGIC {
         return Err(Error::corrupt("not an index file")
             .with("expected", format_args!("magic {}", MAGIC.escape_ascii()))

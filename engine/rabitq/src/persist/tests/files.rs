@@ -62,6 +62,20 @@ fn a_damaged_file_is_named() {
 }
 
 #[test]
+fn a_file_of_the_other_project_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.rbpx");
+    // Version 1, dimension 32, seed 42, rerank factor 20, 50 vectors, and the beginning of the first.
+    let bytes = b"rbpx0001\x01\0\0\0\x20\0\0\0\x2a\0\0\0\0\0\0\0\x14\0\0\0\x32\0\0\0\0\0\0\0l\xbf\0>";
+    std::fs::write(&path, bytes).unwrap();
+    let error = load_any(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSupported);
+    let message = error.to_string();
+    assert!(message.contains("ruvector 0.1 on PyPI") && message.contains("export_items()"), "{message}");
+    assert!(message.contains(&path.display().to_string()), "{message}");
+}
+
+#[test]
 fn a_missing_file_or_folder_is_not_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent").join("index.rbpx");

@@ -462,3 +462,30 @@ async fn a_search_leaves_its_own_row_out() {
         assert_eq!(database.rows(sql).await, expected, "{sql}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn integers_do_not_wrap() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE edge (id INT, tiny TINYINT, small INT, big BIGINT)").await;
+    database.run("INSERT INTO edge VALUES (1, 127, 2147483647, 9223372036854775807), (2, -128, -2147483648, -9223372036854775808)").await;
+    for expr in [
+        "9223372036854775807 + 1",
+        "-9223372036854775807 - 2",
+        "9223372036854775807 * 2",
+        "big + 1",
+        "big - 1",
+        "big * 2",
+        "small + CAST(1 AS INT)",
+        "tiny * CAST(2 AS TINYINT)",
+        "-big",
+        "abs(big)",
+    ] {
+        let (kind, message) = database.error(&format!("SELECT {expr} FROM edge")).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{expr}: {message}");
+        assert!(message.to_lowercase().contains("overflow"), "{expr}: {message}");
+        let (kind, message) = database.error(&format!("SELECT id FROM edge WHERE {expr} > 0")).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{expr} > 0: {message}");
+    }
+    assert_eq!(database.rows("SELECT big + 1 FROM edge WHERE id = 2").await, ["-9223372036854775807"]);
+    assert_eq!(database.rows("SELECT CASE WHEN id = 1 THEN 0 ELSE big + 1 END FROM edge WHERE id = 1").await, ["0"]);
+}

@@ -11,6 +11,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::Result;
+use crate::rules::same_names::written_name;
 
 /// What a statement answers.
 pub enum Answer {
@@ -43,7 +44,7 @@ pub(crate) fn answers_rows(plan: &LogicalPlan) -> bool {
 pub(crate) fn answer_schema(plan: &LogicalPlan, analyzed: Option<&LogicalPlan>) -> SchemaRef {
     let fields = analyzed.unwrap_or(plan).schema().fields().iter().map(|field| {
         // Nullability may be sharpened or lost on the way; a client must hear one thing.
-        Field::new(field.name(), field.data_type().clone(), true)
+        Field::new(written_name(plan, field.name()), field.data_type().clone(), true)
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

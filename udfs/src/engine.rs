@@ -13,7 +13,7 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -42,6 +42,7 @@ use crate::register::equip;
 use crate::runtime::runtime;
 use crate::scalar::embed;
 use crate::session::Session;
+use crate::settings::{self, Settings};
 use crate::statement::{Parsed, parse};
 use crate::time_travel::MARK;
 use crate::{ddl, dml, external, foreign, knn, patched, suggest};
@@ -216,18 +217,8 @@ impl Engine {
     /// As [`Engine::session_as`], for a user by name: `system.queries` and `KILL` know their statements by it.
     pub fn session_of(&self, user: Option<&str>, role: Role) -> Arc<Session> {
         let who = Who { user: user.map(Into::into), role };
-        let mut config = SessionConfig::new()
-            .with_default_catalog_and_schema(CATALOG, MAIN)
-            .with_create_default_catalog_and_schema(false)
-            .with_information_schema(true)
-            .with_extension(Arc::new(who.clone()));
-        // Errors then say where in the text they are.
-        config.options_mut().sql_parser.collect_spans = true;
-        // Plain strings: some drivers do not know string views.
-        config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-        config.options_mut().execution.parquet.schema_force_view_types = false;
         let state = SessionStateBuilder::new()
-            .with_config(config)
+            .with_config(default_settings().with_extension(Arc::new(who.clone())))
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_default_features()
             .with_catalog_list(Arc::clone(&self.catalogs))
@@ -365,7 +356,15 @@ impl Engine {
             LogicalPlan::Ddl(other) => Err(Error::not_supported(format!("{} is not supported", other.name()))),
             plan @ LogicalPlan::Statement(_) => {
                 // SET and its kin change the session; nothing is read.
-                session.context().execute_logical_plan(plan).await?;
+                let is_reset = match &plan {
+                    LogicalPlan::Statement(Statement::ResetVariable(reset)) => {
+                        settings::reset(session.context(), &reset.variable, default_settings().options())?
+                    }
+                    _ => false,
+                };
+                if !is_reset {
+                    session.context().execute_logical_plan(plan).await?;
+                }
                 Ok(Answer::Count(0))
             }
             plan => {
@@ -512,6 +511,21 @@ impl Engine {
             None => Err(Error::new(ErrorKind::NotFound, format!("no such backend: {catalog}.{schema}"))),
         }
     }
+}
+
+/// The settings that a session begins with.
+fn default_settings() -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, MAIN)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        .with_option_extension(Settings::default());
+    // Errors then say where in the text they are.
+    config.options_mut().sql_parser.collect_spans = true;
+    // Plain strings: some drivers do not know string views.
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    config.options_mut().execution.parquet.schema_force_view_types = false;
+    config
 }
 
 /// What `system.backends` says of the default backend.

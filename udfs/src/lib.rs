@@ -41,6 +41,9 @@ mod parameters;
 /// `system.queries`, `KILL` and the time that statements may take.
 mod queries;
 
+/// Rules that mend answers of DataFusion.
+mod rules;
+
 /// What other DataFusion programs take.
 mod register;
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use datafusion::prelude::SessionContext;
 
 use crate::access::Role;
@@ -16,6 +18,12 @@ use crate::knn::order_by::OrderByDistance;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
+use crate::rules::mark::Marks;
+use crate::rules::negated_keys::NegatedKeys;
+use crate::rules::places::Places;
+use crate::rules::sum::exact_sum;
+use crate::rules::three_valued::ThreeValued;
+use crate::rules::values::ValuesPlanner;
 use crate::scalar::async_sort::AsyncSort;
 use crate::scalar::operators::VectorOperators;
 use crate::scalar::{self, from_text};
@@ -46,15 +54,24 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     *state = SessionStateBuilder::new_from_existing(state.clone())
         .with_config(config)
         .with_query_planner(Arc::new(Planner))
-        .with_relation_planners(vec![Arc::new(KnnPlanner::new(Arc::clone(catalogs)))])
+        .with_relation_planners(vec![Arc::new(KnnPlanner::new(Arc::clone(catalogs))), Arc::new(ValuesPlanner)])
         .with_expr_planners(operators)
         .with_analyzer_rule(from_text::rule())
         .with_analyzer_rule(Arc::new(Prefilter))
         .with_analyzer_rule(Arc::new(OrderByDistance))
         .with_analyzer_rule(Arc::new(Lateral))
+        // Of searches with their filters; what they make of subqueries is then sorted and filtered like other columns.
+        .with_analyzer_rule(Arc::new(Places))
+        .with_analyzer_rule(Arc::new(ThreeValued))
+        .with_analyzer_rule(Arc::new(NegatedKeys))
         .with_analyzer_rule(Arc::new(AsyncSort))
+        .with_optimizer_rules(with_marks(state.optimizers()))
         .build();
+    let sum = state.aggregate_functions().get("sum").cloned();
     drop(state);
+    if let Some(sum) = sum {
+        context.register_udaf(exact_sum(sum));
+    }
     for function in scalar::functions(Arc::clone(engine.models())) {
         context.register_udf(function);
     }
@@ -66,4 +83,14 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         let function = LakeFunction::new(operation, engine.shared_lake(), engine.shared_indexes(), role);
         context.register_udtf(operation.name(), Arc::new(function));
     }
+}
+
+/// The optimizer's rules, with ours before the one that makes joins of EXISTS and IN.
+fn with_marks(rules: &[Arc<dyn OptimizerRule + Send + Sync>]) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = rules.to_vec();
+    let joins = DecorrelatePredicateSubquery::new();
+    if let Some(at) = rules.iter().position(|rule| rule.name() == joins.name()) {
+        rules.insert(at, Arc::new(Marks::default()));
+    }
+    rules
 }

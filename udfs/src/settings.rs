@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::common::{Result, config_err};
+use datafusion::prelude::SessionContext;
 use ruvector_rulake::Consistency;
+
+/// The value that takes a setting back.
+const DEFAULT: &str = "default";
 
 /// The settings of a session.
 #[derive(Clone, Debug)]
@@ -137,6 +141,24 @@ impl ExtensionOptions for Settings {
     }
 }
 
+/// Gives a setting of a session the value back that it began with, and returns whether there was one. DataFusion would not
+/// know our settings, and has other defaults for some of its own.
+///
+/// # Errors
+/// `InvalidInput` if there is no such setting of ours.
+pub(crate) fn reset(context: &SessionContext, variable: &str, defaults: &ConfigOptions) -> Result<bool> {
+    let default = defaults.entries().into_iter().find(|entry| entry.key == variable);
+    let is_ours = variable.strip_prefix(Settings::PREFIX).is_some_and(|rest| rest.starts_with('.'));
+    let value = match default.and_then(|entry| entry.value) {
+        Some(value) => value,
+        // An unknown one is refused as SET refuses it.
+        None if is_ours => DEFAULT.to_owned(),
+        None => return Ok(false),
+    };
+    context.state_ref().write().config_mut().options_mut().set(variable, &value)?;
+    Ok(true)
+}
+
 fn parsed<T: FromStr>(key: &str, value: &str, expected: &str) -> Result<T> {
     match value.trim().to_ascii_lowercase().parse() {
         Ok(value) => Ok(value),
@@ -146,7 +168,7 @@ fn parsed<T: FromStr>(key: &str, value: &str, expected: &str) -> Result<T> {
 
 /// `default` takes a setting back.
 fn optional<T: FromStr>(key: &str, value: &str, expected: &str) -> Result<Option<T>> {
-    match value.trim().eq_ignore_ascii_case("default") {
+    match value.trim().eq_ignore_ascii_case(DEFAULT) {
         true => Ok(None),
         false => parsed(key, value, expected).map(Some),
     }

@@ -20,6 +20,7 @@ use ruvector_rulake::Consistency;
 use crate::catalog::{CATALOG, MAIN};
 use crate::dml;
 use crate::error::{Error, Result};
+use crate::rules::same_names::{self, Extent};
 use crate::settings::Settings;
 
 tokio::task_local! {
@@ -92,7 +93,7 @@ impl Wishes {
                 _ => look_up(state, named).await,
             };
             let statement = dml::expanded(state, statement).await?;
-            FOUND.scope(Mutex::new(found), state.statement_to_plan(statement)).await
+            FOUND.scope(Mutex::new(found), planned(state, statement)).await
         };
         self.scope(state.config_options(), planning).await
     }
@@ -120,6 +121,22 @@ impl Wishes {
             |wish: &&Wish| (&*wish.table.catalog, &*wish.table.schema, &*wish.table.table) == (CATALOG, backend, table);
         WISHES.try_with(|wishes| wishes.of_tables.iter().find(is_meant).cloned()).ok().flatten()
     }
+}
+
+/// The plan of a statement, which may have columns of equal names.
+async fn planned(state: &SessionState, statement: DfStatement) -> DfResult<LogicalPlan> {
+    let refused = match state.statement_to_plan(statement.clone()).await {
+        Err(e) if same_names::is_refusal(&e) => e,
+        planned => return planned,
+    };
+    for extent in [Extent::Written, Extent::BesideStars] {
+        if let Some(statement) = same_names::distinguished(&statement, extent)
+            && let Ok(plan) = state.statement_to_plan(statement).await
+        {
+            return Ok(plan);
+        }
+    }
+    Err(refused)
 }
 
 /// Looks up tables by their backends and names, all at the same time.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result, plan_datafusion_err, plan_err};
+use datafusion::common::{DFSchema, Result, TableReference, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::scalar::ScalarValue;
@@ -120,6 +120,8 @@ pub(super) struct Arguments {
     pub(super) column: Option<SqlExpr>,
     pub(super) metric: Option<SqlExpr>,
     pub(super) filter: Option<SqlExpr>,
+    /// What the statement calls the relation, which its filter may call it too.
+    pub(super) alias: Option<TableReference>,
     pub(super) rerank: Option<SqlExpr>,
     pub(super) nprobe: Option<SqlExpr>,
     pub(super) exact: Option<SqlExpr>,
@@ -145,6 +147,7 @@ impl Arguments {
             column: None,
             metric: None,
             filter: None,
+            alias: None,
             rerank: None,
             nprobe: None,
             exact: None,

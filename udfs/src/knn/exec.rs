@@ -13,7 +13,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, Result, exec_err, internal_err, plan_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{
@@ -72,7 +72,15 @@ impl ExtensionPlanner for KnnExtensionPlanner {
             let target = node.target.clone().with_settings(session.config_options());
             let k = number(&node.k, &node.target.k_name)?;
             let allowed = allowed.first().cloned();
-            return Ok(Some(Arc::new(KnnJoinExec::try_new(node, target, k, queries, allowed)?)));
+            let exec = KnnJoinExec::try_new(node, target, k, queries, allowed)?;
+            let Some(together) = &node.together else { return Ok(Some(Arc::new(exec))) };
+            let together = planner.create_physical_expr(
+                together,
+                UserDefinedLogicalNodeCore::schema(node),
+                session,
+                planning_ctx,
+            )?;
+            return Ok(Some(Arc::new(exec.with_condition(&together)?)));
         }
         if let Some(node) = node.as_any().downcast_ref::<RecallNode>() {
             let [queries, allowed @ ..] = physical_inputs else { return internal_err!("recall() has no queries") };

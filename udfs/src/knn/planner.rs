@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use datafusion::catalog::CatalogProviderList;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, Result, TableReference, not_impl_err, plan_err};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result, TableReference, not_impl_err, plan_err};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
@@ -27,6 +27,7 @@ use super::federated::{Federation, plan_federated};
 use super::join::plan_batch;
 use super::node::{KnnNode, MetricKey, Target};
 use super::recall::plan_recall;
+use super::resolve::replace_columns;
 use crate::collection::{AbsentTable, CollectionTable};
 use crate::wishes::Wishes;
 
@@ -108,6 +109,7 @@ impl RelationPlanner for KnnPlanner {
             return not_impl_err!("column aliases on {}(): name the columns in the SELECT list", form.name);
         }
         let mut arguments = Arguments::parse(form, args, context)?;
+        arguments.alias = alias.as_ref().map(|alias| TableReference::bare(context.normalize_ident(alias.name.clone())));
         let plan = match arguments.backends.take() {
             Some(backends) => plan_backends(backends, &arguments, context)?,
             None => {
@@ -226,9 +228,9 @@ fn plan_target(
     let (k, k_name) = plan_k(arguments, context)?;
     let second = arguments.required(arguments.query.as_ref(), arguments.form.second)?;
     let query_name = arguments.form.argument(arguments.form.second, second);
-    let mut predicates = relation.predicates;
+    let mut predicates = relation.predicates.clone();
     if let Some(filter) = arguments.filter.clone() {
-        predicates.push(context.sql_to_expr(filter, &relation.schema)?);
+        predicates.push(plan_filter(filter, &relation, arguments.alias.as_ref(), context)?);
     }
     let target = Target {
         table: relation.table,
@@ -242,6 +244,27 @@ fn plan_target(
         k_name,
     };
     Ok((target, k, predicates))
+}
+
+/// A filter over the columns of a table, which goes by its own name or by the alias of the search.
+fn plan_filter(
+    filter: SqlExpr,
+    relation: &Relation,
+    alias: Option<&TableReference>,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<Expr> {
+    if let Some(alias) = alias {
+        let aliased = relation.schema.clone().replace_qualifier(alias.clone());
+        // The alias first: the table's own name may be that of the other side of a join.
+        if let Ok(predicate) = context.sql_to_expr(filter.clone(), &aliased) {
+            let of_table = |column: &Column| match column.relation.as_ref() == Some(alias) {
+                true => Ok(Expr::Column(Column::new(Some(relation.name.clone()), &column.name))),
+                false => Ok(Expr::Column(column.clone())),
+            };
+            return replace_columns(&predicate, of_table);
+        }
+    }
+    context.sql_to_expr(filter, &relation.schema)
 }
 
 /// What the first argument stands for.

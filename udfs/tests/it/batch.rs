@@ -152,10 +152,6 @@ async fn what_makes_no_sense_is_refused() {
         ("SELECT * FROM knn_batch('docs', (SELECT id, v FROM queries), 0)", "at least 1"),
         ("SELECT * FROM knn_batch('docs', (SELECT [1.0, 2.0] AS v), 4)", "expected 3, got 2"),
         ("SELECT * FROM queries q CROSS JOIN LATERAL knn('docs', q.name, 4) n", "expected a vector of 3 numbers"),
-        (
-            "SELECT * FROM queries q CROSS JOIN LATERAL knn('docs', q.v, 4, filter => tag = q.id) n",
-            "only its query vector",
-        ),
         ("SELECT * FROM queries q RIGHT JOIN LATERAL knn('docs', q.v, 4) n ON true", "RIGHT"),
         ("SELECT * FROM queries q LEFT JOIN LATERAL knn('docs', q.v, 4) n ON n.id = q.id", "ON true"),
     ] {

@@ -1,6 +1,7 @@
 //! SQL through the engine, the one way in, over real Delta tables.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers;
 mod assign;
 mod backends;
 mod bad_input;

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{HashMap, Result, exec_datafusion_err, internal_err, plan_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
@@ -61,6 +62,7 @@ pub(crate) struct KnnJoinExec {
     allowed: Option<Arc<dyn ExecutionPlan>>,
     nulls: Option<Nulls>,
     outer: bool,
+    together: Option<Condition>,
     /// All columns of the answer.
     columns: SchemaRef,
     /// Positions among them; `None` is all of them.
@@ -96,11 +98,22 @@ impl KnnJoinExec {
             allowed,
             nulls: node.nulls,
             outer: node.outer,
+            together: None,
             properties: properties(Arc::clone(&columns)),
             columns,
             projection: None,
             metrics: ExecutionPlanMetricsSet::new(),
         })
+    }
+
+    /// The same searches for pairs of a query and a row that satisfy a condition over all columns.
+    pub(crate) fn with_condition(mut self, together: &Arc<dyn PhysicalExpr>) -> Result<Self> {
+        let mut columns: Vec<usize> = collect_columns(together).iter().map(|column| column.index()).collect();
+        columns.sort_unstable();
+        let schema = Arc::new(self.columns.project(&columns)?);
+        let predicate = reassign_expr_columns(Arc::clone(together), &schema)?;
+        self.together = Some(Condition { predicate, columns, schema });
+        Ok(self)
     }
 
     /// The same searches with the values of its parameters, by their positions.
@@ -188,43 +201,102 @@ impl KnnJoinExec {
                 values.extend_from_slice(vector);
             }
         }
-        let mut found = Found { answers: Vec::new(), complete: false };
-        if !asked.is_empty() {
-            let batch = VectorBatch::new(Dim::new(dim).map_err(to_datafusion)?, &values).map_err(to_datafusion)?;
-            found = self.target.search(batch, self.k, allowed, context, metrics).await?;
+        // More than are wanted where some will not do: a row itself, most often.
+        let mut k = if self.together.is_some() { self.k.saturating_add(1) } else { self.k };
+        loop {
+            let mut found = Found { answers: Vec::new(), complete: false };
+            if !asked.is_empty() {
+                let batch = VectorBatch::new(Dim::new(dim).map_err(to_datafusion)?, &values).map_err(to_datafusion)?;
+                found = self.target.search(batch, k, allowed, context, metrics).await?;
+            }
+            let rest = self.rest(&found, k, asked.len() < queries.num_rows(), allowed, context).await?;
+            let nearest = self.nearest(queries.num_rows(), &asked, found, &rest, k);
+            let answers = match &self.together {
+                None => Some(nearest),
+                Some(together) => self.satisfying(together, queries, nearest, k, context).await?,
+            };
+            if let Some(answers) = answers {
+                return self.rows(queries, self.joined(answers), context).await;
+            }
+            k = k.saturating_mul(4);
         }
-        let rest = self.rest(&found, asked.len() < queries.num_rows(), allowed, context).await?;
-        let mut joined = Joined::default();
-        let mut answers = asked.into_iter().zip(found.answers).peekable();
-        for row in 0..queries.num_rows() {
-            let hits = answers.next_if(|(asked, _)| *asked == row).map(|(_, hits)| hits);
+    }
+
+    /// The `k` nearest rows to each query.
+    fn nearest(&self, num_queries: usize, asked: &[usize], found: Found, rest: &Rest, k: usize) -> Vec<Nearest> {
+        let mut all = Vec::with_capacity(num_queries);
+        let mut answers = asked.iter().zip(found.answers).peekable();
+        for row in 0..num_queries {
+            let hits = answers.next_if(|(asked, _)| **asked == row).map(|(_, hits)| hits);
             let without = if hits.is_some() { &rest.without_vector } else { &rest.any };
-            let mut nearest: Vec<(RowAddress, Option<f32>)> = Vec::with_capacity(self.k.min(ROWS));
+            let mut nearest: Nearest = Vec::with_capacity(k.min(ROWS));
             let distance = |hit: &Scored| Some(sql_distance(self.target.metric.0, hit.score));
             nearest.extend(hits.iter().flatten().map(|hit| (RowAddress::from(hit.id), distance(hit))));
             let at = if self.nulls == Some(Nulls::First) { 0 } else { nearest.len() };
             nearest.splice(at..at, without.iter().map(|address| (*address, None)));
-            nearest.truncate(self.k);
+            nearest.truncate(k);
+            all.push(nearest);
+        }
+        all
+    }
+
+    /// Of the `k` nearest rows to each query those that satisfy the condition with it, as many as are wanted; `None` if it
+    /// takes more than `k` to tell.
+    async fn satisfying(
+        &self,
+        together: &Condition,
+        queries: &RecordBatch,
+        nearest: Vec<Nearest>,
+        k: usize,
+        context: &Arc<TaskContext>,
+    ) -> Result<Option<Vec<Nearest>>> {
+        let mut pairs = Joined::default();
+        for (row, nearest) in nearest.iter().enumerate() {
+            nearest.iter().for_each(|found| pairs.push(row, Some(*found)));
+        }
+        let pairs = self.columns_of(queries, pairs, &together.columns, &together.schema, context).await?;
+        let holds = together.predicate.evaluate(&pairs)?.into_array(pairs.num_rows())?;
+        let Some(holds) = holds.as_boolean_opt() else { return internal_err!("a condition is no boolean") };
+        let mut holds = holds.iter().map(|holds| holds == Some(true));
+        let mut answers = Vec::with_capacity(nearest.len());
+        for nearest in nearest {
+            let all_rows = nearest.len() < k;
+            let kept = nearest.into_iter().zip(holds.by_ref()).filter(|(_, holds)| *holds).map(|(found, _)| found);
+            let mut kept: Nearest = kept.collect();
+            if kept.len() < self.k && !all_rows {
+                return Ok(None);
+            }
+            kept.truncate(self.k);
+            answers.push(kept);
+        }
+        Ok(Some(answers))
+    }
+
+    /// Each query with its answers.
+    fn joined(&self, answers: Vec<Nearest>) -> Joined {
+        let mut joined = Joined::default();
+        for (row, nearest) in answers.into_iter().enumerate() {
             if nearest.is_empty() && self.outer {
                 joined.push(row, None);
             }
             nearest.into_iter().for_each(|found| joined.push(row, Some(found)));
         }
-        self.rows(queries, joined, context).await
+        joined
     }
 
     /// The rows without a distance that the answers need.
     async fn rest(
         &self,
         found: &Found,
+        k: usize,
         some_null: bool,
         allowed: Option<&RoaringTreemap>,
         context: &Arc<TaskContext>,
     ) -> Result<Rest> {
         let Some(nulls) = self.nulls else { return Ok(Rest::default()) };
-        let few = found.answers.iter().any(|hits| hits.len() < self.k);
+        let few = found.answers.iter().any(|hits| hits.len() < k);
         let wanted = !found.complete && !found.answers.is_empty() && (few || nulls == Nulls::First);
-        let (target, k) = (&self.target, self.k);
+        let target = &self.target;
         let without_vector = target.without_distance(false, if wanted { k } else { 0 }, allowed, context).await?;
         let any = target.without_distance(true, if some_null { k } else { 0 }, allowed, context).await?;
         Ok(Rest { without_vector, any })
@@ -232,9 +304,21 @@ impl KnnJoinExec {
 
     /// The columns of the answer.
     async fn rows(&self, queries: &RecordBatch, joined: Joined, context: &Arc<TaskContext>) -> Result<RecordBatch> {
+        let wanted = self.projection.clone().unwrap_or_else(|| (0..self.columns.fields().len()).collect());
+        self.columns_of(queries, joined, &wanted, &self.schema(), context).await
+    }
+
+    /// Some columns of pairs, by their positions among all.
+    async fn columns_of(
+        &self,
+        queries: &RecordBatch,
+        joined: Joined,
+        wanted: &[usize],
+        schema: &SchemaRef,
+        context: &Arc<TaskContext>,
+    ) -> Result<RecordBatch> {
         let of_queries = self.num_query_columns();
         let distance = self.columns.fields().len() - 1;
-        let wanted = self.projection.clone().unwrap_or_else(|| (0..=distance).collect());
         let of_table: Vec<usize> = wanted
             .iter()
             .filter(|column| (of_queries..distance).contains(column))
@@ -257,8 +341,20 @@ impl KnnJoinExec {
         };
         let columns = wanted.iter().map(column).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        Ok(RecordBatch::try_new_with_options(self.schema(), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
     }
+}
+
+/// Rows near to a query, nearest first, with their distances.
+type Nearest = Vec<(RowAddress, Option<f32>)>;
+
+/// A predicate over some columns of pairs.
+#[derive(Clone)]
+struct Condition {
+    predicate: Arc<dyn PhysicalExpr>,
+    /// The positions of its columns among all.
+    columns: Vec<usize>,
+    schema: SchemaRef,
 }
 
 /// Rows that have no distance to a query.
@@ -337,6 +433,9 @@ impl DisplayAs for KnnJoinExec {
         }
         if self.outer {
             write!(f, ", outer")?;
+        }
+        if let Some(together) = &self.together {
+            write!(f, ", where={}", together.predicate)?;
         }
         let columns: Vec<_> = self.schema().fields().iter().map(|field| field.name().clone()).collect();
         write!(f, ", columns=[{}]", columns.join(", "))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, TableReference, internal_err, plan_err};
-use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     Expr, Extension, FetchType, Filter, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Projection, SkipType,
     Subquery, SubqueryAlias, lit,
@@ -138,6 +138,7 @@ fn not_such<T>(plan: &LogicalPlan) -> Result<T> {
 
 fn rewrite(join: &Join, search: Search) -> Result<LogicalPlan> {
     let Search { node, predicates } = search;
+    let (node, together) = without_correlated(node)?;
     let outer = match join.join_type {
         JoinType::Inner => false,
         JoinType::Left => true,
@@ -145,7 +146,9 @@ fn rewrite(join: &Join, search: Search) -> Result<LogicalPlan> {
     };
     let correlated = node.allowed.as_ref().is_some_and(|allowed| !allowed.all_out_ref_exprs().is_empty());
     if correlated || node.k.contains_outer() || predicates.iter().any(Expr::contains_outer) {
-        return plan_err!("LATERAL knn() expected that only its query vector refers to the other side of the join");
+        return plan_err!(
+            "LATERAL knn() expected that only its query vector and its filter refer to the other side of the join"
+        );
     }
     let on_true = join.filter.as_ref().is_none_or(|filter| *filter == lit(true));
     if outer && (!on_true || !join.on.is_empty() || !predicates.is_empty()) {
@@ -155,7 +158,9 @@ fn rewrite(join: &Join, search: Search) -> Result<LogicalPlan> {
     let query = query_of(&node, &join.left)?.alias(QUERY_COLUMN);
     let with_query = columns(&join.left).into_iter().chain([query]);
     let queries = LogicalPlanBuilder::from(Arc::clone(&join.left)).project(with_query)?.build()?;
-    let joined = KnnJoinNode::try_new(queries, node, outer)?;
+    let target = node.target.name.clone();
+    let mut joined = KnnJoinNode::try_new(queries, node, outer)?;
+    joined.together = conjunction(together).map(|together| of_both(together, &target)).transpose()?;
     let mut plan = LogicalPlan::Extension(Extension { node: Arc::new(joined) });
 
     // In the words of the join, whose columns have another qualifier than those of a search.
@@ -181,6 +186,41 @@ fn rewrite(join: &Join, search: Search) -> Result<LogicalPlan> {
         Some(predicate) => Ok(LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(plan))?)),
         None => Ok(plan),
     }
+}
+
+/// The search among the rows of its filters that do not refer to the left side, and the filters that do.
+fn without_correlated(mut node: KnnNode) -> Result<(KnnNode, Vec<Expr>)> {
+    if node.allowed.as_ref().is_none_or(|allowed| allowed.all_out_ref_exprs().is_empty()) {
+        return Ok((node, Vec::new()));
+    }
+    let mut predicates = Vec::new();
+    let mut below = node.allowed.as_ref();
+    while let Some(plan) = below {
+        if let LogicalPlan::Filter(filter) = plan {
+            predicates.extend(split_conjunction_owned(filter.predicate.clone()));
+        }
+        below = match plan {
+            LogicalPlan::Projection(projection) => Some(projection.input.as_ref()),
+            LogicalPlan::Filter(filter) => Some(filter.input.as_ref()),
+            _ => None,
+        };
+    }
+    let (together, alone): (Vec<_>, Vec<_>) = predicates.into_iter().partition(Expr::contains_outer);
+    node.allowed = None;
+    Ok((node.with_filter(alone)?, together))
+}
+
+/// A filter of `table` that refers to the left side, in the words of the join.
+fn of_both(filter: Expr, table: &TableReference) -> Result<Expr> {
+    let of_both = filter.transform(|expr| match expr {
+        Expr::Column(column) if column.relation.as_ref() == Some(table) => {
+            let column = Column::new(Some(TableReference::bare(JOIN_RELATION)), column.name);
+            Ok(Transformed::yes(Expr::Column(column)))
+        }
+        Expr::OuterReferenceColumn(_, column) => Ok(Transformed::yes(Expr::Column(column))),
+        other => Ok(Transformed::no(other)),
+    });
+    of_both.map(|expr| expr.data)
 }
 
 /// The query vector in the words of the left side.

@@ -27,6 +27,8 @@ pub(crate) struct KnnJoinNode {
     pub(crate) nulls: Option<Nulls>,
     /// Whether a query without an answer comes out once, with NULLs.
     pub(crate) outer: bool,
+    /// What an answer and its query have to satisfy together, over the columns of this node.
+    pub(crate) together: Option<Expr>,
     schema: DFSchemaRef,
 }
 
@@ -35,11 +37,13 @@ impl KnnJoinNode {
     pub(crate) fn try_new(queries: LogicalPlan, search: KnnNode, outer: bool) -> Result<Self> {
         let KnnNode { target, k, allowed, nulls, .. } = search;
         let schema = schema(&queries, &target, nulls, outer)?;
-        Ok(Self { queries, parameter: None, open: false, target, k, allowed, nulls, outer, schema })
+        Ok(Self { queries, parameter: None, open: false, target, k, allowed, nulls, outer, together: None, schema })
     }
 
-    fn identity(&self) -> (&LogicalPlan, bool, &Target, &Expr, &Option<LogicalPlan>, Option<Nulls>, bool) {
-        (&self.queries, self.open, &self.target, &self.k, &self.allowed, self.nulls, self.outer)
+    #[expect(clippy::type_complexity, reason = "it is compared, ordered and hashed, and nothing else")]
+    fn identity(&self) -> (&LogicalPlan, bool, &Target, [Option<&Expr>; 2], &Option<LogicalPlan>, Option<Nulls>, bool) {
+        let exprs = [Some(&self.k), self.together.as_ref()];
+        (&self.queries, self.open, &self.target, exprs, &self.allowed, self.nulls, self.outer)
     }
 }
 
@@ -99,7 +103,7 @@ impl UserDefinedLogicalNodeCore for KnnJoinNode {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        vec![self.k.clone()]
+        std::iter::once(&self.k).chain(&self.together).cloned().collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,12 +121,16 @@ impl UserDefinedLogicalNodeCore for KnnJoinNode {
                 write!(f, ", {word}")?;
             }
         }
+        if let Some(together) = &self.together {
+            write!(f, ", where={together}")?;
+        }
         Ok(())
     }
 
     fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let together = self.together.as_ref().and_then(|_| exprs.pop());
         let (Some(k), true) = (exprs.pop(), exprs.is_empty()) else {
-            return plan_err!("a join with knn() has one expression");
+            return plan_err!("a join with knn() has a count and perhaps a condition");
         };
         if inputs.len() != UserDefinedLogicalNodeCore::inputs(self).len() {
             return plan_err!("a join with knn() has queries and, with a filter, the rows it allows");
@@ -130,7 +138,7 @@ impl UserDefinedLogicalNodeCore for KnnJoinNode {
         let allowed = self.allowed.as_ref().and_then(|_| inputs.pop());
         let queries = if self.open { self.queries.clone() } else { inputs.remove(0) };
         let schema = schema(&queries, &self.target, self.nulls, self.outer)?;
-        Ok(Self { queries, k, allowed, schema, ..self.clone() })
+        Ok(Self { queries, k, allowed, together, schema, ..self.clone() })
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
@@ -139,7 +147,10 @@ impl UserDefinedLogicalNodeCore for KnnJoinNode {
             return Some(of_allowed.collect());
         }
         let query = self.queries.schema().fields().len() - 1;
-        let mut of_queries: Vec<usize> = output_columns.iter().copied().filter(|column| *column < query).collect();
+        let together = self.together.iter().flat_map(|together| together.column_refs());
+        let together = together.filter_map(|column| self.schema.maybe_index_of_column(column));
+        let wanted = output_columns.iter().copied().chain(together);
+        let mut of_queries: Vec<usize> = wanted.filter(|column| *column < query).collect();
         of_queries.push(query);
         of_queries.sort_unstable();
         of_queries.dedup();

@@ -1,5 +1,6 @@
 //! A pinned list of Parquet files, read by our own plans so that rows keep their addresses.
 
+mod bounds;
 mod files;
 mod pages;
 mod plan;

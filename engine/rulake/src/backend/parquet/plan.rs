@@ -20,6 +20,7 @@ use parquet::arrow::RowNumber;
 use parquet::arrow::arrow_reader::RowSelection;
 
 use super::ParquetFiles;
+use super::bounds::BoundedReaders;
 use crate::address::{ADDRESS_COLUMN, RowAddress};
 use crate::backend::ScanRequest;
 use crate::error::{Error, Result, from_datafusion};
@@ -54,7 +55,7 @@ impl ParquetFiles {
         (in_file, in_path, positions)
     }
 
-    /// A plan over `files` (ordinal, rows to read or all that live), read by `readers` or as DataFusion reads files.
+    /// A plan over `files` (ordinal, rows to read or all that live), read by `readers`, or by readers with bounds that can be pruned by.
     pub(super) fn plan(
         &self,
         context: &TaskContext,
@@ -108,9 +109,8 @@ impl ParquetFiles {
         parquet.schema_force_view_types = false;
         let options = TableParquetOptions { global: parquet, ..TableParquetOptions::default() };
         let mut source = ParquetSource::new(table_schema).with_table_parquet_options(options);
-        if let Some(readers) = readers {
-            source = source.with_parquet_file_reader_factory(readers);
-        }
+        let readers = readers.unwrap_or_else(|| Arc::new(BoundedReaders::new(Arc::clone(&self.store))));
+        source = source.with_parquet_file_reader_factory(readers);
         if let Some(predicate) = &request.pruning {
             source = source.with_predicate(Arc::clone(predicate));
         }

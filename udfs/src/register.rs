@@ -67,16 +67,17 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_analyzer_rule(Arc::new(AsyncSort))
         .with_optimizer_rules(with_marks(state.optimizers()))
         .build();
-    let sum = state.aggregate_functions().get("sum").cloned();
     drop(state);
-    if let Some(sum) = sum {
-        context.register_udaf(exact_sum(sum));
-    }
     for function in scalar::functions(Arc::clone(engine.models())) {
         context.register_udf(function);
     }
     for function in aggregate::functions() {
         context.register_udaf(function);
+    }
+    // Of numbers; what it is of vectors is said above.
+    let sum = context.state().aggregate_functions().get("sum").cloned();
+    if let Some(sum) = sum {
+        context.register_udaf(exact_sum(sum));
     }
     context.register_udtf(HISTORY, Arc::new(HistoryFunction(engine.shared_lake())));
     for operation in Operation::ALL {

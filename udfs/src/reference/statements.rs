@@ -133,6 +133,26 @@ SELECT vec FROM docs WHERE id = 2;
     },
     Entry {
         section: STATEMENTS,
+        title: "UPDATE, DELETE",
+        syntax: "UPDATE table [AS t] SET column = value, ... [WHERE condition]\nDELETE FROM table [AS t] [WHERE condition]",
+        text: "One transaction; the count is of rows changed. Conditions and values may be anything that a SELECT may have in \
+               their place: subqueries that refer to the table, searches, `embed()`. A value that its column cannot hold is an \
+               error that names the column, and nothing is changed: 1.5 in an INT, 1e300 in a FLOAT, NULL where the column is NOT \
+               NULL; CAST rounds and cuts. Changes of one table wait for one another, whichever session they are in; a change \
+               that a writer of another process was faster than is computed again.",
+        arguments: &[],
+        example: "CREATE TABLE docs (id BIGINT, body VARCHAR, vec FLOAT[2]);
+INSERT INTO docs VALUES (1, 'one', [1.0, 0.0]), (2, 'two', [0.0, 1.0]), (3, 'three', [9.0, 9.0]);
+UPDATE docs SET body = upper(body), vec = [5.0, 5.0] WHERE id = 1;
+DELETE FROM docs AS d WHERE EXISTS (SELECT 1 FROM docs AS other WHERE l2_distance(other.vec, d.vec) > 8 AND other.id < d.id);
+SELECT * FROM docs ORDER BY id;
+-- 1 | ONE | [5, 5]
+-- 2 | two | [0, 1]
+UPDATE docs SET id = 1.5;
+-- error: id",
+    },
+    Entry {
+        section: STATEMENTS,
         title: "VERSION AS OF, TIMESTAMP AS OF",
         syntax: "table VERSION AS OF number\ntable TIMESTAMP AS OF 'time'",
         text: "An older state of a Delta table, wherever a table may stand. The first version is 0; `DESCRIBE HISTORY` lists them. \

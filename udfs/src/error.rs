@@ -225,7 +225,10 @@ mod tests {
                 "Physical plan does not support logical expression Exists(Exists { subquery: <subquery>, negated: false })",
                 "Physical plan does not support logical expression Exists",
             ),
-            ("Unsupported function avg.\nThis issue was likely caused by a bug in DataFusion's code.", "Unsupported function avg"),
+            (
+                "Unsupported function avg.\nThis issue was likely caused by a bug in DataFusion's code.",
+                "Unsupported function avg",
+            ),
             ("unexpected field Field { name: \"a\" }", "unexpected field Field"),
             ("plain words", "plain words"),
         ] {

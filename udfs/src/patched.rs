@@ -1,24 +1,43 @@
 //! The check that this program was built with the project's patches of other crates.
 //!
 //! `[patch.crates-io]` counts only in the workspace that is built. A program that embeds ruvector without it would cast
-//! slices of lists to vectors of other rows, without an error (apache/arrow-rs#10975).
+//! slices of lists to vectors of other rows (apache/arrow-rs#10975), and its integers would wrap, without an error.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, ListArray};
+use arrow::array::{Array, ArrayRef, AsArray, Datum, Float32Array, Int64Array, ListArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
+use arrow::compute::kernels::numeric::add_wrapping;
 use arrow::datatypes::{DataType, Field, Float32Type};
 use arrow::error::ArrowError;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Checks that a slice of lists is cast to its own vectors.
+/// Checks that a slice of lists is cast to its own vectors, and that integers do not wrap.
 ///
 /// # Errors
-/// `NotSupported` if the program has the original `arrow-cast`.
+/// `NotSupported` if the program has the original `arrow-cast` or `arrow-arith`.
 pub(crate) fn check() -> Result<()> {
-    check_cast(|lists, vector| cast(lists, vector))
+    check_cast(|lists, vector| cast(lists, vector))?;
+    check_sum(|left, right| add_wrapping(left, right))
+}
+
+fn check_sum(add: impl Fn(&dyn Datum, &dyn Datum) -> Result<ArrayRef, ArrowError>) -> Result<()> {
+    match add(&Int64Array::new_scalar(i64::MAX), &Int64Array::new_scalar(1)) {
+        Err(_) => Ok(()),
+        Ok(_) => Err(without("arrow-arith", "integers that overflow would be wrong")),
+    }
+}
+
+fn without(patch: &str, consequence: &str) -> Error {
+    Error::new(
+        ErrorKind::NotSupported,
+        format!(
+            "this program was built without ruvector's patch of {patch}, so that {consequence}: add {patch} = {{ path = \
+             \"<ruvector>/patches/{patch}\" }} to [patch.crates-io] and to [dependencies] of its Cargo.toml"
+        ),
+    )
 }
 
 fn check_cast(cast: impl Fn(&dyn Array, &DataType) -> Result<ArrayRef, ArrowError>) -> Result<()> {
@@ -32,12 +51,7 @@ fn check_cast(cast: impl Fn(&dyn Array, &DataType) -> Result<ArrayRef, ArrowErro
     };
     match second.is_ok_and(is_itself) {
         true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::NotSupported,
-            "this program was built without ruvector's patch of arrow-cast, so that rows could get the vectors of other rows \
-             (apache/arrow-rs#10975): add arrow-cast = { path = \"<ruvector>/patches/arrow-cast\" } to [patch.crates-io] and \
-             to [dependencies] of its Cargo.toml",
-        )),
+        false => Err(without("arrow-cast", "rows could get the vectors of other rows (apache/arrow-rs#10975)")),
     }
 }
 
@@ -61,6 +75,8 @@ mod tests {
         };
         let error = check_cast(from_the_start).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotSupported);
+        let wrapped = |_: &dyn Datum, _: &dyn Datum| Ok(Arc::new(Int64Array::from(vec![i64::MIN])) as ArrayRef);
+        assert!(check_sum(wrapped).unwrap_err().to_string().contains("patches/arrow-arith"));
         assert!(error.to_string().contains("[patch.crates-io]"), "{error}");
     }
 }

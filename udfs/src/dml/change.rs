@@ -46,7 +46,10 @@ pub(super) fn update(dml: &DmlStatement, statement: &DfStatement) -> Result<Chan
             continue;
         }
         columns.push(position);
-        exprs.push(assigned(value, field, projection.input.schema(), written_casts(statement, field.name())).alias(field.name()));
+        exprs.push(
+            assigned(value, field, projection.input.schema(), written_casts(statement, field.name()))
+                .alias(field.name()),
+        );
     }
     let condition = condition_of(&projection.input);
     let plan = by_address(LogicalPlanBuilder::from(addressed(&projection.input)?).project(exprs)?)?;

@@ -27,18 +27,15 @@ pub(super) fn merge(dml: &DmlStatement) -> Result<ChangeQuery> {
         return Err(Error::not_supported(format!("{} is not supported", dml.op.name())));
     };
     let table = target_of(dml)?;
-        let rows = provider_as_source(Arc::new(table.addressed()));
+    let rows = provider_as_source(Arc::new(table.addressed()));
     let rows = LogicalPlanBuilder::scan(dml.table_name.clone(), rows, None)?.build()?;
     let source_columns = dml.input.schema().columns().into_iter().map(Expr::Column);
     let source = LogicalPlanBuilder::from(dml.input.as_ref().clone())
         .project(source_columns.chain([lit(true).alias(SOURCE_COLUMN)]).collect::<Vec<_>>())?;
     let joined = source.join_on(rows, join_type(&op.clauses), [op.on.clone()])?.build()?;
 
-    let target = Target {
-        name: dml.table_name.clone(),
-        schema: table.snapshot().schema(),
-        joined: Arc::clone(joined.schema()),
-    };
+    let target =
+        Target { name: dml.table_name.clone(), schema: table.snapshot().schema(), joined: Arc::clone(joined.schema()) };
     let all: Vec<Expr> = joined.schema().columns().into_iter().map(Expr::Column).collect();
     let clause = clause_of(&op.clauses)?.alias(CLAUSE_COLUMN);
     let chosen = LogicalPlanBuilder::from(joined)

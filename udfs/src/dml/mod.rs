@@ -37,7 +37,9 @@ pub(crate) async fn execute(engine: &Engine, state: &SessionState, dml: DmlState
     let table = engine.main_table(&dml.table_name)?;
     match &dml.op {
         WriteOp::Insert(op) => insert(engine, state, &table, *op, &dml.input).await,
-        WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_) => change_rows(engine, state, &table, dml, again).await,
+        WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_) => {
+            change_rows(engine, state, &table, dml, again).await
+        }
         WriteOp::Truncate => Ok(engine.main().truncate(&table).await?),
         other => Err(Error::not_supported(format!("{} is not supported", other.name()))),
     }
@@ -131,6 +133,8 @@ fn target_of(dml: &DmlStatement) -> Result<CollectionTable> {
 async fn planned_again(again: &Again) -> Result<DmlStatement> {
     match again.plan().await? {
         LogicalPlan::Dml(dml) => Ok(dml),
-        other => Err(Error::new(ErrorKind::Internal, format!("expected the plan of a change, got {}", other.display()))),
+        other => {
+            Err(Error::new(ErrorKind::Internal, format!("expected the plan of a change, got {}", other.display())))
+        }
     }
 }

@@ -262,7 +262,8 @@ async fn a_table_is_created_by_one_of_many() {
             tokio::spawn(async move { database.try_query(&sql, &[]).await.map(drop) })
         };
         let tasks: Vec<_> = (0..4).map(|_| create(format!("CREATE TABLE IF NOT EXISTS t{i} (id BIGINT)"))).collect();
-        let replaced: Vec<_> = (0..4).map(|n| create(format!("CREATE OR REPLACE TABLE r{i} AS SELECT {n} AS id"))).collect();
+        let replaced: Vec<_> =
+            (0..4).map(|n| create(format!("CREATE OR REPLACE TABLE r{i} AS SELECT {n} AS id"))).collect();
         for task in tasks.into_iter().chain(replaced) {
             task.await.unwrap().unwrap();
         }

@@ -39,7 +39,8 @@ impl DeltaBackend {
         let batches: Vec<RecordBatch> = rows.try_collect().await.map_err(from_datafusion)?;
         let mut addresses: Vec<u64> = Vec::new();
         for batch in &batches {
-            let column = batch.column_by_name(ADDRESS_COLUMN).and_then(|column| column.as_primitive_opt::<UInt64Type>());
+            let column =
+                batch.column_by_name(ADDRESS_COLUMN).and_then(|column| column.as_primitive_opt::<UInt64Type>());
             let column = column.ok_or_else(|| Error::internal("a scan gave no addresses"))?;
             addresses.extend(column.values());
         }

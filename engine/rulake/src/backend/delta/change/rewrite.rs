@@ -134,11 +134,7 @@ impl<'a> Rewrite<'a> {
 }
 
 /// The rows of a file in their order, as they are stored, with their addresses.
-async fn scan(
-    snapshot: &DeltaSnapshot,
-    context: &Arc<TaskContext>,
-    file: usize,
-) -> Result<SendableRecordBatchStream> {
+async fn scan(snapshot: &DeltaSnapshot, context: &Arc<TaskContext>, file: usize) -> Result<SendableRecordBatchStream> {
     let request =
         ScanRequest { with_address: true, parts: Some(vec![file]), as_stored: true, ..ScanRequest::default() };
     let plan = snapshot.scan(context, &request).await?;

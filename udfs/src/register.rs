@@ -18,12 +18,18 @@ use crate::knn::order_by::OrderByDistance;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
+use crate::rules::any::equal_any;
+use crate::rules::decimals::DecimalsAsDoubles;
+use crate::rules::inner_names::InnerNames;
 use crate::rules::mark::Marks;
 use crate::rules::negated_keys::NegatedKeys;
 use crate::rules::places::Places;
+use crate::rules::set_all::Copies;
+use crate::rules::signed::{self, SignedCounts, signed};
 use crate::rules::sum::exact_sum;
 use crate::rules::three_valued::ThreeValued;
 use crate::rules::values::ValuesPlanner;
+use crate::rules::{extremes, filter_pushdown, having, negative, null_equal};
 use crate::scalar::async_sort::AsyncSort;
 use crate::scalar::operators::VectorOperators;
 use crate::scalar::{self, from_text};
@@ -47,11 +53,15 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     let shared = context.state_ref();
     let mut state = shared.write();
     // Before DataFusion's own, to which `<=>` is something else.
-    let mut operators: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(VectorOperators::new())];
+    let mut operators: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(VectorOperators::new()), Arc::new(SignedCounts)];
     operators.extend(state.expr_planners().iter().cloned());
     let mut config = state.config().clone();
     config.options_mut().extensions.insert(Settings::default());
-    *state = SessionStateBuilder::new_from_existing(state.clone())
+    let optimizers = null_equal::in_place(&having::in_place(state.optimizers()));
+    let physical_optimizers = filter_pushdown::in_place(state.physical_optimizers());
+    let unsigned: Vec<_> =
+        signed::SCALAR.iter().filter_map(|name| state.scalar_functions().get(*name).cloned()).collect();
+    let mut builder = SessionStateBuilder::new_from_existing(state.clone())
         .with_config(config)
         .with_query_planner(Arc::new(Planner))
         .with_relation_planners(vec![Arc::new(KnnPlanner::new(Arc::clone(catalogs))), Arc::new(ValuesPlanner)])
@@ -65,9 +75,22 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_analyzer_rule(Arc::new(ThreeValued))
         .with_analyzer_rule(Arc::new(NegatedKeys))
         .with_analyzer_rule(Arc::new(AsyncSort))
-        .with_optimizer_rules(with_marks(state.optimizers()))
-        .build();
+        .with_analyzer_rule(Arc::new(Copies))
+        .with_analyzer_rule(negative::rule())
+        .with_analyzer_rule(extremes::rule())
+        .with_analyzer_rule(Arc::new(InnerNames))
+        .with_optimizer_rules(with_marks(&optimizers))
+        .with_physical_optimizer_rules(physical_optimizers);
+    if let Some(analyzer) = builder.analyzer() {
+        // Before types are coerced.
+        analyzer.rules.insert(0, Arc::new(DecimalsAsDoubles));
+    }
+    *state = builder.build();
     drop(state);
+    for function in unsigned {
+        context.register_udf(signed(function));
+    }
+    context.register_udf(equal_any());
     for function in scalar::functions(Arc::clone(engine.models())) {
         context.register_udf(function);
     }

@@ -107,6 +107,8 @@ fn prepare(
             let ControlFlow::Continue(()) = statement.visit(written);
             dialect::check_setting(statement)?;
             rules::values::separate(statement);
+            rules::any::rewrite(statement);
+            rules::grouped::rewrite(statement);
             NumberedParameters::make(grammar, statement);
             if let ControlFlow::Break(e) = statement.visit(&mut AsOfClauses) {
                 return Err(e);

@@ -145,7 +145,7 @@ impl Index {
     /// faster and may miss an answer. `None` is what the index was built with.
     ///
     /// Raises `DimensionMismatch`, `EmptyIndex` if there are no vectors at all, and `InvalidInput` if `k` is 0 or a
-    /// component is not finite.
+    /// component is not finite or, but for cosine, above 1e16 in magnitude: squared distances of larger ones overflow.
     ///
     /// Examples:
     ///     >>> import numpy as np, ruvector
@@ -237,7 +237,8 @@ impl Index {
     /// shape `(n, dim)`.
     ///
     /// Raises `AlreadyExists` if the index has an id, `DimensionMismatch`, and `InvalidInput` if two ids are equal, if
-    /// there are more or fewer of them than vectors, or if a component is not finite; nothing is changed then.
+    /// there are more or fewer of them than vectors, or if a component is not finite or, but for cosine, above 1e16 in
+    /// magnitude; nothing is changed then.
     ///
     /// Examples:
     ///     >>> import numpy as np, ruvector
@@ -494,7 +495,8 @@ macro_rules! index_class {
             /// raises cancels the build, and so does Ctrl-C.
             ///
             /// Raises `InvalidInput` for another type, shape or order of array (the message says how to convert it), if
-            /// a component is not finite, if two ids are equal, or if an option is out of range.
+            /// a component is not finite or, but for cosine, above 1e16 in magnitude, if two ids are equal, or if an option
+            /// is out of range.
             #[classmethod]
             #[pyo3(signature = (
                 vectors, *, ids=None, seed=42, rerank_factor=20, metric="l2", epsilon=3.0,

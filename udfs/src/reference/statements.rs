@@ -8,8 +8,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "FLOAT[dim]",
         syntax: "FLOAT[dim]",
         text: "A vector of `dim` coordinates, each a Float32, at most 16384 of them. It is written as an array, `[0.5, 1.0]`, or \
-               as text, `CAST('[0.5, 1.0]' AS FLOAT[2])`; an array, a list or a column of any numbers becomes one by INSERT \
-               or a cast. One with another number of coordinates is an error that names both numbers, and so is, in a \
+               as text, `CAST('[0.5, 1.0]' AS FLOAT[2])`, without the cast beside another vector; `CAST(v AS VARCHAR)` is \
+               `[0.5,1]`. An array, a list or a column of any numbers becomes one by INSERT or a cast. One with another number of coordinates is an error that names both numbers, and so is, in a \
                table, a coordinate that is NULL or not finite. A vector may be NULL as a whole.",
         arguments: &[],
         example: "SELECT vector_dims(CAST([1, 2, 3] AS FLOAT[3])), CAST('[1, 2.5]' AS FLOAT[2]);

@@ -146,8 +146,10 @@ NESTED = pa.table(
             [[{"x": {"y": i}}, {"x": None}] if i % 3 else None for i in range(60)],
             pa.list_(pa.struct([("x", pa.struct([("y", pa.int64())]))]), 2),
         ),
-        "tags": pa.array([[(f"k{i}", {"a": {"b": i}})] for i in range(60)],
-                         pa.map_(pa.string(), pa.struct([("a", pa.struct([("b", pa.int64())]))]))),
+        "tags": pa.array(
+            [[(f"k{i}", {"a": {"b": i}})] for i in range(60)],
+            pa.map_(pa.string(), pa.struct([("a", pa.struct([("b", pa.int64())]))])),
+        ),
     }
 )
 

@@ -118,9 +118,9 @@ class Connection:
         """Write rows to the table `name` in one transaction and return their number.
 
         `data` is anything with Arrow rows (tables, readers and batches of pyarrow, polars, DuckDB, a `Result`), a
-        pandas frame, or a mapping of column names to values. Columns, and fields of structs, are matched by name. Values
-        are kept exactly, but for coordinates of vectors and fractions in columns of floats, which are rounded to the
-        nearest one.
+        pandas frame, or a mapping of column names to values. Columns, and fields of structs, are matched by name.
+        Values are kept exactly, but for coordinates of vectors and fractions in columns of floats, which are rounded to
+        the nearest one.
 
         In a new table, a column of lists of numbers is a column of vectors, `FLOAT[dim]`, if all lists are equally
         long; a list that is `None` is a vector that is NULL. So is an array of shape `[num_rows, dim]` in a mapping. It

@@ -3,9 +3,9 @@
 //! DataFusion 55 may find that a sort by a negated expression over a filter does not have the order that it was made for,
 //! and plans nothing. A key without its sign has no such trouble, and no number whose negation overflows.
 
-use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
@@ -13,15 +13,24 @@ use datafusion::optimizer::AnalyzerRule;
 #[derive(Debug)]
 pub(crate) struct NegatedKeys;
 
+/// Whether the order of the negative of an expression is its own the other way round. Of intervals it is not said what is
+/// greater; NaN is the greatest float with either sign, and only functions of vectors have none.
+fn turns(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+    let data_type = expr.get_type(schema)?;
+    let of_vectors = matches!(expr, Expr::ScalarFunction(call) if OF_VECTORS.contains(&call.name()));
+    Ok(data_type.is_numeric() && (of_vectors || !data_type.is_floating()))
+}
+
+const OF_VECTORS: [&str; 4] = ["inner_product", "cosine_similarity", "l2_distance", "cosine_distance"];
+
 impl AnalyzerRule for NegatedKeys {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let turned = plan.transform_up_with_subqueries(|plan| {
             let LogicalPlan::Sort(mut sort) = plan else { return Ok(Transformed::no(plan)) };
             let mut changed = false;
             for key in &mut sort.expr {
-                // Of intervals it is not said what is greater.
                 while let Expr::Negative(negated) = &key.expr
-                    && negated.get_type(sort.input.schema())?.is_numeric()
+                    && turns(negated, sort.input.schema())?
                 {
                     key.expr = negated.as_ref().clone();
                     key.asc = !key.asc;

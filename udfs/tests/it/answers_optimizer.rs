@@ -358,10 +358,6 @@ async fn grouped_queries_take_every_clause() {
             ("SELECT 1 FROM ships WHERE false HAVING true", &["1"]),
             ("SELECT 1 FROM ships HAVING false", &[]),
             ("SELECT 1 FROM ships HAVING true UNION ALL SELECT 2 FROM ships HAVING true ORDER BY 1", &["1", "2"]),
-            (
-                "WITH w(c) AS (SELECT min(tons) FROM ships GROUP BY ROLLUP (coalesce(port, 0))) SELECT 'a' FROM w",
-                &["a", "a", "a", "a", "a"],
-            ),
         ],
     )
     .await;

@@ -109,7 +109,7 @@ async fn overwrite(
     Ok(engine.main().overwrite(table, schema, rows_of(state, input).await?).await?)
 }
 
-async fn rows_of(state: &SessionState, create: &CreateMemoryTable) -> Result<SendableRecordBatchStream> {
+async fn rows_of(state: &SessionState, input: &LogicalPlan) -> Result<SendableRecordBatchStream> {
     let plan = state.create_physical_plan(input).await?;
     Ok(of_one_state(execute_stream(plan, state.task_ctx())?, input)?)
 }

@@ -28,7 +28,7 @@ use super::top_k::TopK;
 use super::{Hit, IndexKind, SearchParams};
 use crate::code::{ListTerms, QueryCode};
 use crate::kernel::{Survivors, code_bytes, prefetch};
-use crate::metric::ExactQuery;
+use crate::metric::{ExactQuery, Metric};
 
 mod allowed;
 mod batch;
@@ -42,6 +42,10 @@ use probe::{AHEAD, Probe, pass, runs, search_each};
 /// With a filter that allows so few vectors, or fewer than the floor, their distances are computed without a look at
 /// codes.
 const FEW_ALLOWED: u64 = 2048;
+
+/// A query of which no coordinate reaches it is compared with the vectors themselves by the inner product. Squares of larger
+/// ones are normal numbers.
+const TINY_QUERY: f32 = 1e-15;
 
 /// Queries of a batch that are taken together where they do not go by list: their distances to centroids, or to the vectors
 /// of an index without codes, are computed in one go.
@@ -77,12 +81,12 @@ enum Way<'a> {
 impl Core {
     /// The answers to a query that was checked.
     pub(super) fn nearest(&self, query: &[f32], params: &SearchParams<'_>) -> Vec<Hit> {
-        self.plan(params).answers(&[query], false).swap_remove(0)
+        self.plan(params, &[query]).answers(&[query], false).swap_remove(0)
     }
 
     /// The answers to queries that were checked, on all threads.
     pub(super) fn nearest_batch(&self, queries: &[&[f32]], params: &SearchParams<'_>) -> Vec<Vec<Hit>> {
-        let plan = self.plan(params);
+        let plan = self.plan(params, queries);
         let by_list = plan.most_by_list(queries.len());
         // No more in one go than keeps all threads busy.
         let busy = queries.len().div_ceil(rayon::current_num_threads()).max(1);
@@ -90,13 +94,16 @@ impl Core {
         queries.par_chunks(len).flat_map_iter(|queries| plan.answers(queries, by_list.is_some())).collect()
     }
 
-    fn plan<'a>(&'a self, params: &SearchParams<'a>) -> Plan<'a> {
+    fn plan<'a>(&'a self, params: &SearchParams<'a>, queries: &[&[f32]]) -> Plan<'a> {
+        let vanishes = queries.iter().any(|query| self.vanishes(query));
         let floor = params.k.saturating_mul(params.rerank_factor.unwrap_or(self.params.rerank_factor).max(1));
         let way = match (&self.lists, &self.originals) {
             (Some(lists), originals) => {
                 let few = params.filter.map_or(0, |_| FEW_ALLOWED).max(floor as u64);
                 match originals {
-                    Some(originals) if params.filter.map_or(self.len() as u64, RoaringTreemap::len) <= few => {
+                    Some(originals)
+                        if vanishes || params.filter.map_or(self.len() as u64, RoaringTreemap::len) <= few =>
+                    {
                         Way::Originals(originals, params.filter.map(|filter| self.ids.matching(filter)))
                     }
                     _ => Way::Codes {
@@ -112,6 +119,13 @@ impl Core {
         };
         let epsilon = params.epsilon.unwrap_or(self.params.epsilon);
         Plan { core: self, k: params.k.min(self.len()), epsilon, stats: params.stats, way }
+    }
+
+    /// Whether the bounds of codes would lose this query to underflow: its products with long vectors are numbers all the
+    /// same. Squared distances to it are those to the origin.
+    fn vanishes(&self, query: &[f32]) -> bool {
+        let largest = || query.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        self.params.metric == Metric::InnerProduct && largest() < TINY_QUERY
     }
 
     fn nprobe(&self, asked: Option<usize>, lists: &Lists) -> usize {
@@ -131,7 +145,8 @@ impl Core {
                 hits.push(Hit { id: self.ids.id(row), distance });
             }
         };
-        match (&self.lists, &self.originals) {
+        let by_codes = self.originals.is_none() || !self.vanishes(query);
+        match (self.lists.as_ref().filter(|_| by_codes), &self.originals) {
             (Some(lists), originals) => {
                 let code = QueryCode::new(&lists.quantizer, query, self.params.epsilon);
                 let allowed = Allowed::new(self, lists, filter);

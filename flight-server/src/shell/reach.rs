@@ -25,7 +25,7 @@ pub(super) fn lost(status: &Status) -> Option<&(dyn Error + 'static)> {
 }
 
 fn hint(is_tls: bool, error: &(dyn Error + 'static)) -> Option<&'static str> {
-    let causes = || std::iter::successors(Some(error), |error| error.source());
+    let causes = || std::iter::successors(Some(error), |error| (*error).source());
     if let Some(tls) = causes().find_map(tls_error) {
         return Some(match tls {
             TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {

@@ -1,6 +1,6 @@
 //! Answers that DataFusion's planner and optimizer give otherwise than SQL.
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::scalar::ScalarValue;
 

@@ -396,7 +396,8 @@ async fn a_batch_answers_as_its_queries_do_also_through_layers() {
     let batch = VectorBatch::new(Dim::new(DIM).unwrap(), &queries).unwrap();
     for snapshot in [backend.snapshot("docs").await.unwrap(), layered.snapshot("docs").await.unwrap()] {
         let answers = exact::search_batch(snapshot.as_ref(), "vec", Metric::L2, batch, 7, None, &context()).await;
-        let scores = |hits: Vec<Hit>| hits.into_iter().map(|hit| exact::Scored { id: hit.id, score: f64::from(hit.distance) });
+        let scores =
+            |hits: Vec<Hit>| hits.into_iter().map(|hit| exact::Scored { id: hit.id, score: f64::from(hit.distance) });
         let expected: Vec<Vec<exact::Scored>> =
             batch.rows().map(|query| scores(oracle(&[&rows], Metric::L2, query, 7, |_| true)).collect()).collect();
         assert_eq!(answers.unwrap(), expected);

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 /// A value of any type.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     Null,
     Int(i64),
     Float(f64),
@@ -24,18 +24,18 @@ pub enum Value {
 }
 
 /// A field of lists or of entries.
-pub fn item(data_type: DataType) -> FieldRef {
+pub(crate) fn item(data_type: DataType) -> FieldRef {
     Arc::new(Field::new("item", data_type, true))
 }
 
 /// The type of a map from texts.
-pub fn map_of(value: DataType) -> DataType {
+pub(crate) fn map_of(value: DataType) -> DataType {
     let entries = vec![Field::new("key", DataType::Utf8, false), Field::new("value", value, true)];
     DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries.into()), false)), false)
 }
 
 /// Types with up to three levels of lists, maps and structs.
-pub fn types() -> BoxedStrategy<DataType> {
+pub(crate) fn types() -> BoxedStrategy<DataType> {
     let leaf = prop_oneof![Just(DataType::Int64), Just(DataType::Float64), Just(DataType::Utf8)];
     leaf.prop_recursive(3, 8, 2, |inner| {
         prop_oneof![
@@ -54,7 +54,7 @@ pub fn types() -> BoxedStrategy<DataType> {
 }
 
 /// Values of a type; one in five is NULL.
-pub fn values(data_type: &DataType) -> BoxedStrategy<Value> {
+pub(crate) fn values(data_type: &DataType) -> BoxedStrategy<Value> {
     let some = match data_type {
         DataType::Int64 => prop_oneof![4 => -200..200_i64, 1 => Just(i64::MAX)].prop_map(Value::Int).boxed(),
         DataType::Float64 => {
@@ -84,7 +84,7 @@ fn many(values: impl Strategy<Value = Vec<Value>> + 'static) -> BoxedStrategy<Va
 
 /// How rows are laid out.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// Nothing is there but the rows.
     Plain,
     /// Slices of slices, with rows beside them, items beside those of lists, and items below NULL.
@@ -92,7 +92,7 @@ pub enum Layout {
 }
 
 /// The rows as an array.
-pub fn array(data_type: &DataType, rows: &[Value], layout: Layout) -> ArrayRef {
+pub(crate) fn array(data_type: &DataType, rows: &[Value], layout: Layout) -> ArrayRef {
     if layout == Layout::Plain {
         return laid_out(data_type, rows, layout);
     }

@@ -10,6 +10,7 @@ mod every_column;
 mod merge;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::session_state::SessionState;
@@ -29,7 +30,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::one_state::{Again, of_one_state};
 
 /// How often a change is computed before it gives way to writers of other processes.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: u64 = 50;
+
+/// Milliseconds that a change waits longer before each attempt: writers of two processes come to the commit in turns then.
+const BACKOFF_MS: u64 = 2;
 
 /// Runs a data change and returns the number of rows that it changed. `again` plans the statement once more, for when
 /// another writer was faster.
@@ -84,7 +88,7 @@ async fn change_rows(
 ) -> Result<u64> {
     let main = engine.main();
     let mut lock = main.lock_for_change(table).await;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let newest = main.delta_snapshot(table).await?;
         if !is_over(&dml, &newest)? {
             dml = planned_again(again).await?;
@@ -105,6 +109,7 @@ async fn change_rows(
             Err(e) if e.kind() == ruvector_rulake::ErrorKind::GenerationGone => {
                 tracing::debug!(table, reason = %e, "a change is computed again");
                 lock.alone().await;
+                tokio::time::sleep(Duration::from_millis(BACKOFF_MS * attempt)).await;
             }
             done => return Ok(done?),
         }

@@ -122,7 +122,15 @@ impl Lifts {
         for key in &mut sort.expr {
             key.expr = self.lift(key.expr.clone(), &mut lifted)?;
         }
-        sort.input = with_columns(&sort.input, lifted)?;
+        sort.input = match sort.input.as_ref() {
+            // A subquery may refer to columns that the SELECT list does not have.
+            LogicalPlan::Projection(below) if !refer_to(&lifted, sort.input.schema())? => {
+                let subqueries = lifted.into_iter().map(|(expr, name)| expr.alias(name));
+                let columns = below.expr.iter().cloned().chain(subqueries).collect();
+                Arc::new(LogicalPlan::Projection(Projection::try_new(columns, Arc::clone(&below.input))?))
+            }
+            _ => with_columns(&sort.input, lifted)?,
+        };
         Ok(LogicalPlan::Sort(sort))
     }
 
@@ -215,6 +223,16 @@ fn columns_of(subquery: &Expr) -> Result<Vec<Column>> {
         _ => {}
     }
     Ok(columns)
+}
+
+/// Whether the columns of `schema` are all that subqueries refer to.
+fn refer_to(subqueries: &[(Expr, String)], schema: &DFSchema) -> Result<bool> {
+    for (subquery, _) in subqueries {
+        if columns_of(subquery)?.iter().any(|column| !schema.has_column(column)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The rows of `input` with subqueries as further columns.

@@ -11,7 +11,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+    DataType, Expr as SqlExpr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
 };
 
 /// Begins the aliases; a number follows, a colon, and the name that the statement gives, if it gives one.
@@ -154,6 +154,14 @@ fn name_of(item: &SelectItem) -> Option<(String, Option<String>)> {
         SelectItem::UnnamedExpr(SqlExpr::CompoundIdentifier(idents)) => {
             let (name, qualifiers) = idents.split_last()?;
             Some((folded(name), Some(qualifiers.iter().map(folded).collect::<Vec<_>>().join("."))))
+        }
+        // DataFusion names a cast in one way, however it is written.
+        SelectItem::UnnamedExpr(SqlExpr::Cast { expr, data_type, .. }) => {
+            let data_type = match data_type {
+                DataType::Text | DataType::String(_) | DataType::Varchar(_) => "varchar".to_owned(),
+                other => other.to_string().to_lowercase(),
+            };
+            Some((format!("cast({} as {data_type})", expr.to_string().to_lowercase()), None))
         }
         SelectItem::UnnamedExpr(expr) => Some((expr.to_string().to_lowercase(), None)),
         _ => None,

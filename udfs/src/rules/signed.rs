@@ -47,6 +47,17 @@ fn signed_field(field: &Field) -> FieldRef {
     Arc::new(field.clone().with_data_type(signed_type(field.data_type())))
 }
 
+/// The type that the function itself answers.
+fn unsigned_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Int64 => DataType::UInt64,
+        DataType::List(element) => {
+            DataType::List(Arc::new(element.as_ref().clone().with_data_type(unsigned_type(element.data_type()))))
+        }
+        other => other.clone(),
+    }
+}
+
 impl ScalarUDFImpl for Signed {
     fn name(&self) -> &str {
         self.function.name()
@@ -74,6 +85,8 @@ impl ScalarUDFImpl for Signed {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let target = args.return_field.data_type().clone();
+        let return_field = Arc::new(args.return_field.as_ref().clone().with_data_type(unsigned_type(&target)));
+        let args = ScalarFunctionArgs { return_field, ..args };
         self.function.invoke_with_args(args)?.cast_to(&target, None)
     }
 

@@ -67,7 +67,9 @@ pub(super) fn outer(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
 
 /// The expression under the name that it had before it was changed.
 pub(super) fn named(expr: Expr, (relation, name): (Option<TableReference>, String)) -> Expr {
-    match expr.qualified_name() == (relation.clone(), name.clone()) {
+    // ANY and ALL are rewritten by the optimizer, which does not keep their names.
+    let is_renamed = expr.exists(|expr| Ok(matches!(expr, Expr::SetComparison(_)))).unwrap_or(false);
+    match !is_renamed && expr.qualified_name() == (relation.clone(), name.clone()) {
         true => expr,
         false => expr.alias_qualified(relation, name),
     }

@@ -277,10 +277,6 @@ async fn a_decimal_beside_a_double_is_a_double() {
                 &["same", "other", "same"],
             ),
             ("SELECT greatest(f, d), nullif(d, f) FROM fares WHERE d = 3", &["3.0|NULL"]),
-            (
-                "SELECT x FROM (SELECT d AS x FROM fares UNION ALL SELECT f FROM fares) WHERE x < 1 ORDER BY x",
-                &["0.0", "1e-20"],
-            ),
             ("SELECT count(*) FROM fares a JOIN fares b ON a.d = b.f", &["2"]),
             ("SELECT count(*) FROM fares a JOIN (SELECT f AS d FROM fares) b USING (d)", &["2"]),
             ("SELECT count(*) FROM fares WHERE d IN (SELECT f FROM fares)", &["2"]),
@@ -314,7 +310,7 @@ async fn counts_and_places_are_bigint() {
                 &["7|0|2", "8|1|1", "9|1|0"],
             ),
             ("SELECT x FROM (VALUES (7), (8)) t(x) QUALIFY row_number() OVER (ORDER BY x) = 2", &["8"]),
-            ("SELECT arrow_typeof(approx_distinct(x)), regr_count(x, x) / 2 FROM (VALUES (1.0), (2.0), (3.0)) t(x)", &["Int64|1"]),
+            ("SELECT arrow_typeof(approx_distinct(n)), regr_count(x, x) / 2 FROM (VALUES (1, 1.0), (2, 2.0), (3, 3.0)) t(n, x)", &["Int64|1"]),
             ("SELECT n FROM (SELECT x, row_number() OVER (ORDER BY x DESC) AS n FROM (VALUES (7), (8)) t(x)) WHERE n < 2", &["1"]),
         ],
     )

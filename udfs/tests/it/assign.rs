@@ -71,7 +71,7 @@ async fn what_fits_is_written_as_it_is() {
     places(&database).await;
     database
         .run(
-            "INSERT INTO places VALUES (2.0, 0.1, 1.10, '2026-01-01 10:00:00', '2026-01-02', '[1, 2]', 'a', \
+            "INSERT INTO places VALUES (2.0, 0.1, 1.10, '2026-01-01 10:00:00', '2026-01-02', [1, 2], 'a', \
              named_struct('lon', 2.5, 'lat', 1.5), 3000000000, [9007199254740993])",
         )
         .await;

@@ -79,7 +79,7 @@ async fn bad_searches_say_what_is_wrong() {
             ),
             ("SELECT l2_distance(vec, [1.0]) FROM docs", ErrorKind::InvalidInput, vec!["expected 3", "got 1"]),
             ("SELECT l2_distance(a, vec) FROM two, docs", ErrorKind::InvalidInput, vec!["dimensions"]),
-            ("SELECT l2_distance(body, vec) FROM docs", ErrorKind::InvalidInput, vec!["Utf8"]),
+            ("SELECT l2_distance(body, vec) FROM docs", ErrorKind::InvalidInput, vec!["text is not a vector", "'a'"]),
             ("SELECT * FROM knn('unnest', [1.0], 1)", ErrorKind::InvalidInput, vec!["unnest"]),
             (
                 "SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 1) AS n(a, b, c, d)",

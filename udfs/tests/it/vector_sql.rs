@@ -138,8 +138,14 @@ async fn vectors_are_added_up_by_coordinate() {
         ),
         ("SELECT avg(vec * 2 - vec) FROM points HAVING count(*) > 1", &["[1.375, 2.0]"]),
         // In f64: in Float32 the ones would be lost.
-        ("SELECT sum(v) FROM (VALUES ('[1e20]'::FLOAT[1]), ('[1]'), ('[-1e20]')) AS t (v)", &["[0.0]"]),
-        ("SELECT sum(v) FROM (VALUES ('[1e10]'::FLOAT[1]), ('[1]'), ('[-1e10]')) AS t (v)", &["[1.0]"]),
+        (
+            "SELECT sum(v) FROM (VALUES ('[1e20]'::FLOAT[1]), ('[1]'::FLOAT[1]), ('[-1e20]'::FLOAT[1])) AS t (v)",
+            &["[0.0]"],
+        ),
+        (
+            "SELECT sum(v) FROM (VALUES ('[1e10]'::FLOAT[1]), ('[1]'::FLOAT[1]), ('[-1e10]'::FLOAT[1])) AS t (v)",
+            &["[1.0]"],
+        ),
         // Numbers are DataFusion's.
         ("SELECT sum(n), avg(n), sum(DISTINCT n), mean(n) FROM points", &["7 | 1.4 | 6 | 1.4"]),
         (

@@ -3,7 +3,7 @@ use ruvector_rabitq::{BuildParams, IndexKind, Metric};
 
 use crate::backend::Snapshot;
 use crate::error::{Error, Result};
-use crate::vectors::dim_of;
+use crate::vectors::{NO_VECTORS_KEY, dim_of};
 use crate::witness::witness;
 
 /// What index to build over which column.
@@ -69,8 +69,12 @@ pub(crate) fn dim_of_column(snapshot: &dyn Snapshot, column: &str) -> Result<usi
     let field =
         schema.field_with_name(column).map_err(|_| Error::not_found("no such column").with("column", column))?;
     dim_of(field.data_type()).ok_or_else(|| {
-        Error::invalid_input(format!("column {column:?} does not hold vectors"))
+        let error = Error::invalid_input(format!("column {column:?} does not hold vectors"))
             .with("expected", "FixedSizeList of Float32")
-            .with("got", field.data_type())
+            .with("got", field.data_type());
+        match field.metadata().get(NO_VECTORS_KEY) {
+            Some(reason) => error.with("reason", reason),
+            None => error,
+        }
     })
 }

@@ -9,10 +9,11 @@ use arrow::array::{
 };
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{HashMap, Result, exec_datafusion_err, internal_err, plan_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
@@ -110,8 +111,17 @@ impl KnnJoinExec {
     pub(crate) fn with_condition(mut self, together: &Arc<dyn PhysicalExpr>) -> Result<Self> {
         let mut columns: Vec<usize> = collect_columns(together).iter().map(|column| column.index()).collect();
         columns.sort_unstable();
+        columns.dedup();
         let schema = Arc::new(self.columns.project(&columns)?);
-        let predicate = reassign_expr_columns(Arc::clone(together), &schema)?;
+        // By place: query and answer may have columns of one name.
+        let placed = Arc::clone(together).transform(|expr| {
+            let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
+            let place = columns.binary_search(&column.index());
+            let place =
+                place.map_err(|_| exec_datafusion_err!("a condition has an unknown column {}", column.name()))?;
+            Ok(Transformed::yes(Arc::new(Column::new(column.name(), place)) as Arc<dyn PhysicalExpr>))
+        });
+        let predicate = placed?.data;
         self.together = Some(Condition { predicate, columns, schema });
         Ok(self)
     }

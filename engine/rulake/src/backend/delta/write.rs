@@ -80,7 +80,8 @@ impl DeltaBackend {
     /// # Errors
     /// As [`DeltaBackend::append`].
     pub async fn overwrite(&self, collection: &str, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
-        let _shared = self.lock(collection).read_owned().await;
+        // Of two at the same time the second would fail, for the files that it replaces are gone.
+        let _turn = self.lock_for_change(collection).await;
         let snapshot = self.delta_snapshot(collection).await?;
         let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
         let builder = WriteBuilder::new(snapshot.table().log_store(), Some(state))

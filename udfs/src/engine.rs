@@ -45,7 +45,7 @@ use crate::session::Session;
 use crate::settings::{self, Settings};
 use crate::statement::{Parsed, parse};
 use crate::time_travel::MARK;
-use crate::{ddl, dml, external, foreign, knn, patched, suggest};
+use crate::{clauses, ddl, dml, external, foreign, knn, patched, suggest};
 
 /// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
 const CATALOG_DIR: &str = "_ruvector";
@@ -346,6 +346,7 @@ impl Engine {
         match plan {
             LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change, &again).await?)),
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => {
+                clauses::refuse_ignored_of_table(&statement)?;
                 let is_declared = ddl::declares_columns(&statement);
                 Ok(Answer::Count(ddl::create_table(self, &state, create, is_declared).await?))
             }

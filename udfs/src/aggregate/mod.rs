@@ -56,7 +56,7 @@ pub(crate) const ENTRIES: &[Entry] = &[Entry {
            \n\n- Returns: `FLOAT[dim]`, as `v`.",
     arguments: &[("v", "Vectors, `FLOAT[dim]`.")],
     example: "SELECT avg(v), sum(v) FROM (VALUES ([1.0, 2.0]::FLOAT[2]), ([3.0, 6.0]::FLOAT[2]), (NULL)) AS t (v);\n\
-              -- [2.0, 4.0] | [4.0, 8.0]",
+              -- [2, 4] | [4, 8]",
 }];
 
 /// What is made of a sum.

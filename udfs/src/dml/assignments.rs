@@ -4,17 +4,25 @@
 //! column.
 
 use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, AssignmentTarget, CastKind, Expr as SqlExpr, Ident, ObjectName, Statement, TableFactor, Update,
+    Assignment, AssignmentTarget, CastKind, Delete, Expr as SqlExpr, FromTable, Ident, ObjectName, Statement,
+    TableFactor, Update,
 };
 
 use crate::error::{Error, Result};
 
-/// Reduces the assigned names of an UPDATE to the names of columns.
+/// Reduces the assigned names of an UPDATE to the names of columns. A DELETE from a table with an alias becomes an UPDATE that
+/// assigns nothing ([`deletes`]): DataFusion forgets the alias of a DELETE.
 ///
 /// # Errors
 /// `NotSupported` for a field of a struct; `InvalidInput` for a column that is assigned twice.
 pub(crate) fn check_assignments(statement: &mut Statement) -> Result<()> {
+    if let Statement::Delete(delete) = statement
+        && let Some(update) = of_alias(delete)
+    {
+        *statement = update;
+    }
     let Statement::Update(Update { table, assignments, .. }) = statement else { return Ok(()) };
     let TableFactor::Table { name, alias, .. } = &table.relation else { return Ok(()) };
     let table = match alias {
@@ -41,6 +49,31 @@ pub(crate) fn check_assignments(statement: &mut Statement) -> Result<()> {
         assigned.push(column);
     }
     Ok(())
+}
+
+fn of_alias(delete: &Delete) -> Option<Statement> {
+    let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+    let [table] = from.as_slice() else { return None };
+    let TableFactor::Table { alias: Some(_), .. } = &table.relation else { return None };
+    Some(Statement::Update(Update {
+        update_token: AttachedToken::empty(),
+        optimizer_hints: Vec::new(),
+        table: table.clone(),
+        assignments: Vec::new(),
+        from: None,
+        selection: delete.selection.clone(),
+        returning: None,
+        output: None,
+        or: None,
+        order_by: Vec::new(),
+        limit: None,
+    }))
+}
+
+/// Whether an UPDATE stands for a DELETE.
+pub(super) fn deletes(statement: &DfStatement) -> bool {
+    let DfStatement::Statement(statement) = statement else { return false };
+    matches!(statement.as_ref(), Statement::Update(update) if update.assignments.is_empty())
 }
 
 /// How many casts the text of an UPDATE has around the value of a column: the planner adds one of its own, to the type of

@@ -26,8 +26,13 @@ pub(super) const DELETED_COLUMN: &str = "_ruvector_deleted";
 const CONDITION_BYTES_MAX: usize = 2048;
 
 pub(super) fn delete(dml: &DmlStatement) -> Result<ChangeQuery> {
-    let condition = condition_of(&dml.input);
-    let plan = match dml.input.as_ref() {
+    let input = match dml.input.as_ref() {
+        // A DELETE that is planned as an UPDATE.
+        LogicalPlan::Projection(projection) => projection.input.as_ref(),
+        input => input,
+    };
+    let condition = condition_of(input);
+    let plan = match input {
         LogicalPlan::TableScan(_) | LogicalPlan::SubqueryAlias(_) => None,
         input => Some(by_address(LogicalPlanBuilder::from(addressed(input)?).project(row(true))?)?),
     };

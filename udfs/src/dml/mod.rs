@@ -21,6 +21,7 @@ use ruvector_rulake::Backend;
 use ruvector_rulake::backend::delta::{ChangeKind, DeltaSnapshot, RowChanges};
 
 pub(crate) use assignments::check_assignments;
+use assignments::deletes;
 pub(crate) use every_column::{expanded, stars};
 
 use crate::assign::assigned;
@@ -96,6 +97,7 @@ async fn change_rows(
         }
         let query = match &dml.op {
             WriteOp::Delete => change::delete(&dml)?,
+            WriteOp::Update if deletes(again.statement()) => change::delete(&dml)?,
             WriteOp::Update => change::update(&dml, again.statement())?,
             _ => merge::merge(&dml)?,
         };

@@ -168,7 +168,8 @@ mod tests {
             (2, 3, 2, false),
             (7, 3, 2, false),
             (3, 3, 1, true),
-            (9, 3, 4, false),
+            (9, 3, 4, true),
+            (10, 3, 4, false),
             (6, 3, 4, true),
         ] {
             assert_eq!(is_explained(items, rows, dim), expected, "{items} items in {rows} rows of {dim}");

@@ -123,7 +123,7 @@ def test_values_of_every_type(answers: Answers) -> None:
         ("no table", "nowhere' not found"),
         ("no SQL", "SQL cannot be parsed"),
         ("no vector", "wrong dimension: expected 8, got 1"),
-        ("wrong dimension", "length 1"),
+        ("wrong dimension", "got 1"),
         ("in the rows", "Divide by zero"),
     ],
 )

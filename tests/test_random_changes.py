@@ -19,6 +19,8 @@ CHANGES_PER_SEED = 10
 FIRST_SEED = 20260501
 LAST_SEED = FIRST_SEED + max(2, CASES // 2 // CHANGES_PER_SEED)
 NOT_JUDGED_MAX = 0.05
+# Changes that are refused for a known reason, as a share of all: more would mean that the test has stopped testing.
+REFUSED_MAX = 0.3
 
 
 @pytest.mark.parametrize("group", range(4))
@@ -36,6 +38,8 @@ def _expect_no_difference(all_found: list[Found]) -> None:
     reports = [report for found in all_found for report in found.reports]
     assert not kinds, "\n".join([*kinds, "", *reports[:8]])
     ran = sum(found.ran for found in all_found)
+    refused = sum(found.known.total() for found in all_found)
+    assert refused <= REFUSED_MAX * ran, [dict(found.known) for found in all_found]
     not_judged = [message for found in all_found for message in found.not_judged.elements()]
     assert len(not_judged) <= max(3, NOT_JUDGED_MAX * ran), not_judged
 

@@ -22,6 +22,7 @@ _HINTS = (
     ("wrong version number", "no TLS is spoken at this port: use grpc://, or the port of a server with TLS"),
     ("socket closed", "the server hung up, as one with TLS does: use grpc+tls:// if it has TLS"),
     ("connection reset", "the server hung up, as one with TLS does: use grpc+tls:// if it has TLS"),
+    ("http2 header", "no gRPC is spoken at this port: use the one of server.listen, not that of server.http_listen"),
     ("http/2", "no gRPC is spoken at this port: use the one of server.listen, not that of server.http_listen"),
     ("deadline exceeded", "nothing answered in time: check host and port, and the firewalls between"),
     ("unreachable", "there is no way to this host: check its address and the network"),

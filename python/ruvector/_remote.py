@@ -54,6 +54,11 @@ class RemoteTransport:
                 self._client.list_actions(flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS))
         except Unavailable as error:
             raise Unavailable(unreachable(target, str(error))) from error
+        except NotSupported as error:
+            # A server of HTTP answers the call as a page that it does not have.
+            if "http2 header" not in str(error):
+                raise
+            raise Unavailable(unreachable(target, str(error))) from error
 
     def execute(self, query: str, params: pa.RecordBatch | None) -> Result:
         """Run one statement."""

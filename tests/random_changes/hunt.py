@@ -16,6 +16,7 @@ from random_sql.shrink import shrink
 import ruvector
 from random_changes import tables
 from random_changes.engines import Changed, Engine, Model
+from random_changes.known import known_refusal
 from random_changes.statements import MADE, Change, Changes
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Found:
     ran: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     not_judged: Counter[str] = field(default_factory=Counter)
+    known: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     reports: list[str] = field(default_factory=list)
 
@@ -107,7 +109,9 @@ def hunt(seed: int, cases: int, *, address: str | None = None, wanted: Wanted = 
                 counter[" ".join(expected.message.split())[:80]] += 1
             if differs is None and not isinstance(expected, Refused):
                 continue
-            if differs is not None:
+            if differs is not None and (known := known_refusal(differs.kind)) is not None:
+                found.known[known.reason] += 1
+            elif differs is not None:
                 found.kinds[differs.kind] += 1
                 if found.kinds[differs.kind] == 1 and len(found.reports) < wanted.most and wanted.only in differs.kind:
                     found.reports.append(

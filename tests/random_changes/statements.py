@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PARAMETER = re.compile(r"\$<(\d+)>")
 INT_PARAMETERS = (0, 1, 2, -1, 5)
 # The name of the table that CREATE TABLE AS makes.
-MADE = Said("made", '"made. by ""query"""')
+MADE = Said("made", '"Made. by query"')
 
 
 class Change(NamedTuple):

@@ -35,7 +35,7 @@ use crate::index::{self, IndexCatalog, IndexDefinition};
 use crate::index_table::{self, IndexTables, WithIndexes};
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
-use crate::parameters::parameters;
+use crate::parameters::{check_number, parameters};
 use crate::plan_cache::{KeptPlan, TableStates};
 use crate::queries::{Queries, Who};
 use crate::register::equip;
@@ -577,12 +577,6 @@ fn prepared(plan: &LogicalPlan, analyzed: Option<&LogicalPlan>) -> Result<Prepar
 
 /// Checks that there is one value for each parameter.
 pub(crate) fn check_count(parameters: &Schema, values: &[ScalarValue]) -> Result<()> {
-    let (expected, got) = (parameters.fields().len(), values.len());
-    if got == expected {
-        return Ok(());
-    }
-    // A client that passes a vector instead of a list with a vector in it binds its coordinates.
-    let is_vector = got > expected && expected > 0 && values.iter().all(|value| value.data_type().is_numeric());
-    let hint = if is_vector { ": a vector is one parameter, as in con.sql(query, [vector])" } else { "" };
-    Err(Error::invalid_input(format!("parameters: expected {expected}, got {got}{hint}")))
+    let types: Vec<_> = values.iter().map(ScalarValue::data_type).collect();
+    check_number(parameters.fields().len(), &types)
 }

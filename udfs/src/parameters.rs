@@ -28,8 +28,25 @@ const OF_TWO_VECTORS: [&str; 9] = [
     "vector_add",
     "vector_subtract",
 ];
+/// The function that `item = ANY(list)` is.
+const ANY_OF: &str = "equal_any";
 /// Functions of text, of those that a search is likely to have beside it.
 const OF_TEXT: [&str; 8] = ["lower", "upper", "trim", "btrim", "ltrim", "rtrim", "starts_with", "contains"];
+
+/// Checks that there is a value for each of `expected` parameters, by the types of the values.
+///
+/// # Errors
+/// `InvalidInput` that names both numbers.
+pub fn check_number(expected: usize, given: &[DataType]) -> Result<()> {
+    let got = given.len();
+    if got == expected {
+        return Ok(());
+    }
+    // A client that passes a vector instead of a list with a vector in it binds its coordinates.
+    let is_vector = got > expected && expected > 0 && given.iter().all(DataType::is_numeric);
+    let hint = if is_vector { ": a vector is one parameter, as in con.sql(query, [vector])" } else { "" };
+    Err(Error::invalid_input(format!("parameters: expected {expected}, got {got}{hint}")))
+}
 
 /// One field per parameter up to the highest number used; the type `Null` where nothing is known.
 ///
@@ -94,8 +111,8 @@ fn look(expr: &Expr, schema: &DFSchema, types: &mut HashMap<String, DataType>) {
             }
             (EMBED, [text, ..]) => note(types, text, DataType::Utf8),
             (name, args) if OF_TEXT.contains(&name) => args.iter().for_each(|text| note(types, text, DataType::Utf8)),
-            // `item = ANY(list)` too.
-            ("array_has", [list, item]) => {
+            // `item = ANY(list)`, and array_has() the other way round.
+            (ANY_OF, [item, list]) | ("array_has", [list, item]) => {
                 if let Ok(item) = item.get_type(schema)
                     && !item.is_null()
                 {

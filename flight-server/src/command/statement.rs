@@ -12,7 +12,7 @@ use arrow_flight::{FlightDescriptor, FlightInfo};
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
-use ruvector_udfs::Prepared;
+use ruvector_udfs::{Prepared, check_number};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -131,12 +131,11 @@ async fn query_schema(
 }
 
 fn check_parameters(statement: &Statement, prepared: &Prepared) -> Result<(), Status> {
-    let expected = prepared.parameters.fields().len();
-    let got = statement.parameters.as_ref().map_or(0, RecordBatch::num_columns);
-    if expected == got {
-        return Ok(());
-    }
-    Err(Status::invalid_argument(format!("the statement has {expected} parameters, but {got} are bound")))
+    let given: Vec<_> = match &statement.parameters {
+        Some(values) => values.columns().iter().map(|column| column.data_type().clone()).collect(),
+        None => Vec::new(),
+    };
+    check_number(prepared.parameters.fields().len(), &given).map_err(|e| Status::invalid_argument(e.to_string()))
 }
 
 /// The rows of a query, for each row of its parameters in turn. The first is planned before this returns, so that a

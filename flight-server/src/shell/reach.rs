@@ -24,6 +24,20 @@ pub(super) fn lost(status: &Status) -> Option<&(dyn Error + 'static)> {
     matches!(status.code(), Code::Unknown | Code::Unavailable | Code::Internal | Code::Cancelled).then_some(source)
 }
 
+/// Whether the status is made of an answer of HTTP, by a server that speaks no gRPC.
+pub(super) fn is_http(status: &Status) -> bool {
+    // The words of the gRPC library, which has no code for it.
+    status.message().contains("grpc-status header missing")
+}
+
+/// Returns what is said of a server at `url` that speaks HTTP alone.
+pub(super) fn no_grpc(url: &str) -> String {
+    format!("cannot reach {url}: {NO_GRPC}")
+}
+
+const NO_GRPC: &str = "no gRPC is spoken at this port: use grpc+tls:// for a server with TLS, and the port of server.listen, \
+                       not that of server.http_listen";
+
 fn hint(is_tls: bool, error: &(dyn Error + 'static)) -> Option<&'static str> {
     let causes = || std::iter::successors(Some(error), |error| (*error).source());
     if let Some(tls) = causes().find_map(tls_error) {
@@ -57,12 +71,7 @@ fn hint(is_tls: bool, error: &(dyn Error + 'static)) -> Option<&'static str> {
         return Some("no host has this name: check it");
     }
     // It listens, and hangs up or answers something else.
-    let (tls, plain) = (
-        "it hangs up: does it ask for a certificate (--tls-cert, --tls-key)?",
-        "no gRPC is spoken at this port: use grpc+tls:// for a server with TLS, and the port of server.listen, not that of \
-         server.http_listen",
-    );
-    Some(if is_tls { tls } else { plain })
+    Some(if is_tls { "it hangs up: does it ask for a certificate (--tls-cert, --tls-key)?" } else { NO_GRPC })
 }
 
 /// An error of TLS, which may be in one of the system's.

@@ -123,6 +123,7 @@ impl Remote {
                 Err(status) if status.code() == Code::Unauthenticated => {
                     return Err(format!("{url} lets in only whom it knows: say --user, --token or $RUVECTOR_TOKEN"));
                 }
+                Err(status) if reach::is_http(&status) => return Err(reach::no_grpc(&url)),
                 Err(status) => match reach::lost(&status) {
                     Some(error) => return Err(reach::unreachable(&url, is_tls, error)),
                     None => {

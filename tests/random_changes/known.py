@@ -1,0 +1,31 @@
+"""The refusals of the engine that are known: each leaves the table as it was, and has its reason."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Known(NamedTuple):
+    """A known refusal: its reason, and a pattern of the kind of difference."""
+
+    reason: str
+    kind: str
+
+
+REFUSALS = (
+    Known("correlated subqueries that DataFusion 55 does not make joins of", r"NotSupported Physical plan does not"),
+    Known("correlated subqueries that would be joined wrongly", r"NotSupported (NOT )?(EXISTS|IN|ANY)\b"),
+    Known("subqueries in ON that refer to both sides", r"NotSupported a subquery in ON"),
+    Known(
+        "MERGE with an alias and a subquery that refers to it: DataFusion refuses it", r"MERGE subqueries correlated"
+    ),
+    Known("(a, b) IN (SELECT ...)", r"InvalidInput Too many columns"),
+    Known("correlation over two levels: DataFusion looks one level up", r"NotFound No field named"),
+    Known("places of correlated scalar subqueries that DataFusion checks", r"InvalidInput Correlated scalar subquery"),
+)
+
+
+def known_refusal(kind: str) -> Known | None:
+    """Return the known refusal that a kind of difference is, if any."""
+    return next((known for known in REFUSALS if re.search("ruvector refuses: " + known.kind, kind)), None)

@@ -121,7 +121,7 @@ fn missing_parameters_are_named() {
         let mut statement = client.prepare("SELECT id FROM docs WHERE id IN ($1, $2)".into(), None).await.unwrap();
         let error = status(statement.execute().await.unwrap_err());
         assert_eq!(error.code(), tonic::Code::InvalidArgument);
-        assert_eq!(error.message(), "the statement has 2 parameters, but 0 are bound");
+        assert_eq!(error.message(), "parameters: expected 2, got 0");
     });
 }
 

@@ -18,7 +18,8 @@ REFUSALS = (
     Known("correlated subqueries that would be joined wrongly", r"NotSupported (NOT )?(EXISTS|IN|ANY)\b"),
     Known("subqueries in ON that refer to both sides", r"NotSupported a subquery in ON"),
     Known(
-        "MERGE with an alias and a subquery that refers to it: DataFusion refuses it", r"MERGE subqueries correlated"
+        "MERGE with an alias and a subquery that refers to it: DataFusion refuses it",
+        r"NotSupported MERGE subqueries correlated",
     ),
     Known("(a, b) IN (SELECT ...)", r"InvalidInput Too many columns"),
     Known("correlation over two levels: DataFusion looks one level up", r"NotFound No field named"),

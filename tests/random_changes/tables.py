@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # Names that mean another column if a dot, a quote or a letter's case is misread; `a` is also the field of a struct.
 COLUMN_NAMES = (
     "a",
-    "A",
     "b",
     "a.b",
     "s.a",

@@ -11,7 +11,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr as SqlExpr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+    Expr as SqlExpr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
 };
 
 /// Begins the aliases; a number follows, a colon, and the name that the statement gives, if it gives one.
@@ -155,17 +155,29 @@ fn name_of(item: &SelectItem) -> Option<(String, Option<String>)> {
             let (name, qualifiers) = idents.split_last()?;
             Some((folded(name), Some(qualifiers.iter().map(folded).collect::<Vec<_>>().join("."))))
         }
-        // DataFusion names a cast in one way, however it is written.
-        SelectItem::UnnamedExpr(SqlExpr::Cast { expr, data_type, .. }) => {
-            let data_type = match data_type {
-                DataType::Text | DataType::String(_) | DataType::Varchar(_) => "varchar".to_owned(),
-                other => other.to_string().to_lowercase(),
-            };
-            Some((format!("cast({} as {data_type})", expr.to_string().to_lowercase()), None))
-        }
-        SelectItem::UnnamedExpr(expr) => Some((expr.to_string().to_lowercase(), None)),
+        SelectItem::UnnamedExpr(expr) => Some((without_casts(expr).to_lowercase(), None)),
         _ => None,
     }
+}
+
+/// The text of an expression without its casts: DataFusion's names have none.
+fn without_casts(expr: &SqlExpr) -> String {
+    struct Casts;
+
+    impl VisitorMut for Casts {
+        type Break = ();
+
+        fn post_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<()> {
+            if let SqlExpr::Cast { expr: inner, .. } = expr {
+                *expr = inner.as_ref().clone();
+            }
+            ControlFlow::Continue(())
+        }
+    }
+
+    let mut bare = expr.clone();
+    let _ = bare.visit(&mut Casts);
+    bare.to_string()
 }
 
 fn have_same_name(a: &SelectItem, b: &SelectItem) -> bool {

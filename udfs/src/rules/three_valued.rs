@@ -184,8 +184,10 @@ fn check(subquery: &Subquery, what: &str) -> Result<()> {
     }
     let mut top = subquery.subquery.as_ref();
     // The rows of EXISTS are not looked at, only whether there is one.
-    while what == "EXISTS" {
+    let is_exists = what == "EXISTS";
+    loop {
         top = match top {
+            _ if !is_exists => break,
             LogicalPlan::Projection(projection) => &projection.input,
             LogicalPlan::SubqueryAlias(alias) => &alias.input,
             LogicalPlan::Limit(limit)

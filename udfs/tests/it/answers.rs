@@ -298,14 +298,7 @@ async fn sums_of_integers_do_not_wrap() {
         ("SELECT sum(x * 1.0e0) > 9e18 FROM big", vec!["true"]),
     ] {
         let expected: Vec<String> = expected.iter().map(|row| (*row).to_owned()).collect();
-        let mut got = database.rows(sql).await;
-        if sql.contains("PRECEDING") && sql.contains("g = 1") {
-            got.iter_mut().for_each(|row| *row = row.clone());
-            assert_eq!(got.len(), 3, "{sql}");
-            assert_eq!(got[..2], expected[..2], "{sql}");
-            continue;
-        }
-        assert_eq!(got, expected, "{sql}");
+        assert_eq!(database.rows(sql).await, expected, "{sql}");
     }
     for sql in [
         "SELECT sum(x) FROM big WHERE x > 0",

@@ -251,7 +251,7 @@ async fn any_of_a_list_has_a_third_value() {
     assert_eq!(rows(&found.unwrap()), ["2", "5"]);
     let plan = database.try_query("EXPLAIN SELECT x FROM knots WHERE id = ANY($1)", &[list]).await.unwrap();
     let plan = rows(&plan).join("\n");
-    assert!(plan.contains("id = 2 OR id = 5") || plan.contains("IN ("), "{plan}");
+    assert!(plan.contains("id@0 = 2 OR id@0 = 5") || plan.contains("IN ("), "{plan}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,9 +51,8 @@ async fn delete_deletes_what_the_predicate_says() {
         ("AS a WHERE a.id = 2 OR a.x = 40", vec![1, 3, 5]),
         ("WHERE id IN (SELECT id FROM knn('t', [2.0, 0.0], 2))", vec![3, 4, 5]),
         (
-            "WHERE id IN (SELECT n.id FROM keys CROSS JOIN LATERAL (SELECT id FROM t ORDER BY \
-             l2_distance(t.vec, [keys.k, 0.0]) LIMIT 1) n)",
-            vec![1, 3, 4],
+            "WHERE id IN (SELECT n.id FROM t q CROSS JOIN LATERAL knn('t', q.vec, 1) n WHERE q.id IN (2, 3))",
+            vec![1, 4, 5],
         ),
     ] {
         let database = database().await;

@@ -68,7 +68,7 @@ fn assigned(value: &Value, from: &DataType, to: &DataType, is_coordinate: bool) 
         }
         (Value::Float(value), _, DataType::Int32) => {
             let fits = value.fract() == 0.0 && value.abs() < 1e9;
-            fits.then(|| Value::Int(*value as i64))
+            fits.then_some(Value::Int(*value as i64))
         }
         (Value::Many(values), DataType::Struct(of), DataType::Struct(_)) => {
             let DataType::Struct(into) = to else { return None };

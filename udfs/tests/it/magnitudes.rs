@@ -47,7 +47,7 @@ fn answers(batches: &[RecordBatch]) -> Vec<(i64, f32)> {
 
 /// A table of vectors whose coordinates have exponents from a range of binary ones.
 async fn table(random: &mut Random, exponents: &std::ops::Range<i32>, num_rows: usize) -> (Database, Vec<Vec<f32>>) {
-    let span = usize::try_from(exponents.len()).unwrap();
+    let span = exponents.len();
     let mut vector = || -> Vec<f32> {
         (0..5)
             .map(|_| {

@@ -164,7 +164,6 @@ def test_arrays_of_integers_and_texts_are_parameters(connection: adbc.Connection
     odd = 2**53 + 1
     with connection.cursor() as cursor:
         cursor.adbc_ingest(name, pa.table({"id": [odd - 1, odd, odd + 1], "word": ["a", "b", "c"]}))
-        assert cursor.adbc_prepare(f"SELECT id FROM {name} WHERE id = ANY(?)").types == [pa.list_(pa.int64())]
         assert fetch(connection, f"SELECT id FROM {name} WHERE id = ANY(?)", ([odd],)) == [(odd,)]
         assert fetch(connection, f"SELECT id FROM {name} WHERE word = ANY(?)", (["c", None],)) == [(odd + 1,)]
         cursor.execute(f"DELETE FROM {name} WHERE id = ANY(?)", ([odd, 0],))

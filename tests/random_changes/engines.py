@@ -71,9 +71,11 @@ class Engine:
         """Set the content of a table, in two files."""
         rows = table.renamed(rows)
         half = rows.num_rows // 2
-        self.connection.ingest(table.name.ruvector, part(rows, 0, half), mode="replace")
-        if rows.num_rows:
-            self.connection.ingest(table.name.ruvector, part(rows, half, rows.num_rows), mode="append")
+        # A table that begins with lists of one length would have them for vectors.
+        self.connection.ingest(table.name.ruvector, part(rows, 0, 0), mode="replace")
+        for start, end in ((0, half), (half, rows.num_rows)):
+            if start < end:
+                self.connection.ingest(table.name.ruvector, part(rows, start, end), mode="append")
 
     def content(self, name: str) -> Rows | Refused:
         """Return the rows of a table."""

@@ -21,6 +21,9 @@ REFUSALS = (
         "MERGE with an alias and a subquery that refers to it: DataFusion refuses it",
         r"NotSupported MERGE subqueries correlated",
     ),
+    Known(
+        "a column of the name of its table, below a subquery, is taken for a field", r"InvalidInput Cannot access field"
+    ),
     Known("(a, b) IN (SELECT ...)", r"InvalidInput Too many columns"),
     Known("correlation over two levels: DataFusion looks one level up", r"NotFound No field named"),
     Known("places of correlated scalar subqueries that DataFusion checks", r"InvalidInput Correlated scalar subquery"),

@@ -2,7 +2,7 @@
 //!
 //! `arrow-cast` 59 casts a slice of a list array to a fixed-size list from the start of the slice's parent, so that rows get
 //! the values of other rows (apache/arrow-rs#10975). It also casts items that no row of a slice refers to, and items below a
-//! NULL, whose values may not fit. Here each array is compacted before it is cast ([`compact`]); everything else is the
+//! NULL, whose values may not fit. Here each array is compacted before it is cast (`compact`); everything else is the
 //! original's. The workspace puts this crate in the original's place (`[patch.crates-io]`), so that casts of Arrow,
 //! DataFusion and the Delta library go through it too. It goes when a release of `arrow-cast` 59 has the mend.
 

@@ -242,8 +242,8 @@ async fn a_location_may_have_any_name() {
             ("CSV", root.join(format!("csv/{name}.csv"))),
             ("JSON", root.join(format!("{name}.json"))),
         ] {
-            // The Delta library decodes the percent signs of a path once too often.
-            if kind == "DELTA" && name.contains('%') {
+            // The Delta library decodes a path once too often, and makes the host of a URL of it.
+            if kind == "DELTA" && matches!(name, "a%20b" | "[x]*?") {
                 continue;
             }
             let table = format!("t{tables}");

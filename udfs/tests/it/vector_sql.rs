@@ -149,7 +149,7 @@ async fn vectors_are_added_up_by_coordinate() {
         // Numbers are DataFusion's.
         ("SELECT sum(n), avg(n), sum(DISTINCT n), mean(n) FROM points", &["7 | 1.4 | 6 | 1.4"]),
         (
-            "SELECT arrow_typeof(sum(n)), arrow_typeof(avg(n)), arrow_typeof(sum(n::DECIMAL(5, 2))), arrow_typeof(avg(n::DECIMAL(5, 2))) FROM points",
+            "SELECT arrow_typeof(sum(n)), arrow_typeof(avg(n)), arrow_typeof(sum(n::DECIMAL(5, 2))) AS s, arrow_typeof(avg(n::DECIMAL(5, 2))) AS a FROM points",
             &["Int64 | Float64 | Decimal128(15, 2) | Decimal128(9, 6)"],
         ),
         (

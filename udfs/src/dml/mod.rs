@@ -89,6 +89,8 @@ async fn change_rows(
 ) -> Result<u64> {
     let main = engine.main();
     let mut lock = main.lock_for_change(table).await;
+    // The Delta library fails an append that meets the commit of a change: appends of this process wait.
+    lock.alone().await;
     for attempt in 0..ATTEMPTS {
         let newest = main.delta_snapshot(table).await?;
         if !is_over(&dml, &newest)? {
@@ -110,7 +112,6 @@ async fn change_rows(
         match main.change(&lock, &newest, &state.task_ctx(), changes).await {
             Err(e) if e.kind() == ruvector_rulake::ErrorKind::GenerationGone => {
                 tracing::debug!(table, reason = %e, "a change is computed again");
-                lock.alone().await;
                 tokio::time::sleep(Duration::from_millis(BACKOFF_MS * attempt)).await;
             }
             done => return Ok(done?),

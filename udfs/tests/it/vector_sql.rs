@@ -148,9 +148,10 @@ async fn vectors_are_added_up_by_coordinate() {
         ),
         // Numbers are DataFusion's.
         ("SELECT sum(n), avg(n), sum(DISTINCT n), mean(n) FROM points", &["7 | 1.4 | 6 | 1.4"]),
+        ("SELECT arrow_typeof(sum(n)), arrow_typeof(avg(n)) FROM points", &["Int64 | Float64"]),
         (
-            "SELECT arrow_typeof(sum(n)), arrow_typeof(avg(n)), arrow_typeof(sum(n::DECIMAL(5, 2))) AS s, arrow_typeof(avg(n::DECIMAL(5, 2))) AS a FROM points",
-            &["Int64 | Float64 | Decimal128(15, 2) | Decimal128(9, 6)"],
+            "SELECT arrow_typeof(sum(n::DECIMAL(5, 2))), arrow_typeof(avg(n::DECIMAL(5, 2))) FROM points",
+            &["Decimal128(15, 2) | Decimal128(9, 6)"],
         ),
         (
             "SELECT sum(x), arrow_typeof(avg(y)) FROM (VALUES (INTERVAL '1' DAY, arrow_cast(5, 'Duration(Second)'))) AS t (x, y)",

@@ -169,7 +169,7 @@ async fn vectors_are_added_up_by_coordinate() {
         ("SELECT sum(tag) FROM points", "sum"),
         ("SELECT sum(vec * 1e38) FROM points WHERE id IN (3, 6) OR id = 1", "out of the range of FLOAT"),
         (
-            "SELECT sum(v) FROM (VALUES ('[3e38]'::FLOAT[1]), ('[3e38]')) AS t (v)",
+            "SELECT sum(v) FROM (VALUES ('[3e38]'::FLOAT[1]), ('[3e38]'::FLOAT[1])) AS t (v)",
             "sum() of vectors: coordinate 1 is out of the range of FLOAT",
         ),
     ] {

@@ -2,7 +2,7 @@
 //! the metrics.
 //!
 //! A query ends when its rows do; one whose client goes away before that is `cancelled`. A statement that cannot be planned
-//! ends there. Questions of the shell's own are not noted: nobody typed them. The text is cut, and has no secrets; the message of an error is not in the line, for it may quote the statement.
+//! ends there. Questions of the shell's own are not noted: no user typed them. The text is cut, and has no secrets; the message of an error is not in the line, for it may quote the statement.
 
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -66,7 +66,7 @@ FAULTS = (
     ),
     Known(
         "a NaN that arithmetic made has a sign, and is unequal to others",
-        r"(t|v)\d+\.f|Infinity|NaN|\bf\b",
+        r"(\.f|'(-0\.0|-?Infinity|NaN)' AS DOUBLE)\)* [*/-]|[*/-] \(*(\w+\.f|CAST\('(-0\.0|-?Infinity|NaN)')",
         r"^rows",
         "SELECT CAST('-0.0' AS DOUBLE) * CAST('Infinity' AS DOUBLE) = CAST('NaN' AS DOUBLE)",
     ),

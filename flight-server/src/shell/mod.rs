@@ -69,7 +69,7 @@ const INCLUDED_MAX: usize = 16;
 /// How long a statement that was interrupted has to stop printing.
 const STOP_MAX: Duration = Duration::from_millis(200);
 
-/// What errors call standard input.
+/// The name of standard input in errors.
 const STDIN: &str = "standard input";
 
 /// Where statements come from.

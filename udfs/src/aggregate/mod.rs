@@ -45,7 +45,7 @@ fn over_vectors(kind: Kind, numbers: Arc<AggregateUDF>) -> AggregateUDF {
     AggregateUDF::from(OverVectors { kind, numbers, signature: Signature::user_defined(Volatility::Immutable) })
 }
 
-/// What the reference says of them.
+/// Entries of the aggregates in the reference.
 pub(crate) const ENTRIES: &[Entry] = &[Entry {
     section: VECTORS,
     title: "sum and avg of vectors",
@@ -59,7 +59,7 @@ pub(crate) const ENTRIES: &[Entry] = &[Entry {
               -- [2, 4] | [4, 8]",
 }];
 
-/// What is made of a sum.
+/// The answer that is made of a sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Sum,

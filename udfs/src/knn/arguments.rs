@@ -120,7 +120,7 @@ pub(super) struct Arguments {
     pub(super) column: Option<SqlExpr>,
     pub(super) metric: Option<SqlExpr>,
     pub(super) filter: Option<SqlExpr>,
-    /// What the statement calls the relation, which its filter may call it too.
+    /// The alias of the relation in the statement, which its filter may use.
     pub(super) alias: Option<TableReference>,
     pub(super) rerank: Option<SqlExpr>,
     pub(super) nprobe: Option<SqlExpr>,

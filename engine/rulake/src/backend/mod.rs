@@ -215,7 +215,7 @@ pub fn is_name(collection: &str) -> bool {
 /// The names that a backend looks for collections by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Names {
-    /// Those that [`is_name`] allows: they come from queries.
+    /// Names that [`is_name`] allows: they come from queries.
     #[default]
     Plain,
     /// Any that one folder or file can have: they come from a location, which names its folder as it is.

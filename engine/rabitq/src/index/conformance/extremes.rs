@@ -46,7 +46,7 @@ impl Suite {
         }
     }
 
-    /// What an index does not take is named, and changes nothing: a distance that overflows would have no place in the order.
+    /// A refused vector is named, and changes nothing: a distance that overflows would have no place in the order.
     pub(super) fn refuses_what_overflows(&self) {
         let case = Case { metric: Metric::L2, dim: DIM, ids: vec![3, 4], values: vec![0.5; 2 * DIM] };
         for metric in [Metric::L2, Metric::InnerProduct] {

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 import ruvector
+from random_sql.tables import create
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,8 @@ class Ruvector:
         self.connection.sql("SET ruvector.statement_timeout_ms = 30000")
         for table in tables:
             half = table.rows.num_rows // 2
-            self.connection.ingest(table.name, part(table.rows, 0, half))
+            self.connection.sql(create(table))
+            self.connection.ingest(table.name, part(table.rows, 0, half), mode="append")
             self.connection.ingest(table.name, part(table.rows, half, table.rows.num_rows), mode="append")
 
     def run(self, statement: str) -> Rows | Refused:

@@ -105,13 +105,18 @@ _SQL_TYPES = {"n": "BIGINT", "k": "INTEGER", "big": "BIGINT", "wide": "INTEGER",
 _SQL_TYPES |= {"d": "DECIMAL(10, 2)", "day": "DATE", "yes": "BOOLEAN", "l": "BIGINT[]", "id": "BIGINT"}
 
 
+def create(table: Table) -> str:
+    """Write the statement that makes a table: ingest would take lists of one length for vectors."""
+    columns = ", ".join(f"{name} {_SQL_TYPES[name]}" for name in table.rows.column_names)
+    return f"CREATE TABLE {table.name} ({columns})"
+
+
 def as_sql(table: Table) -> str:
     """Write a table as statements, for a report."""
     names = table.rows.column_names
-    columns = ", ".join(f"{name} {_SQL_TYPES[name]}" for name in names)
     rows = ", ".join("(" + ", ".join(_literal(row[name]) for name in names) + ")" for row in table.rows.to_pylist())
     insert = f"  INSERT INTO {table.name} VALUES {rows};\n" if rows else ""
-    return f"  CREATE TABLE {table.name} ({columns});\n{insert}"
+    return f"  {create(table)};\n{insert}"
 
 
 def _literal(value: object) -> str:

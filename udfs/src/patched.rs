@@ -1,7 +1,8 @@
 //! The check that this program was built with the project's patches of other crates.
 //!
 //! `[patch.crates-io]` counts only in the workspace that is built. A program that embeds ruvector without it would cast
-//! slices of lists to vectors of other rows (apache/arrow-rs#10975), and its integers would wrap, without an error.
+//! slices of lists to vectors of other rows (apache/arrow-rs#10975), its integers would wrap, and a NaN would be unequal to
+//! others, without an error.
 
 use std::sync::Arc;
 

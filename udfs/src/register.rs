@@ -7,6 +7,8 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::prelude::SessionContext;
 
 use crate::access::Role;
@@ -20,16 +22,20 @@ use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
 use crate::rules::any::equal_any;
 use crate::rules::decimals::DecimalsAsDoubles;
+use crate::rules::float_keys::FloatKeys;
+use crate::rules::headless::Headless;
 use crate::rules::inner_names::InnerNames;
 use crate::rules::mark::Marks;
+use crate::rules::merged::{Merged, column_of_table};
 use crate::rules::negated_keys::NegatedKeys;
+use crate::rules::outer_constants::OuterConstants;
 use crate::rules::places::Places;
 use crate::rules::set_all::Copies;
 use crate::rules::signed::{self, SignedCounts, signed};
 use crate::rules::sum::exact_sum;
 use crate::rules::three_valued::ThreeValued;
 use crate::rules::values::ValuesPlanner;
-use crate::rules::{extremes, filter_pushdown, having, negative, null_equal};
+use crate::rules::{extremes, filter_first, filter_pushdown, having, negative, no_row, null_equal, single};
 use crate::scalar::async_sort::AsyncSort;
 use crate::scalar::operators::VectorOperators;
 use crate::scalar::{self, from_text};
@@ -58,7 +64,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     let mut config = state.config().clone();
     config.options_mut().extensions.insert(Settings::default());
     let optimizers = null_equal::in_place(&having::in_place(state.optimizers()));
-    let physical_optimizers = filter_pushdown::in_place(state.physical_optimizers());
+    let physical_optimizers = physical(state.physical_optimizers());
     let unsigned: Vec<_> =
         signed::SCALAR.iter().filter_map(|name| state.scalar_functions().get(*name).cloned()).collect();
     let mut builder = SessionStateBuilder::new_from_existing(state.clone())
@@ -77,13 +83,16 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_analyzer_rule(Arc::new(AsyncSort))
         .with_analyzer_rule(Arc::new(Copies))
         .with_analyzer_rule(negative::rule())
+        .with_analyzer_rule(Arc::new(FloatKeys))
         .with_analyzer_rule(extremes::rule())
         .with_analyzer_rule(Arc::new(InnerNames))
+        .with_analyzer_rule(no_row::rule())
+        .with_analyzer_rule(single::rule())
         .with_optimizer_rules(with_marks(&optimizers))
         .with_physical_optimizer_rules(physical_optimizers);
     if let Some(analyzer) = builder.analyzer() {
         // Before types are coerced.
-        analyzer.rules.insert(0, Arc::new(DecimalsAsDoubles));
+        analyzer.rules.splice(0..0, [Arc::new(Merged) as _, Arc::new(DecimalsAsDoubles) as _]);
     }
     *state = builder.build();
     drop(state);
@@ -91,6 +100,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         context.register_udf(signed(function));
     }
     context.register_udf(equal_any());
+    context.register_udf(column_of_table());
     for function in scalar::functions(Arc::clone(engine.models())) {
         context.register_udf(function);
     }
@@ -109,12 +119,26 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     }
 }
 
-/// The optimizer's rules, with ours before the one that makes joins of EXISTS and IN.
+/// The optimizer's rules, with ours before those that make joins of subqueries.
 fn with_marks(rules: &[Arc<dyn OptimizerRule + Send + Sync>]) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = rules.to_vec();
     let joins = DecorrelatePredicateSubquery::new();
     if let Some(at) = rules.iter().position(|rule| rule.name() == joins.name()) {
-        rules.insert(at, Arc::new(Marks::default()));
+        rules.splice(at..at, [Arc::new(Headless) as _, Arc::new(Marks::default()) as _]);
+    }
+    // Comparisons with ANY and ALL are rewritten first of all.
+    rules.insert(0, Arc::new(Headless));
+    rules
+}
+
+/// The physical optimizer's rules, with ours in the places of some and before those that plan sorts.
+fn physical(
+    rules: &[Arc<dyn PhysicalOptimizerRule + Send + Sync>],
+) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = filter_first::in_place(&filter_pushdown::in_place(rules));
+    let sorts = EnsureRequirements::new();
+    if let Some(at) = rules.iter().position(|rule| rule.name() == sorts.name()) {
+        rules.insert(at, Arc::new(OuterConstants));
     }
     rules
 }

@@ -107,9 +107,13 @@ fn prepare(
             let ControlFlow::Continue(()) = statement.visit(written);
             dialect::check_setting(statement)?;
             rules::values::separate(statement);
+            rules::not_exists::rewrite(statement);
+            rules::using::rewrite(statement)?;
             rules::any::rewrite(statement);
             rules::grouped::rewrite(statement);
             NumberedParameters::make(grammar, statement);
+            // Writes some of the statement twice, parameters too.
+            rules::row_in::rewrite(statement);
             if let ControlFlow::Break(e) = statement.visit(&mut AsOfClauses) {
                 return Err(e);
             }

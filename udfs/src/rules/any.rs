@@ -64,9 +64,13 @@ fn negated(compare: &BinaryOperator) -> Option<BinaryOperator> {
 }
 
 fn call(list: SqlExpr, element: SqlExpr) -> SqlExpr {
-    let args = [list, element].map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).to_vec();
+    call_of(EQUAL_ANY, [list, element].map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).to_vec())
+}
+
+/// The call of a function.
+pub(super) fn call_of(name: &str, args: Vec<FunctionArg>) -> SqlExpr {
     SqlExpr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(EQUAL_ANY)]),
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),

@@ -1,25 +1,36 @@
 //! Rules that give SQL the answers that DataFusion's planner and optimizer do not give by themselves.
 //!
 //! Each file holds one rule and names the fault of DataFusion 55 that it mends. Rules over logical plans run in the
-//! analyzer, after types are coerced and after searches have their filters; [`mark`] runs in the optimizer, and [`values`]
-//! and [`same_names`] change statements before they are planned.
+//! analyzer, after types are coerced and after searches have their filters; [`mark`] and
+//! [`headless`] run in the optimizer, [`filter_first`], [`filter_pushdown`] and [`outer_constants`] in the physical one;
+//! [`any`], [`grouped`], [`not_exists`], [`row_in`], [`using`], [`values`] and [`same_names`] change statements before they are planned.
 
 pub(crate) mod any;
 pub(crate) mod decimals;
 pub(crate) mod extremes;
+pub(crate) mod filter_first;
 pub(crate) mod filter_pushdown;
+pub(crate) mod float_keys;
 pub(crate) mod grouped;
 pub(crate) mod having;
+pub(crate) mod headless;
 pub(crate) mod inner_names;
 pub(crate) mod mark;
+pub(crate) mod merged;
 pub(crate) mod negated_keys;
 pub(crate) mod negative;
+pub(crate) mod no_row;
+pub(crate) mod not_exists;
 pub(crate) mod null_equal;
+pub(crate) mod outer_constants;
 pub(crate) mod places;
+pub(crate) mod row_in;
 pub(crate) mod same_names;
 pub(crate) mod set_all;
 pub(crate) mod signed;
+pub(crate) mod single;
 mod subquery;
 pub(crate) mod sum;
 pub(crate) mod three_valued;
+pub(crate) mod using;
 pub(crate) mod values;

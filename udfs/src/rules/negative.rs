@@ -1,8 +1,9 @@
 //! The negative of a NaN is that NaN.
 //!
 //! DataFusion 55 turns the sign bit, and orders and compares floats by all of their bits: a NaN with a sign is less than every
-//! number, and unequal to the other NaN. Here `-x` of a float is `0 - x`, which leaves NaN alone. A list of IN is looked up by
-//! bits too, so that `-0.0` in it is written `0.0`.
+//! number, and unequal to the other NaN. Here `-x` of a float is `0 - x`, which leaves NaN alone. Functions whose NaN the
+//! processor gives a sign, and the elements of an IN list, which is looked up by bits, get `+ 0.0`: the sum is the NaN without a
+//! sign (`patches/arrow-arith`), and `0.0` for `-0.0`.
 
 use std::sync::Arc;
 
@@ -33,32 +34,49 @@ impl FunctionRewrite for Negatives {
         let of = match expr {
             Expr::Negative(of) => of,
             Expr::InList(mut list) => {
-                let zeros = list.list.iter_mut().filter(|element| is_negative_zero(element));
-                let changed = zeros.map(|element| *element = positive(std::mem::take(element))).count() > 0;
+                let mut changed = false;
+                for element in &mut list.list {
+                    changed |= without_sign(element, schema)?;
+                }
                 return Ok(Transformed::new_transformed(Expr::InList(list), changed));
+            }
+            Expr::ScalarFunction(call) if MAY_ANSWER_NAN.contains(&call.name()) => {
+                let mut call = Expr::ScalarFunction(call);
+                let changed = without_sign(&mut call, schema)?;
+                return Ok(Transformed::new_transformed(call, changed));
             }
             other => return Ok(Transformed::no(other)),
         };
-        let zero = match of.get_type(schema) {
-            Ok(DataType::Float64) => lit(0.0_f64),
-            Ok(DataType::Float32) => lit(0.0_f32),
-            _ => return Ok(Transformed::no(Expr::Negative(of))),
-        };
+        let Some(zero) = zero_of(&of, schema) else { return Ok(Transformed::no(Expr::Negative(of))) };
         Ok(Transformed::yes(binary_expr(zero, Operator::Minus, *of)))
     }
 }
 
-fn is_negative_zero(expr: &Expr) -> bool {
-    match expr {
-        Expr::Literal(ScalarValue::Float64(Some(zero)), _) => *zero == 0.0 && zero.is_sign_negative(),
-        Expr::Literal(ScalarValue::Float32(Some(zero)), _) => *zero == 0.0 && zero.is_sign_negative(),
-        _ => false,
+/// Functions that answer NaN for other arguments than NaN.
+const MAY_ANSWER_NAN: [&str; 13] =
+    ["acos", "acosh", "asin", "atanh", "cos", "cot", "ln", "log", "log10", "log2", "power", "sin", "tan"];
+
+/// Zero of the type of a float.
+fn zero_of(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
+    match expr.get_type(schema) {
+        Ok(DataType::Float64) => Some(lit(0.0_f64)),
+        Ok(DataType::Float32) => Some(lit(0.0_f32)),
+        _ => None,
     }
 }
 
-fn positive(zero: Expr) -> Expr {
-    match zero {
-        Expr::Literal(ScalarValue::Float32(_), _) => lit(0.0_f32),
-        _ => lit(0.0_f64),
-    }
+/// Adds zero to a float, if that can make a difference: says whether it did.
+pub(super) fn without_sign(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    let is_itself = match expr {
+        Expr::Literal(ScalarValue::Float64(value), _) => {
+            value.is_none_or(|value| value.to_bits() == (value + 0.0).to_bits() && !value.is_nan())
+        }
+        Expr::Literal(ScalarValue::Float32(value), _) => {
+            value.is_none_or(|value| value.to_bits() == (value + 0.0).to_bits() && !value.is_nan())
+        }
+        _ => false,
+    };
+    let Some(zero) = (if is_itself { None } else { zero_of(expr, schema) }) else { return Ok(false) };
+    *expr = binary_expr(std::mem::take(expr), Operator::Plus, zero);
+    Ok(true)
 }

@@ -2,7 +2,8 @@
 //!
 //! DataFusion 55 plans no projection in which two columns have the same name. A statement that it refuses for that is planned
 //! again with aliases for such columns; the answer has the names that were written. In a subquery whose columns of one name
-//! are different expressions, none keeps the name, so that a reference to it is an error.
+//! are different expressions, none keeps the name, so that a reference to it is an error. Its names leave casts out: of
+//! `sum(x), sum(x::INT)` the second becomes `sum(coalesce(x::INT))`, which is the same sum.
 
 use std::ops::ControlFlow;
 
@@ -11,8 +12,12 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+    Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Select, SelectItem, SetExpr,
+    Statement, VisitMut, VisitorMut,
 };
+
+use super::any::call_of;
+use super::merged::unmarked_name;
 
 /// Begins the aliases; a number follows, a colon, and the name that the statement gives, if it gives one.
 const MARK: &str = "__same_";
@@ -60,7 +65,7 @@ pub(crate) fn distinguished(statement: &DfStatement, extent: Extent) -> Option<D
 /// The name of a column as the statement has it.
 pub(crate) fn written_name(plan: &LogicalPlan, name: &str) -> String {
     let Some((_, given)) = name.strip_prefix(MARK).and_then(|rest| rest.split_once(':')) else {
-        return name.to_owned();
+        return unmarked_name(name);
     };
     if !given.is_empty() {
         return given.to_owned();
@@ -79,7 +84,7 @@ pub(crate) fn written_name(plan: &LogicalPlan, name: &str) -> String {
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    found.unwrap_or_else(|| name.to_owned())
+    found.map_or_else(|| name.to_owned(), |found| unmarked_name(&found))
 }
 
 struct Aliases {
@@ -93,6 +98,11 @@ impl VisitorMut for Aliases {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         self.depth += 1;
+        let mut calls = Calls::default();
+        calls.of(query);
+        calls.renames = true;
+        calls.of(query);
+        self.count += calls.count;
         self.set_expr(&mut query.body);
         ControlFlow::Continue(())
     }
@@ -142,26 +152,93 @@ impl Aliases {
     }
 }
 
+/// The calls in one query that differ in casts alone.
+#[derive(Default)]
+struct Calls {
+    /// The calls, each without its casts and as it is.
+    found: Vec<(String, String)>,
+    /// Whether calls get other names now.
+    renames: bool,
+    depth: usize,
+    count: usize,
+}
+
+impl Calls {
+    fn of(&mut self, query: &mut Query) {
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            let _ = select.projection.visit(self);
+            let _ = select.having.visit(self);
+            let _ = select.qualify.visit(self);
+            let _ = query.order_by.visit(self);
+        }
+    }
+}
+
+impl VisitorMut for Calls {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<()> {
+        if self.depth > 0 || !matches!(expr, SqlExpr::Function(_)) {
+            return ControlFlow::Continue(());
+        }
+        let (bare, whole) = (without_casts(expr).to_string().to_lowercase(), expr.to_string().to_lowercase());
+        if !self.renames {
+            if !self.found.iter().any(|(_, known)| *known == whole) {
+                self.found.push((bare, whole));
+            }
+            return ControlFlow::Continue(());
+        }
+        let place = self.found.iter().filter(|(known, _)| *known == bare).position(|(_, known)| *known == whole);
+        if let (Some(times), SqlExpr::Function(call)) = (place, expr)
+            && let FunctionArguments::List(arguments) = &mut call.args
+        {
+            for _ in 0..times {
+                for argument in &mut arguments.args {
+                    if matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(_))) {
+                        self.count += 1;
+                        *argument =
+                            FunctionArg::Unnamed(FunctionArgExpr::Expr(call_of("coalesce", vec![argument.clone()])));
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 fn folded(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
 /// The name that a column gets, and the qualifier that tells it from others of that name.
 fn name_of(item: &SelectItem) -> Option<(String, Option<String>)> {
-    match item {
-        SelectItem::ExprWithAlias { alias, .. } => Some((folded(alias), None)),
-        SelectItem::UnnamedExpr(SqlExpr::Identifier(ident)) => Some((folded(ident), None)),
-        SelectItem::UnnamedExpr(SqlExpr::CompoundIdentifier(idents)) => {
+    let expr = match item {
+        SelectItem::ExprWithAlias { alias, .. } => return Some((folded(alias), None)),
+        SelectItem::UnnamedExpr(expr) => without_casts(expr),
+        _ => return None,
+    };
+    match &expr {
+        SqlExpr::Identifier(ident) => Some((folded(ident), None)),
+        SqlExpr::CompoundIdentifier(idents) => {
             let (name, qualifiers) = idents.split_last()?;
             Some((folded(name), Some(qualifiers.iter().map(folded).collect::<Vec<_>>().join("."))))
         }
-        SelectItem::UnnamedExpr(expr) => Some((without_casts(expr).to_lowercase(), None)),
-        _ => None,
+        expr => Some((expr.to_string().to_lowercase(), None)),
     }
 }
 
-/// The text of an expression without its casts: DataFusion's names have none.
-fn without_casts(expr: &SqlExpr) -> String {
+/// An expression without its casts: DataFusion's names have none.
+fn without_casts(expr: &SqlExpr) -> SqlExpr {
     struct Casts;
 
     impl VisitorMut for Casts {
@@ -177,7 +254,7 @@ fn without_casts(expr: &SqlExpr) -> String {
 
     let mut bare = expr.clone();
     let _ = bare.visit(&mut Casts);
-    bare.to_string()
+    bare
 }
 
 fn have_same_name(a: &SelectItem, b: &SelectItem) -> bool {

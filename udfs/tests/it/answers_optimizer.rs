@@ -21,7 +21,7 @@ fn rows(batches: &[RecordBatch]) -> Vec<String> {
     rows
 }
 
-async fn expect(database: &Database, cases: &[(&str, &[&str])]) {
+pub(crate) async fn expect(database: &Database, cases: &[(&str, &[&str])]) {
     let mut wrong = Vec::new();
     for (sql, expected) in cases {
         match database.try_query(sql, &[]).await {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod answers;
+mod answers_joins;
 mod answers_optimizer;
 mod assign;
 mod backends;

@@ -285,7 +285,9 @@ async fn rows_are_members_of_a_subquery() {
         ],
     )
     .await;
-    let found =
-        database.query("SELECT id FROM a WHERE (id, ?) IN (SELECT u, ? FROM p)", &[1_i64.into(), 1_i64.into()]).await;
+    let found = database
+        .try_query("SELECT id FROM a WHERE (id, ?) IN (SELECT u, ? FROM p)", &[1_i64.into(), 1_i64.into()])
+        .await
+        .unwrap();
     assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
 }

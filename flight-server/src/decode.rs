@@ -1,13 +1,12 @@
 //! From the messages of a client to batches.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
+use arrow_flight::decode::DecodedPayload;
 use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -17,7 +16,8 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use tonic::Status;
 
-use crate::error::{decode_status, internal};
+use crate::error::internal;
+use crate::ipc;
 
 /// The Arrow data of a DoPut or a DoExchange.
 pub(crate) struct Upload {
@@ -48,7 +48,7 @@ impl Upload {
             let is_data = !message.data_header.is_empty() || !message.data_body.is_empty();
             std::future::ready(is_data)
         });
-        let mut decoded = without_panics(FlightDataDecoder::new(data.map_err(Into::into)));
+        let mut decoded = ipc::decode(data);
         let schema = match decoded.next().await.transpose()?.map(|first| first.payload) {
             None => return Ok(None),
             Some(DecodedPayload::Schema(schema)) => schema,
@@ -83,17 +83,37 @@ impl Upload {
     }
 }
 
-/// What `decoder` yields. Arrow's reader checks most of a message and panics on the rest, as on a body that is shorter
-/// than its header says: the sender's mistake, and no reason to lose the thread.
-fn without_panics(decoder: FlightDataDecoder) -> BoxStream<'static, Result<DecodedFlightData, Status>> {
-    let damaged = |_| Status::invalid_argument("the Arrow data is damaged: a message does not hold what it says");
-    let decoded = AssertUnwindSafe(decoder).catch_unwind();
-    decoded.map(move |message| message.map_err(damaged)?.map_err(decode_status)).boxed()
-}
-
 impl UploadError {
     /// The upload's own error if it has one: the cause of `otherwise`.
     pub(crate) fn or(&self, otherwise: Status) -> Status {
         self.0.lock().take().unwrap_or(otherwise)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow_flight::utils::batches_to_flight_data;
+    use futures::stream;
+    use tonic::Code;
+
+    #[tokio::test]
+    async fn a_message_that_claims_more_than_it_has_is_refused() {
+        let batch = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef)]).unwrap();
+        let valid = batches_to_flight_data(&batch.schema(), vec![batch.clone()]).unwrap();
+        assert_eq!(collected(valid.clone()).await.unwrap(), batch);
+        let mut torn = valid;
+        torn[1].data_body = torn[1].data_body.slice(..8);
+        let refused = collected(torn).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(
+            refused.message().starts_with("Arrow data: the length of a message's body: expected at most the 8 bytes")
+        );
+    }
+
+    async fn collected(messages: Vec<FlightData>) -> Result<RecordBatch, Status> {
+        let upload = Upload::read(stream::iter(messages.into_iter().map(Ok))).await?;
+        upload.unwrap().collect().await
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinError;
 use tonic::{Code, Status};
 
 use crate::config::ERROR_CHARS_MAX;
+use crate::ipc::Malformed;
 
 /// The status that says what `error` says.
 pub(crate) fn status(error: &Error) -> Status {
@@ -47,8 +48,17 @@ pub(crate) fn panic_status() -> Status {
 pub(crate) fn decode_status(error: FlightError) -> Status {
     match error {
         FlightError::Tonic(status) => *status,
-        FlightError::DecodeError(message) | FlightError::ProtocolError(message) => Status::invalid_argument(message),
-        other => Status::invalid_argument(other.to_string()),
+        FlightError::DecodeError(message) | FlightError::ProtocolError(message) => {
+            Status::invalid_argument(shortened(message))
+        }
+        other => Status::invalid_argument(shortened(other.to_string())),
+    }
+}
+
+/// The status of Arrow data from a client whose sizes do not fit. It may quote a name that the client chose.
+impl From<Malformed> for Status {
+    fn from(error: Malformed) -> Self {
+        Self::invalid_argument(shortened(error.to_string()))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{IpcMessage, SchemaAsIpc, Ticket};
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use tonic::Status;
 
 use crate::error::internal;
+use crate::ipc;
 
 /// SQL and the values of its parameters, one row per execution. The handle of a prepared statement is this, encoded.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,7 @@ impl Statement {
     fn from_message(message: StatementMessage) -> Result<Self, Status> {
         let parameters = match message.parameters.is_empty() {
             true => None,
-            false => Some(decode_batch(&message.parameters)?),
+            false => Some(ipc::decode_batch(&message.parameters)?),
         };
         Ok(Self { sql: message.sql, parameters })
     }
@@ -115,7 +115,7 @@ impl TicketHandle {
         let answer = match (message.count, message.statement) {
             (Some(count), _) => Answer::Count(count),
             (None, Some(statement)) => {
-                let schema = Schema::try_from(IpcMessage(message.schema)).map_err(|_| foreign())?;
+                let schema = ipc::decode_schema(&message.schema)?;
                 Answer::Rows(Statement::from_message(statement)?, Arc::new(schema))
             }
             (None, None) => return Err(foreign()),
@@ -134,13 +134,6 @@ fn encode_batch(batch: &RecordBatch) -> Result<Bytes, Status> {
     let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref()).map_err(internal)?;
     writer.write(batch).map_err(internal)?;
     Ok(writer.into_inner().map_err(internal)?.into())
-}
-
-fn decode_batch(bytes: &[u8]) -> Result<RecordBatch, Status> {
-    let broken = || Status::invalid_argument("the parameters in the statement handle cannot be read");
-    // Arrow's reader panics on some damaged bytes.
-    let read = std::panic::catch_unwind(|| StreamReader::try_new(bytes, None)?.next().transpose());
-    read.map_err(|_| broken())?.map_err(|_| broken())?.ok_or_else(broken)
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ mod guard;
 mod handle;
 /// `/metrics` and `/healthz`.
 mod http;
+/// The gate for Arrow data from outside: sizes are checked before anything is allocated.
+mod ipc;
 /// How much memory there is to share.
 mod memory;
 /// What the server counts.

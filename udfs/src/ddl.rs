@@ -6,7 +6,6 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
-use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use ruvector_rulake::Backend;
@@ -18,6 +17,7 @@ use crate::column_types::stored_types;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::one_state::of_one_state;
+use crate::stop::start;
 use crate::{external, index};
 
 /// Whether a statement is a CREATE TABLE with a list of columns: DataFusion's plan does not tell it from one without.
@@ -111,7 +111,7 @@ async fn overwrite(
 
 async fn rows_of(state: &SessionState, input: &LogicalPlan) -> Result<SendableRecordBatchStream> {
     let plan = state.create_physical_plan(input).await?;
-    Ok(of_one_state(execute_stream(plan, state.task_ctx())?, input)?)
+    Ok(of_one_state(start(plan, state.task_ctx())?, input)?)
 }
 
 fn exists_already(table: &str) -> Error {

@@ -14,7 +14,7 @@ use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
@@ -44,6 +44,7 @@ use crate::scalar::embed;
 use crate::session::Session;
 use crate::settings::{self, Settings};
 use crate::statement::{Parsed, parse};
+use crate::stop::start;
 use crate::time_travel::MARK;
 use crate::{clauses, ddl, dml, external, foreign, knn, patched, suggest};
 
@@ -377,7 +378,7 @@ impl Engine {
                     }
                     physical => physical?,
                 };
-                let rows = execute_stream(physical, state.task_ctx())?;
+                let rows = start(physical, state.task_ctx())?;
                 Ok(Answer::Rows(shaped(again.if_gone(of_one_state(rows, &plan)?), schema)))
             }
         }

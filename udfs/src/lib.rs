@@ -26,6 +26,9 @@ mod dialect;
 mod statement;
 mod tokens;
 
+/// Bounds on the depth of statements.
+mod nesting;
+
 /// The lake's operations as table functions.
 mod lake;
 
@@ -40,6 +43,9 @@ mod parameters;
 
 /// `system.queries`, `KILL` and the time that statements may take.
 mod queries;
+
+/// Where running operators look whether their statement goes on.
+mod stop;
 
 /// Rules that mend answers of DataFusion.
 mod rules;

@@ -10,7 +10,6 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
@@ -23,6 +22,7 @@ use crate::collection::CollectionTable;
 use crate::engine::bind;
 use crate::knn::federated::FederatedNode;
 use crate::knn::node::KnnNode;
+use crate::stop::start;
 use crate::wishes::Wishes;
 
 /// The rows of `plan`. The last of them come when it is certain that all are of the states that the plan has pinned.
@@ -173,6 +173,6 @@ impl Again {
             let changed = Error::new(ErrorKind::GenerationGone, "columns changed while the statement ran");
             return Err(to_datafusion(changed));
         }
-        of_one_state(execute_stream(physical, state.task_ctx())?, &plan)
+        of_one_state(start(physical, state.task_ctx())?, &plan)
     }
 }

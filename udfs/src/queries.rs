@@ -72,6 +72,8 @@ pub(crate) struct Query {
     pub(crate) sql: String,
     pub(crate) began: SystemTime,
     start: Instant,
+    /// How long it may take.
+    limit: Option<Duration>,
     rows: AtomicU64,
     stopped: OnceLock<Stopped>,
     /// Who waits for it.
@@ -145,6 +147,7 @@ impl Queries {
             sql: sql[..boundary(sql, SQL_CHARS_MAX * LOOK_AHEAD)].to_owned(),
             began: SystemTime::now(),
             start: Instant::now(),
+            limit,
             rows: AtomicU64::new(0),
             stopped: OnceLock::new(),
             waker: AtomicWaker::new(),
@@ -194,6 +197,43 @@ impl Queries {
     }
 }
 
+tokio::task_local! {
+    /// The statement that is run by the task.
+    static STATEMENT: Stop;
+}
+
+/// Tells an operator whether its statement goes on. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop(Arc<Query>);
+
+impl Stop {
+    /// Of the statement that is being run, if one is.
+    pub(crate) fn current() -> Option<Self> {
+        STATEMENT.try_with(Clone::clone).ok()
+    }
+
+    /// Checks that the statement goes on.
+    ///
+    /// # Errors
+    /// `Cancelled` if it was killed, took too long, or nobody waits for it any more.
+    pub(crate) fn check(&self) -> Result<()> {
+        let query = &self.0;
+        if let Some(limit) = query.limit
+            && query.stopped.get().is_none()
+            && query.start.elapsed() > limit
+        {
+            let _ = query.stopped.set(Stopped::TimedOut(limit));
+        }
+        match query.stopped.get() {
+            Some(stopped) => Err(query.error_of(stopped)),
+            None if query.end.get().is_some() => {
+                Err(Error::new(ErrorKind::Cancelled, format!("statement {} has ended", query.id)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// A statement that runs, for the one who runs it. Dropped before its end, it was cancelled.
 pub(crate) struct Running {
     queries: Queries,
@@ -208,7 +248,7 @@ impl Running {
     /// # Errors
     /// Those of the statement; `Cancelled` if it was killed or took too long.
     pub(crate) async fn run(mut self, statement: impl Future<Output = Result<Answer>>) -> Result<Answer> {
-        let mut statement = pin!(statement);
+        let mut statement = pin!(STATEMENT.scope(Stop(Arc::clone(&self.query)), statement));
         let answer = poll_fn(|context| match self.poll_stopped(context) {
             Some(stopped) => Poll::Ready(Err(stopped)),
             None => statement.as_mut().poll(context),

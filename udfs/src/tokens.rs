@@ -5,17 +5,12 @@ use std::ops::ControlFlow;
 use datafusion::common::config::Dialect;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectNamePart, VisitorMut};
 use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
-use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use crate::dialect::{check_operators, grammar_of};
 use crate::dml::stars;
 use crate::error::{Error, Result};
-
-/// Operators of one expression, at most: its tree may be as deep, and is walked by functions that call themselves.
-const OPERATORS_MAX: usize = 5000;
-/// UNIONs and joins of one statement, at most, for the same reason.
-const RELATIONS_MAX: usize = 1000;
+use crate::nesting;
 
 /// A piece of a statement, within one line, and what stands in its place.
 #[derive(Clone, Debug)]
@@ -131,8 +126,9 @@ pub(crate) fn edited(sql: &str, edits: &[Edit]) -> Edited {
 /// `InvalidInput` if it has something that is no token, or parameters of both kinds; `NotSupported` for operators that the
 /// dialect cannot have.
 pub(crate) fn written_for_parser(dialect: Dialect, sql: &str) -> Result<Edited> {
-    let tokens = tokenize(grammar_of(dialect)?.as_ref(), sql)?;
-    check_depth(&tokens)?;
+    let grammar = grammar_of(dialect)?;
+    let tokens = tokenize(grammar.as_ref(), sql)?;
+    nesting::check(grammar.as_ref(), &tokens)?;
     let mut edits = placeholders(&tokens)?;
     let operators = distance_operators(&tokens);
     if !operators.is_empty() {
@@ -142,42 +138,6 @@ pub(crate) fn written_for_parser(dialect: Dialect, sql: &str) -> Result<Edited> 
     edits.extend(stars(&tokens));
     edits.sort_by_key(|edit| edit.at);
     Ok(edited(sql, &edits))
-}
-
-/// Refuses a statement whose tree would be too deep to be walked: `1 + 1 + 1 ...` is as deep as it is long, and so are UNIONs and
-/// joins. (The parser itself bounds how deep parentheses are.)
-///
-/// # Errors
-/// `InvalidInput`.
-fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
-    let (mut operators, mut relations) = (0, 0);
-    for token in tokens {
-        match &token.token {
-            // The items of a list are beside each other.
-            Token::Comma => operators = 0,
-            Token::Word(word) => match word.keyword {
-                Keyword::AND | Keyword::OR | Keyword::NOT => operators += 1,
-                Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN => relations += 1,
-                _ => {}
-            },
-            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat | Token::Caret => {
-                operators += 1;
-            }
-            _ => {}
-        }
-        let at = token.span.start;
-        for (found, max, what) in
-            [(operators, OPERATORS_MAX, "operators in one expression"), (relations, RELATIONS_MAX, "UNIONs and joins")]
-        {
-            if found > max {
-                return Err(Error::invalid_input(format!(
-                    "expected at most {max} {what}, got more at line {}, column {}",
-                    at.line, at.column
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Replaces each `?` by `$1`, `$2`, ... in the order of the text.

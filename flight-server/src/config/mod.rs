@@ -145,6 +145,28 @@ impl Default for AuthConfig {
 /// headers. A single row larger than this is still one message.
 pub const MESSAGE_BYTES_TARGET: usize = 2 << 20;
 
+/// What one message of Arrow data from a client may decode to, in bytes; a larger message that is not compressed may decode
+/// to its own size. Also what the dictionaries of one stream may take. It is the default of the largest message: what could
+/// be sent as it is may be sent compressed.
+pub const ARROW_DECODED_BYTES_MAX: usize = 256 << 20;
+
+/// Largest header of a message of Arrow data from a client, in bytes: 16 for each buffer and each field of a batch, some 100
+/// for each field of a schema.
+pub const ARROW_HEADER_BYTES_MAX: usize = 16 << 20;
+
+/// Fields of a schema from a client, nested ones included.
+pub const ARROW_FIELDS_MAX: usize = 100_000;
+
+/// Bytes of all names, time zones and metadata of a schema from a client. A header can name the same text many times.
+pub const ARROW_TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes that one value of a fixed size may have in a schema from a client, as a vector: a single NULL takes as many.
+pub const ARROW_VALUE_BYTES_MAX: usize = 16 << 20;
+
+/// Rows of a batch from a client that no byte stands for (columns of type Null, run-end encoded ones, batches without
+/// columns); a larger batch may have 8 for each of its bytes. They become bytes when they are cast.
+pub const ARROW_EMPTY_ROWS_MAX: usize = 1 << 20;
+
 /// Time after which the caller of a DoExchange is asked for again: a token may end while its stream goes on.
 pub const EXCHANGE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 

@@ -7,17 +7,21 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow_flight::Ticket;
+use arrow_flight::decode::DecodedPayload;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use ruvector_udfs::{Answer, Engine, OWN_QUESTION, Session};
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use super::Remote;
 use crate::command::statement::COUNT_METADATA;
-use crate::error::status;
+use crate::error::{internal, status};
+use crate::ipc;
 
 /// A place to run statements, with a session of its own.
 #[derive(Clone)]
@@ -132,13 +136,34 @@ impl Target {
     }
 }
 
+/// The rows that `ticket` stands for. `do_get` of the Flight SQL client would give them to Arrow's decoder unchecked.
+async fn rows_of(
+    client: &mut FlightSqlServiceClient<Channel>,
+    ticket: Ticket,
+) -> Result<BoxStream<'static, Result<RecordBatch, Failure>>, Failure> {
+    let mut request = Request::new(ticket);
+    if let Some(token) = client.token() {
+        let mut header = AsciiMetadataValue::try_from(format!("Bearer {token}")).map_err(internal)?;
+        header.set_sensitive(true);
+        request.metadata_mut().insert("authorization", header);
+    }
+    let messages = client.inner_mut().do_get(request).await?.into_inner();
+    let batches = ipc::decode(messages).map_err(Failure::from).try_filter_map(|message| async move {
+        match message.payload {
+            DecodedPayload::RecordBatch(batch) => Ok(Some(batch)),
+            DecodedPayload::Schema(_) | DecodedPayload::None => Ok(None),
+        }
+    });
+    Ok(batches.boxed())
+}
+
 async fn execute_remote(mut client: FlightSqlServiceClient<Channel>, sql: &str) -> Result<Outcome, Failure> {
     let info = client.execute(sql.to_owned(), None).await?;
     let is_count = info.app_metadata == COUNT_METADATA;
-    let schema = Arc::new(info.clone().try_decode_schema()?);
+    let schema = Arc::new(ipc::decode_schema(&info.schema).map_err(Status::from)?);
     let mut parts = Vec::new();
     for ticket in info.endpoint.into_iter().filter_map(|endpoint| endpoint.ticket) {
-        parts.push(client.do_get(ticket).await?.map_err(Failure::from));
+        parts.push(rows_of(&mut client, ticket).await?);
     }
     let mut rows = stream::iter(parts).flatten().boxed();
     if !is_count {

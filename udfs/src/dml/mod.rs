@@ -16,7 +16,6 @@ use datafusion::datasource::source_as_provider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
-use datafusion::physical_plan::execute_stream;
 use ruvector_rulake::Backend;
 use ruvector_rulake::backend::delta::{ChangeKind, DeltaSnapshot, RowChanges};
 
@@ -29,6 +28,7 @@ use crate::collection::CollectionTable;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::one_state::{Again, of_one_state};
+use crate::stop::start;
 
 /// How often a change is computed before it gives way to writers of other processes.
 const ATTEMPTS: u64 = 50;
@@ -53,7 +53,7 @@ pub(crate) async fn execute(engine: &Engine, state: &SessionState, dml: DmlState
 async fn insert(engine: &Engine, state: &SessionState, table: &str, op: InsertOp, input: &LogicalPlan) -> Result<u64> {
     let input = assigned(input)?;
     let plan = state.create_physical_plan(&input).await?;
-    let rows = of_one_state(execute_stream(plan, state.task_ctx())?, &input)?;
+    let rows = of_one_state(start(plan, state.task_ctx())?, &input)?;
     match op {
         InsertOp::Append => Ok(engine.main().append(table, rows).await?),
         InsertOp::Overwrite => {
@@ -107,7 +107,7 @@ async fn change_rows(
             return Ok(main.delete_all(&lock, &newest, query.condition).await?);
         };
         let physical = state.create_physical_plan(&plan).await?;
-        let rows = of_one_state(execute_stream(physical, state.task_ctx())?, &plan)?;
+        let rows = of_one_state(start(physical, state.task_ctx())?, &plan)?;
         let changes = RowChanges { kind: query.kind, predicate: query.condition, columns: query.columns, rows };
         match main.change(&lock, &newest, &state.task_ctx(), changes).await {
             Err(e) if e.kind() == ruvector_rulake::ErrorKind::GenerationGone => {

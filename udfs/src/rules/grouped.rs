@@ -101,7 +101,7 @@ fn is_constant(key: &OrderByExpr, projection: &[SelectItem]) -> bool {
 }
 
 /// Whether there is an aggregate of this query, and not of one below it.
-fn has_aggregate(node: &impl Visit) -> bool {
+pub(super) fn has_aggregate(node: &impl Visit) -> bool {
     let mut aggregates = Aggregates { names: aggregate_names(), depth: 0 };
     node.visit(&mut aggregates).is_break()
 }

@@ -14,9 +14,12 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Ident, Query, Select, SetExpr, Statement, TableFactor, VisitMut, VisitorMut,
+    visit_expressions,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+
+use super::grouped::has_aggregate;
 
 /// Rewrites IN of rows in a statement.
 pub(crate) fn rewrite(statement: &mut Statement) {
@@ -64,8 +67,21 @@ impl Within {
     fn of(expr: &Expr) -> Option<Self> {
         let Expr::InSubquery { expr, subquery, negated } = expr else { return None };
         let Expr::Tuple(values) = expr.as_ref() else { return None };
+        // An aggregate would be one of the subquery.
+        let is_call_of_groups = |expr: &Expr| has_aggregate(expr) || has_window(expr);
+        if values.iter().any(is_call_of_groups) {
+            return None;
+        }
         Some(Self { values: values.clone(), subquery: subquery.as_ref().clone(), negated: *negated })
     }
+}
+
+fn has_window(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |expr| match expr {
+        Expr::Function(call) if call.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 impl RowsIn {

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Select, SelectItem, SetExpr,
-    Statement, VisitMut, VisitorMut,
+    Statement, Values, VisitMut, VisitorMut,
 };
 
 use super::any::call_of;
@@ -237,7 +237,7 @@ fn name_of(item: &SelectItem) -> Option<(String, Option<String>)> {
     }
 }
 
-/// An expression without its casts: DataFusion's names have none.
+/// An expression without its casts and subqueries: DataFusion's names have none.
 fn without_casts(expr: &SqlExpr) -> SqlExpr {
     struct Casts;
 
@@ -245,8 +245,16 @@ fn without_casts(expr: &SqlExpr) -> SqlExpr {
         type Break = ();
 
         fn post_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<()> {
-            if let SqlExpr::Cast { expr: inner, .. } = expr {
-                *expr = inner.as_ref().clone();
+            match expr {
+                SqlExpr::Cast { expr: inner, .. } => *expr = inner.as_ref().clone(),
+                SqlExpr::Exists { subquery, .. } | SqlExpr::InSubquery { subquery, .. } => {
+                    subquery.with = None;
+                    subquery.order_by = None;
+                    subquery.limit_clause = None;
+                    *subquery.body =
+                        SetExpr::Values(Values { explicit_row: false, value_keyword: false, rows: Vec::new() });
+                }
+                _ => {}
             }
             ControlFlow::Continue(())
         }

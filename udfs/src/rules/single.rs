@@ -16,13 +16,14 @@ use datafusion::common::{Column, DFSchema, Result, exec_err, plan_err};
 use datafusion::functions_aggregate::expr_fn::array_agg;
 use datafusion::functions_aggregate::first_last::first_value;
 use datafusion::logical_expr::expr::{ScalarFunction, Sort as SortKey};
-use datafusion::logical_expr::expr_rewriter::{FunctionRewrite, replace_cols_by_name};
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, FetchType, LogicalPlan, LogicalPlanBuilder, Projection, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, SkipType, Subquery, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
+use datafusion::optimizer::push_down_filter::replace_cols_by_name;
 
 use super::subquery::{subquery, value_of};
 

@@ -242,13 +242,17 @@ async fn a_location_may_have_any_name() {
             ("CSV", root.join(format!("csv/{name}.csv"))),
             ("JSON", root.join(format!("{name}.json"))),
         ] {
-            // The Delta library decodes a path once too often, and makes the host of a URL of it.
-            if kind == "DELTA" && matches!(name, "a%20b" | "[x]*?") {
-                continue;
-            }
             let table = format!("t{tables}");
             tables += 1;
-            database.run(&create(&table, kind, Path::new(&location.display().to_string().replace('\'', "''")))).await;
+            let create = create(&table, kind, Path::new(&location.display().to_string().replace('\'', "''")));
+            // The Delta library decodes a path once too often, and takes it for a pattern.
+            if kind == "DELTA" && matches!(name, "a%20b" | "[x]*?") {
+                let (error, message) = database.error(&create).await;
+                assert_eq!(error, ErrorKind::InvalidInput, "{message}");
+                assert!(message.contains("no percent code"), "{message}");
+                continue;
+            }
+            database.run(&create).await;
             assert_eq!(database.ids(&format!("SELECT id FROM {table}")).await, [i as i64], "{kind} at {location:?}");
             if matches!(kind, "PARQUET" | "DELTA") {
                 let search = format!("SELECT id FROM knn('{table}', [0.0, 0.0], 1)");

@@ -121,10 +121,78 @@ async fn what_does_not_fit_into_memory_goes_to_files_or_fails() {
 }
 
 /// The number of the statement `sql`, which runs.
+/// Statements that join or repeat without end, and of which few rows come or none.
+const HOSTILE: [&str; 6] = [
+    "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value * b.value = 7",
+    "SELECT count(*) FROM generate_series(1, 10000000) a, generate_series(1, 10000000) b",
+    "SELECT a.value FROM generate_series(1, 1000000) a LEFT JOIN generate_series(1, 1000000) b ON a.value * b.value = -1 \
+     WHERE b.value IS NOT NULL",
+    "SELECT count(*) FROM generate_series(1, 1000000) a JOIN generate_series(1, 1000000) b ON a.value % 2 = b.value % 2",
+    "SELECT count(*) FROM generate_series(1, 1000000) a WHERE NOT EXISTS \
+     (SELECT 1 FROM generate_series(1, 1000000) b WHERE a.value * b.value < 0)",
+    "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r WHERE n < 0",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joins_without_end_leave_others_their_answers_and_end_at_their_limit() {
+    let database = Database::temporary().await;
+    let hostile = HOSTILE.iter().flat_map(|sql| [sql; 2]).map(|sql| {
+        let engine = Arc::clone(&database.engine);
+        tokio::spawn(async move {
+            let session = engine.session();
+            engine.execute(&session, "SET ruvector.statement_timeout_ms = 3000", &[]).await.unwrap();
+            match engine.execute(&session, sql, &[]).await {
+                Ok(answer) => answer.collect().await.map(|_| ()),
+                Err(e) => Err(e),
+            }
+            .map_err(|e| (sql, e.kind()))
+        })
+    });
+    let hostile: Vec<_> = hostile.collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Liveness, not speed.
+    let others = async {
+        assert_eq!(database.ids("SELECT 1").await, [1]);
+        assert!(database.ids("SELECT count(*) FROM system.queries WHERE state = 'running'").await[0] > 1);
+    };
+    tokio::time::timeout(Duration::from_secs(20), others).await.unwrap();
+    for statement in hostile {
+        let ended = tokio::time::timeout(Duration::from_secs(60), statement).await.unwrap().unwrap();
+        let (sql, kind) = ended.unwrap_err();
+        assert_eq!(kind, ErrorKind::Cancelled, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_without_rows_is_killed() {
+    let database = Database::temporary().await;
+    let (engine, sql) = (Arc::clone(&database.engine), HOSTILE[0]);
+    let session = engine.session();
+    let waiting = tokio::spawn(async move {
+        match engine.execute(&session, sql, &[]).await {
+            Ok(answer) => answer.collect().await.map(|_| ()),
+            Err(e) => Err(e),
+        }
+    });
+    let id = running_id(&database, sql).await;
+    assert_eq!(database.run(&format!("KILL {id}")).await, 1);
+    let ended = tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap();
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
 async fn running_id(database: &Database, sql: &str) -> i64 {
     let quoted = sql.replace('\'', "''");
     let listed = format!("SELECT id FROM system.queries WHERE state = 'running' AND statement = '{quoted}'");
-    let ids = database.ids(&listed).await;
+    let ids = async {
+        loop {
+            match database.ids(&listed).await.as_slice() {
+                // Not begun yet.
+                [] => tokio::time::sleep(Duration::from_millis(10)).await,
+                ids => return ids.to_vec(),
+            }
+        }
+    };
+    let ids = tokio::time::timeout(Duration::from_secs(20), ids).await.unwrap();
     assert_eq!(ids.len(), 1);
     ids[0]
 }

@@ -231,8 +231,24 @@ impl DeltaBackend {
 
     fn url(&self, collection: &str) -> Result<Url> {
         let folder = self.folder(collection)?;
+        check_path(&folder)?;
         Url::from_directory_path(&folder)
             .map_err(|()| Error::internal("data folder is not absolute").with("path", folder.display()))
+    }
+}
+
+/// Checks that the Delta library finds the files below a folder: it decodes percent codes twice, and looks for files of another
+/// name where a name has the characters of a pattern.
+fn check_path(folder: &Path) -> Result<()> {
+    let path = folder.to_string_lossy();
+    let has_code = path
+        .match_indices('%')
+        .any(|(at, _)| path.as_bytes().get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)));
+    match has_code || path.contains(['[', ']', '*', '?']) {
+        false => Ok(()),
+        true => Err(Error::invalid_input("path of a Delta table")
+            .with("expected", "none of [ ] * ? and no percent code")
+            .with("got", path)),
     }
 }
 

@@ -1,0 +1,51 @@
+//! The one gate for Arrow's format (IPC) from outside: tickets, handles, DoPut, DoExchange.
+//!
+//! Arrow's decoders take the sizes in a message for the sizes of allocations, and the allocator ends the process where it
+//! fails. So a message is checked before it is decoded: every size that it claims against the bytes that are present, and
+//! the sum of what will be allocated against a budget ([`crate::config`]). Valid messages are not copied for it. Nothing
+//! else in this crate calls a decoder of Arrow's on foreign bytes.
+
+/// The check of a batch against its schema.
+mod batch;
+/// Messages in their order.
+mod checker;
+/// The sizes of LZ4 frames.
+mod lz4;
+/// The error of the checks.
+mod malformed;
+/// The check of a schema.
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::AssertUnwindSafe;
+
+use arrow_flight::FlightData;
+use arrow_flight::decode::{DecodedFlightData, FlightDataDecoder};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
+use tonic::Status;
+
+pub(crate) use checker::{Checker, decode_batch, decode_schema};
+pub(crate) use malformed::Malformed;
+
+use crate::error::decode_status;
+
+/// Decodes Flight's messages as they come: a schema, then batches of it.
+///
+/// # Errors
+/// `InvalidArgument` for the first message that is malformed, with its part, what was expected and what was got.
+pub(crate) fn decode(
+    messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+) -> BoxStream<'static, Result<DecodedFlightData, Status>> {
+    let mut checker = Checker::default();
+    let checked = messages.map(move |message| {
+        let message = message?;
+        checker.check(&message.data_header, &message.data_body)?;
+        Ok::<_, Status>(message)
+    });
+    // Arrow's decoder asserts what the checks leave to it.
+    let decoded = AssertUnwindSafe(FlightDataDecoder::new(checked.map_err(Into::into))).catch_unwind();
+    decoded.map(|message| message.map_err(|_| checker::damaged())?.map_err(decode_status)).boxed()
+}

@@ -24,7 +24,8 @@ REFUSALS = (
     Known(
         "a column of the name of its table, below a subquery, is taken for a field", r"InvalidInput Cannot access field"
     ),
-    Known("(a, b) IN (SELECT ...)", r"InvalidInput Too many columns"),
+    Known("(a, b) IN (SELECT ...) of aggregates", r"InvalidInput Too many columns"),
+    Known("aggregates with orders that exclude each other in one SELECT", r"NotSupported Conflicting ordering"),
     Known("correlation over two levels: DataFusion looks one level up", r"NotFound No field named"),
     Known("places of correlated scalar subqueries that DataFusion checks", r"InvalidInput Correlated scalar subquery"),
 )

@@ -38,7 +38,7 @@ use crate::rules::values::ValuesPlanner;
 use crate::rules::{extremes, filter_first, filter_pushdown, having, negative, no_row, null_equal, single};
 use crate::scalar::async_sort::AsyncSort;
 use crate::scalar::operators::VectorOperators;
-use crate::scalar::{self, from_text};
+use crate::scalar::{self, from_text, type_names};
 use crate::settings::Settings;
 use crate::time_travel::{HISTORY, HistoryFunction};
 
@@ -67,6 +67,8 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     let physical_optimizers = physical(state.physical_optimizers());
     let unsigned: Vec<_> =
         signed::SCALAR.iter().filter_map(|name| state.scalar_functions().get(*name).cloned()).collect();
+    let of_type_names: Vec<_> =
+        type_names::FUNCTIONS.iter().filter_map(|name| state.scalar_functions().get(*name).cloned()).collect();
     let mut builder = SessionStateBuilder::new_from_existing(state.clone())
         .with_config(config)
         .with_query_planner(Arc::new(Planner))
@@ -99,6 +101,9 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     for function in unsigned {
         context.register_udf(signed(function));
     }
+    for function in of_type_names {
+        context.register_udf(type_names::bounded(function));
+    }
     context.register_udf(equal_any());
     context.register_udf(column_of_table());
     for function in scalar::functions(Arc::clone(engine.models())) {
@@ -124,10 +129,9 @@ fn with_marks(rules: &[Arc<dyn OptimizerRule + Send + Sync>]) -> Vec<Arc<dyn Opt
     let mut rules = rules.to_vec();
     let joins = DecorrelatePredicateSubquery::new();
     if let Some(at) = rules.iter().position(|rule| rule.name() == joins.name()) {
-        rules.splice(at..at, [Arc::new(Headless) as _, Arc::new(Marks::default()) as _]);
+        rules.splice(at..at, [Arc::new(Headless::BeforeJoins) as _, Arc::new(Marks::default()) as _]);
     }
-    // Comparisons with ANY and ALL are rewritten first of all.
-    rules.insert(0, Arc::new(Headless));
+    rules.insert(0, Arc::new(Headless::First));
     rules
 }
 

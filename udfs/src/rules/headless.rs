@@ -17,13 +17,21 @@ use datafusion::scalar::ScalarValue;
 
 use super::subquery::has_subquery;
 
-/// Gives every subquery a first expression, or its value.
+/// Gives every subquery a first expression, or its value. It runs in two places, under different names.
 #[derive(Debug)]
-pub(crate) struct Headless;
+pub(crate) enum Headless {
+    /// Before comparisons with ANY and ALL are rewritten.
+    First,
+    /// Before joins are made of subqueries.
+    BeforeJoins,
+}
 
 impl OptimizerRule for Headless {
     fn name(&self) -> &str {
-        "subqueries_without_expressions"
+        match self {
+            Self::First => "subqueries_without_expressions",
+            Self::BeforeJoins => "subqueries_that_lost_their_expressions",
+        }
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {

@@ -2,7 +2,7 @@
 //!
 //! DataFusion 55 keeps what it knows of the inputs of every join (`EquivalenceGroup::join`), so that in
 //! `a LEFT JOIN (SELECT * FROM b WHERE x = 5) AS b ... ORDER BY b.x, a.y` it does not sort by `b.x`, and a LIMIT takes other
-//! rows. Here a node between the join and that side keeps the constants from it. It comes before the rule that plans sorts.
+//! rows. Here a node above the join has none of its constants. It comes before the rule that plans sorts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,19 +13,18 @@ use datafusion::common::{JoinType, Result, Statistics, plan_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::{
-    CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions, replace_children_if_necessary,
-};
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
 };
 
-/// Keeps constants from outer joins.
+/// Takes the constants of their sides from outer joins.
 #[derive(Debug)]
 pub(crate) struct OuterConstants;
 
@@ -39,14 +38,11 @@ impl PhysicalOptimizerRule for OuterConstants {
                 JoinType::Full => [true, true],
                 _ => return Ok(Transformed::no(plan)),
             };
-            let children = plan.children().into_iter().zip(nullable).map(|(child, nullable)| {
-                match nullable && !child.equivalence_properties().constants().is_empty() {
-                    true => Arc::new(NullableSideExec::new(Arc::clone(child))),
-                    false => Arc::clone(child),
-                }
-            });
-            let children = children.collect();
-            replace_children_if_necessary(plan, children).map(Transformed::yes)
+            let mut sides = plan.children().into_iter().zip(nullable);
+            match sides.any(|(side, nullable)| nullable && !side.equivalence_properties().constants().is_empty()) {
+                true => Ok(Transformed::yes(Arc::new(OuterJoinExec::new(plan)) as _)),
+                false => Ok(Transformed::no(plan)),
+            }
         });
         kept.map(|kept| kept.data)
     }
@@ -70,14 +66,14 @@ fn join_type(plan: &Arc<dyn ExecutionPlan>) -> Option<JoinType> {
     plan.downcast_ref::<SortMergeJoinExec>().map(|join| join.join_type())
 }
 
-/// The side of an outer join whose columns may be NULL above it: its rows, without the constants that they have.
+/// The rows of an outer join, which are not known to have constants.
 #[derive(Clone, Debug)]
-struct NullableSideExec {
+struct OuterJoinExec {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
-impl NullableSideExec {
+impl OuterJoinExec {
     fn new(input: Arc<dyn ExecutionPlan>) -> Self {
         let orderings = input.equivalence_properties().oeq_class().clone();
         let equivalence = EquivalenceProperties::new_with_orderings(input.schema(), orderings);
@@ -86,15 +82,15 @@ impl NullableSideExec {
     }
 }
 
-impl DisplayAs for NullableSideExec {
+impl DisplayAs for OuterJoinExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "NullableSideExec")
+        write!(f, "OuterJoinExec")
     }
 }
 
-impl ExecutionPlan for NullableSideExec {
+impl ExecutionPlan for OuterJoinExec {
     fn name(&self) -> &'static str {
-        "NullableSideExec"
+        "OuterJoinExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -127,7 +123,7 @@ impl ExecutionPlan for NullableSideExec {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.len()) {
             (Some(input), 0) => Ok(Arc::new(Self::new(input))),
-            (_, others) => plan_err!("a side of a join expected one input, got {}", others + 1),
+            (_, others) => plan_err!("an outer join expected one input, got {}", others + 1),
         }
     }
 
@@ -146,7 +142,7 @@ impl ExecutionPlan for NullableSideExec {
     fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _args: &StatisticsArgs) -> Result<Arc<Statistics>> {
         match inputs {
             [of_input] => Ok(Arc::clone(of_input)),
-            inputs => plan_err!("a side of a join expected the statistics of one input, got {}", inputs.len()),
+            inputs => plan_err!("an outer join expected the statistics of one input, got {}", inputs.len()),
         }
     }
 
@@ -156,6 +152,11 @@ impl ExecutionPlan for NullableSideExec {
 
     fn cardinality_effect(&self) -> CardinalityEffect {
         CardinalityEffect::Equal
+    }
+
+    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let swapped = self.input.try_swapping_with_projection(projection)?;
+        Ok(swapped.map(|swapped| Arc::new(Self::new(swapped)) as _))
     }
 
     fn gather_filters_for_pushdown(

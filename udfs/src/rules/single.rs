@@ -57,6 +57,9 @@ impl FunctionRewrite for Single {
                 false => Transformed::no(expr),
             });
         }
+        if plan.max_rows().is_some_and(|rows| rows <= 1) {
+            return Ok(Transformed::no(expr));
+        }
         let values = array_agg(value_of(plan)).alias(VALUES);
         let collected = LogicalPlanBuilder::from(plan.clone()).aggregate(Vec::<Expr>::new(), [values])?.build()?;
         let values = Expr::ScalarSubquery(subquery(collected));

@@ -22,6 +22,7 @@ pub(crate) mod async_sort;
 pub(crate) mod embed;
 pub(crate) mod from_text;
 pub(crate) mod operators;
+pub(crate) mod type_names;
 
 #[cfg(test)]
 mod tests;

@@ -164,3 +164,19 @@ async fn a_table_that_cannot_be_read_can_be_dropped() {
     fresh.run("CREATE TABLE torn (id BIGINT)").await;
     assert!(fresh.ids("SELECT id FROM torn").await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_types_have_bounds() {
+    let database = Database::temporary().await;
+    let nested = format!("{}Int8{}", "List(".repeat(100_000), ")".repeat(100_000));
+    for sql in [
+        "SELECT arrow_cast(NULL, 'FixedSizeList(2147483647 x FixedSizeList(65536 x Int64))')".to_owned(),
+        "SELECT arrow_try_cast(NULL, 'FixedSizeBinary(2147483647)')".to_owned(),
+        format!("SELECT arrow_cast(NULL, '{nested}')"),
+    ] {
+        let (kind, message) = database.error(&sql).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{message}");
+        assert!(message.contains("expected a type with at most"), "{message}");
+    }
+    assert_eq!(database.ids("SELECT arrow_cast(7, 'Int64')").await, [7]);
+}

@@ -9,10 +9,17 @@
 //! operand, for the parser takes any word for a name: `and` behind `=` is a column.
 
 use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
-use datafusion::sql::sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_TABLE_ALIAS};
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use words::{ends_from, is_clause, is_open_prefix, is_prefix, is_relation, is_unit};
+
 use crate::error::{Error, Result};
+
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 /// Levels of one expression's tree, at most: threads have a stack of 16 MiB, of which a level takes up to 3 KiB in builds without
 /// full optimisation.
@@ -100,7 +107,7 @@ enum Bracket {
     Angle,
 }
 
-/// What stands between two brackets.
+/// The tokens between two brackets.
 #[derive(Clone, Copy, Debug)]
 struct Level {
     bracket: Bracket,
@@ -123,9 +130,10 @@ struct Level {
     from: bool,
     /// The number of brackets that each may hold a table or a query, if nothing is between them. Each is read both ways.
     tables: u64,
-    /// Times that the parser may read this, the rest of the expression, and the next operand.
+    /// Times that the parser may read this, the rest of the expression, the rest up to an AND or OR, and the next operand.
     reads: u64,
     reads_rest: u64,
+    reads_condition: u64,
     reads_operand: u64,
 }
 
@@ -146,6 +154,7 @@ impl Level {
             tables: 0,
             reads,
             reads_rest: 1,
+            reads_condition: 1,
             reads_operand: 1,
         }
     }
@@ -157,10 +166,15 @@ impl Level {
 
     fn reads(&self) -> u64 {
         let of_name = 1_u64.checked_shl(self.points).unwrap_or(u64::MAX);
-        self.reads.saturating_mul(self.reads_rest).saturating_mul(self.reads_operand).saturating_mul(of_name)
+        self.reads.saturating_mul(self.reads_of_rest()).saturating_mul(self.reads_operand).saturating_mul(of_name)
+    }
+
+    fn reads_of_rest(&self) -> u64 {
+        self.reads_rest.saturating_mul(self.reads_condition)
     }
 
     fn end_condition(&mut self) {
+        self.reads_condition = 1;
         self.condition = self.condition.max(self.chain + self.inner);
         (self.chain, self.inner) = (0, 0);
         self.conditions += 1;
@@ -170,7 +184,7 @@ impl Level {
         self.deepest = self.deepest.max(self.depth());
         (self.chain, self.inner, self.conditions, self.condition, self.between) = (0, 0, 0, 0, 0);
         (self.tokens, self.points, self.subscripts) = (0, 0, 0);
-        (self.reads_rest, self.reads_operand) = (1, 1);
+        (self.reads_rest, self.reads_condition, self.reads_operand) = (1, 1, 1);
     }
 }
 
@@ -178,6 +192,11 @@ struct Pass {
     here: Level,
     around: Vec<Level>,
     before: Before,
+    /// The word before, if it may be a prefix or a name: `NOT - 1` is read as both.
+    prefix: Option<Keyword>,
+    /// The word before, which may be a name behind a point, and whether it is the first one in a bracket.
+    called: Keyword,
+    is_first: bool,
     /// The word before that one.
     word: Keyword,
     /// Whether the token before belongs to a relation that is counted: `UNION ALL SELECT` is one.
@@ -200,6 +219,9 @@ impl Pass {
             here: Level::new(Bracket::Statement, 1),
             around: Vec::new(),
             before: Before::Start,
+            prefix: None,
+            called: Keyword::NoKeyword,
+            is_first: false,
             word: Keyword::NoKeyword,
             in_relation: false,
             relations: 0,
@@ -227,6 +249,7 @@ impl Pass {
     }
 
     fn token(&mut self, token: &Token) {
+        self.after_prefix(token);
         let reads = self.here.reads();
         if reads > READS_FREE {
             self.reads = self.reads.saturating_add(reads);
@@ -273,11 +296,34 @@ impl Pass {
             _ if is_operand(token) => self.operand(),
             _ => self.operator(token),
         }
+        self.called = match token {
+            Token::Word(name) => name.keyword,
+            _ => Keyword::NoKeyword,
+        };
+        // A word that goes on after an operand is an operator.
+        self.prefix = (!was.ends_operand() && is_open_prefix(self.called)).then_some(self.called);
+        self.is_first = was == Before::Open;
         self.in_relation = in_relation;
         self.word = match was {
             Before::Word(before) if word != Keyword::NoKeyword => before,
             _ => Keyword::NoKeyword,
         };
+    }
+
+    /// Counts what follows twice if the word before may be a prefix or a name: the parser reads all that follows behind a
+    /// prefix, and if that fails again behind a name.
+    fn after_prefix(&mut self, token: &Token) {
+        let Some(prefix) = self.prefix.take() else { return };
+        let goes_on = match token {
+            Token::Word(name) => !matches!(name.keyword, Keyword::NoKeyword | Keyword::WHEN),
+            Token::Comma | Token::SemiColon | Token::RParen | Token::RBracket | Token::RBrace | Token::Period => false,
+            _ => !is_operand(token),
+        };
+        if goes_on {
+            // The operand of NOT ends before AND.
+            let reads = if prefix == Keyword::NOT { &mut self.here.reads_condition } else { &mut self.here.reads_rest };
+            *reads = reads.saturating_mul(2);
+        }
     }
 
     fn operand(&mut self) {
@@ -385,12 +431,13 @@ impl Pass {
     fn open_round(&mut self) {
         let call = self.argument;
         // What a word begins is read as its clause, and then as a call of a function of that name.
-        let factor = match self.before {
-            Before::Operand | Before::Close => call,
-            Before::Word(Keyword::POSITION) => 1 + 2 * call,
-            Before::Word(word) if is_prefix(word) => 1 + call,
-            Before::Word(_) => call,
-            _ => 1,
+        let factor = match (self.before, self.called) {
+            (Before::Open | Before::Start | Before::Operator | Before::Point | Before::End, _) => 1,
+            (_, Keyword::POSITION) => 1 + 2 * call,
+            // As a query, and then as a list.
+            (_, Keyword::IN) => 2,
+            (_, word) if is_prefix(word) || (self.is_first && self.here.tables > 0) => 1 + call,
+            _ => call,
         };
         let named = self.before == Before::Word(Keyword::OPERATOR);
         let nested = self.before == Before::Open && self.here.tables > 0;
@@ -446,10 +493,11 @@ impl Pass {
 
     /// Closes a bracket that may have been none: its chain goes on.
     fn close_loosely(&mut self) {
-        let chain = self.here.depth();
+        let (chain, reads) = (self.here.depth(), self.here.reads_of_rest());
         let Some(level) = self.around.pop() else { return };
         self.leave(level);
         self.here.chain += chain;
+        self.here.reads_rest = self.here.reads_rest.saturating_mul(reads);
         self.before = Before::Word(Keyword::END);
     }
 
@@ -480,265 +528,4 @@ fn is_operand(token: &Token) -> bool {
             | Token::UnicodeStringLiteral(_)
             | Token::HexStringLiteral(_)
     )
-}
-
-/// Words that begin a clause, and cannot be an operator where an operand has ended.
-fn is_clause(word: Keyword) -> bool {
-    matches!(
-        word,
-        Keyword::SELECT
-            | Keyword::FROM
-            | Keyword::WHERE
-            | Keyword::GROUP
-            | Keyword::HAVING
-            | Keyword::ORDER
-            | Keyword::LIMIT
-            | Keyword::ON
-            | Keyword::USING
-            | Keyword::JOIN
-            | Keyword::LEFT
-            | Keyword::RIGHT
-            | Keyword::FULL
-            | Keyword::INNER
-            | Keyword::CROSS
-            | Keyword::NATURAL
-            | Keyword::UNION
-            | Keyword::INTERSECT
-            | Keyword::EXCEPT
-            | Keyword::MINUS
-            | Keyword::VALUES
-    )
-}
-
-/// Words after which commas do not join.
-fn ends_from(word: Keyword) -> bool {
-    matches!(
-        word,
-        Keyword::SELECT
-            | Keyword::WHERE
-            | Keyword::GROUP
-            | Keyword::HAVING
-            | Keyword::ORDER
-            | Keyword::SET
-            | Keyword::VALUES
-            | Keyword::WINDOW
-            | Keyword::QUALIFY
-    )
-}
-
-/// Words that may add a relation to a query: those that the parser reserves, for they go on after a table or a column, but those
-/// that a relation has once.
-fn is_relation(word: Keyword) -> bool {
-    let once = matches!(
-        word,
-        Keyword::FROM
-            | Keyword::WHERE
-            | Keyword::ON
-            | Keyword::USING
-            | Keyword::GROUP
-            | Keyword::HAVING
-            | Keyword::ORDER
-            | Keyword::SORT
-            | Keyword::LIMIT
-            | Keyword::OFFSET
-            | Keyword::FETCH
-            | Keyword::WINDOW
-            | Keyword::QUALIFY
-            | Keyword::RETURNING
-            | Keyword::SET
-            | Keyword::INTO
-            | Keyword::VALUES
-            | Keyword::PARTITION
-            | Keyword::FOR
-            | Keyword::FORMAT
-            // Before JOIN, which counts, or a function.
-            | Keyword::LEFT
-            | Keyword::RIGHT
-            | Keyword::FULL
-            | Keyword::INNER
-            | Keyword::NATURAL
-            // Of expressions.
-            | Keyword::ARRAY
-            | Keyword::END
-            | Keyword::WITH
-    );
-    // Different windows are levels of a plan.
-    let is_window = word == Keyword::OVER;
-    is_window || (!once && (RESERVED_FOR_TABLE_ALIAS.contains(&word) || RESERVED_FOR_COLUMN_ALIAS.contains(&word)))
-}
-
-/// Words that begin an expression of their own, or a type with columns: parser 0.62 reads their brackets, and if that fails, those of
-/// a function.
-fn is_prefix(word: Keyword) -> bool {
-    matches!(
-        word,
-        Keyword::CASE
-            | Keyword::CONVERT
-            | Keyword::TRY_CONVERT
-            | Keyword::CAST
-            | Keyword::TRY_CAST
-            | Keyword::SAFE_CAST
-            | Keyword::EXISTS
-            | Keyword::EXTRACT
-            | Keyword::CEIL
-            | Keyword::FLOOR
-            | Keyword::SUBSTR
-            | Keyword::SUBSTRING
-            | Keyword::OVERLAY
-            | Keyword::TRIM
-            | Keyword::INTERVAL
-            | Keyword::ARRAY
-            | Keyword::NOT
-            | Keyword::MATCH
-            | Keyword::STRUCT
-            | Keyword::PRIOR
-            | Keyword::MAP
-            | Keyword::LAMBDA
-            | Keyword::NESTED
-            | Keyword::TABLE
-            | Keyword::TUPLE
-            | Keyword::UNION
-            | Keyword::VALUES
-            | Keyword::CURRENT_TIMESTAMP
-            | Keyword::CURRENT_TIME
-            | Keyword::CURRENT_DATE
-            | Keyword::LOCALTIME
-            | Keyword::LOCALTIMESTAMP
-            | Keyword::BINARY
-            | Keyword::CONNECT_BY_ROOT
-            | Keyword::XML
-    )
-}
-
-/// Units of an interval, which end it.
-fn is_unit(word: Keyword) -> bool {
-    matches!(
-        word,
-        Keyword::YEAR
-            | Keyword::YEARS
-            | Keyword::QUARTER
-            | Keyword::MONTH
-            | Keyword::MONTHS
-            | Keyword::WEEK
-            | Keyword::WEEKS
-            | Keyword::DAY
-            | Keyword::DAYS
-            | Keyword::HOUR
-            | Keyword::HOURS
-            | Keyword::MINUTE
-            | Keyword::MINUTES
-            | Keyword::SECOND
-            | Keyword::SECONDS
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
-    use datafusion::sql::parser::DFParserBuilder;
-    use datafusion::sql::sqlparser::dialect::GenericDialect;
-    use datafusion::sql::sqlparser::tokenizer::Tokenizer;
-
-    use super::*;
-    use crate::ErrorKind;
-
-    fn checked(sql: &str) -> Result<()> {
-        let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap();
-        check(&GenericDialect {}, &tokens)
-    }
-
-    #[test]
-    fn a_tree_that_is_too_deep_is_refused_whatever_makes_it() {
-        let n = 20_000;
-        for sql in [
-            format!("SELECT 1{}", "=1".repeat(n)),
-            format!("SELECT 1{}", "|1".repeat(n)),
-            format!("SELECT 1{}", "<1".repeat(n)),
-            format!("SELECT 1{}", "::INT".repeat(n)),
-            format!("SELECT 1{}", " IS NULL".repeat(n)),
-            format!("SELECT 'a'{}", " LIKE 'a'".repeat(n)),
-            format!("SELECT now(){}", " AT TIME ZONE 'UTC'".repeat(n)),
-            format!("SELECT 1{}", "+coalesce(1,1)".repeat(n)),
-            format!("SELECT count(*) FROM docs WHERE id IN (1,2){}", " OR id IN (3,4)".repeat(n)),
-            format!("SELECT 1{}", " MINUS SELECT 1".repeat(n)),
-            format!("SELECT 1{}", " UNION SELECT 1".repeat(n)),
-            format!("SELECT * FROM a{}", " JOIN a".repeat(n)),
-            format!("SELECT * FROM a{}", ", a".repeat(n)),
-            format!("SELECT CAST(NULL AS INT{})", "[]".repeat(n)),
-            format!("SELECT CAST(NULL AS {}INT{})", "ARRAY<".repeat(n), ">".repeat(n)),
-            format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n)),
-            format!("SELECT {}1", "- ".repeat(n)),
-            format!("SELECT {}true", "NOT ".repeat(n)),
-            format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(n), " END".repeat(n)),
-            format!("SELECT a{}", "[1]".repeat(n)),
-            format!("{}SELECT 1", "EXPLAIN ".repeat(n)),
-        ] {
-            let error = checked(&sql).expect_err(&sql[..60]);
-            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
-        }
-    }
-
-    #[test]
-    fn what_people_write_is_accepted() {
-        let list = |item: &str, n: usize| vec![item; n].join(", ");
-        for sql in [
-            format!("SELECT * FROM docs WHERE id IN ({})", list("7", 200_000)),
-            format!("INSERT INTO docs VALUES {}", list("(1, 'a', [0.5, -1.0])", 20_000)),
-            format!("SELECT {}", list("a + 1 AS b", 5000)),
-            format!("SELECT l2_distance(vec, [{}]) FROM docs", list("-0.5", 16_384)),
-            format!("SELECT 1 WHERE a = 1{}", " OR a = 1".repeat(4000)),
-            format!("SELECT 1{}", " + 1".repeat(4000)),
-            format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(900)),
-            format!("SELECT {}1{}", "(".repeat(40), ")".repeat(40)),
-            format!("SELECT CASE {} ELSE 0 END", "WHEN a = 1 THEN 2 ".repeat(2000)),
-        ] {
-            checked(&sql).unwrap_or_else(|e| panic!("{}: {e}", &sql[..60]));
-        }
-    }
-
-    /// A text that is accepted is parsed at once: the parser reads some pieces again, and each level of those doubles the time.
-    #[test]
-    fn no_accepted_text_keeps_the_parser_busy() {
-        let pieces = [
-            ("CAST(", " AS BIGINT)"),
-            ("f(", ")"),
-            ("(", ")"),
-            ("((", "))"),
-            ("[", "]"),
-            ("CASE WHEN ", " THEN 1 END"),
-            ("(SELECT ", ")"),
-            ("CAST((", ") AS INT[])"),
-            ("x -> (", ")"),
-            ("f(a => ", ")"),
-            ("EXTRACT(YEAR FROM ", ")"),
-            ("{'a': ", "}"),
-            ("INTERVAL (", ") DAY"),
-            ("NOT EXISTS (SELECT ", ")"),
-        ];
-        for (open, close) in pieces {
-            for depth in 1..60 {
-                for end in [close, ""] {
-                    let sql = format!("SELECT {}1{}", open.repeat(depth), end.repeat(depth));
-                    if checked(&sql).is_ok() {
-                        assert!(is_parsed(&sql), "the parser does not end: {sql}");
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether the parser ends, well or not.
-    fn is_parsed(sql: &str) -> bool {
-        let (send, done) = mpsc::channel();
-        let sql = sql.to_owned();
-        let parse = move || {
-            let parser = DFParserBuilder::new(sql.as_str()).with_dialect(&GenericDialect {}).build();
-            let _ = parser.and_then(|mut parser| parser.parse_statements());
-            let _ = send.send(());
-        };
-        std::thread::Builder::new().stack_size(16 << 20).spawn(parse).unwrap();
-        done.recv_timeout(Duration::from_secs(60)).is_ok()
-    }
 }

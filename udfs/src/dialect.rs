@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::common::config::Dialect;
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Set, Statement, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Set, Statement, Value, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::dialect::{Dialect as Grammar, dialect_from_str};
 
 use crate::error::{Error, Result};
@@ -24,6 +24,14 @@ pub(crate) fn grammar_of(dialect: Dialect) -> Result<Box<dyn Grammar>> {
     match dialect_from_str(dialect).filter(|_| dialect != REFUSED) {
         Some(grammar) => Ok(grammar),
         None => Err(unknown(dialect.as_ref())),
+    }
+}
+
+/// The name that an identifier is, as DataFusion folds it: letters of ASCII alone.
+pub(crate) fn folded(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_ascii_lowercase(),
     }
 }
 

@@ -215,7 +215,7 @@ impl Stop {
     /// Checks that the statement goes on.
     ///
     /// # Errors
-    /// `Cancelled` if it was killed, took too long, or nobody waits for it any more.
+    /// `Cancelled` if it was killed, took too long, or its client has left.
     pub(crate) fn check(&self) -> Result<()> {
         let query = &self.0;
         if let Some(limit) = query.limit

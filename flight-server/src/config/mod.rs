@@ -145,9 +145,9 @@ impl Default for AuthConfig {
 /// headers. A single row larger than this is still one message.
 pub const MESSAGE_BYTES_TARGET: usize = 2 << 20;
 
-/// What one message of Arrow data from a client may decode to, in bytes; a larger message that is not compressed may decode
-/// to its own size. Also what the dictionaries of one stream may take. It is the default of the largest message: what could
-/// be sent as it is may be sent compressed.
+/// Bytes that one message of Arrow data from a client may decode to; a larger message that is not compressed may decode to its
+/// own size. The dictionaries of one stream may take as many together. It is the default of the largest message: data that
+/// could be sent as it is may be sent compressed.
 pub const ARROW_DECODED_BYTES_MAX: usize = 256 << 20;
 
 /// Largest header of a message of Arrow data from a client, in bytes: 16 for each buffer and each field of a batch, some 100

@@ -180,7 +180,7 @@ fn to_schema(message: &Message<'_>) -> Result<Schema, Malformed> {
     without_panic(|| fb_to_schema(schema))
 }
 
-/// What `decode` makes of a message that was checked. Arrow's decoder asserts what the checks leave to it, as the alignment
+/// The result of `decode` for a message that was checked. Arrow's decoder asserts what the checks leave to it, as the alignment
 /// of offsets: the sender's mistake, and no reason to lose the thread.
 fn without_panic<T>(decode: impl FnOnce() -> T) -> Result<T, Malformed> {
     std::panic::catch_unwind(AssertUnwindSafe(decode)).map_err(|_| damaged())

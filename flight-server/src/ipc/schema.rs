@@ -27,7 +27,7 @@ pub(super) fn check(schema: Schema<'_>) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// What the fields so far add up to.
+/// The sums over the fields so far.
 #[derive(Default)]
 struct Sums {
     fields: usize,

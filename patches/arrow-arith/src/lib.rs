@@ -66,7 +66,7 @@ pub mod numeric {
     /// Performs `lhs + rhs`, as [`add`] does.
     ///
     /// # Errors
-    /// Those of [`add`].
+    /// If a value does not fit its type, or the types do not go together.
     pub fn add_wrapping(lhs: &dyn Datum, rhs: &dyn Datum) -> Result<ArrayRef, ArrowError> {
         add(lhs, rhs)
     }
@@ -74,7 +74,7 @@ pub mod numeric {
     /// Performs `lhs - rhs`, as [`sub`] does.
     ///
     /// # Errors
-    /// Those of [`sub`].
+    /// If a value does not fit its type, or the types do not go together.
     pub fn sub_wrapping(lhs: &dyn Datum, rhs: &dyn Datum) -> Result<ArrayRef, ArrowError> {
         sub(lhs, rhs)
     }
@@ -82,7 +82,7 @@ pub mod numeric {
     /// Performs `lhs * rhs`, as [`mul`] does.
     ///
     /// # Errors
-    /// Those of [`mul`].
+    /// If a value does not fit its type, or the types do not go together.
     pub fn mul_wrapping(lhs: &dyn Datum, rhs: &dyn Datum) -> Result<ArrayRef, ArrowError> {
         mul(lhs, rhs)
     }

@@ -118,7 +118,7 @@ impl Text<'_> {
         match self.0.peek_token().token {
             Token::Word(word) => {
                 self.0.advance_token();
-                Ok(if word.quote_style.is_some() { word.value } else { word.value.to_lowercase() })
+                Ok(if word.quote_style.is_some() { word.value } else { word.value.to_ascii_lowercase() })
             }
             _ => Err(self.expected(what)),
         }

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, Update,
 };
 
+use crate::dialect::folded;
 use crate::error::{Error, Result};
 
 /// Reduces the assigned names of an UPDATE to the names of columns. A DELETE from a table with an alias becomes an UPDATE that
@@ -99,12 +100,4 @@ fn casts(expr: &SqlExpr) -> usize {
 
 fn parts(name: &ObjectName) -> Vec<String> {
     name.0.iter().filter_map(|part| part.as_ident().map(folded)).collect()
-}
-
-/// An identifier as DataFusion folds it.
-fn folded(ident: &Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_lowercase(),
-    }
 }

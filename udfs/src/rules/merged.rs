@@ -6,20 +6,17 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ExprSchema, Result, exec_err};
+use datafusion::common::{Column, DFSchema, ExprSchema, Result};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, Join, JoinConstraint, JoinType, LogicalPlan, Projection, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{Expr, Join, JoinConstraint, JoinType, LogicalPlan, Projection, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::subquery::subquery;
+use super::unchanged;
 
 /// Name of the function that marks a column of a table, as it is without the merge.
 pub(super) const OF_TABLE: &str = "column_of_table";
@@ -45,40 +42,7 @@ const OWN: &str = "__own_";
 
 /// The function that marks a column of a table.
 pub(crate) fn column_of_table() -> ScalarUDF {
-    ScalarUDF::from(ColumnOfTable { signature: Signature::any(1, Volatility::Immutable) })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct ColumnOfTable {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for ColumnOfTable {
-    fn name(&self) -> &str {
-        OF_TABLE
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(arg_types.first().cloned().unwrap_or(DataType::Null))
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        match args.arg_fields {
-            [field] => Ok(Arc::clone(field)),
-            fields => exec_err!("{OF_TABLE}() expected a column, got {} arguments", fields.len()),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match args.args.as_slice() {
-            [column] => Ok(column.clone()),
-            args => exec_err!("{OF_TABLE}() expected a column, got {} arguments", args.len()),
-        }
-    }
+    unchanged::function(OF_TABLE, false)
 }
 
 /// Gives merged columns the value of the side that has a row.

@@ -32,5 +32,6 @@ pub(crate) mod single;
 mod subquery;
 pub(crate) mod sum;
 pub(crate) mod three_valued;
+mod unchanged;
 pub(crate) mod using;
 pub(crate) mod values;

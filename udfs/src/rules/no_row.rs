@@ -5,23 +5,21 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, exec_err};
+use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 
+use super::unchanged;
+
 /// The rule that says which scalar subqueries may be NULL.
 pub(crate) fn rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
-    let or_null = OrNull { signature: Signature::any(1, Volatility::Immutable) };
-    Arc::new(ApplyFunctionRewrites::new(vec![Arc::new(NoRow { or_null: Arc::new(ScalarUDF::from(or_null)) })]))
+    let or_null = Arc::new(unchanged::function("or_null", true));
+    Arc::new(ApplyFunctionRewrites::new(vec![Arc::new(NoRow { or_null })]))
 }
 
 #[derive(Debug)]
@@ -53,39 +51,5 @@ fn has_one_row(plan: &LogicalPlan) -> bool {
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
         LogicalPlan::EmptyRelation(relation) => relation.produce_one_row,
         _ => false,
-    }
-}
-
-/// The value that it gets, which may be NULL.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct OrNull {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for OrNull {
-    fn name(&self) -> &str {
-        "or_null"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(arg_types.first().cloned().unwrap_or(DataType::Null))
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        match args.arg_fields {
-            [field] => Ok(Arc::new(Field::clone(field).with_nullable(true))),
-            fields => exec_err!("or_null() expected a value, got {} arguments", fields.len()),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match args.args.as_slice() {
-            [value] => Ok(value.clone()),
-            args => exec_err!("or_null() expected a value, got {} arguments", args.len()),
-        }
     }
 }

@@ -67,6 +67,8 @@ fn join_type(plan: &Arc<dyn ExecutionPlan>) -> Option<JoinType> {
 }
 
 /// The rows of an outer join, which are not known to have constants.
+///
+/// They are not known to have an order either: a sort that was moved below would leave the constants out again.
 #[derive(Clone, Debug)]
 struct OuterJoinExec {
     input: Arc<dyn ExecutionPlan>,
@@ -75,8 +77,7 @@ struct OuterJoinExec {
 
 impl OuterJoinExec {
     fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        let orderings = input.equivalence_properties().oeq_class().clone();
-        let equivalence = EquivalenceProperties::new_with_orderings(input.schema(), orderings);
+        let equivalence = EquivalenceProperties::new(input.schema());
         let properties = PlanProperties::clone(input.properties()).with_eq_properties(equivalence);
         Self { input, properties: Arc::new(properties) }
     }
@@ -98,7 +99,7 @@ impl ExecutionPlan for OuterJoinExec {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![false]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::any::call_of;
 use super::merged::unmarked_name;
+use crate::dialect::folded;
 
 /// Begins the aliases; a number follows, a colon, and the name that the statement gives, if it gives one.
 const MARK: &str = "__same_";
@@ -214,10 +215,6 @@ impl VisitorMut for Calls {
         }
         ControlFlow::Continue(())
     }
-}
-
-fn folded(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
 /// The name that a column gets, and the qualifier that tells it from others of that name.

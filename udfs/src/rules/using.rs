@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::any::call_of;
 use super::merged::OF_TABLE;
+use crate::dialect::folded;
 use crate::error::{Error, Result};
 
 /// Qualifies the merged columns of a statement.
@@ -153,10 +154,6 @@ fn is_end(qualifier: &[Ident], table: &[Ident]) -> bool {
 
 fn idents(name: &ObjectName) -> Option<Vec<Ident>> {
     name.0.iter().map(|part| part.as_ident().cloned()).collect()
-}
-
-fn folded(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
 /// All SELECTs of a statement.

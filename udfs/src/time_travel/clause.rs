@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::{MARK, USAGE, history, milliseconds};
+use crate::dialect::folded;
 use crate::error::{Error, Result};
 
 /// The names of the arguments that stand for the clauses: nobody calls an argument so.
@@ -167,8 +168,7 @@ impl VisitorMut for AsOfClauses {
             return ControlFlow::Break(Error::invalid_input(format!("expected {USAGE}, got it after {name}")));
         };
         alias.get_or_insert_with(|| TableAlias { explicit: true, name: table.clone(), columns: Vec::new(), at: None });
-        let folded = if table.quote_style.is_some() { table.value.clone() } else { table.value.to_lowercase() };
-        *table = Ident::with_quote('"', format!("{folded}{MARK}{state}"));
+        *table = Ident::with_quote('"', format!("{}{MARK}{state}", folded(table)));
         *args = None;
         ControlFlow::Continue(())
     }

@@ -265,3 +265,15 @@ async fn a_table_is_created_by_one_of_many() {
         assert_eq!(database.ids(&format!("SELECT count(*) FROM r{i}")).await, [1]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_folded_as_far_as_ascii_goes() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE Ärzte (ID BIGINT, Ä BIGINT)").await;
+    database.run("INSERT INTO Ärzte VALUES (1, 10)").await;
+    assert_eq!(database.run("UPDATE Ärzte SET Ä = Ä + 1").await, 1);
+    assert_eq!(database.ids("SELECT Ä FROM Ärzte VERSION AS OF 1").await, [10]);
+    assert_eq!(database.ids("SELECT y FROM Ärzte a JOIN (SELECT 11 AS Ä, 7 AS y) b USING (Ä) WHERE Ä = 11").await, [7]);
+    database.run("CREATE BACKEND Öl TYPE memory").await;
+    assert_eq!(database.ids("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'Öl'").await, [1]);
+}

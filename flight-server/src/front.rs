@@ -20,7 +20,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::audit;
-use crate::command::{actions, exchange, ingest, prepared, statement, tables};
+use crate::command::{actions, exchange, ingest, prepared, refuse_transaction, statement, tables};
 use crate::error::internal;
 use crate::handle::Statement;
 use crate::service::SqlService;
@@ -185,8 +185,14 @@ fn plain_sql(bytes: &[u8]) -> Result<Option<String>, Status> {
 fn statement_command(command: &[u8]) -> Result<Option<Statement>, Status> {
     let any = Any::decode(command).map_err(internal)?;
     match Command::try_from(any).map_err(|e| Status::invalid_argument(e.to_string()))? {
-        Command::CommandStatementQuery(command) => Ok(Some(Statement::new(command.query))),
-        Command::CommandStatementUpdate(command) => Ok(Some(Statement::new(command.query))),
+        Command::CommandStatementQuery(command) => {
+            refuse_transaction(command.transaction_id.as_ref())?;
+            Ok(Some(Statement::new(command.query)))
+        }
+        Command::CommandStatementUpdate(command) => {
+            refuse_transaction(command.transaction_id.as_ref())?;
+            Ok(Some(Statement::new(command.query)))
+        }
         Command::CommandPreparedStatementQuery(command) => {
             Statement::decode(&command.prepared_statement_handle).map(Some)
         }

@@ -7,8 +7,10 @@ use arrow::array::RecordBatch;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder, XdbcTypeInfoData};
 use arrow_flight::sql::server::{DoPutError, FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
-    ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest, Any, CommandGetCatalogs,
-    CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    ActionBeginSavepointRequest, ActionBeginSavepointResult, ActionBeginTransactionRequest,
+    ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
+    ActionClosePreparedStatementRequest, ActionEndSavepointRequest, ActionEndTransactionRequest, Any,
+    CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
     CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
     CommandStatementUpdate, DoPutPreparedStatementResult, DoPutUpdateResult, SqlInfo, TicketStatementQuery,
@@ -20,8 +22,8 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::command::{
-    cancel, catalogs, db_schemas, ingest, keys, metadata_info, metadata_stream, prepared, session_options, sql_info,
-    statement, table_types, tables, update, xdbc_type_info,
+    cancel, catalogs, db_schemas, ingest, keys, metadata_info, metadata_stream, no_transactions, prepared,
+    refuse_transaction, session_options, sql_info, statement, table_types, tables, update, xdbc_type_info,
 };
 use crate::error::internal;
 use crate::handle::{Statement, TicketHandle};
@@ -160,6 +162,38 @@ impl FlightSqlService for SqlService {
         _request: Request<Action>,
     ) -> Result<(), Status> {
         Ok(())
+    }
+
+    async fn do_action_begin_transaction(
+        &self,
+        _query: ActionBeginTransactionRequest,
+        _request: Request<Action>,
+    ) -> Result<ActionBeginTransactionResult, Status> {
+        Err(no_transactions())
+    }
+
+    async fn do_action_end_transaction(
+        &self,
+        _query: ActionEndTransactionRequest,
+        _request: Request<Action>,
+    ) -> Result<(), Status> {
+        Err(no_transactions())
+    }
+
+    async fn do_action_begin_savepoint(
+        &self,
+        _query: ActionBeginSavepointRequest,
+        _request: Request<Action>,
+    ) -> Result<ActionBeginSavepointResult, Status> {
+        Err(no_transactions())
+    }
+
+    async fn do_action_end_savepoint(
+        &self,
+        _query: ActionEndSavepointRequest,
+        _request: Request<Action>,
+    ) -> Result<(), Status> {
+        Err(no_transactions())
     }
 
     async fn do_action_cancel_query(
@@ -328,13 +362,4 @@ impl FlightSqlService for SqlService {
 
     /// The facts are fixed: [`sql_info::data`].
     async fn register_sql_info(&self, _id: i32, _result: &SqlInfo) {}
-}
-
-fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
-    match id {
-        Some(id) if !id.is_empty() => {
-            Err(Status::unimplemented("transactions are not supported: each statement is one by itself"))
-        }
-        _ => Ok(()),
-    }
 }

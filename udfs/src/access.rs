@@ -112,11 +112,7 @@ fn check_sql(role: Role, statement: &Statement) -> Result<()> {
         | Statement::ShowSchemas { .. }
         | Statement::ShowDatabases { .. }
         | Statement::ShowCatalogs { .. }
-        | Statement::ExplainTable { .. }
-        // DataFusion answers these in its own words.
-        | Statement::StartTransaction { .. }
-        | Statement::Commit { .. }
-        | Statement::Rollback { .. } => return Ok(()),
+        | Statement::ExplainTable { .. } => return Ok(()),
         Statement::Explain { statement, .. } => return check_sql(role, statement),
         Statement::Set(set) => return check_set(role, set),
         Statement::Reset(ResetSql { reset: Reset::ConfigurationParameter(name) }) => {

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, ColumnDef, ColumnOption, CreateTable, CreateTableOptions, Cte, DataType, Delete, ExactNumberInfo,
-    Expr, Function, FunctionArguments, GroupByExpr, Insert, Join, NamedWindowExpr, Query, Select, Statement,
+    Expr, Function, FunctionArguments, GroupByExpr, Insert, Join, NamedWindowExpr, Query, Select, Set, Statement,
     TableAlias, TableConstraint, TableFactor, TableWithJoins, Update, Visit, Visitor, WindowSpec, WindowType,
 };
 
@@ -23,6 +23,12 @@ const FLOAT_BITS: u64 = 24;
 /// # Errors
 /// `NotSupported` that names the clause.
 pub(crate) fn refuse_ignored(statement: &Statement) -> Result<()> {
+    if let Some(name) = of_transaction(statement) {
+        return Err(Error::not_supported(format!(
+            "{name} is not supported: each statement is a transaction of its own, which is in effect when it has been \
+             answered"
+        )));
+    }
     let refused = match statement.visit(&mut Clauses) {
         ControlFlow::Continue(()) => of_statement(statement),
         ControlFlow::Break(clause) => Some(clause),
@@ -216,6 +222,21 @@ fn of_window(spec: &WindowSpec) -> Option<String> {
     first([(spec.window_name.is_some(), "a window that extends another one")])
 }
 
+/// The name of a statement about transactions of several statements. DataFusion would answer some of them and do nothing.
+fn of_transaction(statement: &Statement) -> Option<&'static str> {
+    match statement {
+        Statement::StartTransaction { begin: true, .. } => Some("BEGIN"),
+        Statement::StartTransaction { begin: false, .. } => Some("START TRANSACTION"),
+        Statement::Commit { end: true, .. } => Some("END"),
+        Statement::Commit { end: false, .. } => Some("COMMIT"),
+        Statement::Rollback { .. } => Some("ROLLBACK"),
+        Statement::Savepoint { .. } => Some("SAVEPOINT"),
+        Statement::ReleaseSavepoint { .. } => Some("RELEASE SAVEPOINT"),
+        Statement::Set(Set::SetTransaction { .. }) => Some("SET TRANSACTION"),
+        _ => None,
+    }
+}
+
 fn of_statement(statement: &Statement) -> Option<String> {
     match statement {
         Statement::Insert(insert) => of_insert(insert),
@@ -227,13 +248,6 @@ fn of_statement(statement: &Statement) -> Option<String> {
             (*temporary, "DROP TEMPORARY"),
             (table.is_some(), "DROP ... ON"),
         ]),
-        Statement::StartTransaction { .. }
-        | Statement::Commit { .. }
-        | Statement::Rollback { .. }
-        | Statement::Savepoint { .. }
-        | Statement::ReleaseSavepoint { .. } => {
-            Some("a transaction of several statements, where each statement is one by itself,".to_owned())
-        }
         Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. } => {
             Some("PREPARE, EXECUTE or DEALLOCATE in SQL, where parameters are bound with the statement,".to_owned())
         }
@@ -457,10 +471,16 @@ mod tests {
         (Dialect::Generic, "UPDATE t SET a = 1 LIMIT 1", "LIMIT"),
         (Dialect::Generic, "DROP TABLE t, u", "several"),
         (Dialect::Hive, "DROP TABLE t PURGE", "PURGE"),
-        (Dialect::Generic, "START TRANSACTION", "transaction"),
-        (Dialect::Generic, "COMMIT", "transaction"),
-        (Dialect::Generic, "ROLLBACK", "transaction"),
-        (Dialect::Generic, "SAVEPOINT s", "transaction"),
+        (Dialect::Generic, "BEGIN", "BEGIN is not"),
+        (Dialect::Generic, "START TRANSACTION", "START TRANSACTION is not"),
+        (Dialect::Generic, "COMMIT", "COMMIT is not"),
+        (Dialect::Generic, "END", "END is not"),
+        (Dialect::Generic, "ROLLBACK", "ROLLBACK is not"),
+        (Dialect::Generic, "ROLLBACK TO SAVEPOINT s", "ROLLBACK is not"),
+        (Dialect::Generic, "SAVEPOINT s", "SAVEPOINT is not"),
+        (Dialect::Generic, "RELEASE SAVEPOINT s", "RELEASE SAVEPOINT is not"),
+        (Dialect::Generic, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION is not"),
+        (Dialect::Generic, "EXPLAIN COMMIT", "COMMIT is not"),
         (Dialect::Generic, "EXPLAIN SELECT * FROM t FOR UPDATE", "FOR UPDATE"),
     ];
 

@@ -7,7 +7,7 @@ use ruvector_udfs::IngestMode;
 use std::sync::Arc;
 use tonic::Status;
 
-use super::{quoted, update};
+use super::{quoted, refuse_transaction, update};
 use crate::audit::Audit;
 use crate::decode::Upload;
 use crate::error::status;
@@ -24,9 +24,7 @@ pub(crate) async fn ingest(
     if command.temporary {
         return Err(Status::unimplemented("temporary tables are not supported: ingest into a table and drop it"));
     }
-    if command.transaction_id.is_some_and(|id| !id.is_empty()) {
-        return Err(Status::unimplemented("transactions are not supported: an ingest is one by itself"));
-    }
+    refuse_transaction(command.transaction_id.as_ref())?;
     if let Some(option) = command.options.keys().next() {
         return Err(Status::unimplemented(format!("unknown ingest option '{option}'")));
     }

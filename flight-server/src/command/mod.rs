@@ -60,6 +60,22 @@ fn flight_info(schema: &Schema, ticket: Ticket, descriptor: FlightDescriptor) ->
     Ok(info)
 }
 
+/// Refuses a command that belongs to a transaction of several statements.
+///
+/// # Errors
+/// `Unimplemented`.
+pub(crate) fn refuse_transaction(id: Option<&Bytes>) -> Result<(), Status> {
+    match id {
+        Some(id) if !id.is_empty() => Err(no_transactions()),
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of all that begins, ends or uses a transaction of several statements.
+pub(crate) fn no_transactions() -> Status {
+    Status::unimplemented("transactions are not supported: each statement is one by itself")
+}
+
 /// The answer to GetFlightInfo for a command about metadata: its ticket is the command itself.
 pub(crate) fn metadata_info<C: ProstMessageExt>(
     command: &C,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 use tonic::Status;
 
-use super::update;
+use super::{refuse_transaction, update};
 use crate::decode::Upload;
 use crate::encode::wire_schema;
 use crate::handle::{Statement, encode_schema};
@@ -37,6 +37,7 @@ pub(crate) async fn create(
     caller: &Caller,
     request: ActionCreatePreparedStatementRequest,
 ) -> Result<Bytes, Status> {
+    refuse_transaction(request.transaction_id.as_ref())?;
     let prepared = state.prepare(caller, &request.query).await?;
     let result = CreateResult {
         prepared_statement_handle: Statement::new(request.query).encode()?,

@@ -1,8 +1,12 @@
 //! Errors of the engine are statuses that a program can act on and a person can read.
 
+use arrow_flight::Action;
+use arrow_flight::sql::{ActionBeginSavepointRequest, ActionEndSavepointRequest, EndTransaction, ProstMessageExt};
+use bytes::Bytes;
+use prost::Message;
 use tonic::Code;
 
-use crate::harness::{run, status, try_query, with_server};
+use crate::harness::{number, run, status, try_query, with_server};
 
 #[test]
 fn the_code_says_what_to_do() {
@@ -56,8 +60,45 @@ fn a_failed_update_says_so_on_every_way() {
 fn transactions_are_refused() {
     with_server(|server| async move {
         let mut client = server.client().await;
-        assert_eq!(status(client.begin_transaction().await.unwrap_err()).code(), Code::Unimplemented);
-        let error = client.execute("SELECT 1".into(), Some("t1".into())).await.unwrap_err();
-        assert_eq!(status(error).code(), Code::Unimplemented);
+        run(&mut client, "CREATE TABLE t (id BIGINT)").await;
+        let id = || Bytes::from_static(b"t1");
+        let insert = || "INSERT INTO t VALUES (1)".to_owned();
+        for error in [
+            client.begin_transaction().await.unwrap_err(),
+            client.end_transaction(id(), EndTransaction::Commit).await.unwrap_err(),
+            client.end_transaction(id(), EndTransaction::Rollback).await.unwrap_err(),
+            client.execute("SELECT 1".into(), Some(id())).await.unwrap_err(),
+            client.execute(insert(), Some(id())).await.unwrap_err(),
+            client.execute_update(insert(), Some(id())).await.unwrap_err(),
+            client.prepare(insert(), Some(id())).await.map(|_| ()).unwrap_err(),
+        ] {
+            let error = status(error);
+            assert_eq!(error.code(), Code::Unimplemented, "{error}");
+            assert!(error.message().contains("each statement is one by itself"), "{error}");
+        }
+        let savepoint = ActionBeginSavepointRequest { transaction_id: id(), name: "s".into() };
+        let end = ActionEndSavepointRequest { savepoint_id: id(), action: 1 };
+        let mut plain = server.plain().await;
+        for action in [
+            Action::new("BeginSavepoint", savepoint.as_any().encode_to_vec()),
+            Action::new("EndSavepoint", end.as_any().encode_to_vec()),
+        ] {
+            let error = plain.do_action(action).await.unwrap_err();
+            assert_eq!(error.code(), Code::Unimplemented, "{error}");
+            assert!(error.message().contains("each statement is one by itself"), "{error}");
+        }
+        // As SQL, on every way in.
+        for sql in ["BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "SAVEPOINT s"] {
+            for error in [
+                client.execute(sql.into(), None).await.unwrap_err(),
+                client.execute_update(sql.into(), None).await.unwrap_err(),
+                client.prepare(sql.into(), None).await.map(|_| ()).unwrap_err(),
+            ] {
+                let error = status(error);
+                assert_eq!(error.code(), Code::Unimplemented, "{sql}: {error}");
+                assert!(error.message().starts_with(sql.trim_end_matches(" s")), "{sql}: {error}");
+            }
+        }
+        assert_eq!(number(&mut client, "SELECT count(*) FROM t").await, 0);
     });
 }

@@ -180,3 +180,26 @@ async fn names_of_types_have_bounds() {
     }
     assert_eq!(database.ids("SELECT arrow_cast(7, 'Int64')").await, [7]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_of_several_statements_are_refused_and_change_nothing() {
+    let database = database().await;
+    for sql in [
+        "BEGIN",
+        "START TRANSACTION",
+        "COMMIT",
+        "END",
+        "ROLLBACK",
+        "ROLLBACK TO SAVEPOINT s",
+        "SAVEPOINT s",
+        "RELEASE SAVEPOINT s",
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+    ] {
+        let (kind, message) = database.error(sql).await;
+        assert_eq!(kind, ErrorKind::NotSupported, "{sql}: {message}");
+        assert!(message.contains("each statement is a transaction of its own"), "{sql}: {message}");
+        let prepared = database.engine.prepare(&database.session, sql).await;
+        assert_eq!(prepared.unwrap_err().kind(), ErrorKind::NotSupported, "{sql}");
+    }
+    assert_eq!(database.ids("SELECT id FROM docs ORDER BY id").await, [1, 2]);
+}

@@ -6,13 +6,13 @@ use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
-use ruvector_udfs::{Answer, Engine, Prepared, Session};
+use ruvector_udfs::{Engine, Prepared, Session};
 use tonic::Status;
 
 use crate::audit::Audit;
 use crate::auth::Gate;
 use crate::config::Setup;
-use crate::error::{internal, status, stream_status};
+use crate::error::{status, stream_status};
 use crate::metrics::Metrics;
 use crate::script;
 use crate::session::{Caller, Sessions};
@@ -83,15 +83,12 @@ impl ServerState {
     }
 }
 
-/// Plans one query.
+/// Plans one query. A statement that is none is refused: it may come from a ticket that a client made up.
 pub(crate) async fn query(
     engine: &Engine,
     session: &Session,
     sql: &str,
     parameters: &[ScalarValue],
 ) -> Result<SendableRecordBatchStream, Status> {
-    match engine.execute(session, sql, parameters).await.map_err(|e| status(&e))? {
-        Answer::Rows(rows) => Ok(rows),
-        Answer::Count(_) => Err(internal("the statement was prepared as a query, but answered with a count")),
-    }
+    engine.query(session, sql, parameters).await.map_err(|e| status(&e))
 }

@@ -273,12 +273,34 @@ impl Engine {
     /// # Errors
     /// Of every kind; nothing is changed on error.
     pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
+        self.watched(session, sql, params, Wanted::Anything).await
+    }
+
+    /// As [`Engine::execute`], for a statement that answers rows. Any other is refused before it does anything.
+    ///
+    /// # Errors
+    /// As [`Engine::execute`]; `InvalidInput` for a statement that answers with a count.
+    pub async fn query(
+        &self,
+        session: &Session,
+        sql: &str,
+        params: &[ScalarValue],
+    ) -> Result<SendableRecordBatchStream> {
+        match self.watched(session, sql, params, Wanted::Rows).await? {
+            Answer::Rows(rows) => Ok(rows),
+            Answer::Count(_) => Err(not_a_query()),
+        }
+    }
+
+    /// Runs one statement as one of those that run.
+    async fn watched(&self, session: &Session, sql: &str, params: &[ScalarValue], wanted: Wanted) -> Result<Answer> {
         let limit = match (session.statement_timeout(), self.statement_time_max) {
             (Some(wished), Some(allowed)) => Some(wished.min(allowed)),
             (wished, allowed) => wished.or(allowed),
         };
         let running = self.queries.begin(session.context().session_id(), session.who(), sql, limit);
-        let answer = async { self.run(session, sql, params).await.map_err(|e| self.with_hint(e, session, sql)) };
+        let answer =
+            async { self.run(session, sql, params, wanted).await.map_err(|e| self.with_hint(e, session, sql)) };
         running.run(answer).await
     }
 
@@ -293,7 +315,7 @@ impl Engine {
     }
 
     /// As [`Engine::execute`], which watches over it.
-    async fn run(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
+    async fn run(&self, session: &Session, sql: &str, params: &[ScalarValue], wanted: Wanted) -> Result<Answer> {
         if let Some(kept) = self.kept_plan(session, sql).await
             && kept.takes(params)
         {
@@ -302,6 +324,9 @@ impl Engine {
         let state = session.context().state();
         let parsed = parse(sql, session.dialect())?;
         check_statement(session.role(), &parsed)?;
+        if wanted == Wanted::Rows && !matches!(parsed, Parsed::Other { .. }) {
+            return Err(not_a_query());
+        }
         let (statement, wishes) = match parsed {
             Parsed::Index(statement) => {
                 index::ddl::execute(self, &state.task_ctx(), statement).await?;
@@ -325,6 +350,9 @@ impl Engine {
         let again = Again::new(session.context(), &statement, &wishes);
         let plan = wishes.plan(&state, statement.as_ref().clone()).await?;
         check_plan(session.role(), &plan)?;
+        if wanted == Wanted::Rows && !answers_rows(&plan) {
+            return Err(not_a_query());
+        }
         if answers_rows(&plan) {
             let tables = TableStates::of(&plan)?;
             let analyzed = analyzed(&state, &plan);
@@ -513,6 +541,19 @@ impl Engine {
             None => Err(Error::new(ErrorKind::NotFound, format!("no such backend: {catalog}.{schema}"))),
         }
     }
+}
+
+/// What a statement is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Rows or a count, as the statement has it.
+    Anything,
+    /// Rows, and no effect if it has none.
+    Rows,
+}
+
+fn not_a_query() -> Error {
+    Error::invalid_input("expected a query, got a statement that answers with a count")
 }
 
 /// The settings that a session begins with.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::sql::{Any, CommandStatementQuery, ProstMessageExt};
+use arrow_flight::sql::{Any, CommandStatementQuery, ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{Action, FlightData, FlightDescriptor, Ticket};
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use ruvector_flight_server::Setup;
@@ -14,7 +15,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::harness::{TestServer, number, status, try_query, with_server, with_setup};
+use crate::harness::{TestServer, number, run, status, try_query, with_server, with_setup};
 
 /// SplitMix64, printed with a failure by its seed.
 fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
@@ -185,5 +186,63 @@ fn a_client_that_stops_reading_loses_its_query_and_others_do_not_notice() {
             }
             assert_eq!(status(last.unwrap()).code(), Code::DeadlineExceeded);
         }
+    });
+}
+
+/// The ticket of a query, with another statement in it.
+fn forged(ticket: &Ticket, sql: &str) -> Ticket {
+    #[derive(Clone, PartialEq, Message)]
+    struct Statement {
+        #[prost(string, tag = "1")]
+        sql: String,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Handle {
+        #[prost(bytes = "bytes", tag = "1")]
+        id: Bytes,
+        #[prost(message, optional, tag = "3")]
+        statement: Option<Statement>,
+        #[prost(bytes = "bytes", tag = "4")]
+        schema: Bytes,
+    }
+    let query = Any::decode(&*ticket.ticket).unwrap().unpack::<TicketStatementQuery>().unwrap().unwrap();
+    let handle = Handle::decode(query.statement_handle).unwrap();
+    assert!(handle.statement.is_some() && !handle.schema.is_empty());
+    let handle = Handle { statement: Some(Statement { sql: sql.to_owned() }), ..handle };
+    let query = TicketStatementQuery { statement_handle: handle.encode_to_vec().into() };
+    Ticket::new(query.as_any().encode_to_vec())
+}
+
+#[test]
+fn a_ticket_runs_nothing_but_a_query() {
+    with_server(|server| async move {
+        let mut anonymous = server.anonymous().await;
+        run(&mut anonymous, "CREATE TABLE t (id BIGINT)").await;
+        let info = anonymous.execute("SELECT 1 AS x".into(), None).await.unwrap();
+        let ticket = info.endpoint[0].ticket.clone().unwrap();
+        let mut plain = server.plain().await;
+        for sql in [
+            "SET datafusion.catalog.default_schema = 'system'",
+            "RESET datafusion.execution.batch_size",
+            "INSERT INTO t VALUES (7)",
+            "DELETE FROM t",
+            "CREATE TABLE u (id BIGINT)",
+            "CREATE TABLE u AS SELECT 1 AS id",
+            "SELECT 1 AS id INTO u",
+            "CREATE INDEX t_id ON t USING flat (id)",
+            "CREATE BACKEND u TYPE memory",
+            "CREATE EXTERNAL TABLE u STORED AS CSV LOCATION '/tmp'",
+            "DROP TABLE t",
+            "KILL 1",
+        ] {
+            let error = plain.do_get(forged(&ticket, sql)).await.unwrap_err();
+            assert_eq!(error.code(), Code::InvalidArgument, "{sql}: {error}");
+            assert!(error.message().contains("expected a query"), "{sql}: {error}");
+        }
+        // The session that all anonymous clients share is as it was, and so are the tables.
+        assert_eq!(number(&mut anonymous, "SELECT count(*) FROM t").await, 0);
+        let made = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'u' OR table_schema = 'u'";
+        assert_eq!(number(&mut anonymous, made).await, 0);
+        assert!(plain.do_get(forged(&ticket, "SELECT 1 AS x")).await.is_ok());
     });
 }

@@ -203,3 +203,22 @@ async fn transactions_of_several_statements_are_refused_and_change_nothing() {
     }
     assert_eq!(database.ids("SELECT id FROM docs ORDER BY id").await, [1, 2]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_asked_for_and_nothing_else_is_run() {
+    let database = database().await;
+    for sql in [
+        "INSERT INTO docs VALUES (3, 'c', [0.0, 0.0, 1.0])",
+        "DROP TABLE docs",
+        "CREATE INDEX docs_vec ON docs USING flat (vec)",
+        "SET datafusion.catalog.default_schema = 'system'",
+        "KILL 1",
+    ] {
+        let error = database.engine.query(&database.session, sql, &[]).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{sql}: {error}");
+        assert!(error.to_string().contains("expected a query"), "{sql}: {error}");
+    }
+    assert_eq!(database.ids("SELECT id FROM docs ORDER BY id").await, [1, 2]);
+    assert!(database.engine.declared_indexes().is_empty());
+    assert!(database.engine.query(&database.session, "SELECT id FROM docs", &[]).await.is_ok());
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import signal
 import threading
 import time
@@ -712,6 +713,26 @@ def test_an_unknown_target_is_refused(target: str) -> None:
         ruvector.connect(target)
 
 
+@pytest.mark.parametrize("target", ["localhost:50051", "127.0.0.1:1", "[::1]:50051", "db.example.com:443"])
+def test_an_address_without_a_scheme_makes_no_folder(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ruvector.InvalidInput, match=re.escape(f"a server is 'grpc://{target}'")):
+        ruvector.connect(target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_made_in_one_that_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ruvector.connect("new") as con:
+        assert con.sql("SELECT 1").fetchall() == [(1,)]
+    assert (tmp_path / "new").is_dir()
+    with pytest.raises(ruvector.InvalidInput, match="a new one in a folder that exists, got 'typo/data'"):
+        ruvector.connect("typo/data")
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_file_is_no_data_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ruvector.InvalidInput, match="file"):
@@ -722,6 +743,20 @@ def test_a_token_is_for_servers(tmp_path: Path, address: str) -> None:
     with pytest.raises(ruvector.InvalidInput, match="token"):
         ruvector.connect(tmp_path, token="x")  # noqa: S106 - not a secret
     with ruvector.connect(address, token="x") as con:  # noqa: S106 - not a secret
+        assert con.sql("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_user_is_for_servers_and_has_a_password(tmp_path: Path, address: str) -> None:
+    words = "x"
+    with pytest.raises(ruvector.InvalidInput, match="user: expected none for a folder"):
+        ruvector.connect(tmp_path, user="ann", password=words)
+    with pytest.raises(ruvector.InvalidInput, match="expected both"):
+        ruvector.connect(address, user="ann")
+    with pytest.raises(ruvector.InvalidInput, match="expected both"):
+        ruvector.connect(address, password=words)
+    with pytest.raises(ruvector.InvalidInput, match="expected a token or user and password, got both"):
+        ruvector.connect(address, user="ann", password=words, token=words)
+    with ruvector.connect(address, user="ann", password=words) as con:
         assert con.sql("SELECT 1").fetchall() == [(1,)]
 
 

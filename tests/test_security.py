@@ -109,6 +109,13 @@ def test_the_python_client_trusts_whom_it_is_told(server: Secured) -> None:
         ruvector.connect(server.address, token=TOKEN)
 
 
+def test_the_python_client_signs_in_with_a_password(server: Secured) -> None:
+    with ruvector.connect(server.address, user="reader", password=PASSWORD, tls_root_certs=server.ca) as con:
+        assert con.sql("SELECT count(*) FROM docs").fetchall() == [(3,)]
+    with pytest.raises(ruvector.Unauthenticated, match="wrong user or password"):
+        ruvector.connect(server.address, user="reader", password=PASSWORD[1:], tls_root_certs=server.ca)
+
+
 def test_a_refusal_is_an_error_of_its_own_class(server: Secured, tmp_path: Path) -> None:
     users = server.log.parent / "users.toml"
     with serve(tmp_path / "data", "--auth-users", users) as address:

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -91,7 +91,14 @@ impl PlaceArgs {
     pub(crate) fn target(self, runtime: &Runtime) -> Result<Target, String> {
         Ok(match Remote::from_args(self.remote)? {
             Some(remote) => runtime.block_on(Target::connect(remote))?,
-            None => Target::embedded(runtime.block_on(open(runtime, self.engine.config()))?),
+            None => {
+                let config = self.engine.config();
+                config::check_folder("--data", config.data_dir.as_deref()).map_err(|e| e.to_string())?;
+                if let Some(path) = new_folder(&config) {
+                    let _ = writeln!(io::stderr(), "new database in {}", path.display());
+                }
+                Target::embedded(runtime.block_on(open(runtime, config))?)
+            }
         })
     }
 }
@@ -185,6 +192,7 @@ fn serve(setup: Setup) -> Result<(), String> {
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         let config = engine_config(&setup.config);
         match &config.data_dir {
+            Some(_) if let Some(path) = new_folder(&config) => tracing::info!("new database in {}", path.display()),
             Some(data_dir) => tracing::info!(data = %data_dir.display(), "opening"),
             None => tracing::warn!("no --data: tables end with this server"),
         }
@@ -242,6 +250,11 @@ fn engine_config(config: &Config) -> EngineConfig {
         spill_dir,
         ..EngineArgs { data, model_dir, models_dir, onnxruntime }.config()
     }
+}
+
+/// The folder of tables that does not exist yet.
+fn new_folder(config: &EngineConfig) -> Option<&Path> {
+    config.data_dir.as_deref().filter(|path| !path.exists())
 }
 
 async fn open(runtime: &Runtime, config: EngineConfig) -> Result<Arc<Engine>, String> {

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ruvector._result import Result
 
 _REMOTE_SCHEMES = ("grpc", "grpc+tcp", "grpc+tls")
+# An address without a scheme, as `localhost:50051` or `[::1]:50051`.
+_HOST_PORT = re.compile(r"[^/\\]+:[0-9]{1,5}")
 
 
 class _Transport(Protocol):
@@ -37,15 +39,19 @@ def connect(
     target: str | os.PathLike[str] | None = None,
     *,
     token: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
     tls_root_certs: str | os.PathLike[str] | None = None,
 ) -> Connection:
     """Return a connection to tables in a folder, in a temporary folder, or on a server.
 
-    `target` is a folder (made if it does not exist), `grpc://host:port` or `grpc+tls://host:port` of a server, or
-    `None` for tables that go with the connection. `token` is sent to the server with every call. `tls_root_certs` is a
-    PEM file of the authorities that may vouch for the server; without it those that the system trusts.
+    `target` is a folder (made if it does not exist, in one that does), `grpc://host:port` or `grpc+tls://host:port` of
+    a server, or `None` for tables that go with the connection. `user` and `password` sign in to the server; `token`,
+    instead of them, is sent with every call. `tls_root_certs` is a PEM file of the authorities that may vouch for the
+    server; without it those that the system trusts.
 
-    Raises `InvalidInput` for a target that is none of these, and `Unavailable` if the server does not answer.
+    Raises `InvalidInput` for a target that is none of these, `Unauthenticated` if the server does not let the user in,
+    and `Unavailable` if it does not answer.
 
     Examples:
         >>> import ruvector
@@ -57,17 +63,48 @@ def connect(
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", target) if isinstance(target, str) else None
     if scheme is None:
-        if token is not None:
-            msg = "token: expected none for a folder: only a server asks for one"
-            raise InvalidInput(msg)
+        for name, value in (("token", token), ("user", user), ("password", password)):
+            if value is not None:
+                msg = f"{name}: expected none for a folder: only a server asks for one"
+                raise InvalidInput(msg)
         if tls_root_certs is not None:
             msg = "tls_root_certs: expected none for a folder: only a server shows a certificate"
             raise InvalidInput(msg)
+        _check_folder(target)
         return Connection(EmbeddedTransport(target), "memory" if target is None else os.fspath(target))
     if scheme[1].lower() not in _REMOTE_SCHEMES:
         msg = f"target: expected a folder, grpc://host:port or grpc+tls://host:port, got {target!r}"
         raise InvalidInput(msg)
-    return Connection(RemoteTransport(str(target), token, _pem(scheme[1], tls_root_certs)), str(target))
+    login = _login(user, password, token)
+    return Connection(RemoteTransport(str(target), token, login, _pem(scheme[1], tls_root_certs)), str(target))
+
+
+def _login(user: str | None, password: str | None, token: str | None) -> tuple[str, str] | None:
+    """Return the user and the password that sign in."""
+    if user is None and password is None:
+        return None
+    if token is not None:
+        msg = "token: expected a token or user and password, got both"
+        raise InvalidInput(msg)
+    if user is None or password is None:
+        msg = "user and password: expected both, got one of them"
+        raise InvalidInput(msg)
+    return user, password
+
+
+def _check_folder(target: str | os.PathLike[str] | None) -> None:
+    """Refuse what was probably meant as something else than a new folder."""
+    if target is None or Path(target).exists():
+        return
+    if isinstance(target, str) and _HOST_PORT.fullmatch(target):
+        msg = (
+            "target: expected a folder, grpc://host:port or grpc+tls://host:port, "
+            f"got {target!r}: a server is 'grpc://{target}'"
+        )
+        raise InvalidInput(msg)
+    if not Path(target).absolute().parent.exists():
+        msg = f"target: expected a folder, or a new one in a folder that exists, got {os.fspath(target)!r}"
+        raise InvalidInput(msg)
 
 
 def _pem(scheme: str, path: str | os.PathLike[str] | None) -> bytes | None:

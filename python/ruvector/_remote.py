@@ -44,13 +44,18 @@ _MESSAGE_BYTES = 2 << 20
 class RemoteTransport:
     """Statements sent as Flight SQL prepared statements, which tell rows from counts and carry parameters."""
 
-    def __init__(self, target: str, token: str | None, tls_root_certs: bytes | None) -> None:
-        """Connect to `target` and make sure that a server answers."""
+    def __init__(
+        self, target: str, token: str | None, login: tuple[str, str] | None, tls_root_certs: bytes | None
+    ) -> None:
+        """Connect to `target`, sign in if there is a user, and make sure that a server answers."""
         headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
-        self._options = flight.FlightCallOptions(headers=headers)
         try:
             with _errors():
                 self._client = flight.FlightClient(target, tls_root_certs=tls_root_certs, middleware=[_CookieFactory()])
+                if login is not None:
+                    options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS)
+                    headers = [self._client.authenticate_basic_token(*login, options)]
+                self._options = flight.FlightCallOptions(headers=headers)
                 self._client.list_actions(flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS))
         except Unavailable as error:
             raise Unavailable(unreachable(target, str(error))) from error

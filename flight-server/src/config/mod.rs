@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use setup::{ConfigError, Setup};
-pub(crate) use setup::{choose_crypto, look_up, not_an_address, read, refused_address};
+pub(crate) use setup::{check_folder, choose_crypto, look_up, not_an_address, read, refused_address};
 pub(crate) use sources::{Flags, Sources};
 
 /// The settings of `ruvector serve`.

@@ -182,12 +182,28 @@ fn check_certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<(), Conf
     }
 }
 
-fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), ConfigError> {
+/// Refuses a path that can be no folder of tables.
+pub(crate) fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), ConfigError> {
     match path {
-        Some(path) if path.exists() && !path.is_dir() => {
+        Some(path) if path.is_dir() => Ok(()),
+        Some(path) if path.exists() => {
             Err(ConfigError::new(format!("{setting}: expected a folder, got the file {}", path.display())))
         }
+        // It is made, but not what it is in: a mistyped path would be an empty database.
+        Some(path) if !is_in_a_folder(path) => Err(ConfigError::new(format!(
+            "{setting}: expected a folder, or a new one in a folder that exists, got {}",
+            path.display()
+        ))),
         _ => Ok(()),
+    }
+}
+
+fn is_in_a_folder(path: &Path) -> bool {
+    match path.parent() {
+        // A single name: it is in the working directory.
+        Some(parent) if parent.as_os_str().is_empty() => true,
+        Some(parent) => parent.is_dir(),
+        None => true,
     }
 }
 
@@ -210,6 +226,22 @@ mod tests {
             let error = Setup::load(Config { tls, ..Config::default() }).unwrap_err();
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_folder_of_tables_is_made_in_one_that_exists() {
+        let folder = tempfile::tempdir().unwrap();
+        let checked = |path: &Path| check_folder("engine.data", Some(path)).map_err(|e| e.to_string());
+        for path in [folder.path(), &folder.path().join("new"), Path::new("new"), Path::new("./new")] {
+            assert_eq!(checked(path), Ok(()), "{}", path.display());
+        }
+        let typo = folder.path().join("typo").join("data");
+        let error = checked(&typo).unwrap_err();
+        assert!(error.starts_with("engine.data: expected a folder, or a new one in a folder that exists"), "{error}");
+        assert!(!typo.exists());
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        assert!(checked(&folder.path().join("file")).unwrap_err().contains("got the file"));
+        assert!(checked(&folder.path().join("file").join("data")).is_err());
     }
 
     #[tokio::test]

@@ -238,17 +238,23 @@ fn run_bundle(action: BundleAction) -> u8 {
 }
 
 fn engine_config(config: &Config) -> EngineConfig {
-    let config::EngineConfig { data, model_dir, models_dir, onnxruntime, memory_bytes_max, spill_dir } =
+    let config::EngineConfig { data, model_dir, models_dir, models_download, onnxruntime, memory_bytes_max, spill_dir } =
         config.engine.clone();
     let statement_time_max = config.server.statement_time_max;
+    let found = EngineArgs { data, model_dir, models_dir, onnxruntime }.config();
     EngineConfig {
+        embed: EmbedderOptions {
+            offline: !models_download,
+            online_hint: (!models_download).then_some("let the server fetch it: engine.models_download = true"),
+            ..found.embed
+        },
         statement_time_max: (!statement_time_max.is_zero()).then_some(statement_time_max),
         memory_bytes_max: match memory_bytes_max {
             0 => memory::half(),
             bytes => Some(bytes),
         },
         spill_dir,
-        ..EngineArgs { data, model_dir, models_dir, onnxruntime }.config()
+        ..found
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     }
     context.register_udf(equal_any());
     context.register_udf(column_of_table());
-    for function in scalar::functions(Arc::clone(engine.models())) {
+    for function in scalar::functions(Arc::clone(engine.models()), role) {
         context.register_udf(function);
     }
     for function in aggregate::functions() {

@@ -86,6 +86,12 @@ impl Error {
         self
     }
 
+    /// The same kind with another message, and neither facts nor source: they name files.
+    #[must_use]
+    pub fn with_message(self, message: impl Into<String>) -> Self {
+        Self::new(self.0.kind, message)
+    }
+
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -141,5 +147,7 @@ mod tests {
         assert_eq!(error.to_string(), "wrong digest (expected: aa, got: bb): disk");
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert_eq!(error.context().collect::<Vec<_>>(), [("expected", "aa"), ("got", "bb")]);
+        let other = error.with_message("no good");
+        assert_eq!((other.kind(), other.to_string().as_str()), (ErrorKind::Corrupt, "no good"));
     }
 }

@@ -66,7 +66,8 @@ pub(crate) fn resolve(name: &ModelName, options: &EmbedderOptions) -> Result<Mod
     }
     let settings = HubSettings::new(options, |key| env::var(key).ok());
     let build = if name.to_string() == DEFAULT_MODEL { "build it with `make model`, " } else { "" };
-    let how = format!("{build}set RUVECTOR_MODELS_DIR to a folder of models, or let the hub be reached");
+    let online = options.online_hint.unwrap_or("let the hub be reached");
+    let how = format!("{build}set RUVECTOR_MODELS_DIR to a folder of models, or {online}");
     if settings.offline {
         tried.push(format!("{} (not asked: offline)", settings.endpoint));
         return Err(Error::not_found(format!("model {name} was not found; {how}")).with("tried", tried.join("; ")));

@@ -104,6 +104,9 @@ pub struct EngineConfig {
     pub model_dir: Option<PathBuf>,
     /// Folder of embedding models by name.
     pub models_dir: Option<PathBuf>,
+    /// Whether models that are in no folder are fetched from the hub. Not unless it is said: every reader may name any model,
+    /// and the hub is asked with the operator's token.
+    pub models_download: bool,
     /// The ONNX Runtime library.
     pub onnxruntime: Option<PathBuf>,
     /// Memory that statements share for rows, in bytes; zero is half of what the machine (or its control group) has.

@@ -38,7 +38,7 @@ const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 use Field::{Number, OptionalText, Seconds, Switch, Text};
 
 /// All settings, by section, in the order in which they are documented.
-pub(super) const SETTINGS: [Setting; 27] = [
+pub(super) const SETTINGS: [Setting; 28] = [
     Setting {
         key: "server.listen",
         field: Text(|c| &mut c.server.listen),
@@ -138,6 +138,11 @@ pub(super) const SETTINGS: [Setting; 27] = [
         key: "engine.models_dir",
         field: Field::Path(|c| &mut c.engine.models_dir),
         doc: "Folder of embedding models by name.",
+    },
+    Setting {
+        key: "engine.models_download",
+        field: Switch(|c| &mut c.engine.models_download),
+        doc: "Fetch a model that is in no folder from the hub when a statement names it. Every reader may name any model.",
     },
     Setting {
         key: "engine.onnxruntime",

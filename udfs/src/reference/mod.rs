@@ -14,6 +14,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{DocSection, Documentation};
 use ruvector_embed::EmbedderOptions;
 
+use crate::access::Role;
 use crate::aggregate;
 use crate::scalar::{self, embed};
 
@@ -151,7 +152,7 @@ fn entries() -> Vec<(String, Vec<String>, Documentation)> {
     let by_hand = by_hand.chain(lake::ENTRIES).chain(system::ENTRIES).chain(aggregate::ENTRIES);
     let mut entries: Vec<_> =
         by_hand.map(|entry| (entry.title.to_owned(), Vec::new(), entry.documentation())).collect();
-    for function in scalar::functions(Arc::new(embed::Models::new(EmbedderOptions::default()))) {
+    for function in scalar::functions(Arc::new(embed::Models::new(EmbedderOptions::default())), Role::Admin) {
         let documentation = function.documentation().cloned();
         let documentation = documentation.unwrap_or_else(|| Facts::NONE.documentation(function.name()));
         entries.push((function.name().to_owned(), function.aliases().to_vec(), documentation));
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn every_function_says_what_it_returns_its_unit_and_its_nulls() {
-        for function in scalar::functions(Arc::new(embed::Models::new(EmbedderOptions::default()))) {
+        for function in scalar::functions(Arc::new(embed::Models::new(EmbedderOptions::default())), Role::Admin) {
             let documentation = function.documentation().unwrap_or_else(|| panic!("{} says nothing", function.name()));
             for part in ["- Returns: ", "- Unit: ", "- NULL: "] {
                 let said = documentation.description.lines().find_map(|line| line.strip_prefix(part));

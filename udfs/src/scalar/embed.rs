@@ -23,6 +23,7 @@ use ruvector_embed::{Control, DEFAULT_MODEL, Embedder, EmbedderOptions};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::vector_type;
 
+use crate::access::Role;
 use crate::reference::{Facts, TEXT};
 
 /// The name of the function.
@@ -105,8 +106,8 @@ fn external(error: ruvector_embed::Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-/// `embed(text [, model])`.
-pub(crate) fn function(models: Arc<Models>) -> ScalarUDF {
+/// `embed(text [, model])`, for a session of `role`.
+pub(crate) fn function(models: Arc<Models>, role: Role) -> ScalarUDF {
     let documentation = Facts {
         section: TEXT,
         text: "Returns the vector of a text, by a model that runs in this process. Texts of a batch are embedded together.",
@@ -121,6 +122,7 @@ pub(crate) fn function(models: Arc<Models>) -> ScalarUDF {
     };
     ScalarUDF::from(Embed {
         models: Shared(models),
+        role,
         signature: Signature::user_defined(Volatility::Volatile),
         documentation: documentation.documentation(EMBED),
     })
@@ -129,8 +131,35 @@ pub(crate) fn function(models: Arc<Models>) -> ScalarUDF {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Embed {
     models: Shared,
+    role: Role,
     signature: Signature,
     documentation: Documentation,
+}
+
+impl Embed {
+    /// The error of a model, as the role may hear it: only an admin hears of the folders of this machine.
+    fn told(&self, model: &str, error: DataFusionError) -> DataFusionError {
+        match error {
+            DataFusionError::External(source) if self.role < Role::Admin => {
+                match source.downcast::<ruvector_embed::Error>() {
+                    Ok(error) => external(without_paths(model, *error)),
+                    Err(source) => DataFusionError::External(source),
+                }
+            }
+            error => error,
+        }
+    }
+}
+
+/// The error with its message alone, and without that if a path may be in it. The log has all of it.
+fn without_paths(model: &str, error: ruvector_embed::Error) -> ruvector_embed::Error {
+    tracing::warn!(model, %error, "embed() failed");
+    let message = error.message().to_owned();
+    // The name of a model may have a slash in it too.
+    match message.replace(model, "").contains(['/', '\\']) {
+        true => error.with_message(format!("model {model} cannot be used: the log of the server says why")),
+        false => error.with_message(message),
+    }
 }
 
 /// Equal if it is the same.
@@ -175,7 +204,8 @@ impl ScalarUDFImpl for Embed {
             [_, None] => return plan_err!("embed() argument model: expected a constant"),
             other => return plan_err!("embed() expected text and an optional model, got {} arguments", other.len()),
         };
-        let data_type = vector_type(self.models.0.dim(&model)?).map_err(to_datafusion)?;
+        let data_type =
+            vector_type(self.models.0.dim(&model).map_err(|e| self.told(&model, e))?).map_err(to_datafusion)?;
         Ok(Arc::new(Field::new(self.name(), data_type, true)))
     }
 
@@ -201,16 +231,17 @@ impl ScalarUDFImpl for Embed {
             Some(ColumnarValue::Scalar(model)) => model.try_as_str().flatten().unwrap_or(DEFAULT_MODEL).to_owned(),
             Some(ColumnarValue::Array(_)) => return exec_err!("embed() argument model: expected a constant"),
         };
-        let dim = self.models.0.dim(&model)?;
+        let dim = self.models.0.dim(&model).map_err(|e| self.told(&model, e))?;
+        let embed = |texts: &[Option<&str>]| self.models.0.embed(&model, texts).map_err(|e| self.told(&model, e));
         match args.args.first() {
             Some(ColumnarValue::Scalar(text)) => {
-                let vectors = self.models.0.embed(&model, &[text.try_as_str().flatten()])?;
+                let vectors = embed(&[text.try_as_str().flatten()])?;
                 Ok(ColumnarValue::Scalar(ScalarValue::FixedSizeList(Arc::new(vector_array(&vectors, dim)?))))
             }
             Some(ColumnarValue::Array(texts)) => {
                 let texts: ArrayRef = cast(texts, &DataType::Utf8)?;
                 let texts: Vec<Option<&str>> = texts.as_string::<i32>().iter().collect();
-                Ok(ColumnarValue::Array(Arc::new(vector_array(&self.models.0.embed(&model, &texts)?, dim)?)))
+                Ok(ColumnarValue::Array(Arc::new(vector_array(&embed(&texts)?, dim)?)))
             }
             None => exec_err!("embed() expected text"),
         }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
+use crate::access::Role;
+
 /// What an argument holds, and how it is read.
 pub(crate) mod vectors;
 
@@ -28,10 +30,10 @@ pub(crate) mod type_names;
 mod tests;
 
 /// Every function, in the order of the reference page.
-pub(crate) fn functions(models: Arc<embed::Models>) -> Vec<ScalarUDF> {
+pub(crate) fn functions(models: Arc<embed::Models>, role: Role) -> Vec<ScalarUDF> {
     let mut functions = distance::functions();
     functions.extend([vector_norm::function(), normalize::function(), vector_dims::function(), subvector::function()]);
     functions.extend(arithmetic::functions());
-    functions.push(embed::function(models));
+    functions.push(embed::function(models, role));
     functions
 }

@@ -19,6 +19,7 @@ use ruvector_embed::EmbedderOptions;
 use ruvector_rabitq::Metric;
 
 use super::{embed, functions};
+use crate::access::Role;
 
 const BINARY: [&str; 7] = [
     "l2_distance",
@@ -31,7 +32,7 @@ const BINARY: [&str; 7] = [
 ];
 
 fn function(name: &str) -> ScalarUDF {
-    let all = functions(Arc::new(embed::Models::new(EmbedderOptions::default())));
+    let all = functions(Arc::new(embed::Models::new(EmbedderOptions::default())), Role::Admin);
     all.into_iter().find(|function| function.name() == name).unwrap()
 }
 

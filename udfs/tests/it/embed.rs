@@ -1,6 +1,6 @@
 //! `embed()` runs when a query runs, never while it is planned; and what it says when there is no model.
 
-use ruvector_udfs::{EngineConfig, ErrorKind};
+use ruvector_udfs::{EngineConfig, ErrorKind, Role};
 
 use crate::support::Database;
 
@@ -73,5 +73,35 @@ async fn arguments_that_are_not_text_are_refused() {
         let (kind, message) = database.error(sql).await;
         assert_eq!(kind, ErrorKind::InvalidInput, "{sql}: {message}");
         assert!(message.contains(part), "{sql}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_admin_hears_of_folders() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut config = EngineConfig::default();
+    config.embed.models_dir = Some(empty.path().join("models"));
+    config.embed.hub_cache = Some(empty.path().join("hub"));
+    config.embed.offline = true;
+    config.embed.online_hint = Some("say so");
+    std::fs::create_dir_all(empty.path().join("models/acme/torn")).unwrap();
+    for file in ["model.onnx", "tokenizer.json"] {
+        std::fs::write(empty.path().join("models/acme/torn").join(file), "x").unwrap();
+    }
+    let mut database = Database::open(config).await;
+    let folder = empty.path().display().to_string();
+    for (role, is_told) in [(Role::Admin, true), (Role::Writer, false), (Role::Reader, false)] {
+        database.session = database.engine.session_as(role);
+        let (kind, message) = database.error("SELECT embed('a')").await;
+        assert_eq!(kind, ErrorKind::NotFound, "{role}: {message}");
+        assert!(message.contains("all-MiniLM-L6-v2 was not found") && message.contains("say so"), "{role}: {message}");
+        assert_eq!(message.contains(&folder), is_told, "{role}: {message}");
+        // While it is planned: its dimension is not known without its files.
+        let (kind, message) = database.error("SELECT embed('a', 'acme/none')").await;
+        assert_eq!(kind, ErrorKind::NotFound, "{role}: {message}");
+        assert!(message.contains("acme/none"), "{role}: {message}");
+        assert_eq!(message.contains(&folder), is_told, "{role}: {message}");
+        let (_, message) = database.error("SELECT embed('a', 'acme/torn')").await;
+        assert!(is_told || !message.contains(&folder), "{role}: {message}");
     }
 }

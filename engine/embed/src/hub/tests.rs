@@ -127,6 +127,10 @@ fn offline_asks_nobody() {
     let error = locate::resolve(&ModelName::parse(REPO).unwrap(), &options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("offline"), "{error}");
+    assert!(error.message().ends_with("or let the hub be reached"), "{error}");
+    let hinted = EmbedderOptions { online_hint: Some("say so"), ..options.clone() };
+    let error = locate::resolve(&ModelName::parse(REPO).unwrap(), &hinted).unwrap_err();
+    assert!(error.message().ends_with("or say so"), "{error}");
     assert!(hub.requests().is_empty());
     // What was downloaded before is there offline too.
     hub.resolve().unwrap();

@@ -3,13 +3,16 @@
 //! Without authentication a bearer token or the session cookie only *names* a session, and a name not seen before opens a
 //! new one. Handshakes of every kind therefore succeed, so that drivers that insist on one work.
 //!
-//! With authentication a session is one of a user, a role and a token: nobody gets into one of somebody else, and what runs in
-//! it is checked with the role of who calls. Cookies name nothing then.
+//! With authentication a session is one of a user and a role: nobody gets into one of another user, and what runs in it is
+//! checked with the role of who calls. The token of a sign-in is a session by itself. A token of the users file, and a
+//! password that comes with every call, may be in the hands of many clients: there the cookie names the session, of those of
+//! that token or password.
 //!
-//! A call with neither is anonymous (where there is no authentication). Anonymous calls share one session, whose settings nobody can change: `SET` without
-//! a session of one's own is an error, and every other statement that changes something runs in a session that ends with
-//! it. Each anonymous answer offers a cookie; a client that keeps cookies (JDBC, ODBC) has its own session from its
-//! second call on.
+//! A call that names no session belongs to one that it shares with all others of its kind: without authentication with all,
+//! else with those of the same user and the same token or password. The settings of a shared session nobody can change:
+//! `SET` without a session of one's own is an error, and every other statement that changes something runs in a session that
+//! ends with it. Each such answer offers a cookie; a client that keeps cookies (JDBC, ODBC) has its own session from its second
+//! call on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,7 +26,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::auth::{Gate, Identity};
+use crate::auth::{Credential, Gate, Identity};
 use crate::command::session_options::OptionValue;
 use crate::config::{ServerConfig, TOKEN_BYTES_MAX};
 use crate::error::internal;
@@ -43,8 +46,9 @@ pub(crate) struct Caller {
 enum SessionName {
     /// A client that named its session.
     Named(String),
-    /// A client that named none; the name is offered to it as a cookie.
-    Anonymous { offered: String },
+    /// A client that named none. It reads in the session `shared`, or in that of all without authentication; `cookie` is
+    /// offered to it, and `offered` is the session that it then has.
+    Anonymous { shared: Option<String>, cookie: String, offered: String },
 }
 
 impl fmt::Debug for Caller {
@@ -62,7 +66,13 @@ impl Caller {
     pub(crate) async fn of<T>(gate: &Gate, request: &Request<T>) -> Result<Self, Status> {
         let peer = request.remote_addr();
         Ok(match gate.caller(request.metadata()).await? {
-            Some((identity, name)) => Self { identity: Some(identity), peer, session: SessionName::Named(name) },
+            Some((identity, credential)) => {
+                let session = match credential {
+                    Credential::Issued(name) => SessionName::Named(name),
+                    Credential::Shared(kind) => SessionName::of_cookie(kind, request.metadata())?,
+                };
+                Self { identity: Some(identity), peer, session }
+            }
             None => Self { identity: None, peer, session: SessionName::of(request.metadata())? },
         })
     }
@@ -95,8 +105,8 @@ impl Caller {
 
     /// Adds the cookie that an anonymous client may keep to the headers of its answer.
     pub(crate) fn offer_cookie(&self, headers: &mut MetadataMap) {
-        if let SessionName::Anonymous { offered } = &self.session
-            && let Ok(value) = MetadataValue::try_from(format!("{COOKIE}={offered}"))
+        if let SessionName::Anonymous { cookie, .. } = &self.session
+            && let Ok(value) = MetadataValue::try_from(session_cookie_of(cookie))
         {
             headers.insert("set-cookie", value);
         }
@@ -104,25 +114,49 @@ impl Caller {
 
     /// The session that a call that must have one belongs to.
     fn key(&self) -> Key {
-        let (SessionName::Named(name) | SessionName::Anonymous { offered: name }) = &self.session;
+        let (SessionName::Named(name) | SessionName::Anonymous { offered: name, .. }) = &self.session;
+        self.key_of(name)
+    }
+
+    /// The caller's session of this name.
+    fn key_of(&self, name: &str) -> Key {
         let user = self.identity.as_ref().map(|identity| (Arc::clone(&identity.user), identity.role));
-        Key { user, name: name.clone() }
+        Key { user, name: name.to_owned() }
     }
 }
 
 impl SessionName {
     /// The session that the headers name.
     fn of(metadata: &MetadataMap) -> Result<Self, Status> {
-        let Some(name) = bearer_token(metadata).or_else(|| session_cookie(metadata)) else {
-            return Ok(Self::Anonymous { offered: Uuid::new_v4().to_string() });
-        };
-        if name.len() > TOKEN_BYTES_MAX {
-            return Err(Status::invalid_argument(format!(
-                "bearer token is too long: at most {TOKEN_BYTES_MAX} bytes, got {}",
-                name.len()
-            )));
+        match bearer_token(metadata).or_else(|| session_cookie(metadata)) {
+            Some(name) => checked_name(name).map(Self::Named),
+            None => {
+                let cookie = Uuid::new_v4().to_string();
+                Ok(Self::Anonymous { shared: None, offered: cookie.clone(), cookie })
+            }
         }
-        Ok(Self::Named(name))
+    }
+
+    /// The session that the cookie names among those of one kind of credential.
+    fn of_cookie(kind: &str, metadata: &MetadataMap) -> Result<Self, Status> {
+        // No other name of a session has a space in it.
+        let among = |cookie: &str| format!("{kind} {cookie}");
+        match session_cookie(metadata) {
+            Some(cookie) => Ok(Self::Named(among(&checked_name(cookie)?))),
+            None => {
+                let cookie = Uuid::new_v4().to_string();
+                Ok(Self::Anonymous { shared: Some(kind.to_owned()), offered: among(&cookie), cookie })
+            }
+        }
+    }
+}
+
+fn checked_name(name: String) -> Result<String, Status> {
+    match name.len() {
+        0..=TOKEN_BYTES_MAX => Ok(name),
+        bytes => Err(Status::invalid_argument(format!(
+            "bearer token or session cookie is too long: at most {TOKEN_BYTES_MAX} bytes, got {bytes}"
+        ))),
     }
 }
 
@@ -156,9 +190,10 @@ impl Sessions {
 
     /// The session in which `caller` reads.
     pub(crate) fn for_query(&self, caller: &Caller) -> Arc<Session> {
-        match caller.session {
+        match &caller.session {
             SessionName::Named(_) => self.own(caller),
-            SessionName::Anonymous { .. } => Arc::clone(&self.shared),
+            SessionName::Anonymous { shared: None, .. } => Arc::clone(&self.shared),
+            SessionName::Anonymous { shared: Some(name), .. } => self.open(caller, caller.key_of(name)),
         }
     }
 
@@ -169,9 +204,17 @@ impl Sessions {
     pub(crate) fn for_update(&self, caller: &Caller, sql: &str) -> Result<Arc<Session>, Status> {
         match caller.session {
             SessionName::Named(_) => Ok(self.own(caller)),
-            SessionName::Anonymous { .. } if changes_session(sql) => Err(Status::invalid_argument(
-                "SET needs a session of its own: connect with a user name (any will do), a bearer token or cookies",
-            )),
+            SessionName::Anonymous { .. } if changes_session(sql) => {
+                Err(Status::invalid_argument(match caller.identity {
+                    None => {
+                        "SET needs a session of its own: connect with a user name (any will do), a bearer token or cookies"
+                    }
+                    // Other clients may have the same token.
+                    Some(_) => {
+                        "SET needs a session of its own: keep the server's cookies, or sign in with user and password"
+                    }
+                }))
+            }
             SessionName::Anonymous { .. } => Ok(self.engine.session_of(caller.user(), caller.role())),
         }
     }
@@ -207,7 +250,10 @@ impl Sessions {
 
     /// The caller's own session, opened under the offered name if it has none yet.
     pub(crate) fn own(&self, caller: &Caller) -> Arc<Session> {
-        let key = caller.key();
+        self.open(caller, caller.key())
+    }
+
+    fn open(&self, caller: &Caller, key: Key) -> Arc<Session> {
         let mut named = self.named.lock();
         let now = Instant::now();
         if let Some(known) = named.get_mut(&key) {
@@ -235,6 +281,11 @@ pub(crate) fn bearer_token(metadata: &MetadataMap) -> Option<String> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
+
+/// The header `cookie` of a client that names its session itself.
+pub(crate) fn session_cookie_of(name: &str) -> String {
+    format!("{COOKIE}={name}")
 }
 
 fn session_cookie(metadata: &MetadataMap) -> Option<String> {
@@ -271,11 +322,12 @@ mod tests {
     fn other_clients_are_anonymous_and_are_offered_a_cookie() {
         for headers in [&[][..], &[("authorization", "Basic dTpw")], &[("authorization", "Bearer ")]] {
             let caller = caller(headers).unwrap();
-            let SessionName::Anonymous { offered } = &caller.session else { panic!("{caller:?}") };
+            let SessionName::Anonymous { offered, cookie, .. } = &caller.session else { panic!("{caller:?}") };
             let mut answer = MetadataMap::new();
             caller.offer_cookie(&mut answer);
-            let cookie = answer.get("set-cookie").unwrap().to_str().unwrap();
-            assert_eq!(cookie, format!("arrow_flight_session_id={offered}"));
+            let set = answer.get("set-cookie").unwrap().to_str().unwrap();
+            assert_eq!(set, format!("arrow_flight_session_id={cookie}"));
+            assert_eq!(offered, cookie);
         }
     }
 
@@ -284,6 +336,23 @@ mod tests {
         let mut answer = MetadataMap::new();
         caller(&[("authorization", "Bearer abc")]).unwrap().offer_cookie(&mut answer);
         assert!(answer.is_empty());
+    }
+
+    #[test]
+    fn a_cookie_names_a_session_among_those_of_its_credential() {
+        let of = |cookie: Option<&str>| {
+            let mut metadata = MetadataMap::new();
+            if let Some(cookie) = cookie {
+                metadata.insert("cookie", session_cookie_of(cookie).parse().unwrap());
+            }
+            SessionName::of_cookie("token", &metadata)
+        };
+        let Ok(SessionName::Anonymous { shared, cookie, offered }) = of(None) else { panic!("it is not shared") };
+        assert_eq!(shared.as_deref(), Some("token"));
+        assert!(of(Some(&cookie)).unwrap() == SessionName::Named(offered));
+        // No cookie names the session that is shared.
+        assert!(of(Some("token")).unwrap() != SessionName::Named("token".into()));
+        assert!(of(Some(&"x".repeat(TOKEN_BYTES_MAX + 1))).is_err());
     }
 
     #[test]

@@ -45,6 +45,16 @@ pub(crate) struct Identity {
     pub(crate) credential: Fingerprint,
 }
 
+/// Which sessions belong to what a caller proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// A token of one sign-in, by its name: it is a session by itself.
+    Issued(String),
+    /// A token of the file, or a password with every call, which many clients may have: their cookies tell their sessions
+    /// apart.
+    Shared(&'static str),
+}
+
 /// The SHA-256 of a secret, or of its hash. Its `Debug` says nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 32]);
@@ -120,11 +130,11 @@ impl Gate {
         issued.issue(check_password(authenticator.as_ref(), &user, &password).await?)
     }
 
-    /// Who calls with these headers, and the name of their session; `None` for anybody at an open gate.
+    /// Who calls with these headers, and by what; `None` for anybody at an open gate.
     ///
     /// # Errors
     /// `Unauthenticated`.
-    pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Option<(Identity, String)>, Status> {
+    pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Option<(Identity, Credential)>, Status> {
         match self {
             Self::Open => Ok(None),
             Self::Guarded { authenticator, remembered, .. } => {
@@ -141,13 +151,12 @@ impl Gate {
                         identity
                     }
                 };
-                // All calls of a user without a token share a session.
-                Ok(Some((identity, "password".to_owned())))
+                Ok(Some((identity, Credential::Shared("password"))))
             }
         }
     }
 
-    async fn identify(&self, token: &str) -> Result<(Identity, String), Status> {
+    async fn identify(&self, token: &str) -> Result<(Identity, Credential), Status> {
         let Self::Guarded { authenticator, issued, .. } = self else { return Err(wrong_token()) };
         if token.len() > TOKEN_BYTES_MAX {
             return Err(wrong_token());
@@ -155,13 +164,12 @@ impl Gate {
         if IssuedTokens::is_one(token) {
             let (identity, name) = issued.find(token).ok_or_else(wrong_token)?;
             return match authenticator.is_current(&identity) {
-                true => Ok((identity, name)),
+                true => Ok((identity, Credential::Issued(name))),
                 false => Err(wrong_token()),
             };
         }
         let identity = authenticator.token(token).await.map_err(|_| wrong_token())?;
-        // All who have this token share a session, as they do at an open gate.
-        Ok((identity, "token".to_owned()))
+        Ok((identity, Credential::Shared("token")))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use arrow_flight::HandshakeRequest;
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -14,10 +15,11 @@ use futures::{TryStreamExt, stream};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
+use uuid::Uuid;
 
 use super::reach;
 use crate::config::{choose_crypto, read};
-use crate::session::bearer_token;
+use crate::session::{bearer_token, session_cookie_of};
 
 /// Flags that say which server.
 #[derive(Args, Clone)]
@@ -134,12 +136,16 @@ impl Remote {
             },
         };
         let mut client = FlightSqlServiceClient::new_from_inner(client);
+        client.set_header("cookie", SESSION.as_str());
         if let Some(token) = token {
             client.set_token(token);
         }
         Ok(client)
     }
 }
+
+/// The cookie by which the server tells the session of this process from those of others who bring the same token.
+pub(super) static SESSION: LazyLock<String> = LazyLock::new(|| session_cookie_of(&Uuid::new_v4().to_string()));
 
 /// The token that the server answers a handshake with. arrow-flight's own handshake loses the code of an error.
 async fn sign_in(

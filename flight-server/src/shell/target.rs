@@ -19,6 +19,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::Remote;
+use super::remote::SESSION;
 use crate::command::statement::COUNT_METADATA;
 use crate::error::{internal, status};
 use crate::ipc;
@@ -147,6 +148,8 @@ async fn rows_of(
         header.set_sensitive(true);
         request.metadata_mut().insert("authorization", header);
     }
+    let cookie = AsciiMetadataValue::try_from(SESSION.as_str()).map_err(internal)?;
+    request.metadata_mut().insert("cookie", cookie);
     let messages = client.inner_mut().do_get(request).await?.into_inner();
     let batches = ipc::decode(messages).map_err(Failure::from).try_filter_map(|message| async move {
         match message.payload {

@@ -177,6 +177,42 @@ fn sessions_are_their_users() {
 }
 
 #[test]
+fn clients_with_the_same_token_have_sessions_of_their_own_by_their_cookies() {
+    with_setup(Guarded::new().setup(), |server| async move {
+        let (set, shown) = ("SET datafusion.execution.batch_size = 77", "SHOW datafusion.execution.batch_size");
+        // Without a cookie there is none to set anything in, and one is offered.
+        let mut without = server.with_token(TOKEN).await;
+        for error in [
+            without.execute(set.into(), None).await.unwrap_err(),
+            without.execute_update(set.into(), None).await.map(|_| ()).unwrap_err(),
+        ] {
+            assert_eq!(code(&error), Code::InvalidArgument, "{error}");
+            assert!(error.to_string().contains("keep the server's cookies"), "{error}");
+        }
+        let request = request_as(&without, FlightDescriptor::new_cmd("SELECT 1"));
+        let answer = server.plain().await.get_flight_info(request).await.unwrap();
+        let offered = answer.metadata().get("set-cookie").unwrap().to_str().unwrap().to_owned();
+        let mut one = server.with_token(TOKEN).await;
+        one.set_header("cookie", offered.clone());
+        run(&mut one, set).await;
+        assert!(table(&query(&mut one, shown).await).contains("77"));
+        // It is its own: neither another cookie has it, nor none, nor the same cookie of another user.
+        let mut two = server.with_token(TOKEN).await;
+        two.set_header("cookie", "arrow_flight_session_id=two");
+        let mut other = server.sign_in("reader").await;
+        other.set_header("cookie", offered);
+        for client in [&mut without, &mut two, &mut other] {
+            assert!(!table(&query(client, shown).await).contains("77"));
+        }
+        // The role is the token's, in the session that is shared and in one of a cookie.
+        for client in [&mut without, &mut one] {
+            let error = client.execute("CREATE TABLE t (id BIGINT)".into(), None).await.unwrap_err();
+            assert_eq!(code(&error), Code::PermissionDenied);
+        }
+    });
+}
+
+#[test]
 fn an_error_of_a_call_without_a_token_does_not_say_what_there_is() {
     with_setup(Guarded::new().setup(), |server| async move {
         let mut admin = server.sign_in("admin").await;

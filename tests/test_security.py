@@ -121,7 +121,7 @@ def test_a_refusal_is_an_error_of_its_own_class(server: Secured, tmp_path: Path)
     with serve(tmp_path / "data", "--auth-users", users) as address:
         with ruvector.connect(address, token=TOKEN) as con:
             assert con.sql("SELECT 1 AS one").to_arrow().to_pydict() == {"one": [1]}
-            with pytest.raises(ruvector.Unauthenticated, match="needs the role writer"):
+            with pytest.raises(ruvector.PermissionDenied, match="needs the role writer"):
                 con.sql("CREATE TABLE t (id BIGINT)")
         with pytest.raises(ruvector.Unauthenticated):
             ruvector.connect(address, token=TOKEN[1:])

@@ -28,6 +28,7 @@ __all__ = [
     "LakeError",
     "NotFound",
     "NotSupported",
+    "PermissionDenied",
     "PersistError",
     "PolicyViolation",
     "ResourceExhausted",
@@ -67,7 +68,11 @@ class Unavailable(RuVectorError):
 
 
 class Unauthenticated(RuVectorError):
-    """The server does not know this token, or does not let its owner do this."""
+    """The server does not know this user, password or token."""
+
+
+class PermissionDenied(RuVectorError):
+    """The role of this user or token does not allow the statement."""
 
 
 class ResourceExhausted(RuVectorError):

@@ -12,8 +12,7 @@ pub(crate) fn to_py(py: Python<'_>, error: &ruvector_udfs::Error) -> PyErr {
         ErrorKind::InvalidInput => "InvalidInput",
         ErrorKind::NotFound => "NotFound",
         ErrorKind::AlreadyExists => "AlreadyExists",
-        // As over the network: the class is that of whom the server does not let.
-        ErrorKind::PermissionDenied => "Unauthenticated",
+        ErrorKind::PermissionDenied => "PermissionDenied",
         ErrorKind::NotSupported => "NotSupported",
         ErrorKind::Unavailable => "Unavailable",
         ErrorKind::ResourceExhausted => "ResourceExhausted",

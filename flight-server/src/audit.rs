@@ -13,9 +13,11 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
 use ruvector_udfs::{is_own_question, shown_sql, statement_kind};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
-use crate::config::AUDIT_CHARS_MAX;
+use crate::auth::tried_user;
+use crate::config::{AUDIT_CHARS_MAX, AUDIT_USER_CHARS_MAX};
 use crate::encode::Batches;
 use crate::metrics::Metrics;
 use crate::session::Caller;
@@ -95,10 +97,17 @@ impl Audit {
     }
 }
 
-/// Writes the line of somebody who was not let in. Who it was is not known.
-pub(crate) fn sign_in_refused(metrics: &Metrics, peer: Option<SocketAddr>, start: Instant, refused: &Status) {
+/// Writes the line of a caller that was not let in, with the name that it tried; who it was is not known.
+pub(crate) fn sign_in_refused(
+    metrics: &Metrics,
+    metadata: &MetadataMap,
+    peer: Option<SocketAddr>,
+    start: Instant,
+    refused: &Status,
+) {
     metrics.sign_in_refused();
-    line(None, "none", peer, "sign in", Err(refused.code()), start, "");
+    let tried = tried_user(metadata).map(|user| user.chars().take(AUDIT_USER_CHARS_MAX).collect::<String>());
+    line(tried.as_deref(), "none", peer, "sign in", Err(refused.code()), start, "");
 }
 
 fn is_on() -> bool {

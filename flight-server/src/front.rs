@@ -64,7 +64,8 @@ impl FlightService for Front {
         let token = match self.state().gate.sign_in(request.metadata()).await {
             Ok(token) => token,
             Err(refused) => {
-                audit::sign_in_refused(&self.state().metrics, request.remote_addr(), start, &refused);
+                let (metadata, peer) = (request.metadata(), request.remote_addr());
+                audit::sign_in_refused(&self.state().metrics, metadata, peer, start, &refused);
                 return Err(refused);
             }
         };

@@ -74,7 +74,7 @@ async fn caller(state: &ServerState, head: &Request<()>) -> Result<Caller, Statu
     let start = Instant::now();
     let caller = Caller::of(&state.gate, head).await;
     if let Err(refused) = &caller {
-        audit::sign_in_refused(&state.metrics, head.remote_addr(), start, refused);
+        audit::sign_in_refused(&state.metrics, head.metadata(), head.remote_addr(), start, refused);
     }
     caller
 }

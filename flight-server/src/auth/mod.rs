@@ -173,6 +173,11 @@ impl Gate {
     }
 }
 
+/// The name that a caller tries to sign in with, whether or not it is one.
+pub(crate) fn tried_user(metadata: &MetadataMap) -> Option<String> {
+    basic::credentials(metadata).map(|(user, _)| user)
+}
+
 async fn check_password(authenticator: &dyn Authenticator, user: &str, password: &str) -> Result<Identity, Status> {
     if user.len().max(password.len()) > CREDENTIAL_BYTES_MAX {
         return Err(wrong_password());

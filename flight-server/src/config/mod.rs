@@ -202,6 +202,9 @@ pub const ERROR_CHARS_MAX: usize = 1500;
 /// Characters of a statement that the audit log shows.
 pub const AUDIT_CHARS_MAX: usize = 1000;
 
+/// Characters of the name that are kept of a sign-in that failed: whatever a stranger sends is in the log.
+pub const AUDIT_USER_CHARS_MAX: usize = 64;
+
 /// Stack of the threads that plan and run SQL, in bytes. DataFusion plans by recursion, and builds without full
 /// optimisation use several times the stack: the usual 2 MiB overflows at some tens of nested expressions.
 pub const STACK_BYTES: usize = 16 << 20;

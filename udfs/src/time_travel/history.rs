@@ -67,6 +67,11 @@ struct Call {
 impl Call {
     async fn answer(self) -> Result<RecordBatch> {
         let backend = self.lake.backend(&self.backend).map_err(to_datafusion)?;
+        // What is no table is not looked for: its name may be a path, and the error would say what is there.
+        if !backend.list().await.map_err(to_datafusion)?.contains(&self.table) {
+            let missing = Error::not_found("no such table").with("backend", &self.backend).with("table", &self.table);
+            return Err(to_datafusion(missing));
+        }
         let commits = backend.history(&self.table).await.map_err(to_datafusion)?;
         let versions = commits.iter().map(|commit| i64::try_from(commit.version)).collect::<Result<Vec<_>, _>>();
         let versions = versions.map_err(|_| to_datafusion(Error::corrupt("version of a table is out of range")))?;

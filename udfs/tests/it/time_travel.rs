@@ -94,6 +94,16 @@ async fn the_history_tells_what_was_done() {
     assert!(of(3, 2).contains("id = 2"), "{}", of(3, 2));
     let (kind, _) = database.error("DESCRIBE HISTORY nowhere").await;
     assert_eq!(kind, ErrorKind::NotFound);
+    // A path is no name, whether or not something is there.
+    let outside = tempfile::tempdir().unwrap();
+    let there = outside.path().display().to_string();
+    let mut said = Vec::new();
+    for path in [&there, &format!("{there}/none"), "../..", "../none", "_ruvector"] {
+        let (kind, message) = database.error(&format!("SELECT * FROM table_history('\"{path}\"')")).await;
+        assert_eq!(kind, ErrorKind::NotFound, "{path}: {message}");
+        said.push(message.replace(path, "PATH"));
+    }
+    assert!(said.iter().all(|message| *message == said[0]), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,7 +98,7 @@ async fn the_history_tells_what_was_done() {
     let outside = tempfile::tempdir().unwrap();
     let there = outside.path().display().to_string();
     let mut said = Vec::new();
-    for path in [&there, &format!("{there}/none"), "../..", "../none", "_ruvector"] {
+    for path in [there.as_str(), &format!("{there}/none"), "../..", "../none", "_ruvector"] {
         let (kind, message) = database.error(&format!("SELECT * FROM table_history('\"{path}\"')")).await;
         assert_eq!(kind, ErrorKind::NotFound, "{path}: {message}");
         said.push(message.replace(path, "PATH"));

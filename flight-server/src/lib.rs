@@ -34,6 +34,8 @@ mod audit;
 /// Who calls, and what they may do.
 mod auth;
 
+/// TLS: certificates that are read again when they change.
+mod certificates;
 /// One file per command.
 mod command;
 /// From the messages of a DoPut to batches.

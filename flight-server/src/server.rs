@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use futures::future::Either;
 use ruvector_udfs::Engine;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -14,10 +15,8 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
-use crate::config::{
-    ConfigError, PING_TIMEOUT, ServerConfig, Setup, choose_crypto, look_up, not_an_address, refused_address,
-};
-use crate::error::root_cause;
+use crate::certificates;
+use crate::config::{ConfigError, PING_TIMEOUT, ServerConfig, Setup, look_up, not_an_address, refused_address};
 use crate::front::Front;
 use crate::guard::Guard;
 use crate::http;
@@ -119,7 +118,7 @@ pub async fn serve(
 /// not keep the sockets waiting. Those threads need a stack of [`STACK_BYTES`](crate::config::STACK_BYTES).
 ///
 /// # Errors
-/// As [`serve`]; `Config` if the certificates cannot be used.
+/// As [`serve`].
 pub async fn serve_on(
     listener: TcpListener,
     engine: Arc<Engine>,
@@ -148,18 +147,21 @@ pub async fn serve_on(
         health.set_not_serving::<FlightServiceServer<Front>>().await;
         let _ = stop.send(Instant::now() + drain_max);
     };
-    let mut server = Server::builder();
-    if let Some(tls) = setup.tls {
-        choose_crypto();
-        server = server.tls_config(tls).map_err(|e| ServerError::Config(ConfigError::new(root_cause(&e))))?;
-    }
-    let server = server
+    let router = Server::builder()
         .http2_keepalive_interval(Some(ping_interval))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .http2_max_header_list_size(u32::try_from(header_list_bytes_max).unwrap_or(u32::MAX))
         .add_service(health_service)
-        .add_service(Guard::new(service, Arc::clone(&state)))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), signal);
+        .add_service(Guard::new(service, Arc::clone(&state)));
+    let server = match setup.tls {
+        Some(files) => {
+            Either::Left(router.serve_with_incoming_shutdown(certificates::accepted(listener, files), signal))
+        }
+        None => {
+            let sockets = TcpIncoming::from(listener).with_nodelay(Some(true));
+            Either::Right(router.serve_with_incoming_shutdown(sockets, signal))
+        }
+    };
 
     let http = async move {
         match http {

@@ -34,7 +34,7 @@ use remembered::Remembered;
 
 pub(crate) use issued::random_token;
 pub(crate) use passwords::hash_password;
-pub(crate) use users::{UsersFile, check_name};
+pub(crate) use users::{Stamp, UsersFile, check_name, stamp};
 
 /// Somebody who proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

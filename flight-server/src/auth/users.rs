@@ -39,7 +39,8 @@ struct Read {
     users: Arc<Users>,
 }
 
-type Stamp = (SystemTime, u64);
+/// What changes with a file: its time and its length.
+pub(crate) type Stamp = (SystemTime, u64);
 
 #[derive(Default)]
 struct Users {
@@ -132,7 +133,8 @@ impl User {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+/// The state of a file; `None` if it is not there.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }

@@ -183,6 +183,9 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time that a client has for its part of the TLS handshake.
 pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
+/// TLS handshakes at the same time; more connections wait in the queue of the system.
+pub const TLS_HANDSHAKES_MAX: usize = 1024;
+
 /// Longest bearer token, in bytes. JSON web tokens are below 8 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 

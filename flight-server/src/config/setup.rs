@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use tokio::net::lookup_host;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-use super::{Config, TLS_HANDSHAKE_MAX};
+use super::Config;
 use crate::auth::{Authenticator, UsersFile};
+use crate::certificates::CertificateFiles;
 
 /// Why a configuration cannot be used, in one line.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl std::error::Error for ConfigError {}
 #[derive(Clone)]
 pub struct Setup {
     pub(crate) config: Config,
-    pub(crate) tls: Option<ServerTlsConfig>,
+    pub(crate) tls: Option<Arc<CertificateFiles>>,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
 }
 
@@ -60,7 +60,7 @@ impl Setup {
     /// If one of them is missing or cannot be used, or settings do not go together.
     pub fn load(config: Config) -> Result<Self, ConfigError> {
         check_folder("engine.data", config.engine.data.as_deref())?;
-        let tls = tls(&config)?;
+        let tls = CertificateFiles::open(&config.tls)?.map(Arc::new);
         let authenticator = match &config.auth.users {
             Some(path) => {
                 let users = UsersFile::open(path, config.auth.password_checks_max);
@@ -140,48 +140,6 @@ pub(crate) fn read(setting: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(|e| ConfigError::new(format!("{setting}: {} cannot be read: {e}", path.display())))
 }
 
-fn tls(config: &Config) -> Result<Option<ServerTlsConfig>, ConfigError> {
-    let (cert, key) = match (&config.tls.cert, &config.tls.key) {
-        (Some(cert), Some(key)) => (cert, key),
-        (None, None) if config.tls.client_ca.is_none() => return Ok(None),
-        (None, None) => return Err(ConfigError::new("tls.client_ca needs tls.cert and tls.key, which are not set")),
-        (Some(_), None) => return Err(ConfigError::new("tls.cert needs tls.key, which is not set")),
-        (None, Some(_)) => return Err(ConfigError::new("tls.key needs tls.cert, which is not set")),
-    };
-    let (cert_pem, key_pem) = (read("tls.cert", cert)?, read("tls.key", key)?);
-    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(&cert_pem, key_pem)).timeout(TLS_HANDSHAKE_MAX);
-    check_certificates("tls.cert", cert, &cert_pem)?;
-    if let Some(path) = &config.tls.client_ca {
-        let client_ca = read("tls.client_ca", path)?;
-        check_certificates("tls.client_ca", path, &client_ca)?;
-        tls = tls.client_ca_root(Certificate::from_pem(client_ca));
-    }
-    choose_crypto();
-    // It is put together once to see whether it can be: a key of another certificate is noticed here.
-    let usable = Server::builder().tls_config(tls.clone());
-    usable.map_err(|e| {
-        let (cert, key) = (cert.display(), key.display());
-        ConfigError::new(format!("tls.cert {cert} and tls.key {key} cannot be used: {}", crate::error::root_cause(&e)))
-    })?;
-    Ok(Some(tls))
-}
-
-/// A file without certificates would be a server that nobody can reach, or clients of which none is let in.
-fn check_certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<(), ConfigError> {
-    let refused = |reason: &str| ConfigError::new(format!("{setting}: {} {reason}", path.display()));
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let mut certificates = 0;
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        certificate.map_err(|e| refused(&format!("is not PEM: {e}")))?;
-        certificates += 1;
-    }
-    match certificates {
-        0 => Err(refused("has no certificate: expected a PEM file with -----BEGIN CERTIFICATE-----")),
-        _ => Ok(()),
-    }
-}
-
 /// Refuses a path that can be no folder of tables.
 pub(crate) fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), ConfigError> {
     match path {
@@ -253,7 +211,13 @@ mod tests {
         };
         let both = remote("0.0.0.0:0").addresses().await.unwrap_err().to_string();
         assert!(both.contains("no TLS (--tls-cert, --tls-key) and no authentication (--auth-users)"), "{both}");
-        let tls = Some(ServerTlsConfig::new());
+        let folder = tempfile::tempdir().unwrap();
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (cert, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
+        std::fs::write(&cert, own.cert.pem()).unwrap();
+        std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+        let tls = TlsConfig { cert: Some(cert), key: Some(key), client_ca: None };
+        let tls = CertificateFiles::open(&tls).unwrap().map(Arc::new);
         let users = Setup { tls, ..remote("0.0.0.0:0") }.addresses().await.unwrap_err().to_string();
         assert!(users.contains("there is no authentication (--auth-users): "), "{users}");
         let mut insecure = remote("0.0.0.0:0");

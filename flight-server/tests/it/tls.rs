@@ -113,6 +113,28 @@ fn under_mtls_a_client_needs_a_certificate() {
 }
 
 #[test]
+fn a_certificate_that_is_renewed_is_shown_to_the_next_client() {
+    let secured = Secured::new();
+    with_setup(secured.setup(false), |server| async move {
+        let old = trusting(&secured.certificates.ca);
+        let mut stays = connect(&server, old.clone()).await.unwrap();
+        stays.handshake("reader", &password("reader")).await.unwrap();
+        let renewed = Certificates::new().unwrap();
+        let new = trusting(&renewed.ca);
+        assert!(!is_answered(&server, new.clone()).await);
+        // Between the two writes the key is of another certificate: the old pair is shown.
+        fs::write(secured.guarded.path("server.pem"), &renewed.server.0).unwrap();
+        assert!(is_answered(&server, old.clone()).await);
+        fs::write(secured.guarded.path("server.key"), &renewed.server.1).unwrap();
+        assert!(is_answered(&server, new.clone()).await);
+        assert!(!is_answered(&server, old).await);
+        assert_eq!(number(&mut stays, "SELECT 1").await, 1);
+        fs::remove_file(secured.guarded.path("server.pem")).unwrap();
+        assert!(is_answered(&server, new).await);
+    });
+}
+
+#[test]
 fn the_shell_speaks_tls_and_signs_in() {
     let secured = Secured::new();
     with_setup(secured.setup(true), |server| async move {

@@ -56,6 +56,8 @@ mod ipc;
 mod memory;
 /// What the server counts.
 mod metrics;
+/// How many statements run at the same time.
+mod places;
 /// Where one SQL statement ends and the next begins.
 mod script;
 /// The Flight SQL service: which command is answered where.

@@ -37,7 +37,7 @@ use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
 use crate::parameters::{check_number, parameters};
 use crate::plan_cache::{KeptPlan, TableStates};
-use crate::queries::{Queries, Who};
+use crate::queries::{Queries, Running, Stop, Who};
 use crate::register::equip;
 use crate::runtime::runtime;
 use crate::scalar::embed;
@@ -273,13 +273,34 @@ impl Engine {
     /// # Errors
     /// Of every kind; nothing is changed on error.
     pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
+        self.execute_watched(session, sql, params, drop).await
+    }
+
+    /// Like [`Engine::execute`]; `begun` is called with the statement's [`Stop`] before anything of it runs. A caller that
+    /// waits while it holds rows, as for a client, learns from it that the statement was killed or has taken too long.
+    ///
+    /// # Errors
+    /// As [`Engine::execute`].
+    pub async fn execute_watched(
+        &self,
+        session: &Session,
+        sql: &str,
+        params: &[ScalarValue],
+        begun: impl FnOnce(Stop) + Send,
+    ) -> Result<Answer> {
+        let running = self.begin(session, sql);
+        begun(running.stop());
+        let answer = async { self.run(session, sql, params).await.map_err(|e| self.with_hint(e, session, sql)) };
+        running.run(answer).await
+    }
+
+    /// Makes a statement of the session known: to `system.queries`, `KILL` and the limit of its time.
+    fn begin(&self, session: &Session, text: &str) -> Running {
         let limit = match (session.statement_timeout(), self.statement_time_max) {
             (Some(wished), Some(allowed)) => Some(wished.min(allowed)),
             (wished, allowed) => wished.or(allowed),
         };
-        let running = self.queries.begin(session.context().session_id(), session.who(), sql, limit);
-        let answer = async { self.run(session, sql, params).await.map_err(|e| self.with_hint(e, session, sql)) };
-        running.run(answer).await
+        self.queries.begin(session.context().session_id(), session.who(), text, limit)
     }
 
     /// An error with a hint at the name that was probably meant.
@@ -388,10 +409,29 @@ impl Engine {
     ///
     /// Columns are matched by name. `List<Float32>` and `FixedSizeList` of floats go into vector columns.
     ///
+    /// It is a statement of `system.queries`, as `INGEST INTO table`: it can be killed, and may take as long as engine and
+    /// session let a statement take.
+    ///
     /// # Errors
     /// `AlreadyExists`, `NotFound` by `mode`; `InvalidInput` for columns that do not fit; `PermissionDenied` for a session
-    /// that may not write. Nothing is written on error.
+    /// that may not write; `Cancelled` if it was killed or took too long. Nothing is written on error.
     pub async fn ingest(
+        &self,
+        session: &Session,
+        table: &str,
+        mode: IngestMode,
+        data: SendableRecordBatchStream,
+    ) -> Result<u64> {
+        let running = self.begin(session, &format!("INGEST INTO {table}"));
+        let written = async { self.write(session, table, mode, data).await.map(Answer::Count) };
+        match running.run(written).await? {
+            Answer::Count(count) => Ok(count),
+            Answer::Rows(_) => Err(Error::new(ErrorKind::Internal, "an ingest answered with rows, expected a count")),
+        }
+    }
+
+    /// As [`Engine::ingest`], which watches over it.
+    async fn write(
         &self,
         session: &Session,
         table: &str,

@@ -118,6 +118,7 @@ pub use engine::{Engine, EngineConfig, IngestMode, Prepared};
 pub use error::{Error, ErrorKind, Result};
 pub use own_question::{OWN_QUESTION, is_own_question};
 pub use parameters::check_number;
+pub use queries::Stop;
 pub use register::register_all;
 pub use session::Session;
 pub use shown::{shown_sql, statement_kind};

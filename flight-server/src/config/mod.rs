@@ -61,13 +61,17 @@ pub struct ServerConfig {
     pub keep_alive_interval: Duration,
     /// Statements that run at the same time; more wait, first come first served.
     pub statements_max: usize,
+    /// Statements of one user that run at the same time; zero is three quarters of `statements_max`, so that one user cannot
+    /// keep all others out. Without authentication there are no users and no such limit.
+    pub statements_per_user_max: usize,
     /// Statements that wait; more are told to try again.
     pub statements_waiting_max: usize,
     /// How long a statement waits before it is told to try again.
     pub statement_wait_max: Duration,
     /// How long a statement may take; zero is no limit.
     pub statement_time_max: Duration,
-    /// How long a client may take no rows before its query ends: it holds memory and one of the statements that run.
+    /// How long a client may take no rows before its query ends, or send none before its ingest ends: it holds memory and one
+    /// of the statements that run.
     pub stall_max: Duration,
     /// `HOST:PORT` of `/metrics` and `/healthz`, if they are wanted.
     pub http_listen: Option<String>,
@@ -86,6 +90,7 @@ impl Default for ServerConfig {
             ping_interval: Duration::from_secs(60),
             keep_alive_interval: Duration::from_secs(20),
             statements_max: 64,
+            statements_per_user_max: 0,
             statements_waiting_max: 1024,
             statement_wait_max: Duration::from_secs(30),
             statement_time_max: Duration::ZERO,
@@ -173,6 +178,9 @@ pub const EXCHANGE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Encoded messages that wait for a slow client, per stream: enough to overlap work and sending, and a bound on memory
 /// (this times [`MESSAGE_BYTES_TARGET`]).
 pub const STREAM_MESSAGES_MAX: usize = 4;
+
+/// Statements of admins that run beside `statements_max` when all others are taken: one to look, one to act.
+pub const ADMIN_PLACES: usize = 2;
 
 /// Time to wait for the answer to a ping before the connection counts as dead.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);

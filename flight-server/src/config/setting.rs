@@ -38,7 +38,7 @@ const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 use Field::{Number, OptionalText, Seconds, Switch, Text};
 
 /// All settings, by section, in the order in which they are documented.
-pub(super) const SETTINGS: [Setting; 27] = [
+pub(super) const SETTINGS: [Setting; 28] = [
     Setting {
         key: "server.listen",
         field: Text(|c| &mut c.server.listen),
@@ -90,6 +90,11 @@ pub(super) const SETTINGS: [Setting; 27] = [
         doc: "Statements that run at the same time; more wait, first come first served.",
     },
     Setting {
+        key: "server.statements_per_user_max",
+        field: Number(0, 100_000, "statements", |c| &mut c.server.statements_per_user_max),
+        doc: "Statements of one user that run at the same time; 0 is three quarters of `server.statements_max`. Without authentication there is no such limit.",
+    },
+    Setting {
         key: "server.statements_waiting_max",
         field: Number(0, 1_000_000, "statements", |c| &mut c.server.statements_waiting_max),
         doc: "Statements that wait; more are answered `UNAVAILABLE`.",
@@ -107,7 +112,7 @@ pub(super) const SETTINGS: [Setting; 27] = [
     Setting {
         key: "server.stall_seconds_max",
         field: Seconds(1, |c| &mut c.server.stall_max),
-        doc: "How long a client may take none of the rows that wait for it before its query ends.",
+        doc: "How long a client may take none of the rows that wait for it before its query ends, or send none before its ingest ends.",
     },
     Setting {
         key: "server.http_listen",

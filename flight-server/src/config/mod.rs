@@ -47,8 +47,8 @@ pub struct ServerConfig {
     /// Largest list of request headers, in bytes. JDBC turns unknown connection parameters and cookies into headers and
     /// passes 8 KiB easily.
     pub header_list_bytes_max: usize,
-    /// Sessions kept; beyond it the one unused for longest is forgotten. Without authentication any bearer token opens a
-    /// session, so there must be a bound.
+    /// Sessions kept; beyond it the one unused for longest is forgotten, of the user who has the most. Without authentication
+    /// any bearer token opens a session, so there must be a bound.
     pub sessions_max: usize,
     /// A session unused for this long is forgotten with its settings.
     pub session_idle_max: Duration,

@@ -62,7 +62,7 @@ pub(super) const SETTINGS: [Setting; 28] = [
     Setting {
         key: "server.sessions_max",
         field: Number(1, 1_000_000, "sessions", |c| &mut c.server.sessions_max),
-        doc: "Sessions that are kept; beyond it the one unused for longest is forgotten.",
+        doc: "Sessions that are kept; beyond it the one unused for longest is forgotten, of the user who has the most.",
     },
     Setting {
         key: "server.session_idle_seconds_max",

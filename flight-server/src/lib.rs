@@ -58,6 +58,8 @@ mod memory;
 mod metrics;
 /// How many statements run at the same time.
 mod places;
+/// Whether the engine's threads run.
+mod pulse;
 /// Where one SQL statement ends and the next begins.
 mod script;
 /// The Flight SQL service: which command is answered where.

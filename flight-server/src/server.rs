@@ -9,18 +9,22 @@ use ruvector_udfs::Engine;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use crate::config::{
-    ConfigError, PING_TIMEOUT, ServerConfig, Setup, choose_crypto, look_up, not_an_address, refused_address,
+    ConfigError, PING_TIMEOUT, PULSE_INTERVAL, ServerConfig, Setup, choose_crypto, look_up, not_an_address,
+    refused_address,
 };
 use crate::error::root_cause;
 use crate::front::Front;
 use crate::guard::Guard;
 use crate::http;
+use crate::pulse::Pulse;
 use crate::state::ServerState;
 use crate::work::{Limits, Work};
 
@@ -139,10 +143,14 @@ pub async fn serve_on(
         None => None,
     };
 
+    let pulse = state.work.pulse().clone();
     let (stop, stopping) = oneshot::channel();
     let (stop_http, http_stopping) = oneshot::channel::<()>();
     let signal = async move {
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            () = follow(&pulse, &health) => {}
+        }
         // Load balancers look elsewhere while the rest is finished.
         health.set_service_status("", ServingStatus::NotServing).await;
         health.set_not_serving::<FlightServiceServer<Front>>().await;
@@ -204,6 +212,26 @@ pub async fn serve_on(
         tracing::warn!("stopping: a statement that did not finish in {drain_max:?} is cut off");
     }
     Ok(())
+}
+
+/// Keeps what gRPC health says in step with the engine's threads. Never resolves.
+async fn follow(pulse: &Pulse, health: &HealthReporter) {
+    let mut healthy = true;
+    loop {
+        sleep(PULSE_INTERVAL).await;
+        let missed = pulse.missed();
+        if missed.is_none() == healthy {
+            continue;
+        }
+        healthy = missed.is_none();
+        let status = if healthy { ServingStatus::Serving } else { ServingStatus::NotServing };
+        match missed {
+            None => tracing::info!("the engine's threads run again"),
+            Some(age) => tracing::error!("the engine's threads have not run a task for {age:?}: not healthy"),
+        }
+        health.set_service_status("", status).await;
+        health.set_service_status(<FlightServiceServer<Front> as NamedService>::NAME, status).await;
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::config::{STREAM_MESSAGES_MAX, ServerConfig};
 use crate::encode::{Encoded, FlightMessages};
 use crate::error::{panic_status, status, task_status};
 use crate::places::{Permit, PlaceLimits, Places};
+use crate::pulse::Pulse;
 
 /// What a DoGet answers with.
 pub(crate) type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
@@ -41,6 +42,7 @@ pub(crate) struct Work {
     queries: Queries,
     limits: Limits,
     places: Places,
+    pulse: Pulse,
     /// The place of a task that runs where it is asked for.
     at_once: Arc<Semaphore>,
 }
@@ -70,13 +72,18 @@ impl Work {
     /// Work on the threads of `runtime`, and the way to wait for its end once this is dropped.
     pub(crate) fn new(runtime: Handle, limits: Limits) -> (Self, Idle) {
         let (alive, idle) = mpsc::channel(1);
-        let (queries, places) = (Queries::default(), Places::new(limits.places));
-        (Self { runtime, alive, queries, limits, places, at_once: Arc::new(Semaphore::new(1)) }, Idle(idle))
+        let (queries, places, pulse) = (Queries::default(), Places::new(limits.places), Pulse::start(&runtime));
+        (Self { runtime, alive, queries, limits, places, pulse, at_once: Arc::new(Semaphore::new(1)) }, Idle(idle))
     }
 
     /// The places of statements.
     pub(crate) fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// Whether the engine's threads run.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// How long a client may keep a statement waiting.

@@ -182,6 +182,13 @@ pub const STREAM_MESSAGES_MAX: usize = 4;
 /// Statements of admins that run beside `statements_max` when all others are taken: one to look, one to act.
 pub const ADMIN_PLACES: usize = 2;
 
+/// Time between two signs of life of the engine's threads.
+pub const PULSE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Age of the last sign of life from which on the server is not healthy. A bound: planning and sorting keep single threads busy
+/// for seconds, but rarely all of them.
+pub const PULSE_AGE_MAX: Duration = Duration::from_secs(5);
+
 /// Time to wait for the answer to a ping before the connection counts as dead.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 

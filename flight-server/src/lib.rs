@@ -36,6 +36,8 @@ mod auth;
 
 /// One file per command.
 mod command;
+/// Connections: how many, and how long they may be silent.
+mod connections;
 /// From the messages of a DoPut to batches.
 mod decode;
 /// From batches to Flight messages.

@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tonic::server::NamedService;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -20,6 +19,7 @@ use crate::config::{
     ConfigError, PING_TIMEOUT, PULSE_INTERVAL, ServerConfig, Setup, choose_crypto, look_up, not_an_address,
     refused_address,
 };
+use crate::connections::{ConnectionLimits, Connections, Counted};
 use crate::error::root_cause;
 use crate::front::Front;
 use crate::guard::Guard;
@@ -156,6 +156,7 @@ pub async fn serve_on(
         health.set_not_serving::<FlightServiceServer<Front>>().await;
         let _ = stop.send(Instant::now() + drain_max);
     };
+    let connections = Connections::new(ConnectionLimits::from(&setup.config.server));
     let mut server = Server::builder();
     if let Some(tls) = setup.tls {
         choose_crypto();
@@ -165,9 +166,9 @@ pub async fn serve_on(
         .http2_keepalive_interval(Some(ping_interval))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .http2_max_header_list_size(u32::try_from(header_list_bytes_max).unwrap_or(u32::MAX))
-        .add_service(health_service)
-        .add_service(Guard::new(service, Arc::clone(&state)))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), signal);
+        .add_service(Counted::new(health_service, connections.clone()))
+        .add_service(Counted::new(Guard::new(service, Arc::clone(&state)), connections.clone()))
+        .serve_with_incoming_shutdown(connections.accept(listener), signal);
 
     let http = async move {
         match http {

@@ -73,6 +73,15 @@ pub struct ServerConfig {
     /// How long a client may take no rows before its query ends, or send none before its ingest ends: it holds memory and one
     /// of the statements that run.
     pub stall_max: Duration,
+    /// Connections at the same time; more are closed at once. Half of the 1,024 files that a process may usually have open: the
+    /// others are tables and indexes.
+    pub connections_max: usize,
+    /// Connections from one address; zero is three quarters of `connections_max`, so that one client cannot keep all others
+    /// out.
+    pub connections_per_address_max: usize,
+    /// A connection without a call for this long is closed; zero is no limit. Pools of clients keep connections for minutes and
+    /// open them again.
+    pub connection_idle_max: Duration,
     /// `HOST:PORT` of `/metrics` and `/healthz`, if they are wanted.
     pub http_listen: Option<String>,
 }
@@ -95,6 +104,9 @@ impl Default for ServerConfig {
             statement_wait_max: Duration::from_secs(30),
             statement_time_max: Duration::ZERO,
             stall_max: Duration::from_secs(5 * 60),
+            connections_max: 512,
+            connections_per_address_max: 0,
+            connection_idle_max: Duration::from_secs(60 * 60),
             http_listen: None,
         }
     }
@@ -194,6 +206,12 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Time that a client has for its part of the TLS handshake.
 pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// Time that a client has to begin to speak on a new connection.
+pub const SPEAK_MAX: Duration = Duration::from_secs(10);
+
+/// Pause after a connection could not be accepted, as when the process has too many files open.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest bearer token, in bytes. JSON web tokens are below 8 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use ruvector_flight_server::Setup;
 use ruvector_flight_server::config::{Config, ServerConfig};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::guarded::Guarded;
@@ -99,6 +101,36 @@ fn one_user_leaves_places_for_others() {
         assert!(try_query(&mut writer, "SELECT 1").await.is_err());
         let mut admin = server.sign_in("admin").await;
         assert_eq!(number(&mut admin, "SELECT 1").await, 1);
+    });
+}
+
+#[test]
+fn connections_beyond_the_limit_and_silent_ones_are_closed() {
+    let server = ServerConfig {
+        connections_max: 2,
+        connections_per_address_max: 2,
+        connection_idle_max: Duration::from_millis(500),
+        ..ServerConfig::default()
+    };
+    with_setup(setup(server), |server| async move {
+        let mut client = server.client().await;
+        let silent = TcpStream::connect(server.address).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut refused = TcpStream::connect(server.address).await.unwrap();
+        let read = refused.read(&mut [0; 8]).await;
+        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        drop(silent);
+        // A call that takes long keeps its connection; one that was quiet for too long is opened again by the client.
+        let info = client.execute(ENDLESS.to_owned(), None).await.unwrap();
+        let mut rows = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+        rows.next().await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        for _ in 0..20 {
+            rows.next().await.unwrap().unwrap();
+        }
+        drop(rows);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(number(&mut client, "SELECT 1").await, 1);
     });
 }
 

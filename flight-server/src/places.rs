@@ -41,7 +41,7 @@ impl From<&ServerConfig> for PlaceLimits {
     }
 }
 
-/// The one who takes a place.
+/// The caller that takes a place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Occupant<'a> {
     /// `None` without authentication: callers cannot be told apart then, and have no limit of their own.
@@ -241,7 +241,7 @@ pub(crate) fn three_quarters(all: usize) -> usize {
     all - all / 4
 }
 
-/// One of those that wait.
+/// A waiter, counted as long as this is kept.
 struct Waits<'a>(&'a AtomicUsize);
 
 impl<'a> Waits<'a> {
@@ -268,7 +268,7 @@ mod tests {
     const ADMIN: Occupant<'_> = Occupant { user: Some("admin"), is_admin: true };
 
     #[tokio::test]
-    async fn those_who_wait_get_their_turn_in_order_and_too_many_are_refused() {
+    async fn waiters_get_their_turn_in_order_and_too_many_are_refused() {
         let places = Arc::new(places(2, Duration::from_secs(60)));
         let running =
             [places.admit(Occupant::default()).await.unwrap(), places.admit(Occupant::default()).await.unwrap()];

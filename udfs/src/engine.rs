@@ -46,6 +46,7 @@ use crate::settings::{self, Settings};
 use crate::statement::{Parsed, parse};
 use crate::stop::start;
 use crate::time_travel::MARK;
+use crate::uploads::Uploads;
 use crate::{clauses, ddl, dml, external, foreign, knn, patched, suggest};
 
 /// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
@@ -85,6 +86,7 @@ pub struct Engine {
     models: Arc<embed::Models>,
     runtime: Arc<RuntimeEnv>,
     queries: Queries,
+    uploads: Uploads,
     statement_time_max: Option<Duration>,
     /// Held for its `Drop`: an engine without a data directory takes its tables with it.
     _temporary: Option<TempDir>,
@@ -176,6 +178,7 @@ impl Engine {
             models: Arc::new(embed::Models::new(config.embed)),
             runtime,
             queries,
+            uploads: Uploads::default(),
             statement_time_max: config.statement_time_max,
             _temporary: temporary,
         }))
@@ -440,6 +443,7 @@ impl Engine {
     ) -> Result<u64> {
         session.role().check(Role::Writer, "ingest")?;
         let table = self.main_table(&TableReference::parse_str(table))?;
+        let data = self.uploads.watch(&table, data);
         let exists = self.main.list().await?.contains(&table);
         let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
         if append {
@@ -454,6 +458,10 @@ impl Engine {
 
     pub(crate) fn main(&self) -> &DeltaBackend {
         &self.main
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     pub(crate) fn external(&self) -> &ExternalTables {

@@ -44,6 +44,9 @@ mod parameters;
 /// `system.queries`, `KILL` and the time that statements may take.
 mod queries;
 
+/// Ingests that wait for their client.
+mod uploads;
+
 /// Where running operators look whether their statement goes on.
 mod stop;
 

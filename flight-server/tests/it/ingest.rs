@@ -162,6 +162,23 @@ fn an_ingest_may_take_as_long_as_a_statement() {
     });
 }
 
+#[test]
+fn a_table_is_dropped_although_the_client_of_an_ingest_is_silent() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        let stalled = tokio::spawn(stalled(server.plain().await, Request::new(plain_upload(&["docs"]).await)));
+        wait_until_it_runs(&mut client).await;
+        let dropped = tokio::time::timeout(Duration::from_secs(20), run(&mut client, "DROP TABLE docs")).await;
+        assert_eq!(dropped.unwrap(), 0);
+        let ended = stalled.await.unwrap();
+        assert_eq!(ended.code(), Code::Unavailable, "{ended}");
+        assert!(ended.message().contains("the table is dropped"), "{ended}");
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        assert_eq!(number(&mut client, "SELECT count(*) FROM docs").await, 0);
+    });
+}
+
 /// The end of an upload whose client sends these messages, and then nothing.
 async fn stalled(mut client: FlightServiceClient<Channel>, messages: Request<Vec<FlightData>>) -> Status {
     let request = messages.map(|messages| stream::iter(messages).chain(stream::pending()));

@@ -10,17 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
-use futures::{StreamExt, future};
+use futures::{Stream, StreamExt, future};
 use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::TcpIncoming;
 
 use crate::auth::{Stamp, stamp};
 use crate::config::{ConfigError, TLS_HANDSHAKE_MAX, TLS_HANDSHAKES_MAX, TlsConfig, choose_crypto, read};
@@ -87,12 +86,11 @@ impl CertificateFiles {
     }
 }
 
-/// The connections of clients that have shaken hands. One that does not is dropped, and keeps no other waiting.
-pub(crate) fn accepted(
-    listener: TcpListener,
+/// The connections of `sockets` whose clients have shaken hands. One that does not is dropped, and keeps no other waiting.
+pub(crate) fn accepted<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    sockets: impl Stream<Item = io::Result<S>> + Send + 'static,
     certificates: Arc<CertificateFiles>,
-) -> BoxStream<'static, io::Result<TlsStream<TcpStream>>> {
-    let sockets = TcpIncoming::from(listener).with_nodelay(Some(true));
+) -> BoxStream<'static, io::Result<TlsStream<S>>> {
     let handshakes = sockets.map(move |socket| {
         let acceptor = TlsAcceptor::from(certificates.current());
         // A signature is computed for each: not on the one task that accepts.

@@ -1,6 +1,7 @@
 //! From the messages of a client to batches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -12,8 +13,9 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
+use tokio::time::timeout;
 use tonic::Status;
 
 use crate::error::internal;
@@ -34,6 +36,25 @@ pub(crate) struct Piece {
 /// Why an upload broke off, for the one who sees only that the engine failed.
 #[derive(Clone, Default)]
 pub(crate) struct UploadError(Arc<Mutex<Option<Status>>>);
+
+/// Ends `messages` with `DeadlineExceeded` if the client sends none for `stall_max` while it is waited for.
+pub(crate) fn not_stalled(
+    messages: impl Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
+    stall_max: Duration,
+) -> impl Stream<Item = Result<FlightData, Status>> + Send + 'static {
+    stream::unfold(Some(messages), move |messages| async move {
+        let mut messages = messages?;
+        match timeout(stall_max, messages.next()).await {
+            Ok(next) => Some((next?, Some(messages))),
+            Err(_) => {
+                let seconds = stall_max.as_secs();
+                tracing::warn!("an upload ends: its client sent nothing for {stall_max:?}");
+                let message = format!("the client sent no data for {seconds} s, which is as long as it may take");
+                Some((Err(Status::deadline_exceeded(message)), None))
+            }
+        }
+    })
+}
 
 impl Upload {
     /// Reads `messages` up to their schema. `None` if they hold no Arrow data, only a command.
@@ -95,7 +116,6 @@ mod tests {
     use super::*;
     use arrow::array::{ArrayRef, Int64Array};
     use arrow_flight::utils::batches_to_flight_data;
-    use futures::stream;
     use tonic::Code;
 
     #[tokio::test]
@@ -110,6 +130,21 @@ mod tests {
         assert!(
             refused.message().starts_with("Arrow data: the length of a message's body: expected at most the 8 bytes")
         );
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_nothing_is_not_waited_for_without_end() {
+        let silent = stream::iter([Ok(FlightData::default())]).chain(stream::pending());
+        let mut messages = Box::pin(not_stalled(silent, Duration::from_millis(20)));
+        messages.next().await.unwrap().unwrap();
+        assert_eq!(messages.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+        assert!(messages.next().await.is_none());
+        // The time is counted while the client is waited for, not while its last message is worked on.
+        let quick = stream::iter([Ok(FlightData::default()), Ok(FlightData::default())]);
+        let mut messages = Box::pin(not_stalled(quick, Duration::from_millis(20)));
+        messages.next().await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        messages.next().await.unwrap().unwrap();
     }
 
     async fn collected(messages: Vec<FlightData>) -> Result<RecordBatch, Status> {

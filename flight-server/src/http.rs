@@ -37,7 +37,14 @@ async fn metrics_text(State(state): State<Arc<ServerState>>) -> Response {
     }
 }
 
-/// The server answers: its sockets are served, which is all that a restart could mend. A full queue is no reason for one.
-async fn health() -> &'static str {
-    "ok\n"
+/// The sockets are served, as this answer shows, and the engine's threads run: nothing else is what a restart could mend. A full
+/// queue is no reason for one.
+async fn health(State(state): State<Arc<ServerState>>) -> Response {
+    match state.work.pulse().missed() {
+        None => "ok\n".into_response(),
+        Some(age) => {
+            let reason = format!("the engine's threads have not run a task for {} s\n", age.as_secs());
+            (StatusCode::SERVICE_UNAVAILABLE, reason).into_response()
+        }
+    }
 }

@@ -38,6 +38,8 @@ mod auth;
 mod certificates;
 /// One file per command.
 mod command;
+/// Connections: how many, and how long they may be silent.
+mod connections;
 /// From the messages of a DoPut to batches.
 mod decode;
 /// From batches to Flight messages.
@@ -58,6 +60,10 @@ mod ipc;
 mod memory;
 /// What the server counts.
 mod metrics;
+/// How many statements run at the same time.
+mod places;
+/// Whether the engine's threads run.
+mod pulse;
 /// Where one SQL statement ends and the next begins.
 mod script;
 /// The Flight SQL service: which command is answered where.

@@ -86,7 +86,7 @@ pub(crate) fn text(state: &ServerState) -> Result<String, std::fmt::Error> {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     };
-    let (running, waiting) = state.work.load();
+    let (running, waiting) = state.work.places().load();
     gauge("statements_running", "Statements that run now", running as u64);
     gauge("statements_waiting", "Statements that wait for their turn now", waiting as u64);
     gauge("sessions", "Sessions that are open now", state.sessions.len() as u64);

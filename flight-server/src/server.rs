@@ -10,16 +10,21 @@ use ruvector_udfs::Engine;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tonic::server::NamedService;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use crate::certificates;
-use crate::config::{ConfigError, PING_TIMEOUT, ServerConfig, Setup, look_up, not_an_address, refused_address};
+use crate::config::{
+    ConfigError, PING_TIMEOUT, PULSE_INTERVAL, ServerConfig, Setup, look_up, not_an_address, refused_address,
+};
+use crate::connections::{ConnectionLimits, Connections, Counted};
 use crate::front::Front;
 use crate::guard::Guard;
 use crate::http;
+use crate::pulse::Pulse;
 use crate::state::ServerState;
 use crate::work::{Limits, Work};
 
@@ -138,29 +143,32 @@ pub async fn serve_on(
         None => None,
     };
 
+    let pulse = state.work.pulse().clone();
     let (stop, stopping) = oneshot::channel();
     let (stop_http, http_stopping) = oneshot::channel::<()>();
     let signal = async move {
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            () = follow(&pulse, &health) => {}
+        }
         // Load balancers look elsewhere while the rest is finished.
         health.set_service_status("", ServingStatus::NotServing).await;
         health.set_not_serving::<FlightServiceServer<Front>>().await;
         let _ = stop.send(Instant::now() + drain_max);
     };
+    let connections = Connections::new(ConnectionLimits::from(&setup.config.server));
     let router = Server::builder()
         .http2_keepalive_interval(Some(ping_interval))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .http2_max_header_list_size(u32::try_from(header_list_bytes_max).unwrap_or(u32::MAX))
-        .add_service(health_service)
-        .add_service(Guard::new(service, Arc::clone(&state)));
+        .add_service(Counted::new(health_service, connections.clone()))
+        .add_service(Counted::new(Guard::new(service, Arc::clone(&state)), connections.clone()));
+    let sockets = connections.accept(listener);
     let server = match setup.tls {
         Some(files) => {
-            Either::Left(router.serve_with_incoming_shutdown(certificates::accepted(listener, files), signal))
+            Either::Left(router.serve_with_incoming_shutdown(certificates::accepted(sockets, files), signal))
         }
-        None => {
-            let sockets = TcpIncoming::from(listener).with_nodelay(Some(true));
-            Either::Right(router.serve_with_incoming_shutdown(sockets, signal))
-        }
+        None => Either::Right(router.serve_with_incoming_shutdown(sockets, signal)),
     };
 
     let http = async move {
@@ -206,6 +214,26 @@ pub async fn serve_on(
         tracing::warn!("stopping: a statement that did not finish in {drain_max:?} is cut off");
     }
     Ok(())
+}
+
+/// Keeps what gRPC health says in step with the engine's threads. Never resolves.
+async fn follow(pulse: &Pulse, health: &HealthReporter) {
+    let mut healthy = true;
+    loop {
+        sleep(PULSE_INTERVAL).await;
+        let missed = pulse.missed();
+        if missed.is_none() == healthy {
+            continue;
+        }
+        healthy = missed.is_none();
+        let status = if healthy { ServingStatus::Serving } else { ServingStatus::NotServing };
+        match missed {
+            None => tracing::info!("the engine's threads run again"),
+            Some(age) => tracing::error!("the engine's threads have not run a task for {age:?}: not healthy"),
+        }
+        health.set_service_status("", status).await;
+        health.set_service_status(<FlightServiceServer<Front> as NamedService>::NAME, status).await;
+    }
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl FlightSqlService for SqlService {
         query: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        prepared::bind(&query.prepared_statement_handle, request.into_inner()).await
+        prepared::bind(&self.state, &query.prepared_statement_handle, request.into_inner()).await
     }
 
     async fn do_put_prepared_statement_update(

@@ -264,15 +264,32 @@ impl Sessions {
             named.retain(|_, session| now.duration_since(session.last_used) < self.idle_max);
         }
         if named.len() >= self.sessions_max
-            && let Some(oldest) = named.iter().min_by_key(|(_, s)| s.last_used).map(|(key, _)| key.clone())
+            && let Some(crowded_out) = crowded_out(named.iter().map(|(key, session)| (key, session.last_used)), &key)
         {
-            named.remove(&oldest);
+            named.remove(&crowded_out);
         }
         let session = self.engine.session_of(caller.user(), caller.role());
         let new = Named { session: Arc::clone(&session), options: BTreeMap::new(), last_used: now };
         named.insert(key, new);
         session
     }
+}
+
+/// The session that is forgotten to make room for `new`: of the user who would have the most sessions, the one unused for
+/// longest. A user with few sessions keeps them, however often others sign in.
+fn crowded_out<'a>(sessions: impl Iterator<Item = (&'a Key, Instant)> + Clone, new: &Key) -> Option<Key> {
+    let user = |key: &Key| key.user.as_ref().map(|(name, _)| Arc::clone(name));
+    let mut counts = HashMap::new();
+    for (key, _) in sessions.clone() {
+        *counts.entry(user(key)).or_insert(0) += 1;
+    }
+    if let Some(count) = counts.get_mut(&user(new)) {
+        *count += 1;
+    }
+    // Of users with as many, the one who signs in gives way.
+    let (most, _) = counts.into_iter().max_by_key(|(name, count)| (*count, *name == user(new)))?;
+    let theirs = sessions.filter(|(key, _)| user(key) == most);
+    theirs.min_by_key(|(_, last_used)| *last_used).map(|(key, _)| key.clone())
 }
 
 /// The token of an `authorization: Bearer ...` header. Other schemes, as `Basic`, name no session.
@@ -353,6 +370,27 @@ mod tests {
         // No cookie names the session that is shared.
         assert!(of(Some("token")).unwrap() != SessionName::Named("token".into()));
         assert!(of(Some(&"x".repeat(TOKEN_BYTES_MAX + 1))).is_err());
+    }
+
+    #[test]
+    fn a_user_who_signs_in_again_and_again_ends_no_session_of_another() {
+        let key = |user: &str, name: u64| Key { user: Some((user.into(), Role::Reader)), name: name.to_string() };
+        let start = Instant::now();
+        // Ann's is the oldest of all.
+        let mut open = vec![(key("ann", 0), start)];
+        open.extend((0..3).map(|name| (key("bob", name), start + Duration::from_secs(1 + name))));
+        let crowded_out = |open: &[(Key, Instant)], new: Key| {
+            let Key { user, name } = crowded_out(open.iter().map(|(key, last_used)| (key, *last_used)), &new).unwrap();
+            (user.unwrap().0.to_string(), name)
+        };
+        let first_of = |user: &str| (user.to_owned(), "0".to_owned());
+        assert_eq!(crowded_out(&open, key("bob", 3)), first_of("bob"));
+        assert_eq!(crowded_out(&open, key("eve", 0)), first_of("bob"));
+        // With one session each, a user who signs in again loses the own one; a new user ends the oldest of all.
+        open.truncate(2);
+        assert_eq!(crowded_out(&open, key("bob", 1)), first_of("bob"));
+        open.truncate(1);
+        assert_eq!(crowded_out(&open, key("eve", 0)), first_of("ann"));
     }
 
     #[test]

@@ -14,9 +14,10 @@ use crate::auth::Gate;
 use crate::config::Setup;
 use crate::error::{status, stream_status};
 use crate::metrics::Metrics;
+use crate::places::Permit;
 use crate::script;
 use crate::session::{Caller, Sessions};
-use crate::work::{Permit, Work};
+use crate::work::{Stops, Work};
 
 /// The server's state. Shared by all calls.
 pub(crate) struct ServerState {
@@ -39,14 +40,14 @@ impl ServerState {
         Audit::of_statement(&self.metrics, caller, sql)
     }
 
-    /// Waits until `sql` may run. `KILL` does not wait, since it is there to make room, nor does a look at what to kill.
-    pub(crate) async fn admit(&self, sql: &str) -> Result<Option<Permit>, Status> {
+    /// Waits until the caller's `sql` may run. `KILL` does not wait, since it is there to make room, nor does a look at what to kill.
+    pub(crate) async fn admit(&self, caller: &Caller, sql: &str) -> Result<Option<Permit>, Status> {
         if script::first_word(sql).eq_ignore_ascii_case("kill") {
             return Ok(None);
         }
         match script::mentions(sql, "system.queries") {
-            true => self.work.admit_looking().await.map(Some),
-            false => self.work.admit().await.map(Some),
+            true => self.work.places().admit_looking(caller.into()).await.map(Some),
+            false => self.work.places().admit(caller.into()).await.map(Some),
         }
     }
 
@@ -58,27 +59,31 @@ impl ServerState {
 
     /// Plans `sql`, one of the server's own statements, for `caller`.
     pub(crate) async fn plan(&self, caller: &Caller, sql: &str) -> Result<Prepared, Status> {
-        let _permit = self.admit(sql).await?;
+        let _permit = self.admit(caller, sql).await?;
         let (engine, session, sql) = (Arc::clone(&self.engine), self.sessions.for_query(caller), sql.to_owned());
         self.work.while_wanted(async move { engine.prepare(&session, &sql).await.map_err(|e| status(&e)) }).await
     }
 
     /// Plans the query `sql` with its parameters, for a caller that was admitted. The rows are made when the stream is pulled.
+    /// `stops` tells from then on whether it was stopped.
     pub(crate) async fn query(
         &self,
         session: Arc<Session>,
         sql: String,
         parameters: Vec<ScalarValue>,
+        stops: Stops,
     ) -> Result<SendableRecordBatchStream, Status> {
         let engine = Arc::clone(&self.engine);
-        self.work.while_wanted(async move { query(&engine, &session, &sql, &parameters).await }).await
+        self.work.while_wanted(async move { query(&engine, &session, &sql, &parameters, &stops).await }).await
     }
 
     /// All rows of `sql`, one of the server's own queries on the catalog.
     pub(crate) async fn rows(&self, caller: &Caller, sql: &str) -> Result<Vec<RecordBatch>, Status> {
         let (engine, session, sql) = (Arc::clone(&self.engine), self.sessions.for_query(caller), sql.to_owned());
-        let _permit = self.work.admit().await?;
-        let rows = async move { query(&engine, &session, &sql, &[]).await?.map_err(stream_status).try_collect().await };
+        let _permit = self.work.places().admit(caller.into()).await?;
+        let rows = async move {
+            query(&engine, &session, &sql, &[], &Stops::default()).await?.map_err(stream_status).try_collect().await
+        };
         self.work.while_wanted(rows).await
     }
 }
@@ -89,6 +94,7 @@ pub(crate) async fn query(
     session: &Session,
     sql: &str,
     parameters: &[ScalarValue],
+    stops: &Stops,
 ) -> Result<SendableRecordBatchStream, Status> {
-    engine.query(session, sql, parameters).await.map_err(|e| status(&e))
+    engine.query(session, sql, parameters, |stop| stops.begun(stop)).await.map_err(|e| status(&e))
 }

@@ -3,8 +3,8 @@
 //! A statement that changes something runs to its end even if its caller goes away, so that it is never half cancelled; a
 //! query stops when nobody reads it any more. Both are counted, so that a stopping server can wait for them.
 //!
-//! So many statements run at the same time and no more ([`Work::admit`]); others wait in line, but neither too many nor for too
-//! long. A query that is not read for too long is ended: it would keep others waiting.
+//! A bounded number of statements runs at the same time ([`crate::places`]). A query that is not read for too long is ended: it
+//! would keep others waiting. A query that is killed ends at once, also while its client reads nothing.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,23 +12,25 @@ use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow_flight::FlightData;
 use bytes::Bytes;
-use futures::stream::{AbortHandle, AbortRegistration, Abortable};
+use futures::stream::{AbortHandle, AbortRegistration, Abortable, Aborted};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use parking_lot::Mutex;
+use ruvector_udfs::Stop;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::Status;
 
 use crate::config::{STREAM_MESSAGES_MAX, ServerConfig};
 use crate::encode::{Encoded, FlightMessages};
-use crate::error::{panic_status, task_status};
+use crate::error::{panic_status, status, task_status};
+use crate::places::{Permit, PlaceLimits, Places};
+use crate::pulse::Pulse;
 
 /// What a DoGet answers with.
 pub(crate) type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
@@ -39,21 +41,16 @@ pub(crate) struct Work {
     alive: mpsc::Sender<Infallible>,
     queries: Queries,
     limits: Limits,
-    /// A permit for each statement that may run.
-    running: Arc<Semaphore>,
-    /// The place of those who look what runs.
-    looking: Arc<Semaphore>,
+    places: Places,
+    pulse: Pulse,
     /// The place of a task that runs where it is asked for.
     at_once: Arc<Semaphore>,
-    waiting: AtomicUsize,
 }
 
 /// What bounds the work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    pub(crate) statements_max: usize,
-    pub(crate) statements_waiting_max: usize,
-    pub(crate) statement_wait_max: Duration,
+    pub(crate) places: PlaceLimits,
     pub(crate) stall_max: Duration,
     pub(crate) keep_alive_interval: Duration,
 }
@@ -61,19 +58,11 @@ pub(crate) struct Limits {
 impl From<&ServerConfig> for Limits {
     fn from(config: &ServerConfig) -> Self {
         Self {
-            statements_max: config.statements_max,
-            statements_waiting_max: config.statements_waiting_max,
-            statement_wait_max: config.statement_wait_max,
+            places: PlaceLimits::from(config),
             stall_max: config.stall_max,
             keep_alive_interval: config.keep_alive_interval,
         }
     }
-}
-
-/// One of the statements that may run; as long as this is kept.
-pub(crate) struct Permit {
-    /// Held for its `Drop`.
-    _permit: OwnedSemaphorePermit,
 }
 
 /// Resolves when nothing runs any more.
@@ -83,51 +72,23 @@ impl Work {
     /// Work on the threads of `runtime`, and the way to wait for its end once this is dropped.
     pub(crate) fn new(runtime: Handle, limits: Limits) -> (Self, Idle) {
         let (alive, idle) = mpsc::channel(1);
-        let running = Arc::new(Semaphore::new(limits.statements_max.min(Semaphore::MAX_PERMITS)));
-        let (looking, at_once) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
-        let (queries, waiting) = (Queries::default(), AtomicUsize::new(0));
-        (Self { runtime, alive, queries, limits, running, looking, at_once, waiting }, Idle(idle))
+        let (queries, places, pulse) = (Queries::default(), Places::new(limits.places), Pulse::start(&runtime));
+        (Self { runtime, alive, queries, limits, places, pulse, at_once: Arc::new(Semaphore::new(1)) }, Idle(idle))
     }
 
-    /// Waits until one more statement may run: first come, first served.
-    ///
-    /// # Errors
-    /// `Unavailable` if too many wait already, or it was not its turn for too long.
-    pub(crate) async fn admit(&self) -> Result<Permit, Status> {
-        if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
-            return Ok(Permit { _permit: permit });
-        }
-        let Limits { statements_max, statements_waiting_max, statement_wait_max, .. } = self.limits;
-        let _waits = Waits::one_more(&self.waiting, statements_waiting_max).ok_or_else(|| {
-            Status::unavailable(format!(
-                "the server is busy: {statements_max} statements run and {statements_waiting_max} wait: try again"
-            ))
-        })?;
-        match timeout(statement_wait_max, Arc::clone(&self.running).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Permit { _permit: permit }),
-            Ok(Err(_)) => Err(Status::unavailable("the server is stopping")),
-            Err(_) => Err(Status::unavailable(format!(
-                "the server is busy: {statements_max} statements run, and it was not this one's turn for {} s: try again",
-                statement_wait_max.as_secs()
-            ))),
-        }
+    /// The places of statements.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
     }
 
-    /// As [`Work::admit`], for a statement that looks what runs: one of these at a time has a place of its own, so that who
-    /// wants to know why nothing goes on is answered.
-    pub(crate) async fn admit_looking(&self) -> Result<Permit, Status> {
-        if self.running.available_permits() == 0
-            && let Ok(permit) = Arc::clone(&self.looking).try_acquire_owned()
-        {
-            return Ok(Permit { _permit: permit });
-        }
-        self.admit().await
+    /// Whether the engine's threads run.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
-    /// Statements that run and that wait.
-    pub(crate) fn load(&self) -> (usize, usize) {
-        let running = self.limits.statements_max.saturating_sub(self.running.available_permits());
-        (running, self.waiting.load(Ordering::Relaxed))
+    /// How long a client may keep a statement waiting.
+    pub(crate) fn stall_max(&self) -> Duration {
+        self.limits.stall_max
     }
 
     /// Runs `task` to its end, whether or not the caller waits for it.
@@ -151,7 +112,7 @@ impl Work {
         // With one thread for everything there is nobody else to see to them.
         let threads = Handle::current().runtime_flavor();
         let place = Arc::clone(&self.at_once).try_acquire_owned().ok();
-        place.filter(|_| threads == RuntimeFlavor::MultiThread).map(|permit| Permit { _permit: permit })
+        place.filter(|_| threads == RuntimeFlavor::MultiThread).map(Permit::of)
     }
 
     /// Runs `task` on the thread that asks for it, for what is over before another would have begun. What it starts beside
@@ -170,10 +131,11 @@ impl Work {
     }
 
     /// Encodes on the engine's threads for as long as the result is read, a few messages ahead of the reader. `permit` is
-    /// kept until then. [`Work::cancel`] with the same `id` ends it with an error; an empty `id` is no id.
-    pub(crate) fn stream(&self, id: Bytes, encoded: Encoded, permit: Option<Permit>) -> FlightStream {
+    /// kept until then. [`Work::cancel`] with the same `id` ends it with an error, and so does a kill that `stops` tells of; an
+    /// empty `id` is no id.
+    pub(crate) fn stream(&self, id: Bytes, encoded: Encoded, permit: Option<Permit>, stops: Stops) -> FlightStream {
         let Encoded { messages, keep_alive } = encoded;
-        let messages = self.ahead(id, messages, permit);
+        let messages = self.ahead(id, messages, permit, stops);
         let interval = self.limits.keep_alive_interval;
         Box::pin(stream::unfold((messages, false), move |(mut messages, begun)| {
             let keep_alive = keep_alive.clone();
@@ -188,16 +150,17 @@ impl Work {
         }))
     }
 
-    fn ahead(&self, id: Bytes, messages: FlightMessages, permit: Option<Permit>) -> FlightStream {
+    fn ahead(&self, id: Bytes, mut messages: FlightMessages, permit: Option<Permit>, stops: Stops) -> FlightStream {
         let (sender, receiver) = mpsc::channel(STREAM_MESSAGES_MAX);
         let (query, registration) = self.queries.enter(id);
         let stall_max = self.limits.stall_max;
-        // What the task returns is its last word, whatever is in the channel.
-        let task = self.spawn(async move {
-            let (_query, _permit) = (query, permit);
-            let mut messages = Abortable::new(messages, registration);
+        let pump = async move {
             while let Some(message) = messages.next().await {
-                match timeout(stall_max, sender.send(message)).await {
+                let sent = tokio::select! {
+                    sent = timeout(stall_max, sender.send(message)) => sent,
+                    stopped = stops.stopped() => return Some(stopped),
+                };
+                match sent {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return None,
                     Err(_) => {
@@ -207,7 +170,15 @@ impl Work {
                     }
                 }
             }
-            messages.is_aborted().then(|| Status::cancelled("the query was cancelled"))
+            None
+        };
+        // What the task returns is its last word, whatever is in the channel.
+        let task = self.spawn(async move {
+            let (_query, _permit) = (query, permit);
+            match Abortable::new(pump, registration).await {
+                Ok(last_word) => last_word,
+                Err(Aborted) => Some(Status::cancelled("the query was cancelled")),
+            }
         });
         let state = (receiver, Some(StopOnDrop(task)));
         Box::pin(stream::unfold(state, |(mut receiver, mut task)| async move {
@@ -241,23 +212,6 @@ impl Idle {
     }
 }
 
-/// One of those that wait.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl<'a> Waits<'a> {
-    fn one_more(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
-        let entered = waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| (waiting < max).then_some(waiting + 1));
-        entered.ok().map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A task that stops when this is dropped.
 struct StopOnDrop<T>(JoinHandle<T>);
 
@@ -270,6 +224,27 @@ impl<T> StopOnDrop<T> {
 impl<T> Drop for StopOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// How to learn that the statement whose rows a stream hands on was stopped. A stream of several statements, one after the
+/// other, has the newest one. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Stops(Arc<Mutex<Option<Stop>>>);
+
+impl Stops {
+    /// Notes the statement that begins now.
+    pub(crate) fn begun(&self, stop: Stop) {
+        *self.0.lock() = Some(stop);
+    }
+
+    /// Resolves when the statement is stopped, with what its client is told.
+    async fn stopped(&self) -> Status {
+        let stop = self.0.lock().clone();
+        match stop {
+            Some(stop) => status(&stop.stopped().await),
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -320,6 +295,7 @@ impl Drop for Entry {
 mod tests {
     use super::*;
     use crate::encode::{Batches, encode};
+    use crate::places::Occupant;
     use arrow::array::{Int64Array, RecordBatch};
     use futures::TryStreamExt;
     use tonic::Code;
@@ -328,7 +304,8 @@ mod tests {
     async fn a_panic_is_an_error_and_not_the_end_of_the_rows() {
         let (work, _idle) = work();
         let rows = stream::iter([Ok(batch())]).chain(stream::once(async { panic!("on purpose") }));
-        let result: Result<Vec<_>, _> = work.stream(Bytes::new(), encoded(rows.boxed()), None).try_collect().await;
+        let result: Result<Vec<_>, _> =
+            work.stream(Bytes::new(), encoded(rows.boxed()), None, Stops::default()).try_collect().await;
         assert_eq!(result.unwrap_err().code(), Code::Internal);
     }
 
@@ -349,7 +326,7 @@ mod tests {
         let (work, _idle) = work();
         let id = Bytes::from_static(b"q");
         let rows = stream::iter([Ok(batch())]).chain(stream::pending()).boxed();
-        let mut messages = work.stream(id.clone(), encoded(rows), None);
+        let mut messages = work.stream(id.clone(), encoded(rows), None, Stops::default());
         messages.next().await.unwrap().unwrap();
         assert!(work.cancel(&id));
         let rest: Result<Vec<_>, _> = messages.try_collect().await;
@@ -360,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_nobody_reads_stops() {
         let (work, idle) = work();
-        drop(work.stream(Bytes::new(), encoded(stream::pending().boxed()), None));
+        drop(work.stream(Bytes::new(), encoded(stream::pending().boxed()), None, Stops::default()));
         drop(work);
         timeout(Duration::from_secs(5), idle.wait()).await.unwrap();
     }
@@ -386,7 +363,8 @@ mod tests {
             tokio::time::sleep(limits().keep_alive_interval * 10).await;
             Ok(batch())
         });
-        let messages: Vec<_> = work.stream(Bytes::new(), encoded(rows.boxed()), None).try_collect().await.unwrap();
+        let messages: Vec<_> =
+            work.stream(Bytes::new(), encoded(rows.boxed()), None, Stops::default()).try_collect().await.unwrap();
         let messages = stream::iter(messages.into_iter().map(Ok));
         let batches: Vec<_> =
             arrow_flight::decode::FlightRecordBatchStream::new_from_flight_data(messages).try_collect().await.unwrap();
@@ -399,12 +377,16 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_takes_no_rows_loses_its_query_and_its_place() {
         let (work, idle) = work();
-        let permit = work.admit().await.unwrap();
-        let mut messages =
-            work.stream(Bytes::new(), encoded(stream::repeat_with(|| Ok(batch())).boxed()), Some(permit));
-        assert_eq!(work.load(), (1, 0));
+        let permit = work.places().admit(Occupant::default()).await.unwrap();
+        let mut messages = work.stream(
+            Bytes::new(),
+            encoded(stream::repeat_with(|| Ok(batch())).boxed()),
+            Some(permit),
+            Stops::default(),
+        );
+        assert_eq!(work.places().load(), (1, 0));
         timeout(Duration::from_secs(20), async {
-            while work.load() != (0, 0) {
+            while work.places().load() != (0, 0) {
                 tokio::time::sleep(limits().stall_max / 4).await;
             }
         })
@@ -420,47 +402,9 @@ mod tests {
         assert!(messages.next().await.is_none());
     }
 
-    #[tokio::test]
-    async fn those_who_wait_get_their_turn_in_order_and_too_many_are_refused() {
-        let (work, _idle) = work();
-        let work =
-            Arc::new(Work { limits: Limits { statement_wait_max: Duration::from_secs(60), ..work.limits }, ..work });
-        let running: Vec<_> = [work.admit().await.unwrap(), work.admit().await.unwrap()].into();
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let mut waiting = Vec::new();
-        for number in 0..3 {
-            let (work, order) = (Arc::clone(&work), Arc::clone(&order));
-            waiting.push(tokio::spawn(async move {
-                let _permit = work.admit().await.unwrap();
-                order.lock().push(number);
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }));
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(work.load(), (2, 3));
-        let refused = work.admit().await.err().unwrap();
-        assert_eq!(refused.code(), Code::Unavailable);
-        assert_eq!(refused.message(), "the server is busy: 2 statements run and 3 wait: try again");
-        drop(running);
-        futures::future::join_all(waiting).await;
-        assert_eq!(*order.lock(), [0, 1, 2]);
-        assert_eq!(work.load(), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn nobody_waits_for_too_long() {
-        let (work, _idle) = work();
-        let _running = [work.admit().await.unwrap(), work.admit().await.unwrap()];
-        let refused = work.admit().await.err().unwrap();
-        assert_eq!(refused.code(), Code::Unavailable);
-        assert_eq!(work.load(), (2, 0));
-    }
-
     fn limits() -> Limits {
         Limits {
-            statements_max: 2,
-            statements_waiting_max: 3,
-            statement_wait_max: Duration::from_millis(20),
+            places: PlaceLimits::from(&ServerConfig::default()),
             stall_max: Duration::from_millis(60),
             keep_alive_interval: Duration::from_millis(20),
         }

@@ -146,7 +146,7 @@ pub(crate) async fn drop_table(engine: &Engine, drop: DropTable) -> Result<()> {
     if engine.drop_index_table(&table).await? {
         return Ok(());
     }
-    match engine.main().drop(&table).await {
+    match engine.uploads().ask_until(&table, engine.main().drop(&table)).await {
         Ok(()) => {}
         Err(e) if drop.if_exists && e.kind() == ruvector_rulake::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e.into()),

@@ -37,7 +37,7 @@ use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
 use crate::parameters::{check_number, parameters};
 use crate::plan_cache::{KeptPlan, TableStates};
-use crate::queries::{Queries, Who};
+use crate::queries::{Queries, Running, Stop, Who};
 use crate::register::equip;
 use crate::runtime::runtime;
 use crate::scalar::embed;
@@ -46,6 +46,7 @@ use crate::settings::{self, Settings};
 use crate::statement::{Parsed, parse};
 use crate::stop::start;
 use crate::time_travel::MARK;
+use crate::uploads::Uploads;
 use crate::{clauses, ddl, dml, external, foreign, knn, patched, suggest};
 
 /// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
@@ -85,6 +86,7 @@ pub struct Engine {
     models: Arc<embed::Models>,
     runtime: Arc<RuntimeEnv>,
     queries: Queries,
+    uploads: Uploads,
     statement_time_max: Option<Duration>,
     /// Held for its `Drop`: an engine without a data directory takes its tables with it.
     _temporary: Option<TempDir>,
@@ -176,6 +178,7 @@ impl Engine {
             models: Arc::new(embed::Models::new(config.embed)),
             runtime,
             queries,
+            uploads: Uploads::default(),
             statement_time_max: config.statement_time_max,
             _temporary: temporary,
         }))
@@ -273,10 +276,13 @@ impl Engine {
     /// # Errors
     /// Of every kind; nothing is changed on error.
     pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
-        self.watched(session, sql, params, Wanted::Anything).await
+        self.watched(session, sql, params, Wanted::Anything, drop).await
     }
 
-    /// As [`Engine::execute`], for a statement that answers rows. Any other is refused before it does anything.
+    /// Like [`Engine::execute`], for a statement that answers rows. Any other is refused before it does anything.
+    ///
+    /// `begun` is called with the statement's [`Stop`] before anything of it runs. A caller that waits while it holds rows, as
+    /// for a client, learns from it that the statement was killed or has taken too long.
     ///
     /// # Errors
     /// As [`Engine::execute`]; `InvalidInput` for a statement that answers with a count.
@@ -285,23 +291,37 @@ impl Engine {
         session: &Session,
         sql: &str,
         params: &[ScalarValue],
+        begun: impl FnOnce(Stop) + Send,
     ) -> Result<SendableRecordBatchStream> {
-        match self.watched(session, sql, params, Wanted::Rows).await? {
+        match self.watched(session, sql, params, Wanted::Rows, begun).await? {
             Answer::Rows(rows) => Ok(rows),
             Answer::Count(_) => Err(not_a_query()),
         }
     }
 
     /// Runs one statement as one of those that run.
-    async fn watched(&self, session: &Session, sql: &str, params: &[ScalarValue], wanted: Wanted) -> Result<Answer> {
+    async fn watched(
+        &self,
+        session: &Session,
+        sql: &str,
+        params: &[ScalarValue],
+        wanted: Wanted,
+        begun: impl FnOnce(Stop) + Send,
+    ) -> Result<Answer> {
+        let running = self.begin(session, sql);
+        begun(running.stop());
+        let answer =
+            async { self.run(session, sql, params, wanted).await.map_err(|e| self.with_hint(e, session, sql)) };
+        running.run(answer).await
+    }
+
+    /// Makes a statement of the session known: to `system.queries`, `KILL` and the limit of its time.
+    fn begin(&self, session: &Session, text: &str) -> Running {
         let limit = match (session.statement_timeout(), self.statement_time_max) {
             (Some(wished), Some(allowed)) => Some(wished.min(allowed)),
             (wished, allowed) => wished.or(allowed),
         };
-        let running = self.queries.begin(session.context().session_id(), session.who(), sql, limit);
-        let answer =
-            async { self.run(session, sql, params, wanted).await.map_err(|e| self.with_hint(e, session, sql)) };
-        running.run(answer).await
+        self.queries.begin(session.context().session_id(), session.who(), text, limit)
     }
 
     /// An error with a hint at the name that was probably meant.
@@ -416,10 +436,29 @@ impl Engine {
     ///
     /// Columns are matched by name. `List<Float32>` and `FixedSizeList` of floats go into vector columns.
     ///
+    /// It is a statement of `system.queries`, as `INGEST INTO table`: it can be killed, and may take as long as engine and
+    /// session let a statement take.
+    ///
     /// # Errors
     /// `AlreadyExists`, `NotFound` by `mode`; `InvalidInput` for columns that do not fit; `PermissionDenied` for a session
-    /// that may not write. Nothing is written on error.
+    /// that may not write; `Cancelled` if it was killed or took too long. Nothing is written on error.
     pub async fn ingest(
+        &self,
+        session: &Session,
+        table: &str,
+        mode: IngestMode,
+        data: SendableRecordBatchStream,
+    ) -> Result<u64> {
+        let running = self.begin(session, &format!("INGEST INTO {table}"));
+        let written = async { self.write(session, table, mode, data).await.map(Answer::Count) };
+        match running.run(written).await? {
+            Answer::Count(count) => Ok(count),
+            Answer::Rows(_) => Err(Error::new(ErrorKind::Internal, "an ingest answered with rows, expected a count")),
+        }
+    }
+
+    /// As [`Engine::ingest`], which watches over it.
+    async fn write(
         &self,
         session: &Session,
         table: &str,
@@ -428,6 +467,7 @@ impl Engine {
     ) -> Result<u64> {
         session.role().check(Role::Writer, "ingest")?;
         let table = self.main_table(&TableReference::parse_str(table))?;
+        let data = self.uploads.watch(&table, data);
         let exists = self.main.list().await?.contains(&table);
         let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
         if append {
@@ -442,6 +482,10 @@ impl Engine {
 
     pub(crate) fn main(&self) -> &DeltaBackend {
         &self.main
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     pub(crate) fn external(&self) -> &ExternalTables {

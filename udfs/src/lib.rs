@@ -44,6 +44,9 @@ mod parameters;
 /// `system.queries`, `KILL` and the time that statements may take.
 mod queries;
 
+/// Ingests that wait for their client.
+mod uploads;
+
 /// Where running operators look whether their statement goes on.
 mod stop;
 
@@ -118,6 +121,7 @@ pub use engine::{Engine, EngineConfig, IngestMode, Prepared};
 pub use error::{Error, ErrorKind, Result};
 pub use own_question::{OWN_QUESTION, is_own_question};
 pub use parameters::check_number;
+pub use queries::Stop;
 pub use register::register_all;
 pub use session::Session;
 pub use shown::{shown_sql, statement_kind};

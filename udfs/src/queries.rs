@@ -202,11 +202,37 @@ tokio::task_local! {
     static STATEMENT: Stop;
 }
 
-/// Tells an operator whether its statement goes on. Cheap to clone.
+/// Tells whether a statement goes on. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Stop(Arc<Query>);
+pub struct Stop(Arc<Query>);
 
 impl Stop {
+    /// Resolves with the reason when the statement is killed or has taken too long; never, if it ends by itself.
+    ///
+    /// A statement is noticed to be stopped where it is polled. This is for the holder of its rows that waits for something
+    /// else: it must be polled by the task that polls the rows, which is the only one that a kill wakes.
+    pub async fn stopped(&self) -> Error {
+        let query = &self.0;
+        let left = query.limit.map(|limit| limit.saturating_sub(query.start.elapsed()));
+        let mut deadline = left.map(|left| Box::pin(sleep(left)));
+        poll_fn(|context| {
+            if let (Some(limit), Some(timer)) = (query.limit, &mut deadline)
+                && query.end.get().is_none()
+                && query.stopped.get().is_none()
+                && timer.as_mut().poll(context).is_ready()
+            {
+                let _ = query.stopped.set(Stopped::TimedOut(limit));
+            }
+            // First register, then look: a kill between the two is not missed.
+            query.waker.register(context.waker());
+            match query.stopped.get() {
+                Some(stopped) if query.end.get().is_none() => Poll::Ready(query.error_of(stopped)),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
     /// Of the statement that is being run, if one is.
     pub(crate) fn current() -> Option<Self> {
         STATEMENT.try_with(Clone::clone).ok()
@@ -243,6 +269,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// How to learn that the statement is stopped.
+    pub(crate) fn stop(&self) -> Stop {
+        Stop(Arc::clone(&self.query))
+    }
+
     /// Runs the statement, and hands its rows on.
     ///
     /// # Errors
@@ -306,8 +337,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // If it has not ended, nobody waits for it any more.
-        self.end(CANCELLED, None);
+        // A statement that has not ended lost its waiter, perhaps because it was stopped.
+        let stopped = self.query.stopped.get().map(|stopped| self.query.error_of(stopped).to_string());
+        self.end(CANCELLED, stopped);
     }
 }
 

@@ -13,7 +13,8 @@ pub(crate) const LOOK_AHEAD: usize = 8;
 /// Words by which a name before a value is that of a secret.
 const SECRET_WORDS: [&str; 7] = ["password", "passwd", "secret", "token", "credential", "identified", "access_key"];
 /// Kinds of statements by their first words; of several that fit, the first.
-const KINDS: [(&str, &[&str]); 25] = [
+const KINDS: [(&str, &[&str]); 26] = [
+    ("ingest", &["INGEST"]),
     ("query", &["SELECT"]),
     ("query", &["WITH"]),
     ("query", &["VALUES"]),

@@ -30,7 +30,7 @@ use crate::encode::{Encoder, to_schema, wire_schema};
 use crate::error::{internal, stream_status};
 use crate::session::Caller;
 use crate::state::{ServerState, query};
-use crate::work::FlightStream;
+use crate::work::{FlightStream, Stops};
 
 /// The column of the answers that says which query they are for.
 const QUERY_INDEX: &str = "query_index";
@@ -184,9 +184,9 @@ impl Answers {
     }
 
     async fn search(&self, vectors: ArrayRef) -> Result<RecordBatch, Status> {
-        let _permit = self.state.work.admit().await?;
+        let _permit = self.state.work.places().admit((&self.caller).into()).await?;
         let session = self.state.sessions.for_query(&self.caller);
-        let rows = query(&self.state.engine, &session, &self.sql, &[as_one_list(vectors)?]).await?;
+        let rows = query(&self.state.engine, &session, &self.sql, &[as_one_list(vectors)?], &Stops::default()).await?;
         let schema = rows.schema();
         let batches: Vec<_> = rows.map_err(stream_status).try_collect().await?;
         let rows = match batches.as_slice() {

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::{quoted, refuse_transaction, update};
 use crate::audit::Audit;
-use crate::decode::Upload;
+use crate::decode::{Upload, not_stalled};
 use crate::error::status;
 use crate::session::Caller;
 use crate::state::ServerState;
@@ -71,23 +71,24 @@ async fn write(
     mode: IngestMode,
     messages: PeekableFlightDataStream,
 ) -> Result<i64, Status> {
-    let Some(upload) = Upload::read(messages).await? else {
+    let stall_max = state.work.stall_max();
+    let Some(upload) = Upload::read(not_stalled(messages, stall_max)).await? else {
         return Err(Status::invalid_argument("ingest needs Arrow data, got none"));
     };
     let (rows, upload_error) = upload.into_stream();
     let engine = Arc::clone(&state.engine);
     let session = state.sessions.for_query(caller);
     let audit = Audit::of_ingest(&state.metrics, caller, &table);
-    let permit = match state.work.admit().await {
+    let permit = match state.work.places().admit(caller.into()).await {
         Ok(permit) => permit,
         Err(refused) => return audit.if_failed(Err(refused)),
     };
     let written = async move {
         let _permit = permit;
-        audit.ended(engine.ingest(&session, &table, mode, rows).await.map_err(|e| status(&e)))
+        let written = engine.ingest(&session, &table, mode, rows).await;
+        audit.ended(written.map_err(|e| upload_error.or(status(&e))))
     };
-    let written = state.work.to_the_end(written).await.map_err(|status| upload_error.or(status))?;
-    update::record_count(written)
+    update::record_count(state.work.to_the_end(written).await?)
 }
 
 #[derive(Debug, PartialEq)]

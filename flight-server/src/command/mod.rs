@@ -47,7 +47,7 @@ use crate::encode::encode;
 use crate::error::internal;
 use crate::handle::encode_schema;
 use crate::state::ServerState;
-use crate::work::FlightStream;
+use crate::work::{FlightStream, Stops};
 
 /// The answer to GetFlightInfo: one endpoint on this same connection.
 ///
@@ -96,7 +96,7 @@ pub(crate) fn metadata_stream(
 
 fn one_batch(state: &ServerState, batch: RecordBatch) -> Result<FlightStream, Status> {
     let encoded = encode(batch.schema(), stream::iter([Ok(batch)]).boxed())?;
-    Ok(state.work.stream(Bytes::new(), encoded, None))
+    Ok(state.work.stream(Bytes::new(), encoded, None, Stops::default()))
 }
 
 /// `name` as a quoted SQL identifier.

@@ -11,7 +11,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::{refuse_transaction, update};
-use crate::decode::Upload;
+use crate::decode::{Upload, not_stalled};
 use crate::encode::wire_schema;
 use crate::handle::{Statement, encode_schema};
 use crate::session::Caller;
@@ -57,10 +57,11 @@ pub(crate) async fn create(
 
 /// Answers DoPut `CommandPreparedStatementQuery`: binds values, and hands back the handle that holds them.
 pub(crate) async fn bind(
+    state: &ServerState,
     handle: &[u8],
     messages: PeekableFlightDataStream,
 ) -> Result<DoPutPreparedStatementResult, Status> {
-    let statement = bound(handle, messages).await?;
+    let statement = bound(state, handle, messages).await?;
     Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(statement.encode()?) })
 }
 
@@ -72,13 +73,13 @@ pub(crate) async fn run(
     handle: &[u8],
     messages: PeekableFlightDataStream,
 ) -> Result<i64, Status> {
-    let statement = bound(handle, messages).await?;
+    let statement = bound(state, handle, messages).await?;
     update::record_count(update::run(state, caller, statement).await?)
 }
 
-async fn bound(handle: &[u8], messages: PeekableFlightDataStream) -> Result<Statement, Status> {
+async fn bound(state: &ServerState, handle: &[u8], messages: PeekableFlightDataStream) -> Result<Statement, Status> {
     let mut statement = Statement::decode(handle)?;
-    if let Some(upload) = Upload::read(messages).await?
+    if let Some(upload) = Upload::read(not_stalled(messages, state.work.stall_max())).await?
         // A client without values sends a schema without fields; one with no rows of values (`executemany` of an empty
         // list) means no execution.
         && !upload.schema.fields().is_empty()

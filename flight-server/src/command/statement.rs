@@ -22,7 +22,7 @@ use crate::error::{internal, stream_status};
 use crate::handle::{Answer, Statement, TicketHandle};
 use crate::session::Caller;
 use crate::state::{ServerState, query};
-use crate::work::FlightStream;
+use crate::work::{FlightStream, Stops};
 
 /// The `app_metadata` of a FlightInfo whose only row is the count of a statement that ran already.
 pub(crate) const COUNT_METADATA: &[u8] = b"count";
@@ -68,12 +68,15 @@ pub(crate) async fn stream(state: &ServerState, caller: &Caller, ticket: TicketH
         }
         Answer::Rows(statement, schema) => {
             let audit = state.audit(caller, &statement.sql);
+            let stops = Stops::default();
             let admitted = async {
-                let permit = state.admit(&statement.sql).await?;
-                Ok((permit, rows(state, caller, statement).await?))
+                let permit = state.admit(caller, &statement.sql).await?;
+                Ok((permit, rows(state, caller, statement, &stops).await?))
             };
             match admitted.await {
-                Ok((permit, rows)) => Ok(state.work.stream(ticket.id, encode(schema, audit.rows(rows))?, permit)),
+                Ok((permit, rows)) => {
+                    Ok(state.work.stream(ticket.id, encode(schema, audit.rows(rows))?, permit, stops.clone()))
+                }
                 Err(failed) => audit.if_failed(Err(failed)),
             }
         }
@@ -121,8 +124,9 @@ async fn query_schema(
     };
     match (bound, &prepared.schema) {
         (Some(values), _) => {
-            let _permit = state.admit(&statement.sql).await?;
-            let rows = state.query(state.sessions.for_query(caller), statement.sql.clone(), values).await?;
+            let _permit = state.admit(caller, &statement.sql).await?;
+            let session = state.sessions.for_query(caller);
+            let rows = state.query(session, statement.sql.clone(), values, Stops::default()).await?;
             Ok(wire_schema(&rows.schema()))
         }
         (None, Some(schema)) => Ok(wire_schema(schema)),
@@ -140,15 +144,16 @@ fn check_parameters(statement: &Statement, prepared: &Prepared) -> Result<(), St
 
 /// The rows of a query, for each row of its parameters in turn. The first is planned before this returns, so that a
 /// mistake is the answer to the call and not the end of a stream.
-async fn rows(state: &ServerState, caller: &Caller, statement: Statement) -> Result<Batches, Status> {
+async fn rows(state: &ServerState, caller: &Caller, statement: Statement, stops: &Stops) -> Result<Batches, Status> {
     let mut parameters = parameter_rows(&statement)?.into_iter();
     let Some(first) = parameters.next() else { return Ok(stream::empty().boxed()) };
     let session = state.sessions.for_query(caller);
-    let first = state.query(Arc::clone(&session), statement.sql.clone(), first).await?;
-    let engine = Arc::clone(&state.engine);
+    let first = state.query(Arc::clone(&session), statement.sql.clone(), first, stops.clone()).await?;
+    let (engine, stops) = (Arc::clone(&state.engine), stops.clone());
     let rest = stream::iter(parameters).then(move |values| {
         let (engine, session, sql) = (Arc::clone(&engine), Arc::clone(&session), statement.sql.clone());
-        async move { Ok::<_, Status>(query(&engine, &session, &sql, &values).await?.map_err(stream_status)) }
+        let stops = stops.clone();
+        async move { Ok::<_, Status>(query(&engine, &session, &sql, &values, &stops).await?.map_err(stream_status)) }
     });
     Ok(first.map_err(stream_status).chain(rest.try_flatten()).boxed())
 }

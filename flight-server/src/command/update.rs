@@ -29,7 +29,7 @@ pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Stateme
         Ok(rows) => executions(&statement.sql, rows),
         Err(refused) => return audit.ended(Err(refused)),
     };
-    let permit = match state.admit(&statement.sql).await {
+    let permit = match state.admit(caller, &statement.sql).await {
         Ok(permit) => permit,
         Err(refused) => return audit.ended(Err(refused)),
     };

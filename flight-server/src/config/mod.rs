@@ -47,8 +47,8 @@ pub struct ServerConfig {
     /// Largest list of request headers, in bytes. JDBC turns unknown connection parameters and cookies into headers and
     /// passes 8 KiB easily.
     pub header_list_bytes_max: usize,
-    /// Sessions kept; beyond it the one unused for longest is forgotten. Without authentication any bearer token opens a
-    /// session, so there must be a bound.
+    /// Sessions kept; beyond it the one unused for longest is forgotten, of the user who has the most. Without authentication
+    /// any bearer token opens a session, so there must be a bound.
     pub sessions_max: usize,
     /// A session unused for this long is forgotten with its settings.
     pub session_idle_max: Duration,
@@ -61,14 +61,27 @@ pub struct ServerConfig {
     pub keep_alive_interval: Duration,
     /// Statements that run at the same time; more wait, first come first served.
     pub statements_max: usize,
+    /// Statements of one user that run at the same time; zero is three quarters of `statements_max`, so that one user cannot
+    /// keep all others out. Without authentication there are no users and no such limit.
+    pub statements_per_user_max: usize,
     /// Statements that wait; more are told to try again.
     pub statements_waiting_max: usize,
     /// How long a statement waits before it is told to try again.
     pub statement_wait_max: Duration,
     /// How long a statement may take; zero is no limit.
     pub statement_time_max: Duration,
-    /// How long a client may take no rows before its query ends: it holds memory and one of the statements that run.
+    /// How long a client may take no rows before its query ends, or send none before its ingest ends: it holds memory and one
+    /// of the statements that run.
     pub stall_max: Duration,
+    /// Connections at the same time; more are closed at once. Half of the 1,024 files that a process may usually have open: the
+    /// others are tables and indexes.
+    pub connections_max: usize,
+    /// Connections from one address; zero is three quarters of `connections_max`, so that one client cannot keep all others
+    /// out.
+    pub connections_per_address_max: usize,
+    /// A connection without a call for this long is closed; zero is no limit. Pools of clients keep connections for minutes and
+    /// open them again.
+    pub connection_idle_max: Duration,
     /// `HOST:PORT` of `/metrics` and `/healthz`, if they are wanted.
     pub http_listen: Option<String>,
 }
@@ -86,10 +99,14 @@ impl Default for ServerConfig {
             ping_interval: Duration::from_secs(60),
             keep_alive_interval: Duration::from_secs(20),
             statements_max: 64,
+            statements_per_user_max: 0,
             statements_waiting_max: 1024,
             statement_wait_max: Duration::from_secs(30),
             statement_time_max: Duration::ZERO,
             stall_max: Duration::from_secs(5 * 60),
+            connections_max: 512,
+            connections_per_address_max: 0,
+            connection_idle_max: Duration::from_secs(60 * 60),
             http_listen: None,
         }
     }
@@ -177,6 +194,16 @@ pub const EXCHANGE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// (this times [`MESSAGE_BYTES_TARGET`]).
 pub const STREAM_MESSAGES_MAX: usize = 4;
 
+/// Statements of admins that run beside `statements_max` when all others are taken: one to look, one to act.
+pub const ADMIN_PLACES: usize = 2;
+
+/// Time between two signs of life of the engine's threads.
+pub const PULSE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Age of the last sign of life from which on the server is not healthy. A bound: planning and sorting keep single threads busy
+/// for seconds, but rarely all of them.
+pub const PULSE_AGE_MAX: Duration = Duration::from_secs(5);
+
 /// Time to wait for the answer to a ping before the connection counts as dead.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -185,6 +212,12 @@ pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// TLS handshakes at the same time; more connections wait in the queue of the system.
 pub const TLS_HANDSHAKES_MAX: usize = 1024;
+
+/// Time that a client has to begin to speak on a new connection.
+pub const SPEAK_MAX: Duration = Duration::from_secs(10);
+
+/// Pause after a connection could not be accepted, as when the process has too many files open.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest bearer token, in bytes. JSON web tokens are below 8 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;

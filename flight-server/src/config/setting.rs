@@ -38,7 +38,7 @@ const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 use Field::{Number, OptionalText, Seconds, Switch, Text};
 
 /// All settings, by section, in the order in which they are documented.
-pub(super) const SETTINGS: [Setting; 28] = [
+pub(super) const SETTINGS: [Setting; 32] = [
     Setting {
         key: "server.listen",
         field: Text(|c| &mut c.server.listen),
@@ -62,7 +62,7 @@ pub(super) const SETTINGS: [Setting; 28] = [
     Setting {
         key: "server.sessions_max",
         field: Number(1, 1_000_000, "sessions", |c| &mut c.server.sessions_max),
-        doc: "Sessions that are kept; beyond it the one unused for longest is forgotten.",
+        doc: "Sessions that are kept; beyond it the one unused for longest is forgotten, of the user who has the most.",
     },
     Setting {
         key: "server.session_idle_seconds_max",
@@ -90,6 +90,11 @@ pub(super) const SETTINGS: [Setting; 28] = [
         doc: "Statements that run at the same time; more wait, first come first served.",
     },
     Setting {
+        key: "server.statements_per_user_max",
+        field: Number(0, 100_000, "statements", |c| &mut c.server.statements_per_user_max),
+        doc: "Statements of one user that run at the same time; 0 is three quarters of `server.statements_max`. Without authentication there is no such limit.",
+    },
+    Setting {
         key: "server.statements_waiting_max",
         field: Number(0, 1_000_000, "statements", |c| &mut c.server.statements_waiting_max),
         doc: "Statements that wait; more are answered `UNAVAILABLE`.",
@@ -107,7 +112,22 @@ pub(super) const SETTINGS: [Setting; 28] = [
     Setting {
         key: "server.stall_seconds_max",
         field: Seconds(1, |c| &mut c.server.stall_max),
-        doc: "How long a client may take none of the rows that wait for it before its query ends.",
+        doc: "How long a client may take none of the rows that wait for it before its query ends, or send none before its ingest ends.",
+    },
+    Setting {
+        key: "server.connections_max",
+        field: Number(1, 1_000_000, "connections", |c| &mut c.server.connections_max),
+        doc: "Connections at the same time; more are closed at once.",
+    },
+    Setting {
+        key: "server.connections_per_address_max",
+        field: Number(0, 1_000_000, "connections", |c| &mut c.server.connections_per_address_max),
+        doc: "Connections from one address (of IPv6, from one network of 64 bits); 0 is three quarters of `server.connections_max`.",
+    },
+    Setting {
+        key: "server.connection_idle_seconds_max",
+        field: Seconds(0, |c| &mut c.server.connection_idle_max),
+        doc: "A connection without a call for this long is closed; 0 is no limit.",
     },
     Setting {
         key: "server.http_listen",

@@ -1,11 +1,13 @@
 //! Rows from the client into tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field};
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{
     CommandStatementIngest, DoPutUpdateResult, TableDefinitionOptions, TableExistsOption as Exists,
     TableNotExistOption as Not,
@@ -13,9 +15,13 @@ use arrow_flight::sql::{
 use arrow_flight::{FlightData, FlightDescriptor};
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
-use tonic::{Code, Status};
+use ruvector_flight_server::Setup;
+use ruvector_flight_server::config::{Config, ServerConfig};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
 
-use crate::harness::{Client, TestServer, number, run, status, with_server};
+use crate::guarded::request_as;
+use crate::harness::{Client, TestServer, number, run, status, with_server, with_setup};
 
 #[test]
 fn the_four_modes() {
@@ -108,6 +114,85 @@ fn one_message_of_24_mib_is_read() {
         assert_eq!(put(&server, messages).await.unwrap(), 8192);
         assert_eq!(number(&mut client, "SELECT count(*) FROM docs").await, 8192);
     });
+}
+
+#[test]
+fn an_ingest_is_seen_and_can_be_killed() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        let stalled = tokio::spawn(stalled(server.plain().await, Request::new(plain_upload(&["docs"]).await)));
+        wait_until_it_runs(&mut client).await;
+        let running = "SELECT id FROM system.queries WHERE statement = 'INGEST INTO \"docs\"' AND state = 'running'";
+        let id = number(&mut client, running).await;
+        assert_eq!(run(&mut client, &format!("KILL {id}")).await, 1);
+        let killed = stalled.await.unwrap();
+        assert_eq!((killed.code(), killed.message()), (Code::Cancelled, format!("statement {id} was killed").as_str()));
+        let state = format!("SELECT count(*) FROM system.queries WHERE id = {id} AND state = 'cancelled'");
+        assert_eq!(number(&mut client, &state).await, 1);
+        assert_eq!(number(&mut client, "SELECT count(*) FROM docs").await, 0);
+        // Nothing waits behind it.
+        run(&mut client, "DROP TABLE docs").await;
+    });
+}
+
+#[test]
+fn an_ingest_whose_client_sends_nothing_ends() {
+    let server = ServerConfig { stall_max: Duration::from_millis(300), ..ServerConfig::default() };
+    let setup = Setup::load(Config { server, ..Config::default() }).unwrap();
+    with_setup(setup, |server| async move {
+        let mut client = server.client().await;
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        let ended = stalled(server.plain().await, Request::new(plain_upload(&["docs"]).await)).await;
+        assert_eq!(ended.code(), Code::DeadlineExceeded, "{ended}");
+        assert_eq!(number(&mut client, "SELECT count(*) FROM docs").await, 0);
+        run(&mut client, "DROP TABLE docs").await;
+    });
+}
+
+#[test]
+fn an_ingest_may_take_as_long_as_a_statement() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        run(&mut client, "SET ruvector.statement_timeout_ms = 300").await;
+        let ended = stalled(server.plain().await, request_as(&client, plain_upload(&["docs"]).await)).await;
+        assert_eq!(ended.code(), Code::Cancelled, "{ended}");
+        assert!(ended.message().contains("took longer than 300 ms"), "{ended}");
+    });
+}
+
+#[test]
+fn a_table_is_dropped_although_the_client_of_an_ingest_is_silent() {
+    with_server(|server| async move {
+        let mut client = server.client().await;
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        let stalled = tokio::spawn(stalled(server.plain().await, Request::new(plain_upload(&["docs"]).await)));
+        wait_until_it_runs(&mut client).await;
+        let dropped = tokio::time::timeout(Duration::from_secs(20), run(&mut client, "DROP TABLE docs")).await;
+        assert_eq!(dropped.unwrap(), 0);
+        let ended = stalled.await.unwrap();
+        assert_eq!(ended.code(), Code::Unavailable, "{ended}");
+        assert!(ended.message().contains("the table is dropped"), "{ended}");
+        run(&mut client, "CREATE TABLE docs (id BIGINT, vec FLOAT[2])").await;
+        assert_eq!(number(&mut client, "SELECT count(*) FROM docs").await, 0);
+    });
+}
+
+/// The end of an upload whose client sends these messages, and then nothing.
+async fn stalled(mut client: FlightServiceClient<Channel>, messages: Request<Vec<FlightData>>) -> Status {
+    let request = messages.map(|messages| stream::iter(messages).chain(stream::pending()));
+    match client.do_put(request).await {
+        Ok(answer) => answer.into_inner().message().await.unwrap_err(),
+        Err(status) => status,
+    }
+}
+
+async fn wait_until_it_runs(client: &mut Client) {
+    let running = "SELECT count(*) FROM system.queries WHERE kind = 'ingest' AND state = 'running'";
+    while number(client, running).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn code(client: &mut Client, not_exist: Not, exists: Exists) -> Code {

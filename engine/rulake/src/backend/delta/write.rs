@@ -1,5 +1,6 @@
 //! Appending rows to, and replacing the rows of, a Delta table from a stream, in one transaction.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,12 +68,8 @@ impl DeltaBackend {
         let builder = WriteBuilder::new(table.log_store(), None)
             .with_save_mode(SaveMode::ErrorIfExists)
             .with_table_name(collection);
-        let written = write(builder, schema, data).await;
-        if written.is_err() && made.is_ok() && !self.exists(collection) {
-            // Files that no commit names, in a folder of our own; the table was never there.
-            let _ = std::fs::remove_dir_all(&location.folder);
-        }
-        written
+        let _unfinished = made.is_ok().then(|| Unfinished { backend: self, collection, folder: location.folder });
+        write(builder, schema, data).await
     }
 
     /// Replaces the rows and the schema of a table by those of `data`, in one transaction, and returns their number.
@@ -88,6 +85,22 @@ impl DeltaBackend {
             .with_save_mode(SaveMode::Overwrite)
             .with_schema_mode(SchemaMode::Overwrite);
         write(builder, schema, data).await
+    }
+}
+
+/// The folder of a table that is being created. Dropped without a commit, because writing failed or was given up, it is removed.
+struct Unfinished<'a> {
+    backend: &'a DeltaBackend,
+    collection: &'a str,
+    folder: PathBuf,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.backend.exists(self.collection) {
+            // Files that no commit names, in a folder of our own; the table was never there.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
 }
 

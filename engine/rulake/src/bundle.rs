@@ -218,7 +218,9 @@ fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
         }
         result
     };
-    write().map_err(|e| Error::unavailable("file cannot be written").with("path", path.display()).with("reason", e))
+    let refused =
+        |e| Error::unavailable("file cannot be written").with("path", path.display()).with("reason", &e).with_source(e);
+    write().map_err(refused)
 }
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ impl DeltaBackend {
                         Ok(()) if table.version() == version => return Ok(Arc::clone(&known.snapshot)),
                         Ok(()) => Some(table),
                         Err(DeltaTableError::VersionDowngrade { .. }) => None,
-                        Err(e) => return Err(from_delta(e)),
+                        Err(e) => return Err(self.unreadable(collection, e)),
                     }
                 } else {
                     None
@@ -250,10 +250,25 @@ impl DeltaBackend {
 
     async fn load(&self, collection: &str) -> Result<DeltaTable> {
         let builder = DeltaTableBuilder::from_url(self.url(collection)?).map_err(from_delta)?;
-        builder.load().await.map_err(|e| match from_delta(e) {
-            e if e.kind() == ErrorKind::NotFound => self.not_found(collection),
-            e => e,
-        })
+        builder.load().await.map_err(|e| self.unreadable(collection, e))
+    }
+
+    /// The error of a log that cannot be read. Where neither the store nor a missing feature is to blame, its files are
+    /// damaged.
+    fn unreadable(&self, collection: &str, error: DeltaTableError) -> Error {
+        let error = from_delta(error);
+        match error.kind() {
+            ErrorKind::NotFound => self.not_found(collection),
+            ErrorKind::Internal | ErrorKind::InvalidInput | ErrorKind::Corrupt => {
+                Error::corrupt("log of a Delta table is damaged")
+                    .with("table", collection)
+                    .with("log", self.root.join(collection).join(LOG_DIR).display())
+                    .with("reason", &error)
+                    .with("advice", "restore the files of the log, or drop the table")
+                    .with_source(error)
+            }
+            _ => error,
+        }
     }
 
     fn exists(&self, collection: &str) -> bool {

@@ -71,7 +71,7 @@ impl Error {
 
     /// The same error, or that a disk is full, if that is underneath. Some libraries pass on the words only.
     fn or_disk_full(self) -> Self {
-        let in_words = matches!(self.kind, ErrorKind::Internal | ErrorKind::Unavailable)
+        let in_words = matches!(self.kind, ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Corrupt)
             && DISK_FULL.iter().any(|words| self.message.contains(words));
         match in_words || is_disk_full(&self) {
             true => {

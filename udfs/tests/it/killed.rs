@@ -35,20 +35,23 @@ const ROW: &str = "SELECT 1::BIGINT AS id, CAST([1.0, 0.0] AS FLOAT[2]) AS vec";
 
 /// A data folder with a table, an external table, a backend and an index table, and an index over each.
 async fn fill(folder: &Path) {
-    let (lake, saved) = (folder.join("lake"), folder.join("saved"));
+    let (lake, saved, file) = (folder.join("lake"), folder.join("saved"), folder.join("e.parquet"));
     let database = Database::open(config(&lake)).await;
     database.run(&format!("CREATE TABLE there AS {ROW}")).await;
     database.run("CREATE INDEX i ON there (vec)").await;
     database.query(&format!("SELECT * FROM save_cache('there', '{}')", saved.display())).await;
+    // Its index files are in the data folder. DataFusion writes the rows: ruvector itself writes no such file.
+    let copy = format!("COPY ({ROW}) TO '{}' STORED AS PARQUET", file.display());
+    database.session.context().sql(&copy).await.unwrap().collect().await.unwrap();
     drop(database);
     let mut files = std::fs::read_dir(&saved).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.find(|path| path.extension().is_some_and(|extension| extension == "rbpx")).unwrap();
+    let index = files.find(|path| path.extension().is_some_and(|extension| extension == "rbpx")).unwrap();
 
     let database = Database::open(config(&folder.join("data"))).await;
     for sql in [
         format!("CREATE TABLE t AS {ROW}"),
-        format!("CREATE EXTERNAL TABLE e STORED AS DELTA LOCATION '{}/there'", lake.display()),
-        format!("CREATE EXTERNAL TABLE w STORED AS RBPX LOCATION '{}'", file.display()),
+        format!("CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION '{}'", file.display()),
+        format!("CREATE EXTERNAL TABLE w STORED AS RBPX LOCATION '{}'", index.display()),
         format!("CREATE BACKEND b TYPE delta OPTIONS (path '{}')", lake.display()),
     ] {
         database.run(&sql).await;
@@ -127,13 +130,9 @@ async fn a_change_is_done_or_not_begun_whenever_its_process_ends() {
         let database = Database::open(config(&data)).await;
         let found = state(&database).await;
         assert_eq!(found, (tables.to_owned(), indexes.to_owned()), "{step} of {sql}");
-        assert_eq!(leftovers(&data), [] as [&str; 0], "{step} of {sql}");
-        assert_eq!(
-            data.join("_ruvector/external/e").exists(),
-            tables.contains('e') && indexes.contains("ie"),
-            "{step}"
-        );
-        if tables.contains("t ") && tables != "e there w" {
+        assert!(leftovers(&data).is_empty(), "{step} of {sql}: {:?}", leftovers(&data));
+        assert_eq!(data.join("_ruvector/external/e").exists(), indexes.contains("ie"), "{step} of {sql}");
+        if tables.split(' ').any(|table| table == "t") {
             assert_eq!(database.ids("SELECT id FROM knn('t', [0.0, 1.0], 1)").await, [1], "{step} of {sql}");
         } else {
             // A later table of that name has no index, and takes one of the old name.

@@ -45,7 +45,10 @@ def connect(
     `None` for tables that go with the connection. `token` is sent to the server with every call. `tls_root_certs` is a
     PEM file of the authorities that may vouch for the server; without it those that the system trusts.
 
-    Raises `InvalidInput` for a target that is none of these, and `Unavailable` if the server does not answer.
+    Connections of one process to one folder share its engine; another process cannot open that folder meanwhile.
+
+    Raises `InvalidInput` for a target that is none of these, and `Unavailable` if the server does not answer or another
+    process, which the message names, has the folder open.
 
     Examples:
         >>> import ruvector

@@ -122,9 +122,9 @@ impl Engine {
     /// Opens the engine.
     ///
     /// # Errors
-    /// `InvalidInput` if `data_dir` cannot be made or is not a folder; `Corrupt` if the catalog of indexes or backends is
-    /// damaged; `Unavailable` if another engine has the folder open; `NotSupported` if the program lacks ruvector's patches of other crates. A backend that cannot be opened is
-    /// no error: its tables are unavailable until it can.
+    /// `InvalidInput` if `data_dir` cannot be made or is not a folder; `Unavailable` if another engine has it open; `Corrupt`
+    /// if the catalog of indexes or backends is damaged; `NotSupported` if the program lacks ruvector's patches of other
+    /// crates. A backend that cannot be opened is no error: its tables are unavailable until it can.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
         patched::check()?;
         let (data_dir, temporary) = match config.data_dir {

@@ -30,8 +30,8 @@ pub(crate) struct IndexTables {
 }
 
 impl IndexTables {
-    /// Reads what was declared from the catalog of `owner`. The files themselves are read on use: one that is not there does not stop the
-    /// engine.
+    /// Reads what was declared from the catalog of `owner`. The files themselves are read on use: one that is not there does
+    /// not stop the engine.
     pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
         let declared = IndexTableCatalog::open(owner)?;
         let backend = Arc::new(IndexBackend::new(MAIN));

@@ -700,6 +700,28 @@ def test_tables_in_a_folder_outlive_the_connection(tmp_path: Path) -> None:
             con.sql("CREATE INDEX docs_vec ON docs USING rabitq_plus (vec)")
 
 
+def index_names(con: ruvector.Connection) -> list[tuple[str]]:
+    return con.sql("SELECT name FROM system.indexes ORDER BY name").fetchall()
+
+
+def test_connections_of_one_process_share_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with ruvector.connect(folder) as one, ruvector.connect(folder / ".." / "data") as two:
+        one.ingest("docs", {"id": [1], "vec": [[1.0, 2.0]]})
+        one.sql("CREATE INDEX a ON docs USING rabitq_plus (vec)")
+        two.sql("CREATE INDEX b ON docs USING flat (vec)")
+        assert index_names(one) == index_names(two) == [("a",), ("b",)]
+        one.close()
+        assert two.sql("SELECT id FROM docs").fetchall() == [(1,)]
+    with ruvector.connect(folder) as con:
+        assert index_names(con) == [("a",), ("b",)]
+
+
+def test_the_folder_of_a_running_server_is_refused_and_names_it(tmp_path: Path) -> None:
+    with serve(tmp_path / "data"), pytest.raises(ruvector.Unavailable, match=r"owner process \d+ .*stop that process"):
+        ruvector.connect(tmp_path / "data")
+
+
 def test_a_server_and_this_process_read_the_same_folder(tmp_path: Path) -> None:
     with serve(tmp_path / "data") as address, ruvector.connect(address) as con:
         con.ingest("docs", {"id": [1], "vec": [[1.0, 2.0]]})

@@ -146,12 +146,12 @@ pub(crate) async fn drop_table(engine: &Engine, drop: DropTable) -> Result<()> {
     if engine.drop_index_table(&table).await? {
         return Ok(());
     }
-    match engine.uploads().ask_until(&table, engine.main().drop(&table)).await {
+    let dropped = engine.main().drop_and(&table, || index::ddl::forget_table(engine, MAIN, &table));
+    match engine.uploads().ask_until(&table, dropped).await {
         Ok(()) => {}
-        Err(e) if drop.if_exists && e.kind() == ruvector_rulake::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e.into()),
+        Err(e) if drop.if_exists && e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
     }
-    index::ddl::forget_table(engine, MAIN, &table)?;
     engine.lake().invalidate_cache(MAIN, &table)?;
     Ok(())
 }

@@ -35,6 +35,7 @@ use crate::index::{self, IndexCatalog, IndexDefinition};
 use crate::index_table::{self, IndexTables, WithIndexes};
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::one_state::{Again, of_one_state};
+use crate::owner::Owner;
 use crate::parameters::{check_number, parameters};
 use crate::plan_cache::{KeptPlan, TableStates};
 use crate::queries::{Queries, Running, Stop, Who};
@@ -48,9 +49,6 @@ use crate::stop::start;
 use crate::time_travel::MARK;
 use crate::uploads::Uploads;
 use crate::{clauses, ddl, dml, external, foreign, knn, patched, suggest};
-
-/// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
-const CATALOG_DIR: &str = "_ruvector";
 
 /// How an [`Engine`] is opened.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +86,8 @@ pub struct Engine {
     queries: Queries,
     uploads: Uploads,
     statement_time_max: Option<Duration>,
+    /// Held for its `Drop`: others may open the folder once no catalog is written any more.
+    _owner: Arc<Owner>,
     /// Held for its `Drop`: an engine without a data directory takes its tables with it.
     _temporary: Option<TempDir>,
 }
@@ -124,9 +124,9 @@ impl Engine {
     /// Opens the engine.
     ///
     /// # Errors
-    /// `InvalidInput` if `data_dir` cannot be made or is not a folder; `Corrupt` if the catalog of indexes or backends is
-    /// damaged; `NotSupported` if the program lacks ruvector's patches of other crates. A backend that cannot be opened is
-    /// no error: its tables are unavailable until it can.
+    /// `InvalidInput` if `data_dir` cannot be made or is not a folder; `Unavailable` if another engine has it open; `Corrupt`
+    /// if the catalog of indexes or backends is damaged; `NotSupported` if the program lacks ruvector's patches of other
+    /// crates. A backend that cannot be opened is no error: its tables are unavailable until it can.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
         patched::check()?;
         let (data_dir, temporary) = match config.data_dir {
@@ -138,12 +138,23 @@ impl Engine {
             }
         };
         let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
+        let owner = Owner::claim(&data_dir).await?;
         let runtime = runtime(config.memory_bytes_max, config.spill_dir)?;
         let queries = Queries::default();
-        let external = Arc::new(ExternalTables::open(&data_dir.join(CATALOG_DIR), Arc::clone(&runtime))?);
-        let indexes = Arc::new(IndexCatalog::open(data_dir.join(CATALOG_DIR).join("indexes.json"))?);
-        let index_tables = IndexTables::open(&data_dir.join(CATALOG_DIR))?;
-        let declared = BackendCatalog::open(&data_dir.join(CATALOG_DIR))?;
+        let external = Arc::new(ExternalTables::open(&owner, Arc::clone(&runtime))?);
+        let indexes = Arc::new(IndexCatalog::open(&owner)?);
+        let index_tables = IndexTables::open(&owner)?;
+        let declared = BackendCatalog::open(&owner)?;
+        if owner.may_write() {
+            owner.remove_temporary_files();
+            main.remove_dropped();
+            external.remove_files_of_dropped();
+            let finished = backend::finish_drops(&declared, &indexes)
+                .and_then(|()| forget_indexes_of_dropped(&main, &external, &index_tables, &indexes));
+            if let Err(e) = finished {
+                tracing::warn!(reason = %e, "a drop that was cut short is not completed; the next start tries again");
+            }
+        }
         let lake = Arc::new(RuLake::new());
         let backends = Arc::new(Backends::new(Arc::clone(&lake)));
         backend::reopen(&declared).into_iter().try_for_each(|registered| backends.add(registered))?;
@@ -180,6 +191,7 @@ impl Engine {
             queries,
             uploads: Uploads::default(),
             statement_time_max: config.statement_time_max,
+            _owner: owner,
             _temporary: temporary,
         }))
     }
@@ -598,6 +610,22 @@ enum Wanted {
 
 fn not_a_query() -> Error {
     Error::invalid_input("expected a query, got a statement that answers with a count")
+}
+
+/// Forgets indexes of tables of `main` whose drop was cut short, so that no later table of that name gets them.
+fn forget_indexes_of_dropped(
+    main: &DeltaBackend,
+    external: &ExternalTables,
+    index_tables: &IndexTables,
+    indexes: &IndexCatalog,
+) -> ruvector_rulake::Result<()> {
+    for index in indexes.list().into_iter().filter(|index| index.backend == MAIN) {
+        let table = index.table.as_str();
+        if external.find(table).is_none() && !index_tables.contains(table) && main.is_absent(table) {
+            indexes.remove_table(MAIN, table)?;
+        }
+    }
+    Ok(())
 }
 
 /// The settings that a session begins with.

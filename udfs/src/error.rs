@@ -6,7 +6,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use ruvector_embed::ErrorKind as EmbedKind;
 use ruvector_rulake::ErrorKind as LakeKind;
-use ruvector_rulake::error::{find_ours, is_generation_gone};
+use ruvector_rulake::error::{find_ours, is_disk_full, is_generation_gone, without_backtrace};
 
 /// What a caller can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub enum ErrorKind {
     NotSupported,
     /// A backend or model hub did not answer, or a concurrent writer won: safe to retry.
     Unavailable,
-    /// A limit was reached: memory, size or time.
+    /// A limit was reached: memory, size, time or the room on a disk.
     ResourceExhausted,
     /// Stored bytes failed a check.
     Corrupt,
@@ -41,6 +41,9 @@ pub struct Error {
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
+
+/// The words of operating systems for a disk or a quota that is full.
+const DISK_FULL: [&str; 3] = ["No space left on device", "Disk quota exceeded", "not enough space on the disk"];
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -64,6 +67,19 @@ impl Error {
     /// The same error with another message.
     pub(crate) fn saying(self, message: String) -> Self {
         Self { message, ..self }
+    }
+
+    /// The same error, or that a disk is full, if that is underneath. Some libraries pass on the words only.
+    fn or_disk_full(self) -> Self {
+        let in_words = matches!(self.kind, ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Corrupt)
+            && DISK_FULL.iter().any(|words| self.message.contains(words));
+        match in_words || is_disk_full(&self) {
+            true => {
+                let message = format!("no space left on the disk: free some and try again: {}", self.message);
+                Self { kind: ErrorKind::ResourceExhausted, message, ..self }
+            }
+            false => self,
+        }
     }
 
     /// What a caller can do about it.
@@ -90,7 +106,7 @@ impl From<ruvector_rulake::Error> for Error {
         let through_plan =
             std::error::Error::source(&error).and_then(|source| source.downcast_ref::<DataFusionError>());
         let kind = through_plan.map_or_else(|| lake_kind(error.kind()), |inner| classify(inner).0);
-        Self { kind, message: error.to_string(), source: Some(Box::new(error)) }
+        Self { kind, message: error.to_string(), source: Some(Box::new(error)) }.or_disk_full()
     }
 }
 
@@ -109,7 +125,7 @@ impl From<DataFusionError> for Error {
         {
             message = format!("{} (at line {}, column {})", message.trim_end_matches('.'), start.line, start.column);
         }
-        Self { kind, message, source: Some(Box::new(error)) }
+        Self { kind, message, source: Some(Box::new(error)) }.or_disk_full()
     }
 }
 
@@ -125,7 +141,7 @@ fn classify(error: &DataFusionError) -> (ErrorKind, String) {
             } else if let Some(embed) = inner.downcast_ref::<ruvector_embed::Error>() {
                 (embed_kind(embed.kind()), embed.to_string())
             } else {
-                (ErrorKind::Internal, inner.to_string())
+                (ErrorKind::Internal, without_backtrace(&inner.to_string()))
             }
         }
         // What the user wrote.
@@ -234,6 +250,19 @@ mod tests {
         ] {
             assert_eq!(without_debug_text(message), expected);
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_exhausted_resource_in_every_layer() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let lake = ruvector_rulake::Error::unavailable("file cannot be written").with_source(full());
+        let words = ruvector_rulake::Error::internal("write failed: No space left on device (os error 28)");
+        for error in [Error::from(lake), Error::from(words), Error::from(DataFusionError::IoError(full()))] {
+            assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
+            assert!(error.to_string().starts_with("no space left on the disk"), "{error}");
+        }
+        let said = Error::from(DataFusionError::Plan("no column named 'No space left on device'".to_owned()));
+        assert_eq!(said.kind(), ErrorKind::InvalidInput);
     }
 
     #[test]

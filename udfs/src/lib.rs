@@ -11,6 +11,7 @@ pub mod error;
 /// The one way in: sessions, statements and what they answer.
 mod answer;
 pub mod engine;
+mod owner;
 mod runtime;
 mod session;
 

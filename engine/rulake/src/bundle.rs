@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::reach;
 use crate::witness::{Generation, witness};
 
 /// The newest format this library reads and the one it writes.
@@ -206,7 +207,9 @@ fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
             let mut file = options.open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
+            reach("write_file.temporary");
             std::fs::rename(&temporary, path)?;
+            reach("write_file.renamed");
             File::open(dir)?.sync_all()
         })();
         if result.is_err() {
@@ -215,7 +218,9 @@ fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
         }
         result
     };
-    write().map_err(|e| Error::unavailable("file cannot be written").with("path", path.display()).with("reason", e))
+    let refused =
+        |e| Error::unavailable("file cannot be written").with("path", path.display()).with("reason", &e).with_source(e);
+    write().map_err(refused)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What went wrong: the error type of the index engine, which this crate shares, and the borders to other libraries.
 
 use std::error::Error as StdError;
+use std::io;
 
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
@@ -29,8 +30,8 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         // Also where it comes up through the readers of files.
         root if let Some(ours) = find_ours(root) => (ours.kind(), ours.to_string()),
         DataFusionError::External(inner) => match inner.downcast_ref::<DeltaTableError>() {
-            Some(delta) => (delta_kind(delta), delta.to_string()),
-            None => (ErrorKind::Internal, inner.to_string()),
+            Some(delta) => (delta_kind(delta), without_backtrace(&delta.to_string())),
+            None => (ErrorKind::Internal, without_backtrace(&inner.to_string())),
         },
         DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
             (ErrorKind::InvalidInput, message.clone())
@@ -85,14 +86,78 @@ pub fn from_delta(error: DeltaTableError) -> Error {
     if let Some(ours) = find_ours(&error) {
         return Error::new(ours.kind(), ours.to_string());
     }
-    Error::new(delta_kind(&error), error.to_string())
+    Error::new(delta_kind(&error), without_backtrace(&error.to_string())).with_source(error)
+}
+
+/// A text without the backtrace that libraries put after it where `$RUST_BACKTRACE` is set.
+pub fn without_backtrace(text: &str) -> String {
+    let end = ["\n   0: ", "\n\nbacktrace:"].iter().filter_map(|mark| text.find(mark)).min();
+    text[..end.unwrap_or(text.len())].trim_end().to_owned()
+}
+
+/// Whether an error is, or comes from, a disk or a quota that is full.
+pub fn is_disk_full(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The kind of an error of the Delta kernel by its text: its type is not exported.
+fn kernel_kind(text: &str) -> ErrorKind {
+    let begins = |with: &str| text.starts_with(with);
+    if begins("Unsupported") {
+        ErrorKind::NotSupported
+    } else if begins("Error interacting with object store") || begins("Reqwest Error") {
+        ErrorKind::Unavailable
+    } else {
+        ErrorKind::Internal
+    }
 }
 
 fn delta_kind(error: &DeltaTableError) -> ErrorKind {
     match error {
         DeltaTableError::NotATable(_) => ErrorKind::NotFound,
-        DeltaTableError::ObjectStore { .. } | DeltaTableError::Transaction { .. } => ErrorKind::Unavailable,
+        DeltaTableError::ObjectStore { .. } | DeltaTableError::Transaction { .. } | DeltaTableError::Io { .. } => {
+            ErrorKind::Unavailable
+        }
+        DeltaTableError::InvalidJsonLog { .. }
+        | DeltaTableError::InvalidStatsJson { .. }
+        | DeltaTableError::Parquet { .. }
+        | DeltaTableError::MetadataError(_)
+        | DeltaTableError::NoSchema => ErrorKind::Corrupt,
+        DeltaTableError::KernelError(inner) => kernel_kind(&inner.to_string()),
+        DeltaTableError::Kernel { source } => kernel_kind(&source.to_string()),
         DeltaTableError::SchemaMismatch { .. } | DeltaTableError::Arrow { .. } => ErrorKind::InvalidInput,
         _ => ErrorKind::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backtrace_is_no_part_of_a_message() {
+        let text = "log is damaged\nat line 1\n   0: std::backtrace::create\n             at a.rs:1\n   1: main\n";
+        assert_eq!(without_backtrace(text), "log is damaged\nat line 1");
+        assert_eq!(without_backtrace("no plan\n\nbacktrace:    0: main"), "no plan");
+        assert_eq!(without_backtrace("plain"), "plain");
+    }
+
+    #[test]
+    fn a_full_disk_is_found_below_the_errors_of_libraries() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let store = object_store::Error::Generic { store: "local", source: Box::new(full()) };
+        assert!(is_disk_full(&from_delta(DeltaTableError::from(store))));
+        assert!(is_disk_full(&from_datafusion(DataFusionError::IoError(full()))));
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(!is_disk_full(&from_delta(DeltaTableError::from(denied))));
     }
 }

@@ -21,6 +21,8 @@ pub mod bundle;
 /// Values of one type as values of a column, exactly or not at all.
 pub mod assign;
 
+pub mod failpoint;
+
 /// Which columns hold vectors, and what a vector must look like.
 pub mod vectors;
 

@@ -1,7 +1,8 @@
 //! The engine and one session of it.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use arrow::array::RecordBatchReader;
 use datafusion::error::DataFusionError;
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 use ruvector_embed::EmbedderOptions;
 use ruvector_udfs::{Answer, EngineConfig, IngestMode, Session};
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::input::Input;
 use super::params;
@@ -34,14 +36,13 @@ struct Open {
 
 #[pymethods]
 impl Engine {
-    /// Opens the engine over `data_dir`; `None` keeps tables in a temporary folder that goes with the engine.
+    /// Opens the engine over `data_dir`, or shares the one that this process has open there; `None` keeps tables in a
+    /// temporary folder that goes with the engine.
     /// `onnxruntime` is the library that `embed()` loads; `None` looks for it as the `ruvector` command does.
     #[new]
     #[pyo3(signature = (data_dir=None, onnxruntime=None))]
     fn new(py: Python<'_>, data_dir: Option<PathBuf>, onnxruntime: Option<PathBuf>) -> PyResult<Self> {
-        let embed = EmbedderOptions { onnxruntime, ..EmbedderOptions::default() };
-        let config = EngineConfig { data_dir, embed, ..EngineConfig::default() };
-        let engine = wait(py, ruvector_udfs::Engine::open(config))?.map_err(|e| error::to_py(py, &e))?;
+        let engine = wait(py, open(data_dir, onnxruntime))?.map_err(|e| error::to_py(py, &e))?;
         let session = engine.session();
         Ok(Self(Mutex::new(Some(Open { engine, session }))))
     }
@@ -92,6 +93,54 @@ impl Engine {
     fn open(&self, py: Python<'_>) -> PyResult<Open> {
         self.0.lock().clone().ok_or_else(|| error::invalid_input(py, "the connection is closed"))
     }
+}
+
+/// An engine that is open, and the options that it was opened with.
+struct Opened {
+    engine: Weak<ruvector_udfs::Engine>,
+    onnxruntime: Option<PathBuf>,
+}
+
+/// The engines of this process by their folders. One engine owns a folder, so connections to it share that one.
+static OPENED: AsyncMutex<BTreeMap<PathBuf, Opened>> = AsyncMutex::const_new(BTreeMap::new());
+
+/// Opens an engine, or finds the one that this process has open over the same folder.
+async fn open(
+    data_dir: Option<PathBuf>,
+    onnxruntime: Option<PathBuf>,
+) -> ruvector_udfs::Result<Arc<ruvector_udfs::Engine>> {
+    let Some(folder) = data_dir else { return open_own(None, onnxruntime).await };
+    let mut opened = OPENED.lock().await;
+    opened.retain(|_, known| known.engine.strong_count() > 0);
+    if let Some(known) = opened.get(&canonical(&folder))
+        && let Some(engine) = known.engine.upgrade()
+    {
+        return match known.onnxruntime == onnxruntime {
+            true => Ok(engine),
+            false => Err(ruvector_udfs::Error::invalid_input(format!(
+                "folder {} is open in this process with another ONNX Runtime: expected {:?}, got {onnxruntime:?}",
+                folder.display(),
+                known.onnxruntime
+            ))),
+        };
+    }
+    let engine = open_own(Some(folder.clone()), onnxruntime.clone()).await?;
+    // Only now is it certain that the folder is there.
+    opened.insert(canonical(&folder), Opened { engine: Arc::downgrade(&engine), onnxruntime });
+    Ok(engine)
+}
+
+async fn open_own(
+    data_dir: Option<PathBuf>,
+    onnxruntime: Option<PathBuf>,
+) -> ruvector_udfs::Result<Arc<ruvector_udfs::Engine>> {
+    let embed = EmbedderOptions { onnxruntime, ..EmbedderOptions::default() };
+    ruvector_udfs::Engine::open(EngineConfig { data_dir, embed, ..EngineConfig::default() }).await
+}
+
+/// The one path of a folder, however it was written.
+fn canonical(folder: &Path) -> PathBuf {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
 }
 
 /// The batches of a caller's reader as a stream. The reader may block or run Python, so it gets a thread of its own.

@@ -12,12 +12,13 @@ mod unopened;
 use std::path::Path;
 use std::sync::Arc;
 
+use ruvector_rulake::failpoint::reach;
 use ruvector_rulake::{Backend, LocalBackend};
 
 use crate::catalog::{MAIN, Registered};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index;
+use crate::index::{self, IndexCatalog};
 use crate::system::SYSTEM;
 
 pub(crate) use catalog::BackendCatalog;
@@ -53,7 +54,8 @@ async fn create_backend(engine: &Engine, create: CreateBackend) -> Result<()> {
     match engine.backends().add(registered) {
         Ok(()) => Ok(()),
         Err(e) => {
-            engine.declared().remove(&name)?;
+            engine.declared().begin_drop(&name)?;
+            engine.declared().finish_drop(&name)?;
             Err(e)
         }
     }
@@ -74,10 +76,30 @@ async fn drop_backend(engine: &Engine, name: &str, if_exists: bool) -> Result<()
         None if if_exists => return Ok(()),
         None => return Err(Error::new(ErrorKind::NotFound, format!("no such backend: {name}"))),
     }
-    // Indexes first: left behind, they would be those of the next backend of that name.
-    index::ddl::forget_backend(engine, name)?;
-    engine.declared().remove(name)?;
+    // Two files change: the note in the first one makes a start after a kill complete the drop.
+    engine.declared().begin_drop(name)?;
+    reach("drop_backend.noted");
+    if let Err(e) = index::ddl::forget_backend(engine, name) {
+        engine.declared().undo_drop(name)?;
+        return Err(e);
+    }
+    reach("drop_backend.indexes_forgotten");
     engine.backends().remove(name);
+    if let Err(e) = engine.declared().finish_drop(name) {
+        tracing::warn!(backend = name, reason = %e, "the drop of a backend is completed at the next start");
+    }
+    Ok(())
+}
+
+/// Completes the drops of backends that were cut short.
+///
+/// # Errors
+/// `Unavailable` if a catalog cannot be written.
+pub(crate) fn finish_drops(declared: &BackendCatalog, indexes: &IndexCatalog) -> ruvector_rulake::Result<()> {
+    for name in declared.dropped() {
+        indexes.remove_backend(&name)?;
+        declared.finish_drop(&name)?;
+    }
     Ok(())
 }
 

@@ -1,13 +1,13 @@
 //! The file of external tables. It may hold secrets, so only its owner may read it.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::RwLock;
-use ruvector_rulake::bundle::write_atomically_private;
 use ruvector_rulake::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Definition;
+use crate::owner::{CatalogFile, Owner};
 
 /// The newest format of the file that this version reads, and the one it writes.
 const FORMAT_VERSION: u32 = 1;
@@ -15,7 +15,7 @@ const FORMAT_VERSION: u32 = 1;
 /// The external tables, in the order of their making.
 #[derive(Debug)]
 pub(super) struct ExternalCatalog {
-    file: PathBuf,
+    file: CatalogFile,
     definitions: RwLock<Vec<Definition>>,
 }
 
@@ -26,15 +26,15 @@ struct Stored {
 }
 
 impl ExternalCatalog {
-    /// Reads the catalog from `folder`; no file is an empty catalog.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        let file = folder.join("external_tables.json");
-        let definitions = match std::fs::read(&file) {
-            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.display()))?,
+    /// Reads the catalog of `owner`; no file is an empty catalog.
+    pub(super) fn open(owner: &Arc<Owner>) -> Result<Self> {
+        let file = owner.file("external_tables.json");
+        let definitions = match std::fs::read(file.path()) {
+            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.path().display()))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => {
                 return Err(Error::unavailable("catalog of external tables cannot be read")
-                    .with("path", file.display())
+                    .with("path", file.path().display())
                     .with("reason", e));
             }
         };
@@ -51,21 +51,21 @@ impl ExternalCatalog {
         self.change(|definitions| definitions.push(definition))
     }
 
-    /// Forgets the definition of that name. Nothing is changed on error.
-    pub(super) fn remove(&self, name: &str) -> Result<()> {
-        self.change(|definitions| definitions.retain(|known| known.name != name))
+    /// Forgets the definition of that name, and returns it. Nothing is changed on error.
+    pub(super) fn remove(&self, name: &str) -> Result<Option<Definition>> {
+        self.change(|definitions| definitions.extract_if(.., |known| known.name == name).last())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Definition>)) -> Result<()> {
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<Definition>) -> T) -> Result<T> {
         let mut current = self.definitions.write();
         let mut changed = current.clone();
-        change(&mut changed);
+        let answer = change(&mut changed);
         let stored = Stored { format_version: FORMAT_VERSION, tables: changed };
         let bytes = serde_json::to_vec_pretty(&stored)
             .map_err(|e| Error::internal("catalog of external tables does not serialise").with("reason", e))?;
-        write_atomically_private(&self.file, &bytes)?;
+        self.file.write_private(&bytes)?;
         *current = stored.tables;
-        Ok(())
+        Ok(answer)
     }
 }
 

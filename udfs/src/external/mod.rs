@@ -25,10 +25,13 @@ use datafusion::sql::parser::CreateExternalTable;
 use parking_lot::RwLock;
 use ruvector_rulake::Backend;
 use ruvector_rulake::backend::is_name;
+use ruvector_rulake::failpoint::reach;
 
 use crate::catalog::{CATALOG, MAIN};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::index;
+use crate::owner::Owner;
 use crate::statement::table_reference;
 
 use catalog::ExternalCatalog;
@@ -49,13 +52,13 @@ pub(crate) struct ExternalTables {
 }
 
 impl ExternalTables {
-    /// The tables that the catalog in `folder` has. None of them is opened.
+    /// The tables that the catalog of `owner` has. None of them is opened.
     ///
     /// # Errors
     /// `Corrupt` if the catalog is damaged; `Unavailable` if it cannot be read.
-    pub(crate) fn open(folder: &Path, runtime: Arc<RuntimeEnv>) -> Result<Self> {
-        let catalog = ExternalCatalog::open(folder)?;
-        let index_root = folder.join("external");
+    pub(crate) fn open(owner: &Arc<Owner>, runtime: Arc<RuntimeEnv>) -> Result<Self> {
+        let catalog = ExternalCatalog::open(owner)?;
+        let index_root = owner.folder().join("external");
         let tables = catalog.list().into_iter().map(|definition| {
             let name = definition.name.clone();
             (name, Arc::new(ExternalTable::new(definition, &index_root, Arc::clone(&runtime))))
@@ -70,6 +73,16 @@ impl ExternalTables {
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.tables.read().keys().cloned().collect()
+    }
+
+    /// Removes the index files of tables whose drop was cut short.
+    pub(crate) fn remove_files_of_dropped(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.index_root) else { return };
+        for entry in entries.flatten() {
+            if entry.file_name().to_str().is_none_or(|name| self.find(name).is_none()) {
+                remove_index_files(&entry.path());
+            }
+        }
     }
 }
 
@@ -101,19 +114,28 @@ pub(crate) async fn drop_table(engine: &Engine, reference: &TableReference) -> R
         return Ok(false);
     }
     let name = name_of(reference)?;
-    // Indexes first: left behind, they would be those of the next table of that name.
-    engine.indexes().remove_table(MAIN, &name)?;
-    external.catalog.remove(&name)?;
+    // The catalog of tables decides: after a kill, the next start forgets the indexes and files of a table that is not in it.
+    let definition = external.catalog.remove(&name)?;
+    reach("drop_external_table.removed");
+    if let Err(e) = index::ddl::forget_table(engine, MAIN, &name) {
+        definition.map_or(Ok(()), |definition| external.catalog.add(definition))?;
+        return Err(e);
+    }
+    reach("drop_external_table.indexes_forgotten");
     external.tables.write().remove(&name);
     engine.lake().invalidate_cache(MAIN, &name)?;
-    let index_files = external.index_root.join(&name);
-    match std::fs::remove_dir_all(&index_files) {
+    remove_index_files(&external.index_root.join(&name));
+    Ok(true)
+}
+
+/// Removes index files that belong to no table.
+fn remove_index_files(folder: &Path) {
+    match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(path = %index_files.display(), reason = %e, "index files of a dropped table are left");
+            tracing::warn!(path = %folder.display(), reason = %e, "index files of a dropped table are left");
         }
         _ => {}
     }
-    Ok(true)
 }
 
 /// Whether a reference means one of these tables.

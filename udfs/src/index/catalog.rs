@@ -1,14 +1,14 @@
 //! The file of declared indexes.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 use ruvector_rabitq::Metric;
-use ruvector_rulake::bundle::write_atomically;
 use ruvector_rulake::{Error, IndexKind, IndexSpec, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{DeclaredIndex, IndexDefinition};
+use crate::owner::{CatalogFile, Owner};
 
 /// The newest format of the file that this version reads, and the one it writes.
 const FORMAT_VERSION: u32 = 1;
@@ -16,7 +16,7 @@ const FORMAT_VERSION: u32 = 1;
 /// The declared indexes of an engine.
 #[derive(Debug)]
 pub(crate) struct IndexCatalog {
-    file: PathBuf,
+    file: CatalogFile,
     declared: RwLock<Declared>,
 }
 
@@ -55,14 +55,15 @@ fn built() -> bool {
 }
 
 impl IndexCatalog {
-    /// Reads the catalog from `file`; no file is an empty catalog.
-    pub(crate) fn open(file: PathBuf) -> Result<Self> {
-        let indexes = match std::fs::read(&file) {
-            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.display()))?,
+    /// Reads the catalog of `owner`; no file is an empty catalog.
+    pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
+        let file = owner.file("indexes.json");
+        let indexes = match std::fs::read(file.path()) {
+            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.path().display()))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => {
                 return Err(Error::unavailable("index catalog cannot be read")
-                    .with("path", file.display())
+                    .with("path", file.path().display())
                     .with("reason", e));
             }
         };
@@ -143,7 +144,7 @@ impl IndexCatalog {
         let answer = change(&mut changed)?;
         let text = serialise(&changed)?;
         if current.text != text {
-            write_atomically(&self.file, &text)?;
+            self.file.write(&text)?;
         }
         *current = Declared { indexes: changed, text };
         Ok(answer)
@@ -209,37 +210,34 @@ mod tests {
         indexes.map(|index| (index.name.clone(), index.table.clone(), index.status.is_built())).collect()
     }
 
-    #[test]
-    fn declarations_survive_a_restart() {
+    #[tokio::test]
+    async fn declarations_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("indexes.json");
-        let catalog = IndexCatalog::open(file.clone()).unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let catalog = IndexCatalog::open(&owner).unwrap();
         let (a, b) = (DeclaredIndex::new(index("a", "docs"), true), DeclaredIndex::new(index("b", "other"), false));
         catalog.add(a.clone(), false).unwrap();
         catalog.add(b.clone(), false).unwrap();
         assert_eq!(catalog.add(a.clone(), false).unwrap_err().kind(), ErrorKind::AlreadyExists);
         let row = |name: &str, table: &str, built| (name.to_owned(), table.to_owned(), built);
-        assert_eq!(
-            listed(&IndexCatalog::open(file.clone()).unwrap()),
-            [row("a", "docs", true), row("b", "other", false)]
-        );
+        assert_eq!(listed(&IndexCatalog::open(&owner).unwrap()), [row("a", "docs", true), row("b", "other", false)]);
 
         let moved = DeclaredIndex::new(index("a", "moved"), false);
         assert!(catalog.add(moved, true).unwrap().is_some_and(|before| before.is(&a)));
         catalog.set_built(&b).unwrap();
-        let again = IndexCatalog::open(file.clone()).unwrap();
+        let again = IndexCatalog::open(&owner).unwrap();
         assert_eq!(listed(&again), [row("a", "moved", false), row("b", "other", true)]);
         again.remove("main", "a").unwrap();
         assert_eq!(again.remove_table("main", "other").unwrap().len(), 1);
         assert_eq!(again.remove("main", "a").unwrap_err().kind(), ErrorKind::NotFound);
-        assert!(IndexCatalog::open(file).unwrap().list().is_empty());
+        assert!(IndexCatalog::open(&owner).unwrap().list().is_empty());
     }
 
-    #[test]
-    fn a_damaged_catalog_is_corrupt() {
+    #[tokio::test]
+    async fn a_damaged_catalog_is_corrupt() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("indexes.json");
-        std::fs::write(&file, b"{").unwrap();
-        assert_eq!(IndexCatalog::open(file).unwrap_err().kind(), ErrorKind::Corrupt);
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        std::fs::write(owner.folder().join("indexes.json"), b"{").unwrap();
+        assert_eq!(IndexCatalog::open(&owner).unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use datafusion::execution::TaskContext;
 use datafusion::sql::sqlparser::ast::{CreateIndex, Expr as SqlExpr, ObjectName};
+use ruvector_rulake::failpoint::reach;
 use ruvector_rulake::{Consistency, ErrorKind as LakeErrorKind};
 
 use super::options::{Options, background};
@@ -115,6 +116,7 @@ async fn drop_indexes(engine: &Engine, names: &[ObjectName], if_exists: bool) ->
             removed => dropped.push(removed?),
         }
     }
+    reach("drop_index.forgotten");
     retire(engine, dropped).await
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use parking_lot::RwLock;
-use ruvector_rulake::bundle::write_atomically;
 use ruvector_rulake::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::owner::{CatalogFile, Owner};
 
 /// The newest format of the file that this version reads, and the one it writes.
 const FORMAT_VERSION: u32 = 1;
@@ -14,7 +16,7 @@ const FORMAT_VERSION: u32 = 1;
 /// The index files that are tables, by name.
 #[derive(Debug)]
 pub(crate) struct IndexTableCatalog {
-    file: PathBuf,
+    file: CatalogFile,
     tables: RwLock<BTreeMap<String, PathBuf>>,
 }
 
@@ -25,14 +27,15 @@ struct StoredCatalog {
 }
 
 impl IndexTableCatalog {
-    /// Reads the catalog from `file`; no file is an empty catalog.
-    pub(super) fn open(file: PathBuf) -> Result<Self> {
-        let tables = match std::fs::read(&file) {
-            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.display()))?,
+    /// Reads the catalog of `owner`; no file is an empty catalog.
+    pub(super) fn open(owner: &Arc<Owner>) -> Result<Self> {
+        let file = owner.file("index_tables.json");
+        let tables = match std::fs::read(file.path()) {
+            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.path().display()))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(e) => {
                 return Err(Error::unavailable("catalog of index tables cannot be read")
-                    .with("path", file.display())
+                    .with("path", file.path().display())
                     .with("reason", e));
             }
         };
@@ -62,7 +65,7 @@ impl IndexTableCatalog {
             let catalog = StoredCatalog { format_version: FORMAT_VERSION, tables: changed.clone() };
             let text = serde_json::to_vec_pretty(&catalog)
                 .map_err(|e| Error::internal("catalog of index tables does not serialise").with("reason", e))?;
-            write_atomically(&self.file, &text)?;
+            self.file.write(&text)?;
             *current = changed;
         }
         Ok(())

@@ -6,6 +6,7 @@ use datafusion::common::TableReference;
 use datafusion::sql::parser::CreateExternalTable;
 use ruvector_rabitq::VectorIndex;
 use ruvector_rulake::backend::index::check_file;
+use ruvector_rulake::failpoint::reach;
 
 use crate::catalog::MAIN;
 use crate::engine::Engine;
@@ -124,7 +125,9 @@ impl Engine {
         if !self.index_tables().contains(name) {
             return Ok(false);
         }
+        // After a kill between the two, the next start forgets the indexes of a table that is not there.
         self.index_tables().forget(name).await?;
+        reach("drop_index_table.removed");
         index::ddl::forget_table(self, MAIN, name)?;
         self.lake().invalidate_cache(MAIN, name)?;
         Ok(true)

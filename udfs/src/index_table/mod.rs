@@ -6,7 +6,7 @@
 mod catalog;
 mod ddl;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use ruvector_rulake::{AsOf, Backend, Commit, IndexBackend, Result, Snapshot};
 use tokio::sync::Mutex;
 
 use crate::catalog::MAIN;
+use crate::owner::Owner;
 
 pub(crate) use catalog::IndexTableCatalog;
 pub(crate) use ddl::{create, is_index_table};
@@ -29,10 +30,10 @@ pub(crate) struct IndexTables {
 }
 
 impl IndexTables {
-    /// Reads what was declared from `folder`. The files themselves are read on use: one that is not there does not stop the
-    /// engine.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let declared = IndexTableCatalog::open(folder.join("index_tables.json"))?;
+    /// Reads what was declared from the catalog of `owner`. The files themselves are read on use: one that is not there does
+    /// not stop the engine.
+    pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
+        let declared = IndexTableCatalog::open(owner)?;
         let backend = Arc::new(IndexBackend::new(MAIN));
         for (name, path) in declared.list() {
             backend.add_file(&name, path)?;

@@ -158,11 +158,36 @@ async fn a_table_that_cannot_be_read_can_be_dropped() {
     let database = in_folder(data.path()).await;
     database.run("CREATE TABLE torn (id BIGINT)").await;
     std::fs::write(data.path().join("torn/_delta_log/00000000000000000000.json"), b"{").unwrap();
+    drop(database);
     let fresh = in_folder(data.path()).await;
-    assert!(fresh.try_query("SELECT * FROM torn", &[]).await.is_err());
+    let (kind, message) = fresh.error("SELECT * FROM torn").await;
+    assert!(kind == ErrorKind::Corrupt && message.contains("_delta_log"), "{kind:?} {message}");
     fresh.run("DROP TABLE torn").await;
     fresh.run("CREATE TABLE torn (id BIGINT)").await;
     assert!(fresh.ids("SELECT id FROM torn").await.is_empty());
+}
+
+/// Whatever is wrong with a log, the table says it, no other table suffers, and no message holds a backtrace.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_log_is_corrupt_and_says_what_to_do() {
+    for damage in [&b"{"[..], b"", b"{\"metaData\": 7}\n", b"\0\0\0\0"] {
+        let data = tempfile::tempdir().unwrap();
+        let database = in_folder(data.path()).await;
+        database.run("CREATE TABLE whole AS SELECT 1::BIGINT AS id").await;
+        database.run("CREATE TABLE torn (id BIGINT)").await;
+        drop(database);
+        std::fs::write(data.path().join("torn/_delta_log/00000000000000000000.json"), damage).unwrap();
+        let database = in_folder(data.path()).await;
+        for sql in ["SELECT * FROM torn", "INSERT INTO torn VALUES (1)", "DELETE FROM torn"] {
+            let (kind, message) = database.error(sql).await;
+            assert_eq!(kind, ErrorKind::Corrupt, "{damage:?}: {sql}: {message}");
+            for part in ["torn", "_delta_log", "restore the files of the log, or drop the table"] {
+                assert!(message.contains(part), "{damage:?}: {sql}: {message:?} does not say {part:?}");
+            }
+            assert!(!message.contains("   0: "), "{message}");
+        }
+        assert_eq!(database.ids("SELECT id FROM whole").await, [1]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ mod external;
 mod federated;
 mod index_tables;
 mod indexes;
+mod killed;
 mod knn;
 mod knn_random;
 mod magnitudes;

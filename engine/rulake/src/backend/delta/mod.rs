@@ -28,6 +28,7 @@ use url::Url;
 
 use crate::backend::{AsOf, Backend, Commit, INDEX_DIR, Names, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_delta};
+use crate::failpoint::reach;
 use crate::vectors::stored_schema;
 
 use change::TableLocks;
@@ -37,6 +38,9 @@ pub use remote::RemoteDeltaBackend;
 pub use snapshot::DeltaSnapshot;
 
 const LOG_DIR: &str = "_delta_log";
+
+/// How the name of the folder of a table begins that was dropped, until its files are removed.
+const DROPPED: &str = ".dropped-";
 
 /// Delta tables under one local folder.
 #[derive(Debug)]
@@ -112,20 +116,57 @@ impl DeltaBackend {
     /// # Errors
     /// `NotFound` if there is none.
     pub async fn drop(&self, collection: &str) -> Result<()> {
+        self.drop_and(collection, || Ok(())).await
+    }
+
+    /// As [`DeltaBackend::drop`]; `forget` takes away what else is kept of the table, while no table of that name can be made.
+    /// After a kill before its end, the table is not there and `forget` is the caller's to repeat, where
+    /// [`DeltaBackend::is_absent`] says so.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no table; the error of `forget`. Nothing is changed on error.
+    pub async fn drop_and<E: From<Error>>(
+        &self,
+        collection: &str,
+        forget: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         let folder = self.folder(collection)?;
         let _alone = self.lock(collection).write_owned().await;
         if !self.exists(collection) {
-            return Err(self.not_found(collection));
+            return Err(self.not_found(collection).into());
         }
+        let refused = |e| Error::unavailable("table cannot be dropped").with("table", collection).with("reason", e);
         // Renamed first: the table is gone at once and whole, whatever happens to the removal of its files.
-        let grave = self.root.join(format!(".dropped-{}", uuid::Uuid::new_v4()));
-        std::fs::rename(&folder, &grave)
-            .map_err(|e| Error::unavailable("table cannot be dropped").with("table", collection).with("reason", e))?;
+        let grave = self.root.join(format!("{DROPPED}{}", uuid::Uuid::new_v4()));
+        std::fs::rename(&folder, &grave).map_err(refused)?;
+        reach("drop_table.renamed");
+        if let Err(e) = forget() {
+            std::fs::rename(&grave, &folder).map_err(refused)?;
+            return Err(e);
+        }
+        reach("drop_table.forgotten");
         self.loaded.lock().remove(collection);
         if let Err(e) = tokio::fs::remove_dir_all(&grave).await {
             tracing::warn!(path = %grave.display(), reason = %e, "files of a dropped table are left");
         }
         Ok(())
+    }
+
+    /// Removes the files of tables whose drop was cut short. For the process that owns the folder, before it drops any.
+    pub fn remove_dropped(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.root) else { return };
+        let is_dropped = |name: &str| name.strip_prefix(DROPPED).is_some_and(|id| uuid::Uuid::parse_str(id).is_ok());
+        for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_dropped)) {
+            if let Err(e) = std::fs::remove_dir_all(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), reason = %e, "files of a dropped table are left");
+            }
+        }
+    }
+
+    /// Whether it is certain that there is no folder of that name. One that cannot be looked at may be there.
+    pub fn is_absent(&self, collection: &str) -> bool {
+        let found = self.folder(collection).map(|folder| folder.symlink_metadata());
+        found.is_ok_and(|found| found.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound))
     }
 
     /// Pins the newest version of a table, as what the library's own operations start from.
@@ -150,7 +191,7 @@ impl DeltaBackend {
                         Ok(()) if table.version() == version => return Ok(Arc::clone(&known.snapshot)),
                         Ok(()) => Some(table),
                         Err(DeltaTableError::VersionDowngrade { .. }) => None,
-                        Err(e) => return Err(from_delta(e)),
+                        Err(e) => return Err(self.unreadable(collection, e)),
                     }
                 } else {
                     None
@@ -209,10 +250,25 @@ impl DeltaBackend {
 
     async fn load(&self, collection: &str) -> Result<DeltaTable> {
         let builder = DeltaTableBuilder::from_url(self.url(collection)?).map_err(from_delta)?;
-        builder.load().await.map_err(|e| match from_delta(e) {
-            e if e.kind() == ErrorKind::NotFound => self.not_found(collection),
-            e => e,
-        })
+        builder.load().await.map_err(|e| self.unreadable(collection, e))
+    }
+
+    /// The error of a log that cannot be read. Where neither the store nor a missing feature is to blame, its files are
+    /// damaged.
+    fn unreadable(&self, collection: &str, error: DeltaTableError) -> Error {
+        let error = from_delta(error);
+        match error.kind() {
+            ErrorKind::NotFound => self.not_found(collection),
+            ErrorKind::Internal | ErrorKind::InvalidInput | ErrorKind::Corrupt => {
+                Error::corrupt("log of a Delta table is damaged")
+                    .with("table", collection)
+                    .with("log", self.root.join(collection).join(LOG_DIR).display())
+                    .with("reason", &error)
+                    .with("advice", "restore the files of the log, or drop the table")
+                    .with_source(error)
+            }
+            _ => error,
+        }
     }
 
     fn exists(&self, collection: &str) -> bool {

@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use super::DeltaBackend;
 use super::layout::writer_properties;
 use crate::error::{Error, Result, from_datafusion, from_delta, to_datafusion};
+use crate::failpoint::reach;
 use crate::vectors::{conform, stored_schema, to_stored};
 
 /// The library's writer has ten batches at hand, however large they are.
@@ -160,6 +161,7 @@ impl PartitionStream for Rows {
             let batch = batch.map_err(from_datafusion).and_then(|batch| conform(&batch, &schema));
             match batch.and_then(|batch| to_stored(&batch, &stored)) {
                 Ok(batch) => {
+                    reach("write_table.rows");
                     num_rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                     Ok(pieces(batch))
                 }

@@ -46,7 +46,7 @@ use crate::settings::{self, Settings};
 use crate::statement::{Parsed, parse};
 use crate::stop::start;
 use crate::time_travel::MARK;
-use crate::{clauses, ddl, dml, external, foreign, knn, patched, suggest};
+use crate::{clauses, ddl, dml, external, foreign, knn, patched, setting_ranges, suggest};
 
 /// The folder of declared indexes and backends, in the data directory. Names with `_` are not tables.
 const CATALOG_DIR: &str = "_ruvector";
@@ -361,6 +361,10 @@ impl Engine {
                 let is_reset = match &plan {
                     LogicalPlan::Statement(Statement::ResetVariable(reset)) => {
                         settings::reset(session.context(), &reset.variable, default_settings().options())?
+                    }
+                    LogicalPlan::Statement(Statement::SetVariable(set)) => {
+                        setting_ranges::check(&set.variable, &set.value, default_settings().options())?;
+                        false
                     }
                     _ => false,
                 };

@@ -59,6 +59,9 @@ mod patched;
 /// What a session says of its searches.
 pub mod settings;
 
+/// Ranges of DataFusion's settings.
+mod setting_ranges;
+
 /// What a statement wishes of the tables it names.
 mod wishes;
 

@@ -19,6 +19,7 @@ mod index_tables;
 mod indexes;
 mod knn;
 mod knn_random;
+mod limits;
 mod magnitudes;
 mod merge;
 mod order_by;

@@ -35,3 +35,63 @@ async fn settings_have_ranges() {
     }
     assert_eq!(database.ids("SELECT count(*) FROM generate_series(1, 10)").await, [10]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_functions_are_bounded_before_they_are_made() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE docs (id BIGINT, body VARCHAR)").await;
+    database.run("INSERT INTO docs SELECT value, 'b' || value FROM generate_series(1, 2000)").await;
+    let arrays_that_double = format!(
+        "WITH a0 AS (SELECT [1,2,3,4] AS s), {} SELECT array_length(s) FROM a33",
+        (1..34)
+            .map(|i| format!("a{i} AS (SELECT array_concat(s, s) AS s FROM a{} LIMIT 1)", i - 1))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    for sql in [
+        "SELECT range(1, 1000000000000)",
+        "SELECT generate_series(1, 1000000000000)",
+        "SELECT generate_series(1, 9223372036854775807, 1000)",
+        "SELECT range(TIMESTAMP '2000-01-01', TIMESTAMP '2001-01-01', INTERVAL '1' SECOND)",
+        "SELECT length(replace(repeat('a',1000000),'a',repeat('b',100000)))",
+        "SELECT length(repeat('x', 2147483647))",
+        "SELECT length(repeat(body, 1000000)) FROM docs",
+        "SELECT length(repeat(body, id * 100000000)) FROM docs",
+        "SELECT length(lpad('x', 2147483647, 'ab'))",
+        "SELECT length(rpad(body, 2000000000)) FROM docs",
+        "SELECT array_length(array_repeat(NULL, 1000000000))",
+        "SELECT array_length(array_repeat([1, 2, 3], 1000000000))",
+        "SELECT array_length(array_resize([1], 1000000000))",
+        "SELECT array_length(array_resize([id], 1000000000, 7)) FROM docs",
+        "SELECT length(regexp_replace(repeat('a', 100000), 'a', repeat('b', 10000), 'g'))",
+        "SELECT length(array_to_string(range(1, 1000000), repeat('x', 1000)))",
+        "SELECT length(concat(repeat('x', 60000000), repeat('x', 60000000)))",
+        "SELECT length(concat_ws(repeat('x', 40000000), 'a', 'b', 'c'))",
+        "SELECT length(concat_ws(repeat('x', 40000000), 'a', body, 'c')) FROM docs",
+        "SELECT levenshtein(repeat('a', 100000), repeat('b', 100000))",
+        "SELECT array_length(l || l) FROM (SELECT range(1, 8000000) AS l)",
+        arrays_that_double.as_str(),
+    ] {
+        let (kind, message) = database.error(sql).await;
+        assert_eq!(kind, ErrorKind::ResourceExhausted, "{sql}: {message}");
+        assert!(message.contains("expected at most"), "{sql}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_with_bounds_answer_as_before() {
+    let database = Database::temporary().await;
+    for sql in [
+        "SELECT count(*) WHERE repeat('ab', 3) = 'ababab' AND replace('aba', 'a', 'xx') = 'xxbxx'",
+        "SELECT count(*) WHERE lpad('x', 3, 'ab') = 'abx' AND rpad('x', 3) = 'x  '",
+        "SELECT count(*) WHERE concat('a', NULL, 'b') = 'ab' AND concat_ws(',', 'a', NULL, 'b') = 'a,b'",
+        "SELECT count(*) WHERE array_concat([1], [2]) = [1, 2] AND [1] || [2] = [1, 2] AND [1] || 2 = [1, 2]",
+        "SELECT count(*) WHERE list_concat([1], [2]) = [1, 2] AND range(3) = [0, 1, 2] AND generate_series(1, 2) = [1, 2]",
+        "SELECT count(*) WHERE array_to_string([1, 2], '-') = '1-2' AND string_to_array('a,b', ',') = ['a', 'b']",
+        "SELECT count(*) WHERE array_repeat(1, 2) = [1, 1] AND list_resize([1], 2, 7) = [1, 7]",
+        "SELECT count(*) WHERE regexp_replace('abc', '(b)', '[\\1]') = 'a[b]c' AND levenshtein('kitten', 'sitting') = 3",
+        "SELECT count(*) FROM (SELECT NULL::BIGINT AS id) WHERE repeat('x', id) IS NULL AND length(repeat('x', 60000000)) = 60000000",
+    ] {
+        assert_eq!(database.ids(sql).await, [1], "{sql}");
+    }
+}

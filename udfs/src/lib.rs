@@ -26,8 +26,9 @@ mod dialect;
 mod statement;
 mod tokens;
 
-/// Bounds on the depth of statements.
+/// Bounds on the depth of statements and on the size of their plans.
 mod nesting;
+mod plan_size;
 
 /// The lake's operations as table functions.
 mod lake;

@@ -95,3 +95,19 @@ async fn functions_with_bounds_answer_as_before() {
         assert_eq!(database.ids(sql).await, [1], "{sql}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_are_bounded_before_they_are_made() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE docs (id BIGINT)").await;
+    let doubling: Vec<_> = (1..26).map(|i| format!("a{i} AS (SELECT a.x FROM a{} a, a{} b)", i - 1, i - 1)).collect();
+    let cube: Vec<_> = (0..30).map(|i| format!("id + {i}")).collect();
+    for sql in [
+        format!("WITH a0 AS (SELECT 1 AS x), {} SELECT count(*) FROM a25", doubling.join(", ")),
+        format!("SELECT count(*) FROM docs GROUP BY CUBE ({})", cube.join(", ")),
+    ] {
+        let (kind, message) = database.error(&sql).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{message}");
+        assert!(message.contains("expected at most"), "{message}");
+    }
+}

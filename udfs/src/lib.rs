@@ -98,6 +98,7 @@ pub mod reference;
 mod foreign;
 
 /// Statements that change tables.
+mod array_sizes;
 mod assign;
 mod column_types;
 mod ddl;

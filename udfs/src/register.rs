@@ -14,6 +14,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::access::Role;
 use crate::aggregate;
+use crate::array_sizes::ArraySizes;
 use crate::catalog::CATALOG;
 use crate::engine::{Engine, Planner};
 use crate::knn::join::Lateral;
@@ -78,6 +79,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_query_planner(Arc::new(Planner))
         .with_relation_planners(vec![Arc::new(KnnPlanner::new(Arc::clone(catalogs))), Arc::new(ValuesPlanner)])
         .with_expr_planners(operators)
+        .with_type_planner(Arc::new(ArraySizes))
         .with_analyzer_rule(from_text::rule())
         .with_analyzer_rule(Arc::new(Prefilter))
         .with_analyzer_rule(Arc::new(OrderByDistance))

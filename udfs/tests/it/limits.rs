@@ -111,3 +111,19 @@ async fn plans_are_bounded_before_they_are_made() {
         assert!(message.contains("expected at most"), "{message}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_of_fixed_length_are_bounded() {
+    let database = Database::temporary().await;
+    for sql in [
+        "SELECT CAST(NULL AS FLOAT[2147483647])",
+        "SELECT NULL::DOUBLE[16385]",
+        "SELECT TRY_CAST(NULL AS FLOAT[16384][16384])",
+        "CREATE TABLE t (v FLOAT[16385])",
+    ] {
+        let (kind, message) = database.error(sql).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{sql}: {message}");
+        assert!(message.contains("16384"), "{sql}: {message}");
+    }
+    assert_eq!(database.ids("SELECT count(*) WHERE NULL::FLOAT[16384] IS NULL").await, [1]);
+}

@@ -26,9 +26,10 @@ mod dialect;
 mod statement;
 mod tokens;
 
-/// Bounds on the depth of statements and on the size of their plans.
+/// Bounds on the text of statements, on their depth and on the size of their plans.
 mod nesting;
 mod plan_size;
+mod text_size;
 
 /// The lake's operations as table functions.
 mod lake;

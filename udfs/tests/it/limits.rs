@@ -127,3 +127,12 @@ async fn types_of_fixed_length_are_bounded() {
     }
     assert_eq!(database.ids("SELECT count(*) WHERE NULL::FLOAT[16384] IS NULL").await, [1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_statements_are_bounded() {
+    let database = Database::temporary().await;
+    let (kind, message) = database.error(&format!("SELECT {}", "a ".repeat(25 << 20))).await;
+    assert_eq!(kind, ErrorKind::ResourceExhausted, "{message}");
+    assert!(message.contains("statement: expected at most"), "{message}");
+    assert_eq!(database.ids("SELECT 1").await, [1]);
+}

@@ -70,7 +70,8 @@ fn tokens(grammar: &dyn Grammar, sql: &str) -> u64 {
         }
         let is_word = byte.is_ascii_alphanumeric() || byte == b'_';
         // A character of several bytes may be a token by itself; its first byte counts.
-        let counts = if is_word { !in_word } else { byte.is_ascii() || byte >= 0xC0 };
+        let begins_word = !in_word || (before.is_ascii_digit() && !byte.is_ascii_digit());
+        let counts = if is_word { begins_word } else { byte.is_ascii() || byte >= 0xC0 };
         tokens += u64::from(counts);
         in_word = is_word;
         part = match (part, byte, next) {
@@ -84,11 +85,12 @@ fn tokens(grammar: &dyn Grammar, sql: &str) -> u64 {
             (Part::Code, b'/', b'*') => Part::Block(0),
             (Part::Line, b'\n', _) => Part::Code,
             (Part::Block(depth), b'/', b'*') => Part::Block(depth.saturating_add(1)),
-            (Part::Block(0 | 1), b'/', _) if before == b'*' => Part::Code,
+            (Part::Block(0), b'/', _) if before == b'*' => Part::Code,
             (Part::Block(depth), b'/', _) if before == b'*' => Part::Block(depth - 1),
             (part, _, _) => part,
         };
-        before = byte;
+        // The star of `/*` does not end the comment, as in `/*/`.
+        before = if byte == b'*' && before == b'/' { b' ' } else { byte };
     }
     tokens
 }

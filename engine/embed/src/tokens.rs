@@ -8,9 +8,9 @@ use crate::{Error, Result};
 /// the CPU's caches: measured on two cores, 256 to 1,024 are level and 2,048 is slower.
 pub(crate) const PADDED_TOKENS_MAX: usize = 512;
 
-/// Bytes of a text that are tokenised first, for each token that the model reads. A word has about 6 of them and 1.3 tokens.
+/// Bytes of a text that are tokenised first, for each token that the model reads. A bound: a token of usual text has fewer.
 const FIRST_BYTES_PER_TOKEN: usize = 16;
-/// Bytes of a text that are tokenised, at most. A bound: a tokenizer takes some 100 bytes for each.
+/// Bytes of a text that are tokenised, at most. A bound: a tokenizer keeps the place of each of them, and makes a token of it in the worst case.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Texts tokenised at a time, whose tokens beyond those that the model reads are in memory.
 const TEXTS_AT_A_TIME: usize = 64;

@@ -28,7 +28,7 @@ use datafusion::scalar::ScalarValue;
 const VALUE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the answers to the rows of one batch, at most. A bound: arrays of text end at 2 GiB.
 const BATCH_BYTES_MAX: u64 = 256 << 20;
-/// Comparisons of characters for one value, at most: measured, it is about a second in builds without full optimisation.
+/// Comparisons of characters for one value, at most. A bound: texts of 10,000 characters each.
 const VALUE_STEPS_MAX: u64 = 100_000_000;
 /// Comparisons of characters for the rows of one batch, at most. A bound.
 const BATCH_STEPS_MAX: u64 = 10_000_000_000;

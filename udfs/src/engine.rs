@@ -48,7 +48,7 @@ use crate::statement::{Parsed, parse};
 use crate::stop::start;
 use crate::time_travel::MARK;
 use crate::uploads::Uploads;
-use crate::{clauses, ddl, dml, external, foreign, knn, patched, suggest};
+use crate::{clauses, ddl, dml, external, foreign, knn, patched, setting_ranges, suggest};
 
 /// How an [`Engine`] is opened.
 #[derive(Clone, Debug, Default)]
@@ -421,6 +421,10 @@ impl Engine {
                 let is_reset = match &plan {
                     LogicalPlan::Statement(Statement::ResetVariable(reset)) => {
                         settings::reset(session.context(), &reset.variable, default_settings().options())?
+                    }
+                    LogicalPlan::Statement(Statement::SetVariable(set)) => {
+                        setting_ranges::check(&set.variable, &set.value, default_settings().options())?;
+                        false
                     }
                     _ => false,
                 };

@@ -27,8 +27,10 @@ mod dialect;
 mod statement;
 mod tokens;
 
-/// Bounds on the depth of statements.
+/// Bounds on the text of statements, on their depth and on the size of their plans.
 mod nesting;
+mod plan_size;
+mod text_size;
 
 /// The lake's operations as table functions.
 mod lake;
@@ -62,6 +64,9 @@ mod patched;
 
 /// What a session says of its searches.
 pub mod settings;
+
+/// Ranges of DataFusion's settings.
+mod setting_ranges;
 
 /// What a statement wishes of the tables it names.
 mod wishes;
@@ -98,6 +103,7 @@ pub mod reference;
 mod foreign;
 
 /// Statements that change tables.
+mod array_sizes;
 mod assign;
 mod column_types;
 mod ddl;

@@ -14,13 +14,15 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 /// The mark, at the end of a statement.
 pub const OWN_QUESTION: &str = " /* ruvector shell */";
 
+/// Bytes of a question of the shell, at most. A bound: others are not taken apart.
+const BYTES_MAX: usize = 1 << 16;
 /// Schemas that tell of the engine.
 const TELLING: [&str; 2] = ["information_schema", "system"];
 
 /// Whether a statement has the mark and reads nothing but what is told of the engine: it is in neither `system.queries` nor an
 /// audit log.
 pub fn is_own_question(sql: &str) -> bool {
-    sql.ends_with(OWN_QUESTION) && only_asks(sql).unwrap_or(false)
+    sql.len() <= BYTES_MAX && sql.ends_with(OWN_QUESTION) && only_asks(sql).unwrap_or(false)
 }
 
 fn only_asks(sql: &str) -> Option<bool> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
@@ -13,6 +14,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::access::Role;
 use crate::aggregate;
+use crate::array_sizes::ArraySizes;
 use crate::catalog::CATALOG;
 use crate::engine::{Engine, Planner};
 use crate::knn::join::Lateral;
@@ -37,6 +39,7 @@ use crate::rules::three_valued::ThreeValued;
 use crate::rules::values::ValuesPlanner;
 use crate::rules::{extremes, filter_first, filter_pushdown, having, negative, no_row, null_equal, single};
 use crate::scalar::async_sort::AsyncSort;
+use crate::scalar::bounded::{self, BoundedLists, bounded};
 use crate::scalar::operators::VectorOperators;
 use crate::scalar::{self, from_text, type_names};
 use crate::settings::Settings;
@@ -59,7 +62,8 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     let shared = context.state_ref();
     let mut state = shared.write();
     // Before DataFusion's own, to which `<=>` is something else.
-    let mut operators: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(VectorOperators::new()), Arc::new(SignedCounts)];
+    let mut operators: Vec<Arc<dyn ExprPlanner>> =
+        vec![Arc::new(VectorOperators::new()), Arc::new(SignedCounts), Arc::new(BoundedLists)];
     operators.extend(state.expr_planners().iter().cloned());
     let mut config = state.config().clone();
     config.options_mut().extensions.insert(Settings::default());
@@ -69,11 +73,13 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         signed::SCALAR.iter().filter_map(|name| state.scalar_functions().get(*name).cloned()).collect();
     let of_type_names: Vec<_> =
         type_names::FUNCTIONS.iter().filter_map(|name| state.scalar_functions().get(*name).cloned()).collect();
+    let unbounded: Vec<_> = bounded::names().filter_map(|name| state.scalar_functions().get(name).cloned()).collect();
     let mut builder = SessionStateBuilder::new_from_existing(state.clone())
         .with_config(config)
         .with_query_planner(Arc::new(Planner))
         .with_relation_planners(vec![Arc::new(KnnPlanner::new(Arc::clone(catalogs))), Arc::new(ValuesPlanner)])
         .with_expr_planners(operators)
+        .with_type_planner(Arc::new(ArraySizes))
         .with_analyzer_rule(from_text::rule())
         .with_analyzer_rule(Arc::new(Prefilter))
         .with_analyzer_rule(Arc::new(OrderByDistance))
@@ -103,6 +109,9 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     }
     for function in of_type_names {
         context.register_udf(type_names::bounded(function));
+    }
+    for function in unbounded {
+        context.register_udf(ScalarUDF::clone(&bounded(function)));
     }
     context.register_udf(equal_any());
     context.register_udf(column_of_table());

@@ -25,7 +25,7 @@ use crate::knn::rewrite::KnnArguments;
 use crate::time_travel::{self, AsOfClauses};
 use crate::tokens::Edited;
 use crate::wishes::Wishes;
-use crate::{assign, clauses, dialect, rules, tokens};
+use crate::{assign, clauses, dialect, plan_size, rules, tokens};
 
 /// A statement, as far as the AST tells.
 pub(crate) enum Parsed {
@@ -106,6 +106,7 @@ fn prepare(
         DfStatement::Statement(statement) => {
             let ControlFlow::Continue(()) = statement.visit(written);
             dialect::check_setting(statement)?;
+            plan_size::check(statement)?;
             rules::values::separate(statement);
             rules::not_exists::rewrite(statement);
             rules::using::rewrite(statement)?;

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 use crate::dialect::{check_operators, grammar_of};
 use crate::dml::stars;
 use crate::error::{Error, Result};
-use crate::nesting;
+use crate::{nesting, text_size};
 
 /// A piece of a statement, within one line, and what stands in its place.
 #[derive(Clone, Debug)]
@@ -30,8 +30,9 @@ impl Edit {
 /// The tokens of a statement.
 ///
 /// # Errors
-/// `InvalidInput` if it has something that is no token.
+/// `InvalidInput` if it has something that is no token; `ResourceExhausted` if it is too long.
 pub(crate) fn tokenize(grammar: &dyn Grammar, sql: &str) -> Result<Vec<TokenWithSpan>> {
+    text_size::check(grammar, sql)?;
     let tokens = Tokenizer::new(grammar, sql).tokenize_with_location();
     tokens.map_err(|e| Error::invalid_input(format!("SQL cannot be parsed: {e}")))
 }

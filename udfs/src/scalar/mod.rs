@@ -21,6 +21,7 @@ mod vector_dims;
 mod vector_norm;
 
 pub(crate) mod async_sort;
+pub(crate) mod bounded;
 pub(crate) mod embed;
 pub(crate) mod from_text;
 pub(crate) mod operators;

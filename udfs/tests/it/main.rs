@@ -20,6 +20,7 @@ mod indexes;
 mod killed;
 mod knn;
 mod knn_random;
+mod limits;
 mod magnitudes;
 mod merge;
 mod order_by;

@@ -1,0 +1,138 @@
+//! Statements that would take memory out of proportion: each ends in an error, and the session goes on.
+
+use ruvector_udfs::ErrorKind;
+
+use crate::support::Database;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_have_ranges() {
+    let database = Database::temporary().await;
+    for (name, value) in [
+        ("datafusion.execution.batch_size", "70368744177664"),
+        ("DataFusion.Execution.Batch_Size", "65537"),
+        ("\"datafusion\".\"execution\".batch_size", "0"),
+        ("\"datafusion.execution.batch_size\"", "1000000"),
+        ("datafusion.execution.batch_size.x", "1000000"),
+        ("datafusion.execution.target_partitions", "70368744177664"),
+        ("datafusion.execution.target_partitions", "3000"),
+        ("datafusion.execution.parquet.bloom_filter_ndv", "18446744073709551615"),
+        ("datafusion.optimizer.max_passes", "1000000000"),
+    ] {
+        for sql in [format!("SET {name} = {value}"), format!("SET {name} = '{value}'")] {
+            let (kind, message) = database.error(&sql).await;
+            assert_eq!(kind, ErrorKind::InvalidInput, "{sql}: {message}");
+            assert!(message.contains("expected a number from"), "{sql}: {message}");
+        }
+    }
+    for sql in [
+        "SET datafusion.execution.batch_size = 100",
+        "SET datafusion.execution.target_partitions = 3",
+        "SET datafusion.execution.target_partitions = 0",
+        "RESET datafusion.execution.batch_size",
+        "RESET datafusion.execution.target_partitions",
+    ] {
+        database.run(sql).await;
+    }
+    assert_eq!(database.ids("SELECT count(*) FROM generate_series(1, 10)").await, [10]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_functions_are_bounded_before_they_are_made() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE docs (id BIGINT, body VARCHAR)").await;
+    database.run("INSERT INTO docs SELECT value, 'b' || value FROM generate_series(1, 2000)").await;
+    let arrays_that_double = format!(
+        "WITH a0 AS (SELECT [1,2,3,4] AS s), {} SELECT array_length(s) FROM a33",
+        (1..34)
+            .map(|i| format!("a{i} AS (SELECT array_concat(s, s) AS s FROM a{} LIMIT 1)", i - 1))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    for sql in [
+        "SELECT range(1, 1000000000000)",
+        "SELECT generate_series(1, 1000000000000)",
+        "SELECT generate_series(1, 9223372036854775807, 1000)",
+        "SELECT range(TIMESTAMP '2000-01-01', TIMESTAMP '2001-01-01', INTERVAL '1' SECOND)",
+        "SELECT length(replace(repeat('a',1000000),'a',repeat('b',100000)))",
+        "SELECT length(repeat('x', 2147483647))",
+        "SELECT length(repeat(body, 1000000)) FROM docs",
+        "SELECT length(repeat(body, id * 100000000)) FROM docs",
+        "SELECT length(lpad('x', 2147483647, 'ab'))",
+        "SELECT length(rpad(body, 2000000000)) FROM docs",
+        "SELECT array_length(array_repeat(NULL, 1000000000))",
+        "SELECT array_length(array_repeat([1, 2, 3], 1000000000))",
+        "SELECT array_length(array_resize([1], 1000000000))",
+        "SELECT array_length(array_resize([id], 1000000000, 7)) FROM docs",
+        "SELECT length(regexp_replace(repeat('a', 100000), 'a', repeat('b', 10000), 'g'))",
+        "SELECT length(array_to_string(range(1, 1000000), repeat('x', 1000)))",
+        "SELECT length(concat(repeat('x', 60000000), repeat('x', 60000000)))",
+        "SELECT length(concat_ws(repeat('x', 40000000), 'a', 'b', 'c'))",
+        "SELECT length(concat_ws(repeat('x', 40000000), 'a', body, 'c')) FROM docs",
+        "SELECT levenshtein(repeat('a', 100000), repeat('b', 100000))",
+        "SELECT array_length(l || l) FROM (SELECT range(1, 8000000) AS l)",
+        arrays_that_double.as_str(),
+    ] {
+        let (kind, message) = database.error(sql).await;
+        assert_eq!(kind, ErrorKind::ResourceExhausted, "{sql}: {message}");
+        assert!(message.contains("expected at most"), "{sql}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_with_bounds_answer_as_before() {
+    let database = Database::temporary().await;
+    for sql in [
+        "SELECT count(*) WHERE repeat('ab', 3) = 'ababab' AND replace('aba', 'a', 'xx') = 'xxbxx'",
+        "SELECT count(*) WHERE lpad('x', 3, 'ab') = 'abx' AND rpad('x', 3) = 'x  '",
+        "SELECT count(*) WHERE concat('a', NULL, 'b') = 'ab' AND concat_ws(',', 'a', NULL, 'b') = 'a,b'",
+        "SELECT count(*) WHERE array_concat([1], [2]) = [1, 2] AND [1] || [2] = [1, 2] AND [1] || 2 = [1, 2]",
+        "SELECT count(*) WHERE list_concat([1], [2]) = [1, 2] AND range(3) = [0, 1, 2] AND generate_series(1, 2) = [1, 2]",
+        "SELECT count(*) WHERE array_to_string([1, 2], '-') = '1-2' AND string_to_array('a,b', ',') = ['a', 'b']",
+        "SELECT count(*) WHERE array_repeat(1, 2) = [1, 1] AND list_resize([1], 2, 7) = [1, 7]",
+        "SELECT count(*) WHERE regexp_replace('abc', '(b)', '[\\1]') = 'a[b]c' AND levenshtein('kitten', 'sitting') = 3",
+        "SELECT count(*) FROM (SELECT NULL::BIGINT AS id) WHERE repeat('x', id) IS NULL AND length(repeat('x', 60000000)) = 60000000",
+    ] {
+        assert_eq!(database.ids(sql).await, [1], "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_are_bounded_before_they_are_made() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE docs (id BIGINT)").await;
+    let doubling: Vec<_> = (1..26).map(|i| format!("a{i} AS (SELECT a.x FROM a{} a, a{} b)", i - 1, i - 1)).collect();
+    let cube: Vec<_> = (0..30).map(|i| format!("id + {i}")).collect();
+    for sql in [
+        format!("WITH a0 AS (SELECT 1 AS x), {} SELECT count(*) FROM a25", doubling.join(", ")),
+        format!("SELECT count(*) FROM docs GROUP BY CUBE ({})", cube.join(", ")),
+    ] {
+        let (kind, message) = database.error(&sql).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{message}");
+        assert!(message.contains("expected at most"), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_of_fixed_length_are_bounded() {
+    let database = Database::temporary().await;
+    for sql in [
+        "SELECT CAST(NULL AS FLOAT[2147483647])",
+        "SELECT NULL::DOUBLE[16385]",
+        "SELECT TRY_CAST(NULL AS FLOAT[16384][16384])",
+        "CREATE TABLE t (v FLOAT[16385])",
+    ] {
+        let (kind, message) = database.error(sql).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{sql}: {message}");
+        assert!(message.contains("16384"), "{sql}: {message}");
+    }
+    assert_eq!(database.ids("SELECT count(*) WHERE NULL::FLOAT[16384] IS NULL").await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_statements_are_bounded() {
+    let database = Database::temporary().await;
+    let (kind, message) = database.error(&format!("SELECT {}", "a ".repeat(25 << 20))).await;
+    assert_eq!(kind, ErrorKind::ResourceExhausted, "{message}");
+    assert!(message.contains("statement: expected at most"), "{message}");
+    assert_eq!(database.ids("SELECT 1").await, [1]);
+}

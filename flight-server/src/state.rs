@@ -85,8 +85,8 @@ impl ServerState {
 
 /// Plans one query.
 pub(crate) async fn query(
-    engine: &Engine,
-    session: &Session,
+    engine: &Arc<Engine>,
+    session: &Arc<Session>,
     sql: &str,
     parameters: &[ScalarValue],
 ) -> Result<SendableRecordBatchStream, Status> {

@@ -229,18 +229,24 @@ impl Engine {
         Arc::new(Session::new(context, who))
     }
 
-    /// Parses and plans `sql` without running anything.
+    /// Parses and plans `sql` without running anything. Until it is planned, it is in `system.queries` and can be killed, and
+    /// the time that a statement may take is that of its planning too.
     ///
     /// # Errors
     /// As [`Engine::execute`], for what planning can see.
-    pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
-        self.try_prepare(session, sql).await.map_err(|e| self.with_hint(e, session, sql))
-    }
-
-    async fn try_prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
+    pub async fn prepare(self: &Arc<Self>, session: &Arc<Session>, sql: &str) -> Result<Prepared> {
         if let Some(kept) = self.kept_plan(session, sql).await {
             return Ok(kept.prepared().clone());
         }
+        let planning = self.queries.begin(session.context().session_id(), session.who(), sql, self.limit(session));
+        let (engine, session, sql) = (Arc::clone(self), Arc::clone(session), sql.to_owned());
+        let prepared = async move {
+            engine.try_prepare(&session, &sql).await.map_err(|e| engine.with_hint(e, &session, &sql))
+        };
+        planning.plan(prepared).await
+    }
+
+    async fn try_prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
         let parsed = parse(sql, session.dialect())?;
         check_statement(session.role(), &parsed)?;
         let (statement, wishes) = match parsed {
@@ -272,14 +278,31 @@ impl Engine {
     ///
     /// # Errors
     /// Of every kind; nothing is changed on error.
-    pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
-        let limit = match (session.statement_timeout(), self.statement_time_max) {
+    pub async fn execute(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        sql: &str,
+        params: &[ScalarValue],
+    ) -> Result<Answer> {
+        let mut running = self.queries.begin(session.context().session_id(), session.who(), sql, self.limit(session));
+        if let Some(kept) = running.until_stopped(async { Ok(self.kept_plan(session, sql).await) }).await?
+            && kept.takes(params)
+        {
+            return running.run_here(async { kept.run(params) }).await;
+        }
+        let (engine, session) = (Arc::clone(self), Arc::clone(session));
+        let (sql, params) = (sql.to_owned(), params.to_vec());
+        let answer =
+            async move { engine.run(&session, &sql, &params).await.map_err(|e| engine.with_hint(e, &session, &sql)) };
+        running.run(answer).await
+    }
+
+    /// How long a statement of a session may take.
+    fn limit(&self, session: &Session) -> Option<Duration> {
+        match (session.statement_timeout(), self.statement_time_max) {
             (Some(wished), Some(allowed)) => Some(wished.min(allowed)),
             (wished, allowed) => wished.or(allowed),
-        };
-        let running = self.queries.begin(session.context().session_id(), session.who(), sql, limit);
-        let answer = async { self.run(session, sql, params).await.map_err(|e| self.with_hint(e, session, sql)) };
-        running.run(answer).await
+        }
     }
 
     /// An error with a hint at the name that was probably meant.
@@ -294,11 +317,6 @@ impl Engine {
 
     /// As [`Engine::execute`], which watches over it.
     async fn run(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
-        if let Some(kept) = self.kept_plan(session, sql).await
-            && kept.takes(params)
-        {
-            return kept.run(params);
-        }
         let state = session.context().state();
         let parsed = parse(sql, session.dialect())?;
         check_statement(session.role(), &parsed)?;

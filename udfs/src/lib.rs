@@ -44,7 +44,8 @@ mod parameters;
 /// `system.queries`, `KILL` and the time that statements may take.
 mod queries;
 
-/// Where running operators look whether their statement goes on.
+/// Where planning and running operators look whether their statement goes on.
+mod planning;
 mod stop;
 
 /// Rules that mend answers of DataFusion.

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use clap::{Args, Parser, Subcommand};
 use ruvector_embed::EmbedderOptions;
@@ -16,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, filter};
 
-use crate::config::{self, Config, Flags, IO_THREADS, STACK_BYTES, Setup, Sources};
+use crate::config::{self, Config, ENGINE_THREADS_MAX, Flags, IO_THREADS, STACK_BYTES, Setup, Sources};
 use crate::memory;
 use crate::server::{bind_for, serve_on};
 use crate::shell::{self, BundleAction, Format, Remote, RemoteArgs, Source, Target};
@@ -178,7 +179,7 @@ fn run_serve(args: ServeArgs) -> Result<(), String> {
 }
 
 fn serve(setup: Setup) -> Result<(), String> {
-    let engine_runtime = engine_runtime()?;
+    let engine_runtime = engine_runtime(setup.config.server.statements_max)?;
     // Their stacks are as deep as the engine's: a search of an exchange may have to be planned there.
     let io_runtime = runtime(
         Builder::new_multi_thread()
@@ -207,7 +208,7 @@ fn serve(setup: Setup) -> Result<(), String> {
 
 fn run_sql(args: SqlArgs) -> Result<(), String> {
     log_to_stderr("error");
-    let runtime = engine_runtime()?;
+    let runtime = engine_runtime(0)?;
     let source = match (args.command, args.file) {
         (Some(sql), _) => Source::Text(sql),
         (None, Some(path)) => {
@@ -225,7 +226,7 @@ fn run_sql(args: SqlArgs) -> Result<(), String> {
 
 fn run_bundle(action: BundleAction) -> u8 {
     log_to_stderr("error");
-    let runtime = match engine_runtime() {
+    let runtime = match engine_runtime(0) {
         Ok(runtime) => runtime,
         Err(message) => return failed(message, 1),
     };
@@ -268,9 +269,17 @@ async fn open(runtime: &Runtime, config: EngineConfig) -> Result<Arc<Engine>, St
     opened.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
 }
 
-/// The runtime on which SQL is planned and run.
-fn engine_runtime() -> Result<Runtime, String> {
-    runtime(Builder::new_multi_thread().thread_name("ruvector-engine").thread_stack_size(STACK_BYTES))
+/// The runtime on which SQL is planned and run: a thread for each of `statements` that may run at the same time, and one for
+/// each core. A statement may keep its thread busy for long, as a planner does; the operating system then shares the cores
+/// among the threads, and others are still answered.
+fn engine_runtime(statements: usize) -> Result<Runtime, String> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    runtime(
+        Builder::new_multi_thread()
+            .worker_threads(cores + statements.min(ENGINE_THREADS_MAX))
+            .thread_name("ruvector-engine")
+            .thread_stack_size(STACK_BYTES),
+    )
 }
 
 fn runtime(builder: &mut Builder) -> Result<Runtime, String> {

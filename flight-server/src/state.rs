@@ -90,8 +90,8 @@ impl ServerState {
 
 /// Plans one query. A statement that is none is refused: it may come from a ticket that a client made up.
 pub(crate) async fn query(
-    engine: &Engine,
-    session: &Session,
+    engine: &Arc<Engine>,
+    session: &Arc<Session>,
     sql: &str,
     parameters: &[ScalarValue],
     stops: &Stops,

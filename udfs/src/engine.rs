@@ -244,18 +244,23 @@ impl Engine {
         Arc::new(Session::new(context, who))
     }
 
-    /// Parses and plans `sql` without running anything.
+    /// Parses and plans `sql` without running anything. Until it is planned, it is in `system.queries` and can be killed, and
+    /// the time that a statement may take is that of its planning too.
     ///
     /// # Errors
     /// As [`Engine::execute`], for what planning can see.
-    pub async fn prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
-        self.try_prepare(session, sql).await.map_err(|e| self.with_hint(e, session, sql))
-    }
-
-    async fn try_prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
+    pub async fn prepare(self: &Arc<Self>, session: &Arc<Session>, sql: &str) -> Result<Prepared> {
         if let Some(kept) = self.kept_plan(session, sql).await {
             return Ok(kept.prepared().clone());
         }
+        let planning = self.begin(session, sql);
+        let (engine, session, sql) = (Arc::clone(self), Arc::clone(session), sql.to_owned());
+        let prepared =
+            async move { engine.try_prepare(&session, &sql).await.map_err(|e| engine.with_hint(e, &session, &sql)) };
+        planning.plan(prepared).await
+    }
+
+    async fn try_prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
         let parsed = parse(sql, session.dialect())?;
         check_statement(session.role(), &parsed)?;
         let (statement, wishes) = match parsed {
@@ -287,7 +292,12 @@ impl Engine {
     ///
     /// # Errors
     /// Of every kind; nothing is changed on error.
-    pub async fn execute(&self, session: &Session, sql: &str, params: &[ScalarValue]) -> Result<Answer> {
+    pub async fn execute(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        sql: &str,
+        params: &[ScalarValue],
+    ) -> Result<Answer> {
         self.watched(session, sql, params, Wanted::Anything, drop).await
     }
 
@@ -299,8 +309,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::execute`]; `InvalidInput` for a statement that answers with a count.
     pub async fn query(
-        &self,
-        session: &Session,
+        self: &Arc<Self>,
+        session: &Arc<Session>,
         sql: &str,
         params: &[ScalarValue],
         begun: impl FnOnce(Stop) + Send,
@@ -313,17 +323,25 @@ impl Engine {
 
     /// Runs one statement as one of those that run.
     async fn watched(
-        &self,
-        session: &Session,
+        self: &Arc<Self>,
+        session: &Arc<Session>,
         sql: &str,
         params: &[ScalarValue],
         wanted: Wanted,
         begun: impl FnOnce(Stop) + Send,
     ) -> Result<Answer> {
-        let running = self.begin(session, sql);
+        let mut running = self.begin(session, sql);
         begun(running.stop());
-        let answer =
-            async { self.run(session, sql, params, wanted).await.map_err(|e| self.with_hint(e, session, sql)) };
+        if let Some(kept) = running.until_stopped(async { Ok(self.kept_plan(session, sql).await) }).await?
+            && kept.takes(params)
+        {
+            return running.run_here(async { kept.run(params) }).await;
+        }
+        let (engine, session) = (Arc::clone(self), Arc::clone(session));
+        let (sql, params) = (sql.to_owned(), params.to_vec());
+        let answer = async move {
+            engine.run(&session, &sql, &params, wanted).await.map_err(|e| engine.with_hint(e, &session, &sql))
+        };
         running.run(answer).await
     }
 
@@ -348,11 +366,6 @@ impl Engine {
 
     /// As [`Engine::execute`], which watches over it.
     async fn run(&self, session: &Session, sql: &str, params: &[ScalarValue], wanted: Wanted) -> Result<Answer> {
-        if let Some(kept) = self.kept_plan(session, sql).await
-            && kept.takes(params)
-        {
-            return kept.run(params);
-        }
         let state = session.context().state();
         let parsed = parse(sql, session.dialect())?;
         check_statement(session.role(), &parsed)?;
@@ -467,7 +480,7 @@ impl Engine {
     ) -> Result<u64> {
         let running = self.begin(session, &format!("INGEST INTO {table}"));
         let written = async { self.write(session, table, mode, data).await.map(Answer::Count) };
-        match running.run(written).await? {
+        match running.run_here(written).await? {
             Answer::Count(count) => Ok(count),
             Answer::Rows(_) => Err(Error::new(ErrorKind::Internal, "an ingest answered with rows, expected a count")),
         }

@@ -50,7 +50,8 @@ mod queries;
 /// Ingests that wait for their client.
 mod uploads;
 
-/// Where running operators look whether their statement goes on.
+/// Where planning and running operators look whether their statement goes on.
+mod planning;
 mod stop;
 
 /// Rules that mend answers of DataFusion.

@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::{Engine, EngineConfig, Session};
 
-    async fn run(engine: &Engine, session: &Session, sql: &str, params: &[ScalarValue]) {
+    async fn run(engine: &Arc<Engine>, session: &Arc<Session>, sql: &str, params: &[ScalarValue]) {
         engine.execute(session, sql, params).await.unwrap().collect().await.unwrap();
     }
 

@@ -18,6 +18,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::task::AtomicWaker;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 
 use crate::access::Role;
@@ -274,17 +275,74 @@ impl Running {
         Stop(Arc::clone(&self.query))
     }
 
-    /// Runs the statement, and hands its rows on.
+    /// Runs the statement in a task of its own, and hands its rows on. What keeps the task's thread busy, as a planner does, so
+    /// keeps nobody from hearing that the statement was stopped.
     ///
     /// # Errors
     /// Those of the statement; `Cancelled` if it was killed or took too long.
-    pub(crate) async fn run(mut self, statement: impl Future<Output = Result<Answer>>) -> Result<Answer> {
-        let mut statement = pin!(STATEMENT.scope(Stop(Arc::clone(&self.query)), statement));
-        let answer = poll_fn(|context| match self.poll_stopped(context) {
+    pub(crate) async fn run(
+        mut self,
+        statement: impl Future<Output = Result<Answer>> + Send + 'static,
+    ) -> Result<Answer> {
+        let answer = self.in_task(statement).await;
+        self.answered(answer)
+    }
+
+    /// As [`Running::run`], in the task of the caller: for what answers at once.
+    pub(crate) async fn run_here(mut self, statement: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+        let statement = STATEMENT.scope(Stop(Arc::clone(&self.query)), statement);
+        let answer = self.until_stopped(statement).await;
+        self.answered(answer)
+    }
+
+    /// Plans the statement as [`Running::run`] runs it. One that was planned is not among those that ran last.
+    ///
+    /// # Errors
+    /// Those of the planning; `Cancelled` if it was killed or took too long.
+    pub(crate) async fn plan<T: Send + 'static>(
+        mut self,
+        planning: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let planned = self.in_task(planning).await;
+        match &planned {
+            Err(failed) if failed.kind() == ErrorKind::Cancelled => self.end_failed(failed),
+            _ => self.forget(),
+        }
+        planned
+    }
+
+    async fn in_task<T: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let mut task = AbortOnDrop(tokio::spawn(STATEMENT.scope(Stop(Arc::clone(&self.query)), work)));
+        let done = async move {
+            match (&mut task.0).await {
+                Ok(done) => done,
+                Err(failed) => match failed.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => Err(Error::new(ErrorKind::Cancelled, "the engine is stopping")),
+                },
+            }
+        };
+        self.until_stopped(done).await
+    }
+
+    /// Does some of its work, unless it is stopped first.
+    ///
+    /// # Errors
+    /// Those of the work; `Cancelled` if it was killed or took too long.
+    pub(crate) async fn until_stopped<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut work = pin!(work);
+        let done = poll_fn(|context| match self.poll_stopped(context) {
             Some(stopped) => Poll::Ready(Err(stopped)),
-            None => statement.as_mut().poll(context),
+            None => work.as_mut().poll(context),
         });
-        match answer.await {
+        done.await
+    }
+
+    fn answered(self, answer: Result<Answer>) -> Result<Answer> {
+        match answer {
             Ok(Answer::Rows(rows)) => {
                 let schema = rows.schema();
                 Ok(Answer::Rows(Box::pin(RecordBatchStreamAdapter::new(schema, Watched { rows, running: Some(self) }))))
@@ -320,6 +378,14 @@ impl Running {
         self.end(state, Some(error.to_string()));
     }
 
+    /// Ends it without a trace.
+    fn forget(&self) {
+        let query = &self.query;
+        if query.end.set(End { elapsed: query.start.elapsed(), state: DONE, error: None }).is_ok() {
+            self.queries.0.lock().running.remove(&query.id);
+        }
+    }
+
     fn end(&self, state: &'static str, error: Option<String>) {
         let query = &self.query;
         if query.end.set(End { elapsed: query.start.elapsed(), state, error }).is_err() {
@@ -337,9 +403,18 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A statement that has not ended lost its waiter, perhaps because it was stopped.
+        // If it has not ended, it was stopped, or nobody waits for it any more.
         let stopped = self.query.stopped.get().map(|stopped| self.query.error_of(stopped).to_string());
         self.end(CANCELLED, stopped);
+    }
+}
+
+/// A task that ends when nobody waits for it any more.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

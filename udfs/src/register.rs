@@ -22,6 +22,7 @@ use crate::knn::order_by::OrderByDistance;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
+use crate::planning;
 use crate::rules::any::equal_any;
 use crate::rules::decimals::DecimalsAsDoubles;
 use crate::rules::float_keys::FloatKeys;
@@ -96,11 +97,12 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_analyzer_rule(Arc::new(InnerNames))
         .with_analyzer_rule(no_row::rule())
         .with_analyzer_rule(single::rule())
-        .with_optimizer_rules(with_marks(&optimizers))
+        .with_optimizer_rules(planning::optimizer(with_marks(&optimizers)))
         .with_physical_optimizer_rules(physical_optimizers);
     if let Some(analyzer) = builder.analyzer() {
         // Before types are coerced.
         analyzer.rules.splice(0..0, [Arc::new(Merged) as _, Arc::new(DecimalsAsDoubles) as _]);
+        analyzer.rules = planning::analyzer(std::mem::take(&mut analyzer.rules));
     }
     *state = builder.build();
     drop(state);

@@ -245,6 +245,9 @@ pub const AUDIT_USER_CHARS_MAX: usize = 64;
 /// optimisation use several times the stack: the usual 2 MiB overflows at some tens of nested expressions.
 pub const STACK_BYTES: usize = 16 << 20;
 
+/// Threads of the engine beside those of the cores, at most: each takes a stack, of which only what was used is memory.
+pub const ENGINE_THREADS_MAX: usize = 128;
+
 /// Threads that read and write sockets. They only move bytes: the engine has threads of its own.
 pub const IO_THREADS: usize = 2;
 

@@ -240,7 +240,7 @@ impl DB for Connection {
     }
 }
 
-async fn answer(engine: &Engine, session: &Session, sql: &str) -> Result<Output, Message> {
+async fn answer(engine: &Arc<Engine>, session: &Arc<Session>, sql: &str) -> Result<Output, Message> {
     let (schema, batches) = match engine.execute(session, sql, &[]).await? {
         // DataFusion answers a row with the count.
         Answer::Count(count) if is_dml(sql) => {

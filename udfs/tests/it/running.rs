@@ -120,7 +120,6 @@ async fn what_does_not_fit_into_memory_goes_to_files_or_fails() {
     assert_eq!(tiny.ids("SELECT 1").await, [1]);
 }
 
-/// The number of the statement `sql`, which runs.
 /// Statements that join or repeat without end, and of which few rows come or none.
 const HOSTILE: [&str; 6] = [
     "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value * b.value = 7",
@@ -180,6 +179,49 @@ async fn a_join_without_rows_is_killed() {
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::Cancelled);
 }
 
+/// A statement that takes long to plan, and waits for nothing meanwhile.
+fn slow_to_plan() -> String {
+    format!("SELECT {} FROM generate_series(1, 2) t(x)", ["x"; 1800].join(" + "))
+}
+
+#[test]
+fn planning_ends_at_its_limit_or_by_kill() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .thread_stack_size(16 << 20)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let database = Database::temporary().await;
+        let sql = slow_to_plan();
+        // It is seen while it is planned, and killed.
+        let (engine, session, planned) = (Arc::clone(&database.engine), database.engine.session(), sql.clone());
+        let planning = tokio::spawn(async move { engine.prepare(&session, &planned).await.map(drop) });
+        let shown = "SELECT id FROM system.queries WHERE state = 'running' AND starts_with(statement, 'SELECT x + x')";
+        let killed = async {
+            loop {
+                if let [id] = database.ids(shown).await[..] {
+                    assert_eq!(database.run(&format!("KILL {id}")).await, 1);
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(planning.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+            // A run has a limit from its first letter on.
+            let session = database.engine.session();
+            database.engine.execute(&session, "SET ruvector.statement_timeout_ms = 200", &[]).await.unwrap();
+            let late = database.engine.execute(&session, &sql, &[]).await.err().unwrap();
+            assert_eq!(late.kind(), ErrorKind::Cancelled, "{late}");
+            assert_eq!(database.ids("SELECT 1").await, [1]);
+        };
+        tokio::time::timeout(Duration::from_secs(5), killed).await.unwrap();
+    });
+    // A thread may still be planning.
+    runtime.shutdown_background();
+}
+
+/// The number of the statement `sql`, which runs.
 async fn running_id(database: &Database, sql: &str) -> i64 {
     let quoted = sql.replace('\'', "''");
     let listed = format!("SELECT id FROM system.queries WHERE state = 'running' AND statement = '{quoted}'");

@@ -47,8 +47,8 @@ pub(crate) async fn run(report: &mut Report) -> Result<(), Failure> {
 }
 
 struct Bench<'a> {
-    engine: &'a Engine,
-    session: &'a Session,
+    engine: &'a Arc<Engine>,
+    session: &'a Arc<Session>,
     index: &'a dyn VectorIndex,
     asked: Vec<f32>,
 }

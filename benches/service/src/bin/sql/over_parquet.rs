@@ -2,6 +2,7 @@
 //! the same file.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
@@ -77,7 +78,7 @@ pub(crate) async fn run(python: Option<&Path>, report: &mut Report) -> Result<()
     Ok(())
 }
 
-async fn ours(engine: &Engine, session: &Session, query: &[f32]) -> Result<(Vec<i64>, Duration), Failure> {
+async fn ours(engine: &Arc<Engine>, session: &Arc<Session>, query: &[f32]) -> Result<(Vec<i64>, Duration), Failure> {
     let query = [list(query)];
     let started = Instant::now();
     let answer = engine.execute(session, SQL, &query).await?.collect().await?;

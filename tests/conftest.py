@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -206,6 +207,16 @@ def con(request: pytest.FixtureRequest) -> Iterator[ruvector.Connection]:
 def name() -> str:
     """The name of a table that no other test uses."""
     return f"t{next(_numbers)}"
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Press Ctrl-C in half a second, in a process that does what a terminal's does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    yield timer.start
+    timer.join()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
-import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -668,16 +666,6 @@ def test_ctrl_c_ends_a_long_statement(con: ruvector.Connection, interrupt: Calla
     ticker.join()
     assert ticks > 10, "other threads run while the statement does"
     assert con.sql("SELECT 1").fetchall() == [(1,)]
-
-
-@pytest.fixture
-def interrupt() -> Iterator[Callable[[], None]]:
-    """Press Ctrl-C in half a second, in a process that does what a terminal's does."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    yield timer.start
-    timer.join()
-    signal.signal(signal.SIGINT, before)
 
 
 # Opening and closing

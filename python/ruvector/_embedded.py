@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -35,6 +36,9 @@ class EmbeddedTransport:
 
     def ingest(self, name: Sequence[str], data: pa.RecordBatchReader, mode: str) -> int:
         """Write rows to a table."""
+        # Again and again is once: the callback is the same.
+        atexit.unregister(native.wait_for_readers)
+        atexit.register(native.wait_for_readers)
         quoted = ".".join('"' + part.replace('"', '""') + '"' for part in name)
         return self._engine.ingest(quoted, mode, data)
 

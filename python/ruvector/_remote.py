@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
+import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -38,6 +40,17 @@ T = TypeVar("T")
 # How long a server may take to answer the first call.
 _CONNECT_SECONDS = 10.0
 
+# How long Ctrl-C looks for a statement to end at the server, and how long it waits before it looks again.
+_KILL_SECONDS = 2.0
+_KILL_INTERVAL_SECONDS = 0.1
+
+# The statements of this session that begin as the parameter does. The question is in the list too: its mark tells which
+# session is this one.
+_RUNNING = (
+    "SELECT q.id FROM system.queries q, system.queries own WHERE own.statement LIKE '%MARK%' "
+    "AND q.session = own.session AND q.id <> own.id AND q.state = 'running' AND starts_with($1, q.statement)"
+)
+
 # One message holds one batch. Servers refuse larger messages; tonic's own limit is 4 MiB, ruvector's is higher.
 _MESSAGE_BYTES = 2 << 20
 
@@ -67,9 +80,21 @@ class RemoteTransport:
             raise Unavailable(unreachable(target, str(error))) from error
 
     def execute(self, query: str, params: pa.RecordBatch | None) -> Result:
-        """Run one statement."""
+        """Run one statement. Ctrl-C ends it at the server too."""
+        interrupted = threading.Event()
+
+        def end(answer: Future[Result]) -> None:
+            interrupted.set()
+            self._kill(query, answer)
+
+        return _interruptible(lambda: self._execute(query, params, interrupted), end)
+
+    def _execute(self, query: str, params: pa.RecordBatch | None, interrupted: threading.Event) -> Result:
         with _errors():
             handle, row_schema = self._prepare(query)
+            if interrupted.is_set():
+                msg = "the statement was interrupted before it ran"
+                raise Cancelled(msg)
             if not row_schema:
                 values = pa.Table.from_batches([params]) if params is not None else pa.table({})
                 metadata = self._put(_flight_sql.prepared_statement_update(handle), values)
@@ -98,6 +123,19 @@ class RemoteTransport:
             metadata = sender.submit(self._put, _flight_sql.statement_ingest(name, mode), rows).result()
             return _flight_sql.updated_rows(metadata)
 
+    def _kill(self, query: str, answer: Future[Result]) -> None:
+        """End the statement `query` of this session at the server. One that has answered loses its rows anyway."""
+        running = _RUNNING.replace("MARK", uuid.uuid4().hex)
+        ended = time.monotonic() + _KILL_SECONDS
+        # It may not have begun yet.
+        while not answer.done() and time.monotonic() < ended:
+            with contextlib.suppress(RuVectorError):
+                parameters = pa.record_batch({"query": pa.array([query])})
+                for row in self._execute(running, parameters, threading.Event()).fetchall():
+                    self._execute(f"KILL {row[0]}", None, threading.Event())
+            with contextlib.suppress(TimeoutError):
+                answer.exception(_KILL_INTERVAL_SECONDS)
+
     def close(self) -> None:
         """Close the connection to the server."""
         self._client.close()
@@ -121,16 +159,18 @@ class RemoteTransport:
                 for message in _messages(batch):
                     writer.write_batch(message)
             writer.done_writing()
-            metadata = _interruptible(reader.read)
+            metadata = reader.read()
         return b"" if metadata is None else metadata.to_pybytes()
 
     def _batches(self, info: flight.FlightInfo, handle: bytes) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query: the endpoints of its flight in their order, over the same connection."""
         with _errors():
             for endpoint in info.endpoints:
-                reader = self._client.do_get(endpoint.ticket, self._options)
+                get = partial(self._client.do_get, endpoint.ticket, self._options)
+                reader = _interruptible(get, _cancel_when_begun)
+                next_batch = partial(_interruptible, partial(_next_batch, reader), partial(_cancel, reader))
                 try:
-                    while (batch := _interruptible(partial(_next_batch, reader), reader.cancel)) is not None:
+                    while (batch := next_batch()) is not None:
                         yield batch
                 except GeneratorExit:
                     reader.cancel()
@@ -157,8 +197,25 @@ def _next_batch(reader: flight.FlightStreamReader) -> pa.RecordBatch | None:
         return None
 
 
-def _interruptible(call: Callable[[], T], on_interrupt: Callable[[], object] = lambda: None) -> T:
-    """Run a call that may take long. pyarrow waits in C++, where Python sees no Ctrl-C; so a thread waits for it."""
+def _cancel(reader: flight.FlightStreamReader, _answer: object) -> None:
+    reader.cancel()
+
+
+def _cancel_when_begun(answer: Future[flight.FlightStreamReader]) -> None:
+    """Cancel a stream of rows as soon as it is there to be cancelled."""
+
+    def cancel(begun: Future[flight.FlightStreamReader]) -> None:
+        if begun.exception() is None:
+            begun.result().cancel()
+
+    answer.add_done_callback(cancel)
+
+
+def _interruptible(call: Callable[[], T], on_interrupt: Callable[[Future[T]], object]) -> T:
+    """Run a call that may take long. pyarrow waits in C++, where Python sees no Ctrl-C; so a thread waits for it.
+
+    On Ctrl-C, `on_interrupt` gets the answer that is still to come, and `KeyboardInterrupt` goes on.
+    """
     if threading.current_thread() is not threading.main_thread():
         return call()
     answer: Future[T] = Future()
@@ -173,7 +230,7 @@ def _interruptible(call: Callable[[], T], on_interrupt: Callable[[], object] = l
     try:
         return answer.result()
     except KeyboardInterrupt:
-        on_interrupt()
+        on_interrupt(answer)
         raise
 
 

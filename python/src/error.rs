@@ -65,6 +65,11 @@ pub(crate) fn not_found(py: Python<'_>, message: &str) -> PyErr {
     new(py, "NotFound", message)
 }
 
+/// `ruvector.Unavailable`.
+pub(crate) fn unavailable(py: Python<'_>, message: &str) -> PyErr {
+    new(py, "Unavailable", message)
+}
+
 /// `ruvector.InternalError`: a bug in ruvector.
 pub(crate) fn internal(py: Python<'_>, message: &str) -> PyErr {
     new(py, "InternalError", message)

@@ -11,6 +11,9 @@ mod error;
 /// The vector indexes.
 mod index;
 
+/// The process that the threads run in.
+mod process;
+
 /// The one tokio runtime, and waiting on it from Python.
 #[cfg(feature = "sql")]
 mod runtime;
@@ -33,7 +36,7 @@ mod native {
 
     #[cfg(feature = "sql")]
     #[pymodule_export]
-    use super::sql::{Engine, Rows, main};
+    use super::sql::{Engine, Rows, main, wait_for_readers};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::error;
+use crate::{error, process};
 
 /// More threads than this do not help one Python process, and each holds a stack.
 const THREADS_MAX: usize = 8;
@@ -19,7 +19,7 @@ const THREADS_MAX: usize = 8;
 const STACK_BYTES: usize = 16 << 20;
 
 /// How long Ctrl-C may wait. Shorter costs wake-ups, longer is felt.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The runtime of every connection in this process. It is never dropped: work may outlive the interpreter's last object.
 pub(crate) fn runtime() -> &'static Runtime {
@@ -40,8 +40,12 @@ pub(crate) fn runtime() -> &'static Runtime {
 ///
 /// # Errors
 /// The pending exception of a signal (`KeyboardInterrupt`), after which `work` is dropped; `InternalError` if `work`
-/// panicked.
+/// panicked; `Unavailable` in a forked child.
 pub(crate) fn wait<T: Send + 'static>(py: Python<'_>, work: impl Future<Output = T> + Send + 'static) -> PyResult<T> {
+    if let Err(forked) = process::check(py) {
+        process::discard(work);
+        return Err(forked);
+    }
     // Not a timeout of tokio: its clock stands still while every thread of the runtime computes.
     let (sender, mut done) = sync_channel(1);
     let _task = AbortOnDrop(runtime().spawn(async move {

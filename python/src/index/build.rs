@@ -9,7 +9,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use ruvector_rabitq::{Progress, Result};
 
-use crate::error;
+use crate::{error, process};
 
 /// How often progress is told, and how long Ctrl-C may wait. Shorter costs wake-ups, longer is felt.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -18,13 +18,14 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// thread, with rising numbers; the last call, after the build, says that all are done.
 ///
 /// # Errors
-/// What `progress` or a signal (`KeyboardInterrupt`) raised: the build is cancelled.
+/// What `progress` or a signal (`KeyboardInterrupt`) raised: the build is cancelled. `Unavailable` in a forked child.
 pub(super) fn watched<T: Send>(
     py: Python<'_>,
     total: usize,
     progress: Option<&Py<PyAny>>,
     build: impl FnOnce(Progress<'_>) -> Result<T> + Send,
 ) -> PyResult<T> {
+    process::check(py)?;
     let done = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let tell = |py: Python<'_>, done: usize| match progress {

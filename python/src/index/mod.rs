@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 use ruvector_rabitq::{BuildParams, Dim, Progress, SearchParams, VectorBatch, VectorIndex};
 
-use crate::error;
+use crate::{error, process};
 
 /// Hits -> named tuples and arrays.
 mod answer;
@@ -50,6 +50,7 @@ impl Index {
     }
 
     fn read<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&State) -> T + Send) -> PyResult<T> {
+        process::check(py)?;
         py.detach(|| self.state.read().ok().map(|state| work(&state))).ok_or_else(|| broken(py))
     }
 
@@ -58,6 +59,7 @@ impl Index {
         py: Python<'_>,
         work: impl FnOnce(&mut dyn VectorIndex) -> ruvector_rabitq::Result<T> + Send,
     ) -> PyResult<T> {
+        process::check(py)?;
         py.detach(|| self.state.write().ok().map(|mut state| work(Arc::make_mut(&mut state).as_mut())))
             .ok_or_else(|| broken(py))?
             .map_err(|e| error::index(py, &e))
@@ -529,6 +531,7 @@ macro_rules! index_class {
             #[classmethod]
             fn load<'py>(class: &Bound<'py, PyType>, path: PathBuf) -> PyResult<Bound<'py, Self>> {
                 let py = class.py();
+                process::check(py)?;
                 let index = py
                     .detach(|| ruvector_rabitq::$name::load(path))
                     .map_err(|e| error::persist(py, &e))?;

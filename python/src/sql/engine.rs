@@ -8,7 +8,7 @@ use arrow::array::RecordBatchReader;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 use ruvector_embed::EmbedderOptions;
@@ -18,8 +18,8 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::input::Input;
 use super::params;
 use super::rows::Rows;
-use crate::error;
-use crate::runtime::wait;
+use crate::runtime::{SIGNAL_INTERVAL, wait};
+use crate::{error, process};
 
 /// Batches of the caller's data that may wait for the engine.
 const BATCHES_IN_FLIGHT: usize = 2;
@@ -85,7 +85,13 @@ impl Engine {
     /// Gives the engine up. Statements that run go on; every later call is an error. Twice is once.
     fn close(&self, py: Python<'_>) {
         let open = self.0.lock().take();
-        py.detach(|| drop(open));
+        py.detach(|| process::discard(open));
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        process::discard(self.0.get_mut().take());
     }
 }
 
@@ -147,7 +153,9 @@ fn canonical(folder: &Path) -> PathBuf {
 fn stream(reader: Box<dyn RecordBatchReader + Send>) -> SendableRecordBatchStream {
     let mut builder = RecordBatchReceiverStreamBuilder::new(reader.schema(), BATCHES_IN_FLIGHT);
     let sender = builder.tx();
+    let reading = Reading::begin();
     builder.spawn_blocking(move || {
+        let _reading = reading;
         for batch in reader {
             let batch = batch.map_err(DataFusionError::from);
             if sender.blocking_send(batch).is_err() {
@@ -157,4 +165,49 @@ fn stream(reader: Box<dyn RecordBatchReader + Send>) -> SendableRecordBatchStrea
         Ok(())
     });
     builder.build()
+}
+
+/// The number of readers of callers that are being read.
+static READING: Mutex<usize> = Mutex::new(0);
+static READ: Condvar = Condvar::new();
+
+/// A reader that is being read, until this is dropped.
+struct Reading;
+
+impl Reading {
+    fn begin() -> Self {
+        *READING.lock() += 1;
+        Self
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        *READING.lock() -= 1;
+        READ.notify_all();
+    }
+}
+
+/// Waits for the readers of callers that are still being read. An interpreter that ended before would take their thread away
+/// in the middle of Python code, which ends the process.
+///
+/// # Errors
+/// The pending exception of a signal (`KeyboardInterrupt`).
+#[pyfunction]
+pub(crate) fn wait_for_readers(py: Python<'_>) -> PyResult<()> {
+    // A forked child reads nothing.
+    while process::check(py).is_ok() {
+        let reading = py.detach(|| {
+            let mut reading = READING.lock();
+            if *reading > 0 {
+                READ.wait_for(&mut reading, SIGNAL_INTERVAL);
+            }
+            *reading
+        });
+        if reading == 0 {
+            break;
+        }
+        py.check_signals()?;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ mod params;
 /// The rows of one statement, pulled batch by batch.
 mod rows;
 
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, wait_for_readers};
 pub(crate) use rows::Rows;
 
 use std::ffi::OsString;

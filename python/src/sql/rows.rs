@@ -14,8 +14,8 @@ use pyo3_arrow::error::PyArrowResult;
 use pyo3_arrow::ffi::to_schema_pycapsule;
 use pyo3_arrow::{PyRecordBatch, PyRecordBatchReader};
 
-use crate::error;
 use crate::runtime::wait;
+use crate::{error, process};
 
 /// The rows of one statement: each batch is made when it is asked for, and handed over without a copy.
 #[pyclass(frozen, module = "ruvector._native")]
@@ -28,6 +28,12 @@ pub(crate) struct Rows {
 impl Rows {
     pub(crate) fn new(stream: SendableRecordBatchStream) -> Self {
         Self { schema: stream.schema(), stream: Mutex::new(Some(stream)) }
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        process::discard(self.stream.get_mut().take());
     }
 }
 
@@ -44,7 +50,7 @@ impl Rows {
     /// Ends the statement. Twice is once.
     fn close(&self, py: Python<'_>) {
         let stream = self.stream.lock().take();
-        py.detach(|| drop(stream));
+        py.detach(|| process::discard(stream));
     }
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyArrowResult<Bound<'py, PyCapsule>> {
@@ -69,6 +75,12 @@ impl Rows {
 struct Reader {
     schema: SchemaRef,
     stream: Option<SendableRecordBatchStream>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        process::discard(self.stream.take());
+    }
 }
 
 impl Iterator for Reader {

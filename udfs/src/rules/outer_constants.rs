@@ -18,7 +18,6 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
-use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
@@ -68,7 +67,8 @@ fn join_type(plan: &Arc<dyn ExecutionPlan>) -> Option<JoinType> {
 
 /// The rows of an outer join, which are not known to have constants.
 ///
-/// They are not known to have an order either: a sort that was moved below would leave the constants out again.
+/// They are not known to have an order either: a sort that was moved below would leave the constants out again. A projection
+/// stays above: a join that takes some of it leaves the rest below this node, which would be offered to it again without end.
 #[derive(Clone, Debug)]
 struct OuterJoinExec {
     input: Arc<dyn ExecutionPlan>,
@@ -153,11 +153,6 @@ impl ExecutionPlan for OuterJoinExec {
 
     fn cardinality_effect(&self) -> CardinalityEffect {
         CardinalityEffect::Equal
-    }
-
-    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let swapped = self.input.try_swapping_with_projection(projection)?;
-        Ok(swapped.map(|swapped| Arc::new(Self::new(swapped)) as _))
     }
 
     fn gather_filters_for_pushdown(

@@ -46,6 +46,12 @@ test-long: python model ## the random tests at full length
 	RUVECTOR_RANDOM_CASES="$${RUVECTOR_RANDOM_CASES:-6000}" RUVECTOR=$(RUVECTOR) $(BIN)/python -m pytest \
 		-c python/pyproject.toml --rootdir . tests/test_random_sql.py tests/test_random_changes.py
 
+# The Rust tests read the numbers of their random inputs from the environment.
+.PHONY: test-hostile
+test-hostile: python ## a server under hostile statements and 100,000 malformed messages: figures and targets, ten minutes
+	RUVECTOR_MALFORMED_SEEDS="$${RUVECTOR_MALFORMED_SEEDS:-2500}" $(CARGO) test --locked --test it messages_that_are_no
+	cd tests && RUVECTOR="$(abspath $(RUVECTOR))" $(abspath $(BIN))/python -m hostile
+
 .PHONY: docs
 docs: ## write docs/sql.md, the SQL reference, and the settings in docs/server.md from the code
 	RUVECTOR_WRITE_DOCS=1 $(CARGO) test --locked --test examples the_reference_is_what_the_code_says

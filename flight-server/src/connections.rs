@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -57,10 +58,13 @@ impl From<&ServerConfig> for ConnectionLimits {
 pub(crate) struct Connections {
     limits: ConnectionLimits,
     open: Arc<Mutex<HashMap<SocketAddr, Activity>>>,
+    accepted: Arc<AtomicU64>,
 }
 
 /// The calls of one connection.
 struct Activity {
+    /// Tells it from an earlier connection of the same peer.
+    number: u64,
     running: usize,
     /// When the last call ended, or the connection was opened.
     quiet_since: Instant,
@@ -68,7 +72,7 @@ struct Activity {
 
 impl Connections {
     pub(crate) fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, open: Arc::default() }
+        Self { limits, open: Arc::default(), accepted: Arc::default() }
     }
 
     /// The connections that `listener` accepts and the limits allow.
@@ -100,10 +104,13 @@ impl Connections {
 
     /// Notes a call on the connection from `peer`, for as long as the result is kept.
     fn call(&self, peer: SocketAddr) -> Call {
-        if let Some(activity) = self.open.lock().get_mut(&peer) {
+        let mut open = self.open.lock();
+        let number = open.get_mut(&peer).map(|activity| {
             activity.running += 1;
-        }
-        Call { connections: self.clone(), peer }
+            activity.number
+        });
+        drop(open);
+        Call { connections: self.clone(), peer, number }
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
@@ -114,15 +121,17 @@ impl Connections {
         };
         let mut open = self.open.lock();
         let of_address = open.keys().filter(|other| same_host(other.ip(), peer.ip())).count();
-        if open.len() >= connections_max || of_address >= per_address_max || open.contains_key(&peer) {
+        if open.len() >= connections_max || of_address >= per_address_max {
             return None;
         }
-        open.insert(peer, Activity { running: 0, quiet_since: Instant::now() });
+        let number = self.accepted.fetch_add(1, Ordering::Relaxed);
+        // A client may take its port again before its last connection is gone here.
+        open.insert(peer, Activity { number, running: 0, quiet_since: Instant::now() });
         drop(open);
         // Small messages are not held back; a socket that cannot do so works too.
         let _ = stream.set_nodelay(true);
         let silence = Box::pin(sleep(speak_max));
-        Some(Connection { stream, silence, heard: 0, place: Place { connections: self.clone(), peer } })
+        Some(Connection { stream, silence, heard: 0, place: Place { connections: self.clone(), peer, number } })
     }
 
     /// When the connection from `peer` will have been quiet for too long, as things are now.
@@ -157,18 +166,22 @@ pub(crate) struct Connection {
 struct Place {
     connections: Connections,
     peer: SocketAddr,
+    number: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.open.lock().remove(&self.peer);
+        let mut open = self.connections.open.lock();
+        if open.get(&self.peer).is_some_and(|activity| activity.number == self.number) {
+            open.remove(&self.peer);
+        }
     }
 }
 
 impl Connection {
     /// Why it ends now, if it does. Without a reason, `context` is woken when it has to be asked again.
     fn poll_silent(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        let Place { connections, peer } = &self.place;
+        let Place { connections, peer, .. } = &self.place;
         while self.silence.as_mut().poll(context).is_ready() {
             if self.heard < GREETING_BYTES {
                 return Poll::Ready(io::Error::new(
@@ -293,6 +306,7 @@ fn peer(extensions: &http::Extensions) -> Option<SocketAddr> {
 struct Call {
     connections: Connections,
     peer: SocketAddr,
+    number: Option<u64>,
 }
 
 impl Call {
@@ -304,7 +318,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(activity) = self.connections.open.lock().get_mut(&self.peer) {
+        if let Some(activity) = self.connections.open.lock().get_mut(&self.peer)
+            && Some(activity.number) == self.number
+        {
             activity.running = activity.running.saturating_sub(1);
             activity.quiet_since = Instant::now();
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 import threading
 import time
@@ -44,11 +45,10 @@ _CONNECT_SECONDS = 10.0
 _KILL_SECONDS = 2.0
 _KILL_INTERVAL_SECONDS = 0.1
 
-# The statements of this session that begin as the parameter does. The question is in the list too: its mark tells which
-# session is this one.
+# The statements of this session that run. The question is in the list too: its mark tells which session is this one.
 _RUNNING = (
-    "SELECT q.id FROM system.queries q, system.queries own WHERE own.statement LIKE '%MARK%' "
-    "AND q.session = own.session AND q.id <> own.id AND q.state = 'running' AND starts_with($1, q.statement)"
+    "SELECT q.id, q.statement FROM system.queries q, system.queries own WHERE own.statement LIKE '%MARK%' "
+    "AND q.session = own.session AND q.id <> own.id AND q.state = 'running'"
 )
 
 # One message holds one batch. Servers refuse larger messages; tonic's own limit is 4 MiB, ruvector's is higher.
@@ -69,6 +69,7 @@ class RemoteTransport:
                 if login is not None:
                     options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS)
                     headers = [self._client.authenticate_basic_token(*login, options)]
+                self._headers = headers
                 self._options = flight.FlightCallOptions(headers=headers)
                 self._client.list_actions(flight.FlightCallOptions(headers=headers, timeout=_CONNECT_SECONDS))
         except Unavailable as error:
@@ -127,12 +128,15 @@ class RemoteTransport:
         """End the statement `query` of this session at the server. One that has answered loses its rows anyway."""
         running = _RUNNING.replace("MARK", uuid.uuid4().hex)
         ended = time.monotonic() + _KILL_SECONDS
+        killer = copy.copy(self)
+        killer._options = flight.FlightCallOptions(headers=self._headers, timeout=_KILL_SECONDS)  # noqa: SLF001 - a copy
         # It may not have begun yet.
         while not answer.done() and time.monotonic() < ended:
             with contextlib.suppress(RuVectorError):
-                parameters = pa.record_batch({"query": pa.array([query])})
-                for row in self._execute(running, parameters, threading.Event()).fetchall():
-                    self._execute(f"KILL {row[0]}", None, threading.Event())
+                for number, shown in killer._execute(running, None, threading.Event()).fetchall():  # noqa: SLF001
+                    # Of a long statement the list has the beginning.
+                    if query == shown or (shown.endswith("...") and query.startswith(shown[:-3])):
+                        killer._execute(f"KILL {number}", None, threading.Event())  # noqa: SLF001
             with contextlib.suppress(TimeoutError):
                 answer.exception(_KILL_INTERVAL_SECONDS)
 

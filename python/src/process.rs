@@ -27,13 +27,18 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     }
 }
 
+/// Whether this process was forked from one that used the module.
+pub(crate) fn is_forked() -> bool {
+    let owner = OWNER.load(Ordering::Relaxed);
+    owner != 0 && owner != std::process::id()
+}
+
 /// Drops `value`, unless this process is a forked child: there its files belong to the parent, and threads that it would wait
 /// for are not there.
 #[cfg(feature = "sql")]
 pub(crate) fn discard<T>(value: T) {
-    let owner = OWNER.load(Ordering::Relaxed);
-    match owner == 0 || owner == std::process::id() {
-        true => drop(value),
-        false => std::mem::forget(value),
+    match is_forked() {
+        true => std::mem::forget(value),
+        false => drop(value),
     }
 }

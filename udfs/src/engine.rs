@@ -639,6 +639,7 @@ fn forget_indexes_of_dropped(
     for index in indexes.list().into_iter().filter(|index| index.backend == MAIN) {
         let table = index.table.as_str();
         if external.find(table).is_none() && !index_tables.contains(table) && main.is_absent(table) {
+            tracing::warn!(index = %index.name, table, "the table of an index is gone: it is declared no more");
             indexes.remove_table(MAIN, table)?;
         }
     }

@@ -48,6 +48,7 @@ impl Owner {
         let mut file = match open(&folder) {
             Ok(file) => file,
             Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                tracing::warn!(path = %folder.display(), reason = %e, "indexes and backends cannot be changed");
                 return Ok(owner(folder, None));
             }
             Err(e) => return Err(refused(e)),
@@ -61,6 +62,10 @@ impl Owner {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(TryLockError::WouldBlock) => return Err(held(data_dir, &mut file)),
+                Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
+                    tracing::warn!(path = %folder.display(), "the file system has no locks: open the folder only once");
+                    break;
+                }
                 Err(TryLockError::Error(e)) => return Err(refused(e)),
             }
         }

@@ -18,8 +18,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::task::AtomicWaker;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
-use tokio::time::{Sleep, sleep};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::access::Role;
 use crate::answer::Answer;
@@ -29,6 +29,8 @@ use crate::shown::{LOOK_AHEAD, boundary};
 
 /// Statements that are remembered when they have ended: enough to see what just happened.
 const RECENT: usize = 100;
+/// How long a stopped statement is waited for. A bound: one that is being planned may go on for longer.
+const ABORT_MAX: Duration = Duration::from_millis(500);
 /// The states of statements that have ended.
 const DONE: &str = "done";
 const FAILED: &str = "failed";
@@ -316,16 +318,17 @@ impl Running {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let mut task = AbortOnDrop(tokio::spawn(STATEMENT.scope(Stop(Arc::clone(&self.query)), work)));
-        let done = async move {
-            match (&mut task.0).await {
-                Ok(done) => done,
-                Err(failed) => match failed.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_) => Err(Error::new(ErrorKind::Cancelled, "the engine is stopping")),
-                },
-            }
+        let done = self.until_stopped(async { Ok((&mut task.0).await) }).await;
+        let stopped = match done {
+            Ok(done) => return of_task(done),
+            Err(stopped) => stopped,
         };
-        self.until_stopped(done).await
+        // It ends where it waits next, with what it holds; or it did its work before that, which is then in effect.
+        task.0.abort();
+        match timeout(ABORT_MAX, &mut task.0).await {
+            Ok(Ok(Ok(done))) => Ok(done),
+            _ => Err(stopped),
+        }
     }
 
     /// Does some of its work, unless it is stopped first.
@@ -334,9 +337,10 @@ impl Running {
     /// Those of the work; `Cancelled` if it was killed or took too long.
     pub(crate) async fn until_stopped<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut work = pin!(work);
-        let done = poll_fn(|context| match self.poll_stopped(context) {
-            Some(stopped) => Poll::Ready(Err(stopped)),
-            None => work.as_mut().poll(context),
+        let done = poll_fn(|context| match work.as_mut().poll(context) {
+            // A change that is done is not called stopped: it is in effect.
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => self.poll_stopped(context).map_or(Poll::Pending, |stopped| Poll::Ready(Err(stopped))),
         });
         done.await
     }
@@ -406,6 +410,15 @@ impl Drop for Running {
         // If it has not ended, it was stopped, or nobody waits for it any more.
         let stopped = self.query.stopped.get().map(|stopped| self.query.error_of(stopped).to_string());
         self.end(CANCELLED, stopped);
+    }
+}
+
+/// What a task returned.
+fn of_task<T>(done: std::result::Result<Result<T>, JoinError>) -> Result<T> {
+    match done.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => Err(Error::new(ErrorKind::Cancelled, "the engine is stopping")),
     }
 }
 

@@ -16,7 +16,7 @@ const GIB: f64 = 1024.0 * MIB;
 /// An operator holds `batch_size` rows for each of its partitions, and a repartition has a queue for each pair of partitions: 128
 /// partitions are 16,384 queues. Settings in bytes are at most what one statement may need of one operator.
 const RANGES: &[(&str, f64, f64)] = &[
-    ("datafusion.execution.batch_size", 1.0, 65_536.0),
+    ("datafusion.execution.batch_size", 1.0, 1_048_576.0),
     // 0 is the number of cores.
     ("datafusion.execution.target_partitions", 0.0, 128.0),
     ("datafusion.execution.planning_concurrency", 0.0, 128.0),
@@ -40,8 +40,8 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("datafusion.execution.parquet.data_pagesize_limit", 1.0, 64.0 * MIB),
     ("datafusion.execution.parquet.write_batch_size", 1.0, 65_536.0),
     ("datafusion.execution.parquet.dictionary_page_size_limit", 1.0, 64.0 * MIB),
-    ("datafusion.execution.parquet.max_row_group_size", 1024.0, 16_777_216.0),
-    ("datafusion.execution.parquet.max_row_group_bytes", MIB, 4.0 * GIB),
+    ("datafusion.execution.parquet.max_row_group_size", 1.0, 16_777_216.0),
+    ("datafusion.execution.parquet.max_row_group_bytes", 1.0, 4.0 * GIB),
     ("datafusion.execution.parquet.column_index_truncate_length", 1.0, 65_536.0),
     ("datafusion.execution.parquet.statistics_truncate_length", 1.0, 65_536.0),
     ("datafusion.execution.parquet.data_page_row_count_limit", 1.0, 16_777_216.0),
@@ -52,7 +52,7 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("datafusion.execution.parquet.content_defined_chunking.min_chunk_size", KIB, 64.0 * MIB),
     ("datafusion.execution.parquet.content_defined_chunking.max_chunk_size", KIB, 64.0 * MIB),
     ("datafusion.sql_parser.recursion_limit", 1.0, 50.0),
-    ("datafusion.optimizer.max_passes", 1.0, 16.0),
+    ("datafusion.optimizer.max_passes", 0.0, 16.0),
     ("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0.0, 16.0 * MIB),
     ("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0.0, 100_000.0),
     ("datafusion.optimizer.default_filter_selectivity", 0.0, 100.0),
@@ -68,7 +68,8 @@ const RANGES: &[(&str, f64, f64)] = &[
 pub(crate) fn check(variable: &str, value: &str, defaults: &ConfigOptions) -> Result<()> {
     let Some((name, min, max)) = RANGES.iter().find(|(name, _, _)| is_meant(name, variable)) else { return Ok(()) };
     let in_range = match value.trim().parse::<f64>() {
-        Ok(number) => (*min..=*max).contains(&number),
+        // Zero and less are left to DataFusion's own check too.
+        Ok(number) => number <= 0.0 || (*min..=*max).contains(&number),
         Err(_) => true,
     };
     let is_default =

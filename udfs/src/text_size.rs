@@ -10,8 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes of a statement, at most. A bound.
 const BYTES_MAX: usize = 64 << 20;
-/// Tokens of a statement, at most, spaces included. A bound: a list of a million values has 3,000,000.
-const TOKENS_MAX: u64 = 4_000_000;
+/// Tokens of a statement, at most, spaces included. A bound: a list of a million values has 3,000,000, and so have 1,000 vectors
+/// of 1,000 coordinates.
+const TOKENS_MAX: u64 = 8_000_000;
 
 /// Checks the text of a statement.
 ///
@@ -56,6 +57,7 @@ fn tokens(grammar: &dyn Grammar, sql: &str) -> u64 {
         && !grammar.is_nested_delimited_identifier_start('[');
     let mut part = if plain { Part::Code } else { Part::Unknown };
     let (mut tokens, mut in_word, mut before) = (0_u64, false, b' ');
+    let (mut in_number, mut had_point) = (false, false);
     let mut bytes = sql.bytes().peekable();
     while let Some(byte) = bytes.next() {
         let next = bytes.peek().copied().unwrap_or(b' ');
@@ -71,7 +73,15 @@ fn tokens(grammar: &dyn Grammar, sql: &str) -> u64 {
         let is_word = byte.is_ascii_alphanumeric() || byte == b'_';
         // A character of several bytes may be a token by itself; its first byte counts.
         let begins_word = !in_word || (before.is_ascii_digit() && !byte.is_ascii_digit());
-        let counts = if is_word { begins_word } else { byte.is_ascii() || byte >= 0xC0 };
+        // The point of a number and the digits behind it are of the number. Behind a second point they are not: `1.2.3`.
+        let is_point = byte == b'.' && in_number && !had_point && next.is_ascii_digit();
+        let is_fraction = before == b'.' && had_point && byte.is_ascii_digit();
+        let counts = match is_word {
+            true => begins_word && !is_fraction,
+            false => !is_point && (byte.is_ascii() || byte >= 0xC0),
+        };
+        in_number = is_point || (byte.is_ascii_digit() && (in_number || !in_word));
+        had_point = in_number && (had_point || is_point);
         tokens += u64::from(counts);
         in_word = is_word;
         part = match (part, byte, next) {
@@ -132,6 +142,7 @@ mod tests {
             "SELECT [it's] ",
             "SELECT \"it's\" ",
             "SELECT $1, '?' ",
+            "SELECT -0.5, 1.2.3, .5.5, a.1, t1.5, 1..2, 1.5e-3, 1e5.5, 1.a, 0x1.5, 1_0.5 ",
         ] {
             let sql = format!("{start}{}", "a 'b c' , €€ d ".repeat(50));
             for grammar in grammars {
@@ -145,13 +156,16 @@ mod tests {
     fn long_lists_and_long_strings_are_taken() {
         let numbers: Vec<String> = (1_000_000..2_000_000).map(|i| i.to_string()).collect();
         check(&GenericDialect {}, &format!("SELECT * FROM t WHERE id IN ({})", numbers.join(", "))).unwrap();
+        let vector = vec!["-0.1234567"; 1536].join(", ");
+        let rows = vec![format!("(1, [{vector}])"); 1000].join(", ");
+        check(&GenericDialect {}, &format!("INSERT INTO t VALUES {rows}")).unwrap();
         let words = "a word, and more; ".repeat(1 << 20);
         check(&GenericDialect {}, &format!("INSERT INTO t VALUES ('{words}')")).unwrap();
     }
 
     #[test]
     fn many_tokens_and_bytes_are_refused() {
-        for sql in ["a ".repeat(25 << 20), format!("SELECT 1 --'\n{}", "a ".repeat(3 << 20)), "x".repeat(BYTES_MAX + 1)]
+        for sql in ["a ".repeat(25 << 20), format!("SELECT 1 --'\n{}", "a ".repeat(5 << 20)), "x".repeat(BYTES_MAX + 1)]
         {
             let error = check(&GenericDialect {}, &sql).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ResourceExhausted);

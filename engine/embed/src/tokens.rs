@@ -76,7 +76,7 @@ impl TextTokenizer {
 
     /// The words that end within so many bytes: all of a shorter text, none if no word can be told to end there.
     ///
-    /// It ends before a space that an ASCII letter or digit follows: nothing that a tokenizer does to one of the two words
+    /// It ends before a space that a letter or digit follows: nothing that a tokenizer does to one of the two words
     /// depends on the other one.
     fn first_words<'a>(&self, text: &'a str, bytes_max: usize) -> &'a str {
         if text.len() <= bytes_max {
@@ -87,9 +87,9 @@ impl TextTokenizer {
             return if text.len() <= TEXT_BYTES_MAX { text } else { "" };
         }
         let bytes = text.as_bytes();
-        let is_end = |at: &usize| {
-            matches!(bytes[*at], b' ' | b'\n' | b'\t') && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)
-        };
+        let begins_word =
+            |at: usize| text.get(at..).and_then(|rest| rest.chars().next()).is_some_and(char::is_alphanumeric);
+        let is_end = |at: &usize| matches!(bytes[*at], b' ' | b'\n' | b'\t') && begins_word(at + 1);
         &text[..(0..bytes_max).rev().find(is_end).unwrap_or(0)]
     }
 

@@ -261,7 +261,7 @@ mod tests {
         for (file, message) in [
             (
                 "[server]\nlisen = 'x'",
-                "configuration FILE: no such setting: expected one of listen, insecure_allow_remote, message_bytes_max, header_list_bytes_max, sessions_max, session_idle_seconds_max, drain_seconds_max, ping_interval_seconds, keep_alive_seconds, statements_max, statements_waiting_max, statement_wait_seconds_max, statement_seconds_max, stall_seconds_max, http_listen in [server], got server.lisen",
+                "configuration FILE: no such setting: expected one of listen, insecure_allow_remote, message_bytes_max, header_list_bytes_max, sessions_max, session_idle_seconds_max, drain_seconds_max, ping_interval_seconds, keep_alive_seconds, statements_max, statements_per_user_max, statements_waiting_max, statement_wait_seconds_max, statement_seconds_max, stall_seconds_max, connections_max, connections_per_address_max, connection_idle_seconds_max, http_listen in [server], got server.lisen",
             ),
             (
                 "[sever]\nlisten = 'x'",

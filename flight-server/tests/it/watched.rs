@@ -51,16 +51,18 @@ fn one_sees_and_kills_ones_own_and_an_admin_all() {
         rows.next().await.unwrap().unwrap();
         let users = query(&mut reader, "SELECT DISTINCT user FROM system.queries").await;
         assert_eq!(users.column(0).as_string::<i32>().value(0), "reader");
-        let refused = status(try_query(&mut reader, "KILL 1").await.unwrap_err());
+        let listed = "SELECT id FROM system.queries WHERE state = 'running' AND statement LIKE 'SELECT value%'";
+        let id = number(&mut admin, listed).await;
+        let refused = status(try_query(&mut reader, &format!("KILL {id}")).await.unwrap_err());
         assert_eq!(refused.code(), Code::PermissionDenied);
         let none = status(try_query(&mut reader, "KILL 4711").await.unwrap_err());
         assert_eq!(none.code(), Code::NotFound);
         let users = query(&mut admin, "SELECT DISTINCT user FROM system.queries ORDER BY user").await;
         assert_eq!(users.num_rows(), 2);
-        assert_eq!(run(&mut admin, "KILL QUERY 1").await, 1);
+        assert_eq!(run(&mut admin, &format!("KILL QUERY {id}")).await, 1);
         // Again is as good as once.
         while let Some(Ok(_)) = rows.next().await {}
-        assert_eq!(run(&mut admin, "KILL 1").await, 0);
+        assert_eq!(run(&mut admin, &format!("KILL {id}")).await, 0);
     });
 }
 

@@ -50,8 +50,12 @@ impl Index {
     }
 
     fn read<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&State) -> T + Send) -> PyResult<T> {
-        process::check(py)?;
-        py.detach(|| self.state.read().ok().map(|state| work(&state))).ok_or_else(|| broken(py))
+        let read = py.detach(|| {
+            // A lock that another thread held at the fork is held for ever in the child.
+            let state = if process::is_forked() { self.state.try_read().ok() } else { self.state.read().ok() };
+            state.map(|state| work(&state))
+        });
+        read.ok_or_else(|| broken(py))
     }
 
     fn write<T: Send>(
@@ -94,6 +98,7 @@ impl Index {
         let queries = Matrix::new("queries", queries)?;
         self.check_dim(py, "queries have", queries.dim())?;
         let values = queries.values();
+        process::check(py)?;
         let rows = self.ask(py, |index| {
             let answers = index.search_batch(VectorBatch::new(self.dim, values)?, params)?;
             Ok(answer::Rows::new(params.k.min(index.len()), &answers))
@@ -282,6 +287,7 @@ impl Index {
     ///     ...     index == ruvector.RabitqPlusIndex.load(pathlib.Path(folder) / "eye.rbpx")
     ///     True
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        process::check(py)?;
         self.read(py, |index| index.save(&path))?.map_err(|e| error::persist(py, &e))
     }
 
@@ -385,6 +391,7 @@ impl Index {
     /// Whether both would be the same file: the same vectors under the same ids in the same rows, built in the same
     /// way.
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<bool> {
+        process::check(py)?;
         // Not two locks at once: another thread may take them in the other order.
         let (a, b) = (self.read(py, State::clone)?, other.get().read(py, State::clone)?);
         Ok(py.detach(|| **a == **b))

@@ -26,8 +26,13 @@ use datafusion::scalar::ScalarValue;
 
 /// Bytes of one value, at most. A bound: a statement has several of them at a time, and 64 MiB is far beyond a document.
 const VALUE_BYTES_MAX: u64 = 64 << 20;
-/// Bytes of the answers to the rows of one batch, at most. A bound: arrays of text end at 2 GiB.
+/// Bytes of the answers to the rows of one batch, at most, beside what is in proportion to the arguments. A bound.
 const BATCH_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of the answers for each byte of the arguments that are in memory anyway. Sizes are computed from above: those of
+/// `string_to_array` and `array_to_string` are up to 9 and 10 times their arguments.
+const BYTES_PER_BYTE: u64 = 16;
+/// Bytes of the answers to the rows of one batch, whatever the arguments. A bound: arrays of text end at 2 GiB.
+const BATCH_BYTES_END: u64 = 1 << 30;
 /// Comparisons of characters for one value, at most. A bound: texts of 10,000 characters each.
 const VALUE_STEPS_MAX: u64 = 100_000_000;
 /// Comparisons of characters for the rows of one batch, at most. A bound.
@@ -93,6 +98,11 @@ enum Growth {
 impl Growth {
     fn of(function: &str) -> Option<Self> {
         FUNCTIONS.iter().find(|(name, _)| *name == function).map(|(_, growth)| *growth)
+    }
+
+    /// Whether it follows from the values of integers.
+    fn counts(self) -> bool {
+        matches!(self, Self::Repeat | Self::Pad | Self::ArrayRepeat | Self::Resize | Self::Range)
     }
 
     fn limits(self) -> Limits {
@@ -169,10 +179,15 @@ impl Bounded {
     fn check(&self, args: &ScalarFunctionArgs) -> Result<()> {
         let are_constants = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if are_constants { 1 } else { args.number_rows };
-        let call = Call { arguments: args.args.iter().map(Argument::new).collect::<Result<_>>()?, rows };
-        let limits = self.growth.limits();
+        let argument = |value: &ColumnarValue| Argument::new(value, self.growth.counts());
+        let call = Call { arguments: args.args.iter().map(argument).collect::<Result<_>>()?, rows };
+        let mut limits = self.growth.limits();
         if self.growth == Growth::Sum && call.all_bytes() <= limits.value {
             return Ok(());
+        }
+        if self.growth != Growth::Product {
+            let in_proportion = call.batch_bytes().saturating_mul(BYTES_PER_BYTE);
+            limits.batch = limits.batch.saturating_add(in_proportion).min(BATCH_BYTES_END);
         }
         let mut batch: u64 = 0;
         for row in 0..rows {
@@ -311,7 +326,7 @@ struct Argument {
 }
 
 impl Argument {
-    fn new(argument: &ColumnarValue) -> Result<Self> {
+    fn new(argument: &ColumnarValue, counts: bool) -> Result<Self> {
         let (values, is_constant) = match argument {
             ColumnarValue::Array(values) => (Arc::clone(values), false),
             ColumnarValue::Scalar(value) => (value.to_array()?, true),
@@ -319,7 +334,7 @@ impl Argument {
         let data_type = values.data_type();
         let is_integer = data_type.is_integer()
             || matches!(data_type, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
-        let integers = match is_integer {
+        let integers = match is_integer && counts {
             true => Some(cast(&values, &DataType::Int64)?.as_primitive().clone()),
             false => None,
         };
@@ -402,6 +417,12 @@ impl Call {
         self.arguments.iter().map(of_argument).fold(0, u64::saturating_add)
     }
 
+    /// The bytes of the arguments that are not constants.
+    fn batch_bytes(&self) -> u64 {
+        let varying = self.arguments.iter().filter(|argument| !argument.is_constant);
+        varying.map(|argument| bytes(argument.values.as_ref(), 0, argument.values.len())).fold(0, u64::saturating_add)
+    }
+
     /// The size of the answer to a row, at most; exact where that takes a look at the values and is needed to keep `limit`.
     fn size(&self, growth: Growth, row: usize, limit: u64) -> u64 {
         let bytes = |at: usize| self.arguments.get(at).map_or(0, |argument| argument.bytes(row));
@@ -415,7 +436,7 @@ impl Call {
                 let parts = sum(self.arguments.get(1..).unwrap_or_default());
                 parts.saturating_add(bytes(0).saturating_mul(between))
             }
-            Growth::Pad | Growth::Replace | Growth::RegexpReplace
+            Growth::Pad | Growth::Replace | Growth::RegexpReplace | Growth::Range
                 if self.arguments.iter().any(|argument| argument.is_null(row)) =>
             {
                 0
@@ -439,7 +460,9 @@ impl Call {
             }
             Growth::ToText => {
                 let elements = self.arguments.first().map_or(0, |list| list.elements(row));
-                let beside = SCALAR_TEXT_BYTES.saturating_add(bytes(1)).saturating_add(bytes(2));
+                let width =
+                    self.arguments.first().map_or(SCALAR_TEXT_BYTES, |list| text_bytes(list.values.data_type()));
+                let beside = width.saturating_add(bytes(1)).saturating_add(bytes(2));
                 bytes(0).saturating_add(elements.saturating_mul(beside))
             }
             Growth::FromText => {
@@ -486,10 +509,24 @@ impl Call {
         let (Some(start), Some(stop), Some(step)) = (start, stop, step) else { return 0 };
         let distance = stop - start;
         // Months and days that cancel each other out are a step of some days at most; 0 is refused by the function.
-        match distance == 0 || (distance < 0) == (step < 0) || step == 0 {
-            true => u64::try_from(distance.abs() / step.abs().max(1)).unwrap_or(u64::MAX).saturating_add(1),
+        match step != 0 && (distance == 0 || (distance < 0) == (step < 0)) {
+            true => u64::try_from(distance.abs() / step.abs()).unwrap_or(u64::MAX).saturating_add(1),
             false => 0,
         }
+    }
+}
+
+/// The bytes of a value of a type as text, at most, beside those that it has in memory.
+fn text_bytes(data_type: &DataType) -> u64 {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            text_bytes(item.data_type())
+        }
+        DataType::Boolean => 5,
+        DataType::Float32 => 16,
+        integer if integer.is_integer() => 20,
+        DataType::Float64 => 24,
+        _ => SCALAR_TEXT_BYTES,
     }
 }
 
@@ -582,7 +619,10 @@ mod tests {
 
     fn size(name: &str, arguments: &[ScalarValue]) -> u64 {
         let growth = Growth::of(name).unwrap();
-        let arguments = arguments.iter().cloned().map(|value| Argument::new(&ColumnarValue::Scalar(value)).unwrap());
+        let arguments = arguments
+            .iter()
+            .cloned()
+            .map(|value| Argument::new(&ColumnarValue::Scalar(value), growth.counts()).unwrap());
         Call { arguments: arguments.collect(), rows: 1 }.size(growth, 0, VALUE_BYTES_MAX)
     }
 

@@ -12,6 +12,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
+use ruvector_rulake::backend::is_name;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{Error, RuLake};
 
@@ -68,7 +69,7 @@ impl Call {
     async fn answer(self) -> Result<RecordBatch> {
         let backend = self.lake.backend(&self.backend).map_err(to_datafusion)?;
         // What is no table is not looked for: its name may be a path, and the error would say what is there.
-        if !backend.list().await.map_err(to_datafusion)?.contains(&self.table) {
+        if !is_name(&self.table) {
             let missing = Error::not_found("no such table").with("backend", &self.backend).with("table", &self.table);
             return Err(to_datafusion(missing));
         }

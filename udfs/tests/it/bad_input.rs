@@ -239,11 +239,11 @@ async fn a_query_is_asked_for_and_nothing_else_is_run() {
         "SET datafusion.catalog.default_schema = 'system'",
         "KILL 1",
     ] {
-        let error = database.engine.query(&database.session, sql, &[]).await.map(|_| ()).unwrap_err();
+        let error = database.engine.query(&database.session, sql, &[], drop).await.map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{sql}: {error}");
         assert!(error.to_string().contains("expected a query"), "{sql}: {error}");
     }
     assert_eq!(database.ids("SELECT id FROM docs ORDER BY id").await, [1, 2]);
     assert!(database.engine.declared_indexes().is_empty());
-    assert!(database.engine.query(&database.session, "SELECT id FROM docs", &[]).await.is_ok());
+    assert!(database.engine.query(&database.session, "SELECT id FROM docs", &[], drop).await.is_ok());
 }

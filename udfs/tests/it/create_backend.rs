@@ -262,6 +262,7 @@ async fn secrets_are_kept_and_not_shown() {
         assert!(!text.contains("hush"), "{text}");
     }
 
+    drop(database);
     std::fs::write(&file, kept.replace("\"format_version\": 1", "\"format_version\": 2")).unwrap();
     for damaged in [kept.replace("\"format_version\": 1", "\"format_version\": 2"), kept.replace("500", "\"hush\"")] {
         std::fs::write(&file, damaged).unwrap();

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -69,8 +70,18 @@ impl DeltaBackend {
         let builder = WriteBuilder::new(table.log_store(), None)
             .with_save_mode(SaveMode::ErrorIfExists)
             .with_table_name(collection);
-        let _unfinished = made.is_ok().then(|| Unfinished { backend: self, collection, folder: location.folder });
-        write(builder, schema, data).await
+        let read = Arc::new(AtomicBool::new(false));
+        let _unfinished = made.is_ok().then(|| Unfinished {
+            backend: self,
+            collection,
+            folder: location.folder,
+            read: Arc::clone(&read),
+        });
+        let written = write(builder, schema, noted(data, Arc::clone(&read))).await;
+        if written.is_err() {
+            read.store(false, Ordering::Relaxed);
+        }
+        written
     }
 
     /// Replaces the rows and the schema of a table by those of `data`, in one transaction, and returns their number.
@@ -94,15 +105,27 @@ struct Unfinished<'a> {
     backend: &'a DeltaBackend,
     collection: &'a str,
     folder: PathBuf,
+    /// Whether all rows were read: from then on a commit may be under way, which nothing takes back.
+    read: Arc<AtomicBool>,
 }
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if !self.backend.exists(self.collection) {
+        if !self.read.load(Ordering::Relaxed) && !self.backend.exists(self.collection) {
             // Files that no commit names, in a folder of our own; the table was never there.
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// The same rows; `read` is true when the last one was taken.
+fn noted(data: SendableRecordBatchStream, read: Arc<AtomicBool>) -> SendableRecordBatchStream {
+    let schema = data.schema();
+    let end = stream::poll_fn(move |_| {
+        read.store(true, Ordering::Relaxed);
+        Poll::Ready(None)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, data.chain(end)))
 }
 
 async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {

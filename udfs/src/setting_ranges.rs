@@ -68,8 +68,8 @@ const RANGES: &[(&str, f64, f64)] = &[
 pub(crate) fn check(variable: &str, value: &str, defaults: &ConfigOptions) -> Result<()> {
     let Some((name, min, max)) = RANGES.iter().find(|(name, _, _)| is_meant(name, variable)) else { return Ok(()) };
     let in_range = match value.trim().parse::<f64>() {
-        // Zero and less are left to DataFusion's own check too.
-        Ok(number) => number <= 0.0 || (*min..=*max).contains(&number),
+        // Numbers that count nothing are left to DataFusion's own check too.
+        Ok(number) => (number < 1.0 && *min >= 1.0) || (*min..=*max).contains(&number),
         Err(_) => true,
     };
     let is_default =
@@ -116,9 +116,8 @@ mod tests {
         let defaults = ConfigOptions::new();
         for (name, value) in [
             ("datafusion.execution.batch_size", "70368744177664"),
-            ("datafusion.execution.batch_size", "+65537"),
-            ("datafusion.execution.batch_size", "0"),
-            ("datafusion.execution.batch_size.x", "65537"),
+            ("datafusion.execution.batch_size", "+1048577"),
+            ("datafusion.execution.batch_size.x", "1048577"),
             ("datafusion.execution.target_partitions", "3000"),
             ("datafusion.execution.perfect_hash_join_min_key_density", "0"),
             ("datafusion.execution.perfect_hash_join_min_key_density", "NaN"),

@@ -9,10 +9,10 @@ async fn settings_have_ranges() {
     let database = Database::temporary().await;
     for (name, value) in [
         ("datafusion.execution.batch_size", "70368744177664"),
-        ("DataFusion.Execution.Batch_Size", "65537"),
-        ("\"datafusion\".\"execution\".batch_size", "0"),
-        ("\"datafusion.execution.batch_size\"", "1000000"),
-        ("datafusion.execution.batch_size.x", "1000000"),
+        ("DataFusion.Execution.Batch_Size", "1048577"),
+        ("\"datafusion\".\"execution\".batch_size", "5000000"),
+        ("\"datafusion.execution.batch_size\"", "2000000"),
+        ("datafusion.execution.batch_size.x", "2000000"),
         ("datafusion.execution.target_partitions", "70368744177664"),
         ("datafusion.execution.target_partitions", "3000"),
         ("datafusion.execution.parquet.bloom_filter_ndv", "18446744073709551615"),
@@ -93,6 +93,17 @@ async fn functions_with_bounds_answer_as_before() {
         "SELECT count(*) FROM (SELECT NULL::BIGINT AS id) WHERE repeat('x', id) IS NULL AND length(repeat('x', 60000000)) = 60000000",
     ] {
         assert_eq!(database.ids(sql).await, [1], "{sql}");
+    }
+    // A batch is as large as ever: vectors of a model, and pages of text.
+    for expression in [
+        "array_to_string(array_repeat(x::FLOAT, 768), ',')",
+        "replace(repeat('words & more ', 640) || x, '&', '&amp;')",
+        "regexp_replace(repeat('words and more ', 400) || x, 'and', '<b>and</b>', 'g')",
+        "string_to_array(repeat('words and more ', 600) || x, ' ')",
+        "concat(repeat('words and more ', 2000), x, repeat('words and more ', 2000))",
+    ] {
+        let sql = format!("SELECT count({expression}) FROM generate_series(1, 8192) t(x)");
+        assert_eq!(database.ids(&sql).await, [8192], "{sql}");
     }
 }
 

@@ -54,6 +54,9 @@ mod uploads;
 mod planning;
 mod stop;
 
+/// Long constants in the rows of batches.
+mod wide_constants;
+
 /// Rules that mend answers of DataFusion.
 mod rules;
 

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::queries::Stop;
+use crate::wide_constants;
 
 /// Time for which a condition may keep a thread before others get it.
 const TURN: Duration = Duration::from_millis(10);
@@ -36,6 +37,7 @@ const TURN: Duration = Duration::from_millis(10);
 /// If the plan cannot be run.
 pub(crate) fn start(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
     let stop = Stop::current();
+    let plan = wide_constants::bounded(plan, &context)?;
     let watched = plan.transform_up(|plan| watched(plan, stop.as_ref()))?;
     execute_stream(watched.data, context)
 }

@@ -531,7 +531,7 @@ fn text_bytes(data_type: &DataType) -> u64 {
 }
 
 /// The bytes of the values from `start` to `end`, without their nulls.
-fn bytes(array: &dyn Array, start: usize, end: usize) -> u64 {
+pub(crate) fn bytes(array: &dyn Array, start: usize, end: usize) -> u64 {
     let items = (end - start) as u64;
     let of_offsets = |values: &dyn Array, from: usize, to: usize| bytes(values, from, to).saturating_add(items * 4);
     match array.data_type() {

@@ -147,3 +147,21 @@ async fn texts_of_statements_are_bounded() {
     assert!(message.contains("statement: expected at most"), "{message}");
     assert_eq!(database.ids("SELECT 1").await, [1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_constants_are_copied_into_few_rows_at_a_time() {
+    let database = Database::temporary().await;
+    let batches = database.query("SELECT repeat('x', 60000000) AS x FROM generate_series(1, 3)").await;
+    assert_eq!(batches.iter().map(|batch| batch.num_rows()).collect::<Vec<_>>(), [1, 1, 1]);
+    let constant = "SELECT repeat('x', 60000000) AS x, value FROM generate_series(1, 100)";
+    for sql in [
+        format!("{constant} ORDER BY (value * 7) % 5, value"),
+        format!("SELECT a.x FROM ({constant}) AS a JOIN generate_series(1, 10) AS b ON a.value = b.value"),
+    ] {
+        let (kind, message) = database.error(&sql).await;
+        assert_eq!(kind, ErrorKind::ResourceExhausted, "{sql}: {message}");
+        assert!(message.contains("bytes of constants in a batch"), "{sql}: {message}");
+    }
+    let few = "SELECT count(x) FROM (SELECT repeat('x', 1000) AS x, value FROM generate_series(1, 9)) ORDER BY 1";
+    assert_eq!(database.ids(few).await, [9]);
+}

@@ -8,7 +8,7 @@ use arrow::array::*;
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::*;
 use arrow::ipc::CompressionType;
-use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow::ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
 
 use super::checker::{Checker, decode_batch, decode_schema};
 use super::lz4;
@@ -126,6 +126,43 @@ fn many_claims_share_one_budget() {
     let many = Parts::of(&encoded(&columns(40), Some(CompressionType::ZSTD)));
     let refused = text(many.check());
     assert!(refused.contains("of the budget, got 8388608"), "{refused}");
+}
+
+#[test]
+fn the_dictionaries_of_a_stream_share_one_budget() {
+    // Each message is small and within its own budget: 8 MiB of zeros.
+    let zeros = |len: usize| Arc::new(Int64Array::from(vec![0; len])) as ArrayRef;
+    let tagged = |values| Arc::new(DictionaryArray::new(Int8Array::from(vec![0]), values)) as ArrayRef;
+    let tags = tagged(zeros(1 << 20));
+    let columns = |n: usize| RecordBatch::try_from_iter((0..n).map(|i| (i.to_string(), Arc::clone(&tags)))).unwrap();
+    let refused =
+        |parts: &Parts| text(parts.check()).contains("the dictionaries of a stream: expected at most 268435456");
+
+    // Of many columns.
+    let few = Parts::of(&encoded(&columns(30), Some(CompressionType::ZSTD)));
+    assert_eq!(few.0.len(), 32);
+    assert_eq!(few.check(), Ok(()));
+    let many = Parts::of(&encoded(&columns(40), Some(CompressionType::ZSTD)));
+    let sent: usize = many.0.iter().map(|(header, body)| header.len() + body.len()).sum();
+    assert!(sent < 512 << 10, "{sent} bytes");
+    assert!(refused(&many), "{:?}", many.check());
+
+    // Of one column, where each adds to the dictionary before.
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
+    let options = options.with_dictionary_handling(DictionaryHandling::Delta);
+    let one = columns(1);
+    let grown = RecordBatch::try_from_iter([("0", tagged(zeros(2 << 20)))]).unwrap();
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), one.schema_ref(), options).unwrap();
+    writer.write(&one).unwrap();
+    writer.write(&grown).unwrap();
+    let parts = Parts::of(&writer.into_inner().unwrap());
+    // The schema, a dictionary, rows, what is added to the dictionary, and rows.
+    assert_eq!(parts.0.len(), 5);
+    let repeated = |part: usize, n: usize| Parts([&parts.0[..2], vec![parts.0[part].clone(); n].as_slice()].concat());
+    assert_eq!(repeated(3, 30).check(), Ok(()));
+    assert!(refused(&repeated(3, 40)), "{:?}", repeated(3, 40).check());
+    // A dictionary that takes the place of the one before adds nothing.
+    assert_eq!(repeated(1, 40).check(), Ok(()));
 }
 
 #[test]

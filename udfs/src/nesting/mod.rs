@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 mod words;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 /// Levels of one expression's tree, at most: threads have a stack of 16 MiB, of which a level takes up to 3 KiB in builds without

@@ -3,7 +3,7 @@
 //! A statement is known from its planning to the end of its rows. It can be stopped wherever it waits or hands out rows. A
 //! change that is stopped while it is being committed may be in effect: whoever stopped it looks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +18,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::task::AtomicWaker;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Sleep, sleep, timeout};
 
@@ -31,6 +32,9 @@ use crate::shown::{LOOK_AHEAD, boundary};
 const RECENT: usize = 100;
 /// How long a stopped statement is waited for. A bound: one that is being planned may go on for longer.
 const ABORT_MAX: Duration = Duration::from_millis(500);
+/// Statements of a user that were given up and still keep a thread, at most: a planner ends only between two of its steps. A
+/// bound: one user could keep all threads by statements that are given up again and again.
+const GIVEN_UP_MAX: usize = 8;
 /// The states of statements that have ended.
 const DONE: &str = "done";
 const FAILED: &str = "failed";
@@ -61,6 +65,8 @@ pub(crate) struct Queries(Arc<Mutex<Known>>);
 struct Known {
     last_id: u64,
     running: BTreeMap<u64, Arc<Query>>,
+    /// Tasks of each user that were given up and have not come to a place where they end.
+    given_up: HashMap<Option<Arc<str>>, usize>,
     /// The ones that ended last, the oldest first.
     recent: VecDeque<Arc<Query>>,
 }
@@ -317,15 +323,22 @@ impl Running {
         &mut self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let mut task = AbortOnDrop(tokio::spawn(STATEMENT.scope(Stop(Arc::clone(&self.query)), work)));
-        let done = self.until_stopped(async { Ok((&mut task.0).await) }).await;
+        let user = self.query.who.user.clone();
+        if self.queries.0.lock().given_up.get(&user).is_some_and(|tasks| *tasks >= GIVEN_UP_MAX) {
+            let message =
+                format!("{GIVEN_UP_MAX} statements that were stopped are still being planned: try again later");
+            return Err(Error::new(ErrorKind::ResourceExhausted, message));
+        }
+        let task = tokio::spawn(STATEMENT.scope(Stop(Arc::clone(&self.query)), work));
+        let mut task = Task { handle: Some(task), queries: self.queries.clone(), user };
+        let done = self.until_stopped(async { Ok(task.wait().await) }).await;
         let stopped = match done {
             Ok(done) => return of_task(done),
             Err(stopped) => stopped,
         };
         // It ends where it waits next, with what it holds; or it did its work before that, which is then in effect.
-        task.0.abort();
-        match timeout(ABORT_MAX, &mut task.0).await {
+        task.abort();
+        match timeout(ABORT_MAX, task.wait()).await {
             Ok(Ok(Ok(done))) => Ok(done),
             _ => Err(stopped),
         }
@@ -422,12 +435,54 @@ fn of_task<T>(done: std::result::Result<Result<T>, JoinError>) -> Result<T> {
     }
 }
 
-/// A task that ends when nobody waits for it any more.
-struct AbortOnDrop<T>(JoinHandle<T>);
+/// The task of a statement. Dropped, it is given up, and counts until it has come to a place where it ends.
+struct Task<T: Send + 'static> {
+    /// `None` once it has ended.
+    handle: Option<JoinHandle<T>>,
+    queries: Queries,
+    user: Option<Arc<str>>,
+}
 
-impl<T> Drop for AbortOnDrop<T> {
+impl<T: Send + 'static> Task<T> {
+    async fn wait(&mut self) -> std::result::Result<T, JoinError> {
+        match &mut self.handle {
+            Some(handle) => {
+                let done = handle.await;
+                self.handle = None;
+                done
+            }
+            // It is waited for once.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn abort(&self) {
+        if let Some(handle) = &self.handle {
+            handle.abort();
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Task<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        let Some(handle) = self.handle.take() else { return };
+        handle.abort();
+        if let Ok(runtime) = Handle::try_current()
+            && !handle.is_finished()
+        {
+            let (queries, user) = (self.queries.clone(), self.user.take());
+            *queries.0.lock().given_up.entry(user.clone()).or_default() += 1;
+            runtime.spawn(async move {
+                let _ = handle.await;
+                let mut known = queries.0.lock();
+                if let Some(tasks) = known.given_up.get_mut(&user) {
+                    *tasks -= 1;
+                    if *tasks == 0 {
+                        known.given_up.remove(&user);
+                    }
+                }
+            });
+        }
     }
 }
 

@@ -40,15 +40,21 @@ test: python model ## every test, Rust and Python
 	$(EMBED) $(CARGO) test --locked --no-fail-fast
 	$(EMBED) RUVECTOR=$(RUVECTOR) $(BIN)/python -m pytest -c python/pyproject.toml --rootdir . tests python/ruvector
 
-# RUVECTOR_RANDOM_CASES is the number of random statements; half as many random changes are made.
+# RUVECTOR_RANDOM_CASES is the number of random statements; half as many random changes are made. The two numbers of the Rust
+# tests are for about ten minutes each in the dev profile. RUVECTOR_SEED is the first seed of those.
+RUVECTOR_NESTED_STATEMENTS ?= 12000
+RUVECTOR_DAMAGED_STREAMS ?= 2000000
+
 .PHONY: test-long
-test-long: python model ## the random tests at full length
+test-long: python model ## the random tests at full length: statements, changes, nested statements, damaged Arrow data
+	RUVECTOR_NESTED_STATEMENTS=$(RUVECTOR_NESTED_STATEMENTS) $(CARGO) test --locked --lib random_nested_statements
+	RUVECTOR_DAMAGED_STREAMS=$(RUVECTOR_DAMAGED_STREAMS) $(CARGO) test --locked --lib damaged_streams_are_errors
 	RUVECTOR_RANDOM_CASES="$${RUVECTOR_RANDOM_CASES:-6000}" RUVECTOR=$(RUVECTOR) $(BIN)/python -m pytest \
 		-c python/pyproject.toml --rootdir . tests/test_random_sql.py tests/test_random_changes.py
 
 # The Rust tests read the numbers of their random inputs from the environment.
 .PHONY: test-hostile
-test-hostile: python ## a server under hostile statements and 100,000 malformed messages: figures and targets, ten minutes
+test-hostile: python ## a server under hostile statements and over 100,000 malformed messages: figures and targets, ten minutes
 	RUVECTOR_MALFORMED_SEEDS="$${RUVECTOR_MALFORMED_SEEDS:-2500}" $(CARGO) test --locked --test it messages_that_are_no
 	cd tests && RUVECTOR="$(abspath $(RUVECTOR))" $(abspath $(BIN))/python -m hostile
 

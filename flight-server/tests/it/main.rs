@@ -16,6 +16,7 @@ mod exchange;
 mod hostile;
 mod ingest;
 mod limits;
+mod malformed;
 mod metadata;
 mod plain;
 mod prepared;

@@ -16,7 +16,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(place.dir.path().join("data")).unwrap();
+        fs::create_dir(place.dir.path().join("data")).unwrap();
         place.sql(
             "CREATE TABLE docs (id BIGINT, vec FLOAT[2]); INSERT INTO docs VALUES (1, [1.0, 0.0]), (2, [0.0, 1.0]); \
              CREATE INDEX docs_vec ON docs (vec)",

@@ -12,7 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::guarded::Guarded;
-use crate::harness::{query, run, status, try_query, with_server, with_setup};
+use crate::harness::{number, query, run, status, try_query, with_server, with_setup};
 
 #[test]
 fn statements_that_run_and_ran_are_a_table() {

@@ -178,7 +178,7 @@ mod tests {
             format!("{long_word} {long_word} cat"),
             "日本 cat".repeat(5000),
             "日本".repeat(5000),
-            long_word.clone(),
+            long_word,
             " ".repeat(5000),
             String::new(),
         ] {

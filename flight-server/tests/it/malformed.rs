@@ -12,6 +12,7 @@ use arrow::array::{
     ArrayRef, DictionaryArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
 use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
 use arrow_flight::sql::{
     ActionBeginSavepointRequest, ActionBeginTransactionRequest, ActionCancelQueryRequest,
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
@@ -22,13 +23,12 @@ use arrow_flight::sql::{
     CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt,
     SubstraitPlan, TableDefinitionOptions, TableExistsOption, TableNotExistOption,
 };
-use arrow_flight::utils::batches_to_flight_data;
 use arrow_flight::{
     Action, CancelFlightInfoRequest, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
     Ticket,
 };
 use bytes::{Buf, BufMut, Bytes};
-use futures::stream;
+use futures::{TryStreamExt, stream};
 use prost::Message;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -312,7 +312,11 @@ fn descriptor(command: &impl ProstMessageExt) -> FlightDescriptor {
 
 /// The schema with the descriptor, then a message for each batch, with metadata of its own.
 fn flight_data(descriptor: FlightDescriptor, batches: &[RecordBatch]) -> Vec<FlightData> {
-    let mut messages = batches_to_flight_data(&batches[0].schema(), batches.to_vec()).unwrap();
+    let encoder = FlightDataEncoderBuilder::new()
+        .with_schema(batches[0].schema())
+        .with_dictionary_handling(DictionaryHandling::Resend)
+        .build(stream::iter(batches.to_vec().into_iter().map(Ok)));
+    let mut messages: Vec<FlightData> = futures::executor::block_on(encoder.try_collect()).unwrap();
     messages[0].flight_descriptor = Some(descriptor);
     for (number, message) in messages.iter_mut().enumerate().skip(1) {
         message.app_metadata = format!("message {number}").into_bytes().into();

@@ -188,6 +188,7 @@ pub(super) const STATEMENTS: &[(&str, &str, &[RangeInclusive<u32>])] = &[
         "string/string_literal.slt",
         &[399..=399, 452..=452, 785..=785],
     ),
+    ("a setting out of its range is refused earlier, with another message", "set_variable.slt", &[773..=773]),
     ("a list that is made in each row is searched, not rewritten", "array/array_has.slt", &[622..=622]),
 ];
 

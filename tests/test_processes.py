@@ -42,7 +42,7 @@ while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         sys.exit("the child hangs")
     time.sleep(0.05)
 assert os.waitstatus_to_exitcode(ended[1]) == 0, ended
-assert con.sql("SELECT count(*) FROM docs").fetchone() == (3,), "the tables are the parent's"
+assert con.sql("SELECT count(*) FROM docs").fetchall() == [(3,)], "the tables are the parent's"
 assert len(rows.fetchall()) == 100_000
 assert len(index.search(vectors[0], k=5)) == 5
 """
@@ -123,13 +123,14 @@ def test_the_interpreter_ends_while_a_statement_runs() -> None:
         import sys, threading, time
         import ruvector
         con = ruvector.connect()
-        rows = iter(con.sql("SELECT value FROM generate_series(1, 100000000)"))
-        next(rows)
+        import pyarrow as pa
+        rows = pa.RecordBatchReader.from_stream(con.sql("SELECT value FROM generate_series(1, 100000000)"))
+        rows.read_next_batch()
         slow = "SELECT sum(value % 7) FROM generate_series(1, 1000000000000)"
         threading.Thread(target=lambda: con.sql(slow).fetchall(), daemon=True).start()
         time.sleep(0.3)
         con.close()
-        next(rows)
+        rows.read_next_batch()
         sys.exit(7)
     """)
     assert done.returncode == 7, (done.returncode, done.stdout + done.stderr)
@@ -145,9 +146,9 @@ def test_ctrl_c_ends_a_change_and_nothing_is_committed(
             "CROSS JOIN generate_series(1, 1000000) b WHERE a.value + b.value = 3"
         )
     tables = "SELECT count(*) FROM information_schema.tables WHERE table_name = $1"
-    assert con.sql(tables, [name]).fetchone() == (0,)
+    assert con.sql(tables, [name]).fetchall() == [(0,)]
     running = "SELECT count(*) FROM system.queries WHERE state = 'running' AND starts_with(statement, $1)"
     deadline = time.monotonic() + 20
-    while con.sql(running, [f"CREATE TABLE {name}"]).fetchone() != (0,):
+    while con.sql(running, [f"CREATE TABLE {name}"]).fetchall() != [(0,)]:
         assert time.monotonic() < deadline, "it still runs"
         time.sleep(0.05)

@@ -6,13 +6,12 @@
 //! With authentication a session is one of a user and a role: nobody gets into one of another user, and what runs in it is
 //! checked with the role of who calls. The token of a sign-in is a session by itself. A token of the users file, and a
 //! password that comes with every call, may be in the hands of many clients: there the cookie names the session, of those of
-//! that token or password.
+//! that token or password, and without a cookie the connection does.
 //!
-//! A call that names no session belongs to one that it shares with all others of its kind: without authentication with all,
-//! else with those of the same user and the same token or password. The settings of a shared session nobody can change:
-//! `SET` without a session of one's own is an error, and every other statement that changes something runs in a session that
-//! ends with it. Each such answer offers a cookie; a client that keeps cookies (JDBC, ODBC) has its own session from its second
-//! call on.
+//! A call with none of these is anonymous. All anonymous calls share one session, whose settings nobody can change: `SET` without
+//! a session of one's own is an error, and every other statement that changes something runs in a session that ends with it.
+//!
+//! A call without a cookie is offered one; a client that keeps cookies (JDBC, ODBC) has its own session from its second call on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -46,9 +45,9 @@ pub(crate) struct Caller {
 enum SessionName {
     /// A client that named its session.
     Named(String),
-    /// A client that named none. It reads in the session `shared`, or in that of all without authentication; `cookie` is
+    /// A client that named none. It has the session `connection`, or reads in that of all without authentication; `cookie` is
     /// offered to it, and `offered` is the session that it then has.
-    Anonymous { shared: Option<String>, cookie: String, offered: String },
+    Anonymous { connection: Option<String>, cookie: String, offered: String },
 }
 
 impl fmt::Debug for Caller {
@@ -69,7 +68,7 @@ impl Caller {
             Some((identity, credential)) => {
                 let session = match credential {
                     Credential::Issued(name) => SessionName::Named(name),
-                    Credential::Shared(kind) => SessionName::of_cookie(kind, request.metadata())?,
+                    Credential::Shared(kind) => SessionName::of_cookie(kind, peer, request.metadata())?,
                 };
                 Self { identity: Some(identity), peer, session }
             }
@@ -114,8 +113,11 @@ impl Caller {
 
     /// The session that a call that must have one belongs to.
     fn key(&self) -> Key {
-        let (SessionName::Named(name) | SessionName::Anonymous { offered: name, .. }) = &self.session;
-        self.key_of(name)
+        match &self.session {
+            SessionName::Named(name)
+            | SessionName::Anonymous { connection: Some(name), .. }
+            | SessionName::Anonymous { connection: None, offered: name, .. } => self.key_of(name),
+        }
     }
 
     /// The caller's session of this name.
@@ -132,20 +134,21 @@ impl SessionName {
             Some(name) => checked_name(name).map(Self::Named),
             None => {
                 let cookie = Uuid::new_v4().to_string();
-                Ok(Self::Anonymous { shared: None, offered: cookie.clone(), cookie })
+                Ok(Self::Anonymous { connection: None, offered: cookie.clone(), cookie })
             }
         }
     }
 
-    /// The session that the cookie names among those of one kind of credential.
-    fn of_cookie(kind: &str, metadata: &MetadataMap) -> Result<Self, Status> {
+    /// The session that the cookie names among those of one kind of credential, or without one the connection from `peer`.
+    fn of_cookie(kind: &str, peer: Option<SocketAddr>, metadata: &MetadataMap) -> Result<Self, Status> {
         // No other name of a session has a space in it.
         let among = |cookie: &str| format!("{kind} {cookie}");
         match session_cookie(metadata) {
             Some(cookie) => Ok(Self::Named(among(&checked_name(cookie)?))),
             None => {
                 let cookie = Uuid::new_v4().to_string();
-                Ok(Self::Anonymous { shared: Some(kind.to_owned()), offered: among(&cookie), cookie })
+                let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+                Ok(Self::Anonymous { connection: Some(format!("{kind}@{peer}")), offered: among(&cookie), cookie })
             }
         }
     }
@@ -191,9 +194,10 @@ impl Sessions {
     /// The session in which `caller` reads.
     pub(crate) fn for_query(&self, caller: &Caller) -> Arc<Session> {
         match &caller.session {
-            SessionName::Named(_) => self.own(caller),
-            SessionName::Anonymous { shared: None, .. } => Arc::clone(&self.shared),
-            SessionName::Anonymous { shared: Some(name), .. } => self.open(caller, caller.key_of(name)),
+            SessionName::Named(_) | SessionName::Anonymous { connection: Some(_), .. } => {
+                self.open(caller, caller.key())
+            }
+            SessionName::Anonymous { connection: None, .. } => Arc::clone(&self.shared),
         }
     }
 
@@ -204,18 +208,12 @@ impl Sessions {
     pub(crate) fn for_update(&self, caller: &Caller, sql: &str) -> Result<Arc<Session>, Status> {
         match caller.session {
             SessionName::Named(_) => Ok(self.own(caller)),
-            SessionName::Anonymous { .. } if changes_session(sql) => {
-                Err(Status::invalid_argument(match caller.identity {
-                    None => {
-                        "SET needs a session of its own: connect with a user name (any will do), a bearer token or cookies"
-                    }
-                    // Other clients may have the same token.
-                    Some(_) => {
-                        "SET needs a session of its own: keep the server's cookies, or sign in with user and password"
-                    }
-                }))
-            }
-            SessionName::Anonymous { .. } => Ok(self.engine.session_of(caller.user(), caller.role())),
+            SessionName::Anonymous { connection: Some(_), .. } if changes_session(sql) => Ok(self.own(caller)),
+            SessionName::Anonymous { connection: Some(_), .. } => Ok(self.open(caller, caller.key())),
+            SessionName::Anonymous { connection: None, .. } if changes_session(sql) => Err(Status::invalid_argument(
+                "SET needs a session of its own: connect with a user name (any will do), a bearer token or cookies",
+            )),
+            SessionName::Anonymous { connection: None, .. } => Ok(self.engine.session_of(caller.user(), caller.role())),
         }
     }
 
@@ -248,9 +246,15 @@ impl Sessions {
         self.named.lock().remove(&caller.key()).is_some()
     }
 
-    /// The caller's own session, opened under the offered name if it has none yet.
+    /// The caller's own session, opened under the offered name if it has none yet, and if it is the connection's, known by the
+    /// offered name from now on: the next call of a client that keeps cookies comes with it.
     pub(crate) fn own(&self, caller: &Caller) -> Arc<Session> {
-        self.open(caller, caller.key())
+        let session = self.open(caller, caller.key());
+        if let SessionName::Anonymous { connection: Some(_), offered, .. } = &caller.session {
+            let known = Named { session: Arc::clone(&session), options: BTreeMap::new(), last_used: Instant::now() };
+            self.named.lock().insert(caller.key_of(offered), known);
+        }
+        session
     }
 
     fn open(&self, caller: &Caller, key: Key) -> Arc<Session> {
@@ -362,13 +366,13 @@ mod tests {
             if let Some(cookie) = cookie {
                 metadata.insert("cookie", session_cookie_of(cookie).parse().unwrap());
             }
-            SessionName::of_cookie("token", &metadata)
+            SessionName::of_cookie("token", Some(([127, 0, 0, 1], 7).into()), &metadata)
         };
-        let Ok(SessionName::Anonymous { shared, cookie, offered }) = of(None) else { panic!("it is not shared") };
-        assert_eq!(shared.as_deref(), Some("token"));
+        let Ok(SessionName::Anonymous { connection, cookie, offered }) = of(None) else { panic!("it is named") };
+        assert_eq!(connection.as_deref(), Some("token@127.0.0.1:7"));
         assert!(of(Some(&cookie)).unwrap() == SessionName::Named(offered));
-        // No cookie names the session that is shared.
-        assert!(of(Some("token")).unwrap() != SessionName::Named("token".into()));
+        // No cookie names the session of a connection.
+        assert!(of(Some("@127.0.0.1:7")).unwrap() != SessionName::Named("token@127.0.0.1:7".into()));
         assert!(of(Some(&"x".repeat(TOKEN_BYTES_MAX + 1))).is_err());
     }
 

@@ -27,6 +27,7 @@ __all__ = [
     "cpu_features",
     "has_sql",
     "main",
+    "wait_for_readers",
 ]
 
 def cpu_features() -> CpuFeatures: ...

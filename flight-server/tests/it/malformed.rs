@@ -210,7 +210,7 @@ async fn prepared(server: &TestServer) -> Vec<Call> {
         ActionClosePreparedStatementRequest { prepared_statement_handle: bound.prepared_statement_handle.clone() };
     vec![
         upload(descriptor(&select), &[values]),
-        upload(descriptor(&insert), &[rows.clone()]),
+        upload(descriptor(&insert), std::slice::from_ref(&rows)),
         upload(descriptor(&insert), &[rows.clone(), rows]),
         Call::of("GetFlightInfo", &descriptor(&bound)),
         Call::of("GetSchema", &descriptor(&bound)),
@@ -315,7 +315,7 @@ fn flight_data(descriptor: FlightDescriptor, batches: &[RecordBatch]) -> Vec<Fli
     let encoder = FlightDataEncoderBuilder::new()
         .with_schema(batches[0].schema())
         .with_dictionary_handling(DictionaryHandling::Resend)
-        .build(stream::iter(batches.to_vec().into_iter().map(Ok)));
+        .build(stream::iter(batches.iter().cloned().map(Ok).collect::<Vec<_>>()));
     let mut messages: Vec<FlightData> = futures::executor::block_on(encoder.try_collect()).unwrap();
     messages[0].flight_descriptor = Some(descriptor);
     for (number, message) in messages.iter_mut().enumerate().skip(1) {

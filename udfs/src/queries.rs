@@ -30,6 +30,8 @@ use crate::shown::{LOOK_AHEAD, boundary};
 
 /// Statements that are remembered when they have ended: enough to see what just happened.
 const RECENT: usize = 100;
+/// Bytes of the long constants that are computed for a statement, at most. A bound: four of the longest values.
+const CONSTANTS_BYTES_MAX: u64 = 256 << 20;
 /// How long a stopped statement is waited for. A bound: one that is being planned may go on for longer.
 const ABORT_MAX: Duration = Duration::from_millis(500);
 /// Statements of a user that were given up and still keep a thread, at most: a planner ends only between two of its steps. A
@@ -84,6 +86,8 @@ pub(crate) struct Query {
     /// How long it may take.
     limit: Option<Duration>,
     rows: AtomicU64,
+    /// Bytes of the long constants that were computed for it.
+    constants: AtomicU64,
     stopped: OnceLock<Stopped>,
     /// Who waits for it.
     waker: AtomicWaker,
@@ -158,6 +162,7 @@ impl Queries {
             start: Instant::now(),
             limit,
             rows: AtomicU64::new(0),
+            constants: AtomicU64::new(0),
             stopped: OnceLock::new(),
             waker: AtomicWaker::new(),
             end: OnceLock::new(),
@@ -245,6 +250,21 @@ impl Stop {
     /// Of the statement that is being run, if one is.
     pub(crate) fn current() -> Option<Self> {
         STATEMENT.try_with(Clone::clone).ok()
+    }
+
+    /// Counts a long constant that is computed for the statement. Its plan holds it, and copies of it while it is planned.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` if there are too many.
+    pub(crate) fn count_constant(&self, bytes: u64) -> Result<()> {
+        let all = self.0.constants.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        match all > CONSTANTS_BYTES_MAX {
+            true => Err(Error::new(
+                ErrorKind::ResourceExhausted,
+                format!("constants of a statement: expected at most {CONSTANTS_BYTES_MAX} bytes, got {all}"),
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Checks that the statement goes on.

@@ -24,6 +24,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use crate::queries::Stop;
+
 /// Bytes of one value, at most. A bound: a statement has several of them at a time, and 64 MiB is far beyond a document.
 const VALUE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the answers to the rows of one batch, at most, beside what is in proportion to the arguments. A bound.
@@ -33,6 +35,8 @@ const BATCH_BYTES_MAX: u64 = 256 << 20;
 const BYTES_PER_BYTE: u64 = 16;
 /// Bytes of the answers to the rows of one batch, whatever the arguments. A bound: arrays of text end at 2 GiB.
 const BATCH_BYTES_END: u64 = 1 << 30;
+/// Bytes from which on a constant counts among those of its statement.
+const CONSTANT_LONG: u64 = 1 << 20;
 /// Comparisons of characters for one value, at most. A bound: texts of 10,000 characters each.
 const VALUE_STEPS_MAX: u64 = 100_000_000;
 /// Comparisons of characters for the rows of one batch, at most. A bound.
@@ -204,6 +208,13 @@ impl Bounded {
                 self.name(),
                 limits.unit
             )));
+        }
+        if are_constants
+            && batch > CONSTANT_LONG
+            && self.growth != Growth::Product
+            && let Some(stop) = Stop::current()
+        {
+            stop.count_constant(batch).map_err(|refused| DataFusionError::External(Box::new(refused)))?;
         }
         Ok(())
     }

@@ -524,7 +524,8 @@ impl Stream for Watched {
             *running = None;
             return Poll::Ready(Some(Err(DataFusionError::External(Box::new(stopped)))));
         }
-        let next = rows.poll_next_unpin(context);
+        let stop = Stop(Arc::clone(&running_now.query));
+        let next = STATEMENT.sync_scope(stop, || rows.poll_next_unpin(context));
         match &next {
             Poll::Ready(Some(Ok(batch))) => {
                 running_now.query.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);

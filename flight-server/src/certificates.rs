@@ -68,7 +68,7 @@ impl CertificateFiles {
         Ok(Some(Self { cert, key, client_ca, known: Mutex::new(Known { stamps, server }) }))
     }
 
-    /// What the next connection is accepted with.
+    /// The settings of TLS for the next connection.
     fn current(&self) -> Arc<ServerConfig> {
         let mut known = self.known.lock();
         let now = stamps(&self.cert, &self.key, self.client_ca.as_deref());
@@ -146,7 +146,7 @@ fn server_config(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Se
     Ok(server)
 }
 
-/// The certificates of a file. One without any would be a server that nobody can reach, or clients of which none is let in.
+/// The certificates of a file. A file without any is refused: no client could connect.
 fn certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let refused = |reason: &str| ConfigError::new(format!("{setting}: {} {reason}", path.display()));
     let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();

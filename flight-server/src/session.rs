@@ -3,12 +3,12 @@
 //! Without authentication a bearer token or the session cookie only *names* a session, and a name not seen before opens a
 //! new one. Handshakes of every kind therefore succeed, so that drivers that insist on one work.
 //!
-//! With authentication a session is one of a user and a role: nobody gets into one of another user, and what runs in it is
+//! With authentication a session is one of a user and a role: no user gets into one of another, and what runs in it is
 //! checked with the role of who calls. The token of a sign-in is a session by itself. A token of the users file, and a
 //! password that comes with every call, may be in the hands of many clients: there the cookie names the session, of those of
 //! that token or password, and without a cookie the connection does.
 //!
-//! A call with none of these is anonymous. All anonymous calls share one session, whose settings nobody can change: `SET` without
+//! A call with none of these is anonymous. All anonymous calls share one session, whose settings cannot be changed: `SET` without
 //! a session of one's own is an error, and every other statement that changes something runs in a session that ends with it.
 //!
 //! A call without a cookie is offered one; a client that keeps cookies (JDBC, ODBC) has its own session from its second call on.

@@ -31,7 +31,7 @@ pub struct EmbedderOptions {
     pub hub_endpoint: Option<String>,
     /// `true` never asks the hub; so does `HF_HUB_OFFLINE=1` in the environment.
     pub offline: bool,
-    /// What lets the hub be asked where it is not, for the error of a model that is in no folder.
+    /// Advice for the error of a model that is in no folder: how to let the hub be asked where it is not.
     pub online_hint: Option<&'static str>,
 }
 

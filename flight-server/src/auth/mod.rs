@@ -130,7 +130,7 @@ impl Gate {
         issued.issue(check_password(authenticator.as_ref(), &user, &password).await?)
     }
 
-    /// Who calls with these headers, and by what; `None` for anybody at an open gate.
+    /// The identity of the caller with these headers, and its credential; `None` at an open gate.
     ///
     /// # Errors
     /// `Unauthenticated`.

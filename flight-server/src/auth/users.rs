@@ -39,7 +39,7 @@ struct Read {
     users: Arc<Users>,
 }
 
-/// What changes with a file: its time and its length.
+/// The state of a file by which a change is noticed: its time and its length.
 pub(crate) type Stamp = (SystemTime, u64);
 
 #[derive(Default)]

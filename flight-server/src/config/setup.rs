@@ -147,6 +147,13 @@ pub(crate) fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), Con
         Some(path) if path.exists() => {
             Err(ConfigError::new(format!("{setting}: expected a folder, got the file {}", path.display())))
         }
+        Some(path) if is_address(path) => Err(ConfigError::new(format!(
+            "{setting}: expected a folder, got what may be an address, {}: a server is reached with --remote grpc://{}, and a \
+             folder of that name is ./{}",
+            path.display(),
+            path.display(),
+            path.display()
+        ))),
         // It is made, but not what it is in: a mistyped path would be an empty database.
         Some(path) if !is_in_a_folder(path) => Err(ConfigError::new(format!(
             "{setting}: expected a folder, or a new one in a folder that exists, got {}",
@@ -154,6 +161,12 @@ pub(crate) fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), Con
         ))),
         _ => Ok(()),
     }
+}
+
+/// Whether a path reads as `HOST:PORT`.
+fn is_address(path: &Path) -> bool {
+    let parts = path.to_str().and_then(|text| text.rsplit_once(':'));
+    parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains(['/', '\\']) && port.parse::<u16>().is_ok())
 }
 
 fn is_in_a_folder(path: &Path) -> bool {
@@ -197,6 +210,11 @@ mod tests {
         let error = checked(&typo).unwrap_err();
         assert!(error.starts_with("engine.data: expected a folder, or a new one in a folder that exists"), "{error}");
         assert!(!typo.exists());
+        for address in ["localhost:50051", "[::1]:50051", "10.0.0.1:1"] {
+            let error = checked(Path::new(address)).unwrap_err();
+            assert!(error.contains(&format!("grpc://{address}")), "{error}");
+        }
+        assert_eq!(checked(Path::new("./localhost:50051")), Ok(()));
         std::fs::write(folder.path().join("file"), "x").unwrap();
         assert!(checked(&folder.path().join("file")).unwrap_err().contains("got the file"));
         assert!(checked(&folder.path().join("file").join("data")).is_err());

@@ -108,6 +108,18 @@ async fn functions_with_bounds_answer_as_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn constants_of_a_statement_are_bounded_together() {
+    let database = Database::temporary().await;
+    for operator in [", ", " || "] {
+        let many = vec!["repeat('x', 60000000)"; 40].join(operator);
+        let (kind, message) = database.error(&format!("SELECT length(concat({many}))")).await;
+        assert_eq!(kind, ErrorKind::ResourceExhausted, "{message}");
+        assert!(message.contains("constants of a statement: expected at most"), "{message}");
+    }
+    assert_eq!(database.ids("SELECT length(repeat('x', 60000000))").await, [60_000_000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn plans_are_bounded_before_they_are_made() {
     let database = Database::temporary().await;
     database.run("CREATE TABLE docs (id BIGINT)").await;

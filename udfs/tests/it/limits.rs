@@ -111,12 +111,12 @@ async fn functions_with_bounds_answer_as_before() {
 async fn constants_of_a_statement_are_bounded_together() {
     let database = Database::temporary().await;
     for operator in [", ", " || "] {
-        let many = vec!["repeat('x', 60000000)"; 40].join(operator);
+        let many = vec!["repeat('x', 60000000)"; 8].join(operator);
         let (kind, message) = database.error(&format!("SELECT length(concat({many}))")).await;
         assert_eq!(kind, ErrorKind::ResourceExhausted, "{message}");
         assert!(message.contains("constants of a statement: expected at most"), "{message}");
     }
-    assert_eq!(database.ids("SELECT length(repeat('x', 60000000))").await, [60_000_000]);
+    assert_eq!(database.ids("SELECT count(*) WHERE length(repeat('x', 60000000)) = 60000000").await, [1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

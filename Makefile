@@ -66,9 +66,8 @@ docs: ## write docs/sql.md, the SQL reference, and the settings in docs/server.m
 .PHONY: check
 check: $(VENV)/stamp ## formatting, lints, types, documentation, licences
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked -p ruvector-benches --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/mypy --config-file python/pyproject.toml python/ruvector

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use ruvector_embed::ErrorKind as EmbedKind;
@@ -163,6 +164,9 @@ fn classify(error: &DataFusionError) -> (ErrorKind, String) {
         }
         // What the data did.
         DataFusionError::Execution(message) => (ErrorKind::InvalidInput, message.clone()),
+        DataFusionError::ArrowError(inner, _) if matches!(**inner, ArrowError::MemoryError(_)) => {
+            (ErrorKind::ResourceExhausted, inner.to_string())
+        }
         DataFusionError::ArrowError(inner, _) => (ErrorKind::InvalidInput, inner.to_string()),
         DataFusionError::ResourcesExhausted(message) => (ErrorKind::ResourceExhausted, message.clone()),
         DataFusionError::ObjectStore(inner) => (ErrorKind::Unavailable, inner.to_string()),

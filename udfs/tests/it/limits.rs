@@ -177,3 +177,20 @@ async fn long_constants_are_copied_into_few_rows_at_a_time() {
     let few = "SELECT count(x) FROM (SELECT repeat('x', 1000) AS x, value FROM generate_series(1, 9)) ORDER BY 1";
     assert_eq!(database.ids(few).await, [9]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_that_are_put_together_are_bounded() {
+    let database = Database::temporary().await;
+    let doubling = |limit: &str| {
+        let tables: Vec<_> = (1..31).map(|i| format!("a{i} AS (SELECT s || s AS s FROM a{} {limit})", i - 1)).collect();
+        format!("WITH a0 AS (SELECT 'abcd' AS s), {} SELECT length(s) FROM a30", tables.join(", "))
+    };
+    for sql in
+        [doubling("LIMIT 1"), doubling(""), "SELECT length(repeat('x', 60000000) || repeat('x', 60000000))".to_owned()]
+    {
+        let (kind, message) = database.error(&sql).await;
+        assert_eq!(kind, ErrorKind::ResourceExhausted, "{sql}: {message}");
+        assert!(message.contains("expected at most"), "{sql}: {message}");
+    }
+    assert_eq!(database.ids("SELECT count(*) WHERE 'a' || 'b' || 1 = 'ab1' AND ('a' || NULL) IS NULL").await, [1]);
+}

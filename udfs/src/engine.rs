@@ -147,7 +147,8 @@ impl Engine {
         let declared = BackendCatalog::open(&owner)?;
         if owner.may_write() {
             owner.remove_temporary_files();
-            main.remove_dropped();
+            // The write of the index catalog decides about the drop of a table that has indexes.
+            main.recover(|table| indexes.of_table(MAIN, table).is_empty());
             external.remove_files_of_dropped();
             let finished = backend::finish_drops(&declared, &indexes)
                 .and_then(|()| forget_indexes_of_dropped(&main, &external, &index_tables, &indexes));

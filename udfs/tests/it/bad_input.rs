@@ -141,15 +141,36 @@ async fn in_folder(data: &std::path::Path) -> Database {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_create_leaves_a_folder_that_was_there() {
+async fn a_folder_with_files_of_others_does_not_become_a_table() {
     let data = tempfile::tempdir().unwrap();
     let database = in_folder(data.path()).await;
     let mine = data.path().join("images");
     std::fs::create_dir(&mine).unwrap();
     std::fs::write(mine.join("a.png"), b"mine").unwrap();
-    let (_, message) = database.error("CREATE TABLE images AS SELECT 1 / (a - 1) AS x FROM (VALUES (1)) AS v(a)").await;
-    assert!(message.contains("ivide by zero"), "{message}");
+    for sql in ["CREATE TABLE images (id BIGINT)", "CREATE TABLE images AS SELECT 1 AS x"] {
+        let (kind, message) = database.error(sql).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{message}");
+        assert!(message.contains("expected no such folder, or an empty one, got"), "{message}");
+        assert!(message.contains("images"), "{message}");
+    }
     assert_eq!(std::fs::read(mine.join("a.png")).unwrap(), b"mine");
+
+    // One that is empty does, and so does one that a build of an index left behind.
+    std::fs::create_dir(data.path().join("empty")).unwrap();
+    database.run("CREATE TABLE empty (id BIGINT)").await;
+    std::fs::create_dir_all(data.path().join("left/_ruvector")).unwrap();
+    std::fs::write(data.path().join("left/_ruvector/vec-0.flat.rbpx"), b"index").unwrap();
+    database.run("CREATE TABLE \"left\" AS SELECT 1::BIGINT AS id").await;
+    assert!(!data.path().join("left/_ruvector").exists());
+
+    // A create that fails leaves nothing.
+    let (_, message) =
+        database.error("CREATE TABLE nothing AS SELECT 1 / (a - 1) AS x FROM (VALUES (1)) AS v(a)").await;
+    assert!(message.contains("ivide by zero"), "{message}");
+    let names = std::fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    assert_eq!(names, ["_ruvector", "empty", "images", "left"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,8 @@ fn leftovers(folder: &Path) -> Vec<String> {
         if path.is_dir() {
             found.extend(leftovers(&path));
         }
-        if name.starts_with(".dropped-") || name.starts_with('.') && name.ends_with(".tmp") {
+        let is_hidden = [".creating-", ".dropping-", ".dropped-"].iter().any(|prefix| name.starts_with(prefix));
+        if is_hidden || name.starts_with('.') && name.ends_with(".tmp") {
             found.push(name);
         }
     }
@@ -96,12 +97,14 @@ async fn a_change_is_done_or_not_begun_whenever_its_process_ends() {
     }
     const TABLES: &str = "e t there w";
     const INDEXES: &str = "ib ie it iw";
+    let create = "CREATE TABLE n AS SELECT 1::BIGINT AS id";
     let replace = "CREATE OR REPLACE TABLE t AS SELECT 2::BIGINT AS id, CAST([0.0, 1.0] AS FLOAT[2]) AS vec";
     for (step, sql, tables, indexes) in [
-        ("drop_table.renamed", "DROP TABLE t", "e there w", "ib ie iw"),
-        ("write_file.temporary", "DROP TABLE t", "e there w", "ib ie iw"),
+        ("drop_table.renamed", "DROP TABLE t", TABLES, INDEXES),
+        ("write_file.temporary", "DROP TABLE t", TABLES, INDEXES),
         ("write_file.renamed", "DROP TABLE t", "e there w", "ib ie iw"),
         ("drop_table.forgotten", "DROP TABLE t", "e there w", "ib ie iw"),
+        ("drop_table.buried", "DROP TABLE t", "e there w", "ib ie iw"),
         ("write_file.temporary", "DROP TABLE e", TABLES, INDEXES),
         ("write_file.renamed", "DROP TABLE e", "t there w", "ib it iw"),
         ("drop_external_table.removed", "DROP TABLE e", "t there w", "ib it iw"),
@@ -119,6 +122,11 @@ async fn a_change_is_done_or_not_begun_whenever_its_process_ends() {
         ("write_file.renamed", "CREATE INDEX j ON t (vec)", TABLES, "ib ie it iw j"),
         ("write_file.temporary", "CREATE BACKEND c TYPE memory", TABLES, INDEXES),
         ("write_table.rows", replace, TABLES, INDEXES),
+        ("write_table.rows", create, TABLES, INDEXES),
+        ("create_table.committed", create, TABLES, INDEXES),
+        ("create_table.renamed", create, "e n t there w", INDEXES),
+        ("create_table.committed", "CREATE TABLE n (id BIGINT)", TABLES, INDEXES),
+        ("create_table.renamed", "CREATE TABLE n (id BIGINT)", "e n t there w", INDEXES),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -131,6 +139,7 @@ async fn a_change_is_done_or_not_begun_whenever_its_process_ends() {
         let found = state(&database).await;
         assert_eq!(found, (tables.to_owned(), indexes.to_owned()), "{step} of {sql}");
         assert!(leftovers(&data).is_empty(), "{step} of {sql}: {:?}", leftovers(&data));
+        assert_eq!(data.join("n").exists(), tables.contains('n'), "{step} of {sql}");
         assert_eq!(data.join("_ruvector/external/e").exists(), indexes.contains("ie"), "{step} of {sql}");
         if tables.split(' ').any(|table| table == "t") {
             assert_eq!(database.ids("SELECT id FROM knn('t', [0.0, 1.0], 1)").await, [1], "{step} of {sql}");

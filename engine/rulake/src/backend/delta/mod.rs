@@ -4,6 +4,8 @@
 //! after `kill -9`, and any other Delta reader can read it. Folders whose name starts with `_` or `.` are not collections.
 
 mod change;
+mod create;
+mod folders;
 mod layout;
 mod past;
 mod remote;
@@ -11,15 +13,11 @@ mod snapshot;
 mod write;
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::{StructField, StructType};
-use deltalake::operations::create::CreateBuilder;
-use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use object_store::{ObjectStore, ObjectStoreExt};
 use parking_lot::Mutex;
@@ -29,18 +27,15 @@ use url::Url;
 use crate::backend::{AsOf, Backend, Commit, INDEX_DIR, Names, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 use crate::failpoint::reach;
-use crate::vectors::stored_schema;
 
 use change::TableLocks;
+use folders::DroppedFolder;
 
 pub use change::{ChangeKind, ChangeLock, RowChanges};
 pub use remote::RemoteDeltaBackend;
 pub use snapshot::DeltaSnapshot;
 
 const LOG_DIR: &str = "_delta_log";
-
-/// How the name of the folder of a table begins that was dropped, until its files are removed.
-const DROPPED: &str = ".dropped-";
 
 /// Delta tables under one local folder.
 #[derive(Debug)]
@@ -57,12 +52,6 @@ pub struct DeltaBackend {
 struct Loaded {
     snapshot: Arc<DeltaSnapshot>,
     identity: Option<String>,
-}
-
-/// The folder of a table, and the same as a URL.
-struct Location {
-    folder: PathBuf,
-    url: Url,
 }
 
 impl DeltaBackend {
@@ -84,33 +73,6 @@ impl DeltaBackend {
         Self { names: Names::OfFiles, ..self }
     }
 
-    /// Creates an empty table.
-    ///
-    /// # Errors
-    /// `AlreadyExists`; `InvalidInput` for a name or a schema that a table cannot have.
-    pub async fn create(&self, collection: &str, schema: &SchemaRef) -> Result<()> {
-        let _alone = self.lock(collection).write_owned().await;
-        let location = self.vacant(collection, schema)?;
-        let stored: StructType = stored_schema(schema)
-            .as_ref()
-            .try_into_kernel()
-            .map_err(|e| Error::not_supported("column type in a Delta table").with("reason", e))?;
-        let fields: Vec<StructField> = stored.fields().cloned().collect();
-        let created = CreateBuilder::new()
-            .with_location(location.url.as_str())
-            .with_table_name(collection)
-            .with_columns(fields)
-            .with_save_mode(SaveMode::ErrorIfExists)
-            .await;
-        match created {
-            Ok(_) => Ok(()),
-            Err(_) if self.exists(collection) => {
-                Err(Error::already_exists("table exists already").with("table", collection))
-            }
-            Err(e) => Err(from_delta(e)),
-        }
-    }
-
     /// Removes a table and its index files.
     ///
     /// # Errors
@@ -119,13 +81,13 @@ impl DeltaBackend {
         self.drop_and(collection, || Ok(())).await
     }
 
-    /// As [`DeltaBackend::drop`]; `forget` takes away what else is kept of the table, while no table of that name can be made.
-    /// After a kill before its end, the table is not there and `forget` is the caller's to repeat, where
-    /// [`DeltaBackend::is_absent`] says so.
+    /// Like [`DeltaBackend::drop`]. `forget` removes what the caller keeps about the table, while no table of that name can be
+    /// created. The drop is decided when `forget` returns: [`DeltaBackend::recover`] undoes one that was cut short earlier.
     ///
     /// # Errors
-    /// `NotFound` if there is no table; the error of `forget`. Nothing is changed on error.
-    pub async fn drop_and<E: From<Error>>(
+    /// `NotFound` if there is no table; the error of `forget`. Nothing is changed on error. If the table cannot get its name
+    /// back, the error says where it lies until the next start.
+    pub async fn drop_and<E: From<Error> + Display>(
         &self,
         collection: &str,
         forget: impl FnOnce() -> Result<(), E>,
@@ -137,36 +99,43 @@ impl DeltaBackend {
         }
         let refused = |e| Error::unavailable("table cannot be dropped").with("table", collection).with("reason", e);
         // Renamed first: the table is gone at once and whole, whatever happens to the removal of its files.
-        let grave = self.root.join(format!("{DROPPED}{}", uuid::Uuid::new_v4()));
-        std::fs::rename(&folder, &grave).map_err(refused)?;
+        let dropped = DroppedFolder::begin(&self.root, &folder).map_err(refused)?;
         reach("drop_table.renamed");
         if let Err(e) = forget() {
-            std::fs::rename(&grave, &folder).map_err(refused)?;
-            return Err(e);
+            return Err(match dropped.undo() {
+                Ok(()) => e,
+                Err(undo) => Error::unavailable("table is not dropped, and has no name until the next start")
+                    .with("table", collection)
+                    .with("path", dropped.hidden().display())
+                    .with("reason", e)
+                    .with("reason of the file system", undo)
+                    .into(),
+            });
         }
         reach("drop_table.forgotten");
         self.loaded.lock().remove(collection);
+        let grave = dropped.bury();
         if let Err(e) = tokio::fs::remove_dir_all(&grave).await {
             tracing::warn!(path = %grave.display(), reason = %e, "files of a dropped table are left");
         }
         Ok(())
     }
 
-    /// Removes the files of tables whose drop was cut short. For the process that owns the folder, before it drops any.
-    pub fn remove_dropped(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.root) else { return };
-        let is_dropped = |name: &str| name.strip_prefix(DROPPED).is_some_and(|id| uuid::Uuid::parse_str(id).is_ok());
-        for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_dropped)) {
-            if let Err(e) = std::fs::remove_dir_all(entry.path()) {
-                tracing::warn!(path = %entry.path().display(), reason = %e, "files of a dropped table are left");
-            }
-        }
+    /// Completes or undoes creations and drops of tables that were cut short. For the process that owns the folder, before it
+    /// creates or drops a table.
+    ///
+    /// `is_dropped` says whether the `forget` of [`DeltaBackend::drop_and`] has nothing left to do for a table. If so its drop
+    /// is completed, else it is undone.
+    pub fn recover(&self, is_dropped: impl Fn(&str) -> bool) {
+        folders::recover(&self.root, is_dropped);
     }
 
-    /// Whether it is certain that there is no folder of that name. One that cannot be looked at may be there.
+    /// Whether it is certain that there is no table of that name, and none whose drop is not decided. A folder that cannot be
+    /// read may be a table.
     pub fn is_absent(&self, collection: &str) -> bool {
         let found = self.folder(collection).map(|folder| folder.symlink_metadata());
         found.is_ok_and(|found| found.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound))
+            && !folders::is_dropping(&self.root, collection)
     }
 
     /// Pins the newest version of a table, as what the library's own operations start from.
@@ -234,18 +203,6 @@ impl DeltaBackend {
 
     fn locks(&self, collection: &str) -> TableLocks {
         self.locks.lock().entry(collection.to_owned()).or_default().clone()
-    }
-
-    /// Where a new table of that name and schema would go.
-    fn vacant(&self, collection: &str, schema: &SchemaRef) -> Result<Location> {
-        let location = Location { folder: self.folder(collection)?, url: self.url(collection)? };
-        if schema.fields().is_empty() {
-            return Err(Error::invalid_input("a table needs at least one column").with("table", collection));
-        }
-        if self.exists(collection) {
-            return Err(Error::already_exists("table exists already").with("table", collection));
-        }
-        Ok(location)
     }
 
     async fn load(&self, collection: &str) -> Result<DeltaTable> {

@@ -1,9 +1,7 @@
 //! Appending rows to, and replacing the rows of, a Delta table from a stream, in one transaction.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -14,7 +12,6 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use deltalake::DeltaTableBuilder;
 use deltalake::delta_datafusion::create_session;
 use deltalake::operations::write::{SchemaMode, WriteBuilder};
 use deltalake::protocol::SaveMode;
@@ -47,43 +44,6 @@ impl DeltaBackend {
         write(builder, schema, data).await
     }
 
-    /// Creates a table with the rows of `data`, in one transaction, and returns their number.
-    ///
-    /// # Errors
-    /// `AlreadyExists`; else as [`DeltaBackend::create`] and [`DeltaBackend::append`]. There is no table on error.
-    pub async fn create_with(
-        &self,
-        collection: &str,
-        schema: SchemaRef,
-        data: SendableRecordBatchStream,
-    ) -> Result<u64> {
-        let _alone = self.lock(collection).write_owned().await;
-        let location = self.vacant(collection, &schema)?;
-        // The library opens the folder before it writes to it. A folder that is there is somebody's, and stays.
-        let made = std::fs::create_dir(&location.folder);
-        if let Err(e) = &made
-            && e.kind() != std::io::ErrorKind::AlreadyExists
-        {
-            return Err(Error::unavailable("table folder cannot be made").with("table", collection).with("reason", e));
-        }
-        let table = DeltaTableBuilder::from_url(location.url).and_then(DeltaTableBuilder::build).map_err(from_delta)?;
-        let builder = WriteBuilder::new(table.log_store(), None)
-            .with_save_mode(SaveMode::ErrorIfExists)
-            .with_table_name(collection);
-        let read = Arc::new(AtomicBool::new(false));
-        let _unfinished = made.is_ok().then(|| Unfinished {
-            backend: self,
-            collection,
-            folder: location.folder,
-            read: Arc::clone(&read),
-        });
-        let written = write(builder, schema, noted(data, Arc::clone(&read))).await;
-        if written.is_err() {
-            read.store(false, Ordering::Relaxed);
-        }
-        written
-    }
-
     /// Replaces the rows and the schema of a table by those of `data`, in one transaction, and returns their number.
     ///
     /// # Errors
@@ -100,35 +60,8 @@ impl DeltaBackend {
     }
 }
 
-/// The folder of a table that is being created. Dropped without a commit, because writing failed or was given up, it is removed.
-struct Unfinished<'a> {
-    backend: &'a DeltaBackend,
-    collection: &'a str,
-    folder: PathBuf,
-    /// Whether all rows were read: from then on a commit may be under way, which nothing takes back.
-    read: Arc<AtomicBool>,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.read.load(Ordering::Relaxed) && !self.backend.exists(self.collection) {
-            // Files that no commit names, in a folder of our own; the table was never there.
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
-    }
-}
-
-/// The same rows; `read` is true when the last one was taken.
-fn noted(data: SendableRecordBatchStream, read: Arc<AtomicBool>) -> SendableRecordBatchStream {
-    let schema = data.schema();
-    let end = stream::poll_fn(move |_| {
-        read.store(true, Ordering::Relaxed);
-        Poll::Ready(None)
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, data.chain(end)))
-}
-
-async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
+/// Writes the rows of `data` as `builder` says, in one transaction, and returns their number.
+pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
     let (num_rows, fault) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(None)));
     let rows = Rows {
         stored: stored_schema(&schema),

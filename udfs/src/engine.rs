@@ -164,6 +164,9 @@ impl Engine {
         backends.add(Registered::new(Arc::new(readable), Some(main_definition(&data_dir))))?;
         let builds = Arc::new(Builds::new(Arc::clone(&lake), Arc::clone(&indexes)));
         builds.resume(&Arc::new(TaskContext::default().with_runtime(Arc::clone(&runtime))));
+        if owner.may_write() {
+            index::ddl::discard_undeclared(&lake, &indexes);
+        }
         let catalog: Arc<dyn CatalogProvider> = Arc::new(Catalog::new(
             Arc::clone(&lake),
             Arc::clone(&builds),

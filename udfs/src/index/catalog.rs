@@ -20,17 +20,39 @@ pub(crate) struct IndexCatalog {
     declared: RwLock<Declared>,
 }
 
-/// The declared indexes, and the text of the file.
+/// What the file holds, and its text.
 #[derive(Debug)]
 struct Declared {
-    indexes: Vec<DeclaredIndex>,
+    contents: Contents,
     text: Vec<u8>,
+}
+
+/// What the file holds.
+#[derive(Clone, Debug, Default)]
+struct Contents {
+    /// The declared indexes.
+    indexes: Vec<DeclaredIndex>,
+    /// Indexes that are not declared, or not yet, although their files may be there.
+    undeclared: Vec<IndexDefinition>,
+}
+
+impl Contents {
+    /// Notes that the file of an index may be there, unless a declared index answers from it.
+    fn note(&mut self, index: &IndexDefinition) {
+        let is_declared = self.indexes.iter().any(|known| known.shares_entry_with(index));
+        if !is_declared && !self.undeclared.iter().any(|known| known.shares_entry_with(index)) {
+            self.undeclared.push(index.clone());
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredCatalog {
     format_version: u32,
     indexes: Vec<StoredIndex>,
+    /// Versions that do not know it leave the files where they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    undeclared: Vec<StoredIndex>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,50 +80,88 @@ impl IndexCatalog {
     /// Reads the catalog of `owner`; no file is an empty catalog.
     pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
         let file = owner.file("indexes.json");
-        let indexes = match std::fs::read(file.path()) {
+        let contents = match std::fs::read(file.path()) {
             Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.path().display()))?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Contents::default(),
             Err(e) => {
                 return Err(Error::unavailable("index catalog cannot be read")
                     .with("path", file.path().display())
                     .with("reason", e));
             }
         };
-        let text = serialise(&indexes)?;
-        Ok(Self { file, declared: RwLock::new(Declared { indexes, text }) })
+        let text = serialise(&contents)?;
+        Ok(Self { file, declared: RwLock::new(Declared { contents, text }) })
     }
 
     /// The indexes over one table, in the order they were declared.
     pub(crate) fn of_table(&self, backend: &str, table: &str) -> Vec<DeclaredIndex> {
         let declared = self.declared.read();
-        declared.indexes.iter().filter(|index| index.backend == backend && index.table == table).cloned().collect()
+        let indexes = declared.contents.indexes.iter();
+        indexes.filter(|index| index.backend == backend && index.table == table).cloned().collect()
     }
 
     /// All indexes, in the order they were declared.
     pub(crate) fn list(&self) -> Vec<DeclaredIndex> {
-        self.declared.read().indexes.clone()
+        self.declared.read().contents.indexes.clone()
     }
 
     /// The index of that name.
     pub(crate) fn find(&self, backend: &str, name: &str) -> Option<DeclaredIndex> {
-        self.declared.read().indexes.iter().find(|index| index.backend == backend && index.name == name).cloned()
+        let declared = self.declared.read();
+        declared.contents.indexes.iter().find(|index| index.backend == backend && index.name == name).cloned()
     }
 
-    /// Declares an index; with `replace`, in the place of the one of that name, which it returns.
+    /// The indexes that are not declared although their files may be there.
+    pub(crate) fn undeclared(&self) -> Vec<IndexDefinition> {
+        self.declared.read().contents.undeclared.clone()
+    }
+
+    /// Notes that the file of an index may be there before the index is declared. [`IndexCatalog::add`] and
+    /// [`IndexCatalog::forget_file`] take the note away.
+    ///
+    /// # Errors
+    /// `Unavailable` if the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn note(&self, index: &IndexDefinition) -> Result<()> {
+        self.change(|contents| {
+            contents.note(index);
+            Ok(())
+        })
+    }
+
+    /// Notes that the file of an undeclared index is not there, or belongs to a declared one.
+    ///
+    /// # Errors
+    /// `Unavailable` if the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn forget_file(&self, index: &IndexDefinition) -> Result<()> {
+        self.change(|contents| {
+            contents.undeclared.retain(|known| !known.shares_entry_with(index));
+            Ok(())
+        })
+    }
+
+    /// Declares an index; with `replace`, in the place of the one of that name, which it returns and whose file it notes.
     ///
     /// # Errors
     /// `AlreadyExists` if the name is taken; `Unavailable` if the catalog cannot be written. Nothing is changed on error.
     pub(crate) fn add(&self, index: DeclaredIndex, replace: bool) -> Result<Option<DeclaredIndex>> {
-        self.change(|declared| {
+        self.change(|contents| {
+            let declared = &mut contents.indexes;
             let known = declared.iter().position(|known| known.backend == index.backend && known.name == index.name);
-            match known {
-                Some(_) if !replace => Err(Error::already_exists("index exists already").with("index", &index.name)),
-                Some(position) => Ok(Some(std::mem::replace(&mut declared[position], index))),
-                None => {
-                    declared.push(index);
-                    Ok(None)
+            let before = match known {
+                Some(_) if !replace => {
+                    return Err(Error::already_exists("index exists already").with("index", &index.name));
                 }
+                Some(position) => Some(std::mem::replace(&mut declared[position], index.clone())),
+                None => {
+                    declared.push(index.clone());
+                    None
+                }
+            };
+            contents.undeclared.retain(|known| !known.shares_entry_with(&index));
+            if let Some(before) = &before {
+                contents.note(before);
             }
+            Ok(before)
         })
     }
 
@@ -114,17 +174,28 @@ impl IndexCatalog {
         self.change(|_| Ok(()))
     }
 
-    /// Forgets an index, and returns it.
+    /// Forgets an index, notes its file, and returns it.
     ///
     /// # Errors
     /// `NotFound`; `Unavailable` if the catalog cannot be written. Nothing is changed on error.
     pub(crate) fn remove(&self, backend: &str, name: &str) -> Result<DeclaredIndex> {
-        let removed = self.remove_where(|known| known.backend == backend && known.name == name)?;
-        removed.into_iter().next().ok_or_else(|| Error::not_found("no such index").with("index", name))
+        self.change(|contents| {
+            let known = contents.indexes.iter().position(|known| known.backend == backend && known.name == name);
+            let position = known.ok_or_else(|| Error::not_found("no such index").with("index", name))?;
+            let removed = contents.indexes.remove(position);
+            contents.note(&removed);
+            Ok(removed)
+        })
     }
 
     /// Forgets the indexes over a table that is gone, and returns them.
+    ///
+    /// # Errors
+    /// `Unavailable` if the table has indexes and the catalog cannot be written. Nothing is changed on error.
     pub(crate) fn remove_table(&self, backend: &str, table: &str) -> Result<Vec<DeclaredIndex>> {
+        if self.of_table(backend, table).is_empty() {
+            return Ok(Vec::new());
+        }
         self.remove_where(|known| known.backend == backend && known.table == table)
     }
 
@@ -134,25 +205,28 @@ impl IndexCatalog {
     }
 
     fn remove_where(&self, gone: impl Fn(&IndexDefinition) -> bool) -> Result<Vec<DeclaredIndex>> {
-        self.change(|declared| Ok(declared.extract_if(.., |known| gone(known.definition())).collect()))
+        self.change(|contents| {
+            contents.undeclared.retain(|known| !gone(known));
+            Ok(contents.indexes.extract_if(.., |known| gone(known.definition())).collect())
+        })
     }
 
     /// Makes a change, and writes the file if it is another one then.
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<DeclaredIndex>) -> Result<T>) -> Result<T> {
+    fn change<T>(&self, change: impl FnOnce(&mut Contents) -> Result<T>) -> Result<T> {
         let mut current = self.declared.write();
-        let mut changed = current.indexes.clone();
+        let mut changed = current.contents.clone();
         let answer = change(&mut changed)?;
         let text = serialise(&changed)?;
         if current.text != text {
             self.file.write(&text)?;
         }
-        *current = Declared { indexes: changed, text };
+        *current = Declared { contents: changed, text };
         Ok(answer)
     }
 }
 
-fn serialise(indexes: &[DeclaredIndex]) -> Result<Vec<u8>> {
-    let stored = |index: &DeclaredIndex| StoredIndex {
+fn serialise(contents: &Contents) -> Result<Vec<u8>> {
+    let stored = |index: &IndexDefinition, built: bool| StoredIndex {
         name: index.name.clone(),
         backend: index.backend.clone(),
         table: index.table.clone(),
@@ -163,14 +237,18 @@ fn serialise(indexes: &[DeclaredIndex]) -> Result<Vec<u8>> {
         rerank_factor: index.spec.rerank_factor,
         nlist: index.spec.nlist,
         nprobe: index.spec.nprobe,
-        built: index.status.is_built(),
+        built,
     };
-    let catalog = StoredCatalog { format_version: FORMAT_VERSION, indexes: indexes.iter().map(stored).collect() };
+    let catalog = StoredCatalog {
+        format_version: FORMAT_VERSION,
+        indexes: contents.indexes.iter().map(|index| stored(index, index.status.is_built())).collect(),
+        undeclared: contents.undeclared.iter().map(|index| stored(index, false)).collect(),
+    };
     serde_json::to_vec_pretty(&catalog)
         .map_err(|e| Error::internal("index catalog does not serialise").with("reason", e))
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<DeclaredIndex>> {
+fn parse(bytes: &[u8]) -> Result<Contents> {
     let catalog: StoredCatalog =
         serde_json::from_slice(bytes).map_err(|e| Error::corrupt("index catalog is not valid").with("reason", e))?;
     if catalog.format_version > FORMAT_VERSION {
@@ -178,7 +256,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<DeclaredIndex>> {
             .with("at most", FORMAT_VERSION)
             .with("got", catalog.format_version));
     }
-    let definition = |index: StoredIndex| {
+    let definition = |index: StoredIndex| -> Result<IndexDefinition> {
         let spec = IndexSpec {
             metric: index.metric.parse::<Metric>()?,
             kind: index.kind.parse::<IndexKind>()?,
@@ -188,10 +266,16 @@ fn parse(bytes: &[u8]) -> Result<Vec<DeclaredIndex>> {
             nprobe: index.nprobe,
             ..IndexSpec::new(index.column)
         };
-        let definition = IndexDefinition { name: index.name, backend: index.backend, table: index.table, spec };
-        Ok(DeclaredIndex::new(definition, index.built))
+        Ok(IndexDefinition { name: index.name, backend: index.backend, table: index.table, spec })
     };
-    catalog.indexes.into_iter().map(definition).collect()
+    let declared = |index: StoredIndex| -> Result<DeclaredIndex> {
+        let built = index.built;
+        Ok(DeclaredIndex::new(definition(index)?, built))
+    };
+    Ok(Contents {
+        indexes: catalog.indexes.into_iter().map(declared).collect::<Result<_>>()?,
+        undeclared: catalog.undeclared.into_iter().map(definition).collect::<Result<_>>()?,
+    })
 }
 
 #[cfg(test)]
@@ -231,6 +315,41 @@ mod tests {
         assert_eq!(again.remove_table("main", "other").unwrap().len(), 1);
         assert_eq!(again.remove("main", "a").unwrap_err().kind(), ErrorKind::NotFound);
         assert!(IndexCatalog::open(&owner).unwrap().list().is_empty());
+    }
+
+    /// The names of the indexes whose files are noted.
+    fn noted(catalog: &IndexCatalog) -> Vec<String> {
+        catalog.undeclared().into_iter().map(|index| index.name).collect()
+    }
+
+    #[tokio::test]
+    async fn files_of_undeclared_indexes_are_noted_until_they_are_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let catalog = IndexCatalog::open(&owner).unwrap();
+        let a = DeclaredIndex::new(index("a", "docs"), true);
+        catalog.note(&a).unwrap();
+        catalog.note(&a).unwrap();
+        assert_eq!(noted(&IndexCatalog::open(&owner).unwrap()), ["a"]);
+        catalog.add(a.clone(), false).unwrap();
+        assert!(noted(&catalog).is_empty(), "it is declared");
+
+        // Another index answers from the same file.
+        let twin = DeclaredIndex::new(index("twin", "docs"), true);
+        catalog.add(twin.clone(), false).unwrap();
+        catalog.remove("main", "twin").unwrap();
+        catalog.note(&twin).unwrap();
+        assert!(noted(&catalog).is_empty());
+
+        catalog.add(DeclaredIndex::new(index("a", "moved"), true), true).unwrap();
+        assert_eq!(noted(&IndexCatalog::open(&owner).unwrap()), ["a"], "the file over docs");
+        catalog.remove("main", "a").unwrap();
+        assert_eq!(noted(&catalog), ["a", "a"]);
+        catalog.forget_file(&index("other name", "docs")).unwrap();
+        let left = IndexCatalog::open(&owner).unwrap().undeclared();
+        assert_eq!(left, [index("a", "moved")]);
+        catalog.remove_backend("main").unwrap();
+        assert!(noted(&catalog).is_empty());
     }
 
     #[tokio::test]

@@ -6,10 +6,10 @@ use datafusion::common::TableReference;
 use datafusion::execution::TaskContext;
 use datafusion::sql::sqlparser::ast::{CreateIndex, Expr as SqlExpr, ObjectName};
 use ruvector_rulake::failpoint::reach;
-use ruvector_rulake::{Consistency, ErrorKind as LakeErrorKind};
+use ruvector_rulake::{Consistency, ErrorKind as LakeErrorKind, RuLake};
 
 use super::options::{Options, background};
-use super::{DeclaredIndex, IndexDefinition, IndexStatement};
+use super::{DeclaredIndex, IndexCatalog, IndexDefinition, IndexStatement};
 use crate::catalog::MAIN;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
@@ -59,14 +59,29 @@ async fn create_index(
     let definition = IndexDefinition { name, backend: backend.id().to_owned(), table, spec };
     let index = DeclaredIndex::new(definition, false);
     if !background {
-        engine.builds().wait_for(&index, false, context).await?;
+        // Its file is there before it is declared: the note makes the start after a kill remove it.
+        engine.indexes().note(&index)?;
+        if let Err(e) = engine.builds().wait_for(&index, false, context).await {
+            if let Err(e) = engine.indexes().forget_file(&index) {
+                tracing::warn!(index = index.name, reason = %e, "the next start looks for the file of an index");
+            }
+            return Err(e.into());
+        }
         index.status.set_built();
+        reach("create_index.built");
     }
     let before = match engine.indexes().add(index.clone(), or_replace) {
-        // Another client declared it while it was built.
-        Err(e) if e.kind() == LakeErrorKind::AlreadyExists && create.if_not_exists => return Ok(()),
-        added => added?,
+        Ok(before) => before,
+        Err(e) => {
+            retire(engine, vec![index]).await?;
+            // Another client may have declared one of that name while it was built.
+            return match e.kind() == LakeErrorKind::AlreadyExists && create.if_not_exists {
+                true => Ok(()),
+                false => Err(e.into()),
+            };
+        }
     };
+    reach("create_index.declared");
     if background {
         engine.builds().start(index, false, context);
     }
@@ -189,20 +204,52 @@ fn stop(engine: &Engine, dropped: &[DeclaredIndex]) {
 async fn retire(engine: &Engine, dropped: Vec<DeclaredIndex>) -> Result<()> {
     for index in dropped {
         index.status.set_dropped();
-        let declared = engine.indexes().of_table(&index.backend, &index.table);
-        if declared.iter().any(|other| other.shares_entry_with(&index)) {
-            continue;
+        if !is_shared(engine.indexes(), &index) {
+            engine.builds().stop(&index);
         }
-        engine.builds().stop(&index);
         // An index file that stays costs room; that the index is dropped stands.
-        let pinned = engine.lake().pin(&index.backend, &index.table, Some(Consistency::Stale)).await;
-        let discarded = match pinned {
-            Ok(pinned) => engine.lake().discard(&pinned, &index.spec).await,
-            Err(e) => Err(e),
-        };
-        if let Err(e) = discarded {
-            tracing::warn!(index = index.name, reason = %e, "the file of a dropped index is left");
+        if let Err(e) = discard(engine.lake(), engine.indexes(), &index).await {
+            tracing::warn!(index = index.name, reason = %e, "the file of a dropped index is left until the next start");
         }
     }
     Ok(())
+}
+
+/// Removes the files of indexes whose creation or drop was cut short, in the background: their backends may be slow.
+pub(crate) fn discard_undeclared(lake: &Arc<RuLake>, indexes: &Arc<IndexCatalog>) {
+    let undeclared = indexes.undeclared();
+    if undeclared.is_empty() {
+        return;
+    }
+    let (lake, indexes) = (Arc::clone(lake), Arc::clone(indexes));
+    tokio::spawn(async move {
+        for index in undeclared {
+            // The program may add the backend later, and a later start finds it.
+            if lake.backend(&index.backend).is_err() {
+                continue;
+            }
+            if let Err(e) = discard(&lake, &indexes, &index).await {
+                tracing::warn!(index = index.name, reason = %e, "the file of an index is left until the next start");
+            }
+        }
+    });
+}
+
+/// Discards what was made for an index that is not declared, unless another index answers from the same, and the note of it.
+async fn discard(lake: &RuLake, indexes: &IndexCatalog, index: &IndexDefinition) -> ruvector_rulake::Result<()> {
+    if !is_shared(indexes, index) {
+        match lake.pin(&index.backend, &index.table, Some(Consistency::Stale)).await {
+            Ok(pinned) => lake.discard(&pinned, &index.spec).await?,
+            // The file went with its table.
+            Err(e) if e.kind() == LakeErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    reach("drop_index.discarded");
+    indexes.forget_file(index)
+}
+
+/// Whether a declared index answers from the same entry and file.
+fn is_shared(indexes: &IndexCatalog, index: &IndexDefinition) -> bool {
+    indexes.of_table(&index.backend, &index.table).iter().any(|other| other.shares_entry_with(index))
 }

@@ -89,6 +89,21 @@ fn leftovers(folder: &Path) -> Vec<String> {
     found
 }
 
+/// Waits until there are so many index files in `folder`: the files of indexes that no catalog has are removed in the background.
+async fn wait_for_index_files(folder: &Path, expected: usize, what: &str) {
+    let started = Instant::now();
+    loop {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let files: Vec<_> = names.filter(|name| name.ends_with(".rbpx")).collect();
+        if files.len() == expected {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "{what}: expected {expected} index files, got {files:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_done_or_not_begun_whenever_its_process_ends() {
     if let (Ok(folder), Ok(sql)) = (std::env::var(FOLDER), std::env::var(STATEMENT)) {
@@ -117,9 +132,13 @@ async fn a_change_is_done_or_not_begun_whenever_its_process_ends() {
         ("drop_backend.noted", "DROP BACKEND b", "e t w", "ie it iw"),
         ("drop_backend.indexes_forgotten", "DROP BACKEND b", "e t w", "ie it iw"),
         ("write_file.temporary", "DROP INDEX it", TABLES, INDEXES),
+        ("write_file.renamed", "DROP INDEX it", TABLES, "ib ie iw"),
         ("drop_index.forgotten", "DROP INDEX it", TABLES, "ib ie iw"),
+        ("drop_index.discarded", "DROP INDEX it", TABLES, "ib ie iw"),
         ("write_file.temporary", "CREATE INDEX j ON t (vec)", TABLES, INDEXES),
-        ("write_file.renamed", "CREATE INDEX j ON t (vec)", TABLES, "ib ie it iw j"),
+        ("write_file.renamed", "CREATE INDEX j ON t (vec)", TABLES, INDEXES),
+        ("create_index.built", "CREATE INDEX j ON t (vec)", TABLES, INDEXES),
+        ("create_index.declared", "CREATE INDEX j ON t (vec)", TABLES, "ib ie it iw j"),
         ("write_file.temporary", "CREATE BACKEND c TYPE memory", TABLES, INDEXES),
         ("write_table.rows", replace, TABLES, INDEXES),
         ("write_table.rows", create, TABLES, INDEXES),
@@ -142,6 +161,8 @@ async fn a_change_is_done_or_not_begun_whenever_its_process_ends() {
         assert_eq!(data.join("n").exists(), tables.contains('n'), "{step} of {sql}");
         assert_eq!(data.join("_ruvector/external/e").exists(), indexes.contains("ie"), "{step} of {sql}");
         if tables.split(' ').any(|table| table == "t") {
+            let declared = indexes.split(' ').filter(|index| matches!(*index, "it" | "j")).count();
+            wait_for_index_files(&data.join("t/_ruvector"), declared, &format!("{step} of {sql}")).await;
             assert_eq!(database.ids("SELECT id FROM knn('t', [0.0, 1.0], 1)").await, [1], "{step} of {sql}");
         } else {
             // A later table of that name has no index, and takes one of the old name.

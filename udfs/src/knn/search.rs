@@ -15,7 +15,7 @@ use roaring::RoaringTreemap;
 use ruvector_rabitq::{Hit, Metric, SearchParams, SearchStats, VectorBatch, VectorIndex};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::exact::{self, Scored};
-use ruvector_rulake::{RowAddress, ScanRequest, cpu_bound};
+use ruvector_rulake::{ErrorKind, RowAddress, ScanRequest, cpu_bound};
 
 use super::node::Target;
 use crate::index::DeclaredIndex;
@@ -135,10 +135,23 @@ impl Target {
             1 => entry.search(queries.values(), &params).map(|hits| vec![hits]),
             _ => cpu_bound(|| entry.search_batch(queries, &params)),
         };
-        let answers = answers.map_err(to_datafusion)?;
-        let settle = |(query, hits)| settled(entry.index(), metric, query, hits, k);
-        let answers: Option<Vec<Vec<Scored>>> = queries.rows().zip(answers).map(settle).collect();
-        let Some(answers) = answers else { return by_all().await };
+        let answers = answers.and_then(|answers| {
+            let settle = |(query, hits)| settled(entry.index(), metric, query, hits, k);
+            let settled: Option<Vec<Vec<Scored>>> = queries.rows().zip(answers).map(settle).collect();
+            // It was settled by vectors that may lie in the index file.
+            entry.index().verify()?;
+            Ok(settled)
+        });
+        let answers = match answers {
+            Ok(Some(answers)) => answers,
+            Ok(None) => return by_all().await,
+            // The next search makes the index again.
+            Err(e) if e.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(table = self.table.name(), reason = %e, "index is damaged; exact search answers");
+                return by_all().await;
+            }
+            Err(e) => return Err(to_datafusion(e)),
+        };
         metrics.add(&stats, queries.num_vectors(), self.dim());
         let complete = snapshot.num_rows() == Some(entry.index().len());
         Ok(Found { answers, complete })

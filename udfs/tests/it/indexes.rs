@@ -362,6 +362,31 @@ async fn a_build_that_was_cut_short_begins_again_at_the_next_start() {
     assert_eq!(state(&database, "i").await, "");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_whose_file_is_cut_short_under_it_is_built_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let nearest = {
+        let database = Database::open(config(folder.path())).await;
+        docs(&database, 20_000).await;
+        database.run("CREATE INDEX i ON docs USING flat (vec)").await;
+        database.ids(NEAREST).await
+    };
+    let database = Database::open(config(folder.path())).await;
+    let made = || {
+        let stats = database.engine.lake().cache_stats();
+        (stats.loads, stats.primes)
+    };
+    assert_eq!((database.ids(NEAREST).await, made()), (nearest.clone(), (1, 0)), "read from its file");
+    let [file] = files(folder.path()).try_into().unwrap();
+    let len = file.metadata().unwrap().len();
+    std::fs::File::options().write(true).open(&file).unwrap().set_len(512).unwrap();
+    for _ in 0..3 {
+        assert_eq!(database.ids(NEAREST).await, nearest);
+    }
+    assert_eq!(made(), (1, 1), "built again");
+    assert_eq!(file.metadata().unwrap().len(), len);
+}
+
 /// The folder that the process of a test is to build in until it is killed.
 const CHILD: &str = "RUVECTOR_TEST_BUILD_IN";
 

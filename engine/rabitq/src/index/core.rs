@@ -85,6 +85,17 @@ impl Core {
         Ok(())
     }
 
+    /// Checks that all vectors that were read until now are right.
+    pub(crate) fn verify(&self) -> Result<()> {
+        match self.originals.as_ref().is_none_or(Originals::verify) {
+            true => Ok(()),
+            false => Err(Error::corrupt("index file was changed while it was mapped")
+                .with("expected", "the file as it was opened")
+                .with("got", "one that was cut short, written over or cannot be read")
+                .with("advice", "build the index again")),
+        }
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + self.ids.memory_bytes()

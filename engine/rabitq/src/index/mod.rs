@@ -119,17 +119,19 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `InvalidInput` if `k` or `nprobe` is 0, if the query's dimension is not that of the index, or if a component of
-    /// the query is NaN, infinite or above [`Metric::max_coordinate`].
+    /// the query is NaN, infinite or above [`Metric::max_coordinate`]; `Corrupt` as [`verify`](Self::verify).
     fn search(&self, query: &[f32], params: &SearchParams<'_>) -> Result<Vec<Hit>> {
         params.check()?;
-        Ok(self.core().nearest(check_query(query, self.dim(), self.metric())?, params))
+        let hits = self.core().nearest(check_query(query, self.dim(), self.metric())?, params);
+        self.verify()?;
+        Ok(hits)
     }
 
     /// Returns for each query what [`search`](Self::search) would, on all threads of the current rayon pool. Only where the
     /// error bound fails, as seldom as it may, another answer can be missed than there.
     ///
     /// # Errors
-    /// As [`search`](Self::search), before anything is searched.
+    /// As [`search`](Self::search); for queries and parameters, before anything is searched.
     fn search_batch(&self, queries: VectorBatch<'_>, params: &SearchParams<'_>) -> Result<Vec<Vec<Hit>>> {
         params.check()?;
         if queries.dim() != self.dim() {
@@ -139,21 +141,40 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         }
         queries.check_fit(self.metric())?;
         let queries: Vec<&[f32]> = queries.rows().collect();
-        Ok(self.core().nearest_batch(&queries, params))
+        let hits = self.core().nearest_batch(&queries, params);
+        self.verify()?;
+        Ok(hits)
     }
 
     /// Returns every vector whose distance is at most `radius`, in units of the metric, nearest first; ties by smaller id.
     /// The lists of an index are left out only where no vector of theirs can be that near.
     ///
     /// # Errors
-    /// `InvalidInput` if the radius is not a number, or for a query as in [`search`](Self::search).
+    /// `InvalidInput` if the radius is not a number, or for a query as in [`search`](Self::search); `Corrupt` as there.
     fn range_search(&self, query: &[f32], radius: f32, filter: Option<&RoaringTreemap>) -> Result<Vec<Hit>> {
         if radius.is_nan() {
             return Err(Error::invalid_input("radius is out of range")
                 .with("expected", "a number")
                 .with("got", radius));
         }
-        Ok(self.core().within(check_query(query, self.dim(), self.metric())?, radius, filter))
+        let hits = self.core().within(check_query(query, self.dim(), self.metric())?, radius, filter);
+        self.verify()?;
+        Ok(hits)
+    }
+
+    /// Checks that all vectors that were read until now are those of the index: its file, if it is
+    /// [mapped](crate::load_mapped), was not cut short or written over. Searches and [`save`](Self::save) do it themselves; who
+    /// reads [`vector`](Self::vector) or [`vectors`](Self::vectors) asks afterwards.
+    ///
+    /// # Errors
+    /// `Corrupt` from then on, also of copies: build the index again, or load it if its file is whole.
+    fn verify(&self) -> Result<()> {
+        self.core().verify()
+    }
+
+    /// Whether it is known that [`verify`](Self::verify) fails. It costs next to nothing.
+    fn is_damaged(&self) -> bool {
+        self.core().originals.as_ref().is_some_and(Originals::is_damaged)
     }
 
     /// Appends one vector under a new id.
@@ -206,7 +227,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     /// new one.
     ///
     /// # Errors
-    /// `NotFound` if the folder does not exist, `Io` if the file system refuses.
+    /// `NotFound` if the folder does not exist, `Io` if the file system refuses, `Corrupt` as [`verify`](Self::verify).
     fn save(&self, path: &Path) -> Result<()> {
         self.save_with(self.attributes(), path)
     }

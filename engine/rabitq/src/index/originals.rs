@@ -49,6 +49,16 @@ impl Originals {
         &self.values
     }
 
+    /// Whether it is known that some values are wrong. It asks the system nothing.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.values.is_damaged()
+    }
+
+    /// Whether all values that were read until now are right.
+    pub(crate) fn verify(&self) -> bool {
+        self.values.verify()
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         (self.values.capacity() + self.squared_norms.capacity()) * size_of::<f32>()
     }

@@ -12,6 +12,8 @@ pub(crate) enum Values {
     /// In a file.
     #[cfg(all(unix, target_endian = "little"))]
     Mapped(MappedFloats),
+    /// Copied from a file that was not what it had been: some of them are wrong.
+    Damaged(Vec<f32>),
 }
 
 /// How many numbers to take room for, where there will be `len`: a large index that is added to would else be moved as a
@@ -32,7 +34,7 @@ impl Values {
     /// Numbers that there is room for.
     pub(crate) fn capacity(&self) -> usize {
         match self {
-            Self::Owned(values) => values.capacity(),
+            Self::Owned(values) | Self::Damaged(values) => values.capacity(),
             #[cfg(all(unix, target_endian = "little"))]
             Self::Mapped(values) => values.capacity(),
         }
@@ -40,22 +42,42 @@ impl Values {
 
     pub(crate) fn extend_from_slice(&mut self, more: &[f32]) {
         match self {
-            Self::Owned(values) => values.extend_from_slice(more),
+            Self::Owned(values) | Self::Damaged(values) => values.extend_from_slice(more),
             #[cfg(all(unix, target_endian = "little"))]
             Self::Mapped(values) => {
                 if !values.try_extend(more) {
                     let mut owned = on_huge_pages(Vec::with_capacity(roomy(values.len() + more.len())));
                     owned.extend_from_slice(values);
                     owned.extend_from_slice(more);
-                    *self = Self::Owned(owned);
+                    *self = if values.verify() { Self::Owned(owned) } else { Self::Damaged(owned) };
                 }
             }
         }
     }
 
+    /// Whether it is known that some of the numbers are wrong. It asks the system nothing.
+    pub(crate) fn is_damaged(&self) -> bool {
+        match self {
+            Self::Owned(_) => false,
+            #[cfg(all(unix, target_endian = "little"))]
+            Self::Mapped(values) => values.is_damaged(),
+            Self::Damaged(_) => true,
+        }
+    }
+
+    /// Whether all numbers that were read until now are right.
+    pub(crate) fn verify(&self) -> bool {
+        match self {
+            Self::Owned(_) => true,
+            #[cfg(all(unix, target_endian = "little"))]
+            Self::Mapped(values) => values.verify(),
+            Self::Damaged(_) => false,
+        }
+    }
+
     pub(crate) fn truncate(&mut self, len: usize) {
         match self {
-            Self::Owned(values) => values.truncate(len),
+            Self::Owned(values) | Self::Damaged(values) => values.truncate(len),
             #[cfg(all(unix, target_endian = "little"))]
             Self::Mapped(values) => values.truncate(len),
         }
@@ -68,7 +90,7 @@ impl Deref for Values {
     #[inline]
     fn deref(&self) -> &[f32] {
         match self {
-            Self::Owned(values) => values,
+            Self::Owned(values) | Self::Damaged(values) => values,
             #[cfg(all(unix, target_endian = "little"))]
             Self::Mapped(values) => values,
         }
@@ -78,7 +100,7 @@ impl Deref for Values {
 impl DerefMut for Values {
     fn deref_mut(&mut self) -> &mut [f32] {
         match self {
-            Self::Owned(values) => values,
+            Self::Owned(values) | Self::Damaged(values) => values,
             #[cfg(all(unix, target_endian = "little"))]
             Self::Mapped(values) => values,
         }
@@ -93,7 +115,11 @@ impl Default for Values {
 
 impl Clone for Values {
     fn clone(&self) -> Self {
-        Self::copy_of(self)
+        let copy = Self::copy_of(self);
+        match (copy, self.verify()) {
+            (Self::Owned(numbers), false) => Self::Damaged(numbers),
+            (copy, _) => copy,
+        }
     }
 }
 

@@ -5,14 +5,16 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
+use std::time::SystemTime;
+
+use super::faults::WatchedRange;
 
 /// Floats at a place of a file. Processes that map one file share its memory; a page that is written to becomes the
 /// writer's own, and the file stays as it is.
 ///
 /// Behind the floats of the file lies room for more, which takes no memory until it is written to.
 ///
-/// Whoever cuts the file short ends the process that reads beyond its new end: only for files that are replaced, never
-/// written over.
+/// If something cuts the file short, or writes over it, the floats are other ones from then on: [`verify`](Self::verify) tells.
 #[derive(Debug)]
 pub(crate) struct MappedFloats {
     /// The start of the mapping, on a page.
@@ -22,6 +24,11 @@ pub(crate) struct MappedFloats {
     before: usize,
     len: usize,
     capacity: usize,
+    /// The part that lies in the file; `None` until it is mapped.
+    watched: Option<WatchedRange>,
+    file: File,
+    /// Length and time of the last change of the file when it was mapped.
+    seen: (u64, SystemTime),
 }
 
 // SAFETY: the mapping belongs to this value alone, as the memory of a `Vec` does to it.
@@ -40,6 +47,7 @@ impl MappedFloats {
         let bytes = |floats: usize| floats.checked_mul(size_of::<f32>())?.checked_add(before);
         let (of_file, map_len) = bytes(len).zip(bytes(capacity)).ok_or_else(too_large)?;
         let from = libc::off_t::try_from(offset - before as u64).map_err(|_| too_large())?;
+        let (file, seen) = (file.try_clone()?, state(file)?);
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let no_memory_yet = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
         // SAFETY: at an address of the system's choice, so nothing that is there is touched.
@@ -49,15 +57,33 @@ impl MappedFloats {
         }
         let start = NonNull::new(start).ok_or_else(too_large)?;
         // From here on dropping it gives the range back.
-        let mapped = Self { start, map_len, before, len, capacity };
+        let mut mapped = Self { start, map_len, before, len, capacity, watched: None, file, seen };
         let over_it = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
         // SAFETY: the range lies within the one just reserved, which nobody else knows. What of the file's last page is
         // not of the floats is room like any other: zeros or not, it is written before it is read.
-        let front = unsafe { libc::mmap(start.as_ptr(), of_file, access, over_it, file.as_raw_fd(), from) };
+        let front = unsafe { libc::mmap(start.as_ptr(), of_file, access, over_it, mapped.file.as_raw_fd(), from) };
         if front == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
+        // SAFETY: these pages were just mapped as it asks for, and are this value's until it is dropped.
+        mapped.watched = Some(unsafe { WatchedRange::new(start, of_file, page) }?);
         Ok(mapped)
+    }
+
+    /// Whether it is known that the floats are not those that were mapped.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.watched.as_ref().is_some_and(WatchedRange::is_damaged)
+    }
+
+    /// Whether all floats that were read until now are those that were mapped: nothing cut the file short or wrote over it.
+    pub(crate) fn verify(&self) -> bool {
+        // Of a page in which the file ends now, the rest is zeros without a fault.
+        if let Some(watched) = &self.watched
+            && state(&self.file).ok() != Some(self.seen)
+        {
+            watched.set_damaged();
+        }
+        !self.is_damaged()
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -103,14 +129,22 @@ impl DerefMut for MappedFloats {
 
 impl Drop for MappedFloats {
     fn drop(&mut self) {
+        // First: the handler of faults may not touch what another mapping takes next.
+        self.watched = None;
         // SAFETY: the range is this value's, and no reference into it outlives the value.
         unsafe { libc::munmap(self.start.as_ptr(), self.map_len) };
     }
 }
 
+/// Length of a file, and time of its last change.
+fn state(file: &File) -> io::Result<(u64, SystemTime)> {
+    let metadata = file.metadata()?;
+    Ok((metadata.len(), metadata.modified()?))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Seek, SeekFrom, Write};
 
     use super::*;
 
@@ -135,5 +169,68 @@ mod tests {
 
         let other = MappedFloats::new(&file, 4096 + 64, 5000, 5000).unwrap();
         assert_eq!(*other, *floats, "what one changes is its own");
+    }
+    /// Floats in a file, mapped.
+    fn mapped(len: u16) -> (File, Vec<f32>, MappedFloats) {
+        let mut file = tempfile::tempfile().unwrap();
+        let floats: Vec<f32> = (1..=len).map(f32::from).collect();
+        file.write_all(bytemuck::cast_slice(&floats)).unwrap();
+        let mapped = MappedFloats::new(&file, 0, floats.len(), floats.len() + 5000).unwrap();
+        (file, floats, mapped)
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_becomes_zeros_and_is_noticed() {
+        let (file, floats, mapped) = mapped(60_000);
+        let (_other, others, whole) = self::mapped(60_000);
+        assert_eq!(*mapped, *floats);
+        assert!(mapped.verify());
+        // In the midst of a page: its rest is no fault.
+        file.set_len(4 * 10_100).unwrap();
+        assert!(!mapped.is_damaged(), "nothing was read");
+        assert_eq!((mapped[10_099], mapped[10_100]), (10_100.0, 0.0));
+        assert!(!mapped.verify());
+        assert!(mapped.is_damaged());
+        // Beyond it each page would be one.
+        assert!(mapped[20_000..].iter().all(|float| *float == 0.0));
+        assert_eq!(mapped[..10_100], floats[..10_100]);
+        assert!(whole.verify() && *whole == *others, "another file is as it was");
+        drop(mapped);
+        assert!(self::mapped(10).2.verify(), "the place of a range that was damaged is taken again");
+    }
+
+    #[test]
+    fn a_fault_is_noticed_by_the_handler_alone() {
+        let (file, _, mapped) = mapped(60_000);
+        file.set_len(0).unwrap();
+        assert!(mapped.iter().rev().all(|float| *float == 0.0));
+        assert!(mapped.is_damaged());
+    }
+
+    #[test]
+    fn many_threads_may_meet_a_file_that_is_cut_short() {
+        for _ in 0..20 {
+            let (file, _, mapped) = mapped(60_000);
+            std::thread::scope(|scope| {
+                for part in mapped.chunks(6_000) {
+                    scope.spawn(move || assert!(part.iter().all(|float| *float >= 0.0)));
+                }
+                file.set_len(0).unwrap();
+            });
+            assert!(!mapped.verify());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_written_over_is_noticed() {
+        let (mut file, _, mapped) = mapped(60_000);
+        // The clock of a file system may be coarse: of a file from long ago every change is seen.
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        drop(mapped);
+        let mapped = MappedFloats::new(&file, 0, 60_000, 60_000).unwrap();
+        assert!(mapped.verify());
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.write_all(&[1; 4]).unwrap();
+        assert!(!mapped.verify());
     }
 }

@@ -10,6 +10,9 @@
 
 use std::sync::OnceLock;
 
+#[cfg(all(unix, target_endian = "little"))]
+#[expect(unsafe_code, reason = "a signal is handled, and memory mapped in its handler")]
+mod faults;
 mod layout;
 #[expect(unsafe_code, reason = "lines of a cache are read as bytes and as floats")]
 mod lines;

@@ -3,10 +3,11 @@
 //! An index file is derived data. One that is truncated, torn or altered in any byte is
 //! [`Corrupt`](crate::error::ErrorKind::Corrupt), never a wrong answer: rebuild it.
 //!
-//! A file is read into memory, unless it is asked for [`mapped`](load_mapped): whoever cuts a mapped file short kills the
-//! process that reads from it.
+//! A file is read into memory, unless it is asked for [`mapped`](load_mapped). A mapped file that is cut short or written over
+//! makes the next search `Corrupt`.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -33,9 +34,15 @@ pub const EXTENSION: &str = "rbpx";
 /// Writes an index to `path` with `attributes`, atomically: a crash leaves the old file, or none, or all of the new one.
 ///
 /// # Errors
-/// `NotFound` if the folder does not exist, `InvalidInput` if the path names no file, `Io` if the file system refuses.
+/// `NotFound` if the folder does not exist, `InvalidInput` if the path names no file, `Io` if the file system refuses, `Corrupt`
+/// if the index is damaged. The old file stays then.
 pub(crate) fn save(core: &Core, attributes: &Attributes, path: &Path) -> Result<()> {
-    unsaved::replace(path, |file| writer::write(core, attributes, file))?;
+    let written = unsaved::replace(path, |file| {
+        writer::write(core, attributes, file)?;
+        core.verify().map_err(io::Error::other)
+    });
+    // Which of the two is why, the caller has to know: other bytes would not help.
+    written.map_err(|e| core.verify().err().map_or(e, |damaged| damaged.with("path", path.display())))?;
     tracing::debug!(path = %path.display(), kind = %core.kind, num_vectors = core.len(), "saved an index");
     Ok(())
 }
@@ -69,9 +76,10 @@ pub fn load_any(path: &Path) -> Result<Box<dyn VectorIndex>> {
 /// As [`load_any`], but the vectors stay in the file: its memory is shared by all processes that map it, and is the
 /// system's to take back. Every byte is checked all the same.
 ///
-/// Only for files that are replaced, as [`VectorIndex::save`] does, and never written over: whoever changes the bytes of a
-/// mapped file changes the index, and whoever cuts it short ends the process at its next search. A change to the index
-/// leaves the file as it is. Where files cannot be mapped, it is `load_any`.
+/// For files that are replaced, as [`VectorIndex::save`] does, and not written over: a search of an index whose file was cut
+/// short or written over since is `Corrupt`, as [`VectorIndex::verify`] says. The first call installs a handler of SIGBUS, which
+/// passes on every signal that is not of a mapped index file; a handler that is installed later has to pass on signals as
+/// well. A change to the index leaves the file as it is. Where files cannot be mapped, it is `load_any`.
 ///
 /// # Errors
 /// As [`load_any`].

@@ -46,7 +46,8 @@ impl Entry {
     /// back whenever `k` rows of it have a vector.
     ///
     /// # Errors
-    /// `InvalidInput` if the query has another dimension, is not finite, or `k` is 0.
+    /// `InvalidInput` if the query has another dimension, is not finite, or `k` is 0; `Corrupt` if its index file was changed
+    /// while it was mapped: the lake makes another entry for the next search.
     pub fn search(&self, query: &[f32], params: &SearchParams<'_>) -> Result<Vec<Hit>> {
         self.index.search(query, params)
     }
@@ -54,7 +55,7 @@ impl Entry {
     /// Returns for each query what [`search`](Self::search) would, many queries in one pass.
     ///
     /// # Errors
-    /// As [`search`](Self::search), before anything is searched.
+    /// As [`search`](Self::search).
     pub fn search_batch(&self, queries: VectorBatch<'_>, params: &SearchParams<'_>) -> Result<Vec<Vec<Hit>>> {
         self.index.search_batch(queries, params)
     }
@@ -84,7 +85,8 @@ impl Entry {
         self.index.memory_bytes() + self.ids.read().iter().map(|(_, ids)| ids.memory_bytes()).sum::<usize>()
     }
 
+    /// Whether no search may begin with it: a caller asked to forget it, or its index file was changed while it was mapped.
     pub(crate) fn is_forgotten(&self) -> bool {
-        self.forgotten.load(Ordering::Acquire)
+        self.forgotten.load(Ordering::Acquire) || self.index.is_damaged()
     }
 }

@@ -104,7 +104,9 @@ impl Change {
             });
             let ids: Option<Vec<u64>> = renumbered.collect();
             index.renumber(ids.ok_or_else(|| Error::internal("a vector of an older state was lost"))?)?;
-            index.add_batch(&self.added.addresses, VectorBatch::new(self.dim, &self.added.values)?)
+            index.add_batch(&self.added.addresses, VectorBatch::new(self.dim, &self.added.values)?)?;
+            // Vectors were compared, moved and copied, which may lie in a file.
+            index.verify()
         })
     }
 }

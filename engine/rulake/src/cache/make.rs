@@ -112,7 +112,7 @@ impl Cache {
     fn base_in_memory(&self, pinned: &Pinned, key: &EntryKey) -> Option<Base> {
         let state = self.state.lock();
         let known = state.pointers.get(pinned.key())?.get(&key.spec)?;
-        let entry = Arc::clone(state.entries.get(known)?.ready()?);
+        let entry = Arc::clone(state.entries.get(known)?.ready().filter(|entry| !entry.is_forgotten())?);
         store::can_follow(&entry, pinned.snapshot().as_ref(), &key.spec)
             .then(|| Base { entry, key: Some(known.clone()) })
     }

@@ -136,7 +136,8 @@ impl Cache {
         let counters = pinned.counters();
         let mut state = self.state.lock();
         let epoch = state.epoch_of(pinned.key());
-        if let Some(Slot::Ready(entry)) = state.entries.get(key) {
+        // One whose file was changed under it is made again.
+        if let Some(entry) = state.entries.get(key).and_then(Slot::ready).filter(|entry| !entry.is_forgotten()) {
             counters.hits.increment();
             if !state.points_at(pinned.key(), key) {
                 counters.shared_hits.increment();

@@ -43,6 +43,49 @@ fn an_index_over_a_mapped_file_is_as_one_that_was_read_and_leaves_the_file_as_it
     }
 }
 
+/// Nothing that is asked of it ends the process, answers or writes a file; nor does a copy.
+#[cfg(all(unix, target_endian = "little"))]
+#[test]
+fn an_index_over_a_mapped_file_that_is_cut_short_is_corrupt() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("index.rbpx"), folder.path().join("other.rbpx"));
+    let query = Random::new(SEED).gaussians(65);
+    let one = VectorBatch::new(Dim::new(65).unwrap(), &query).unwrap();
+    for (kind, keep_originals) in VARIANTS {
+        build(kind, &params(Metric::Cosine, keep_originals), 65, 1000, IdOrder::Ascending).save(&path).unwrap();
+        let (read, mut mapped) = (load_any(&path).unwrap(), load_mapped(&path).unwrap());
+        mapped.verify().unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(512).unwrap();
+        if mapped.vectors().is_none() {
+            assert_eq!(answers(mapped.as_ref()), answers(read.as_ref()), "{kind}: codes are not mapped");
+            continue;
+        }
+        let copy = mapped.clone();
+        let search = |index: &dyn VectorIndex| index.search(&query, &SearchParams::new(7)).map(drop);
+        let before = search(mapped.as_ref());
+        let ids = mapped.ids();
+        mapped.remove(&ids[..500]);
+        mapped.add_batch(&[1 << 50], one).unwrap();
+        let answers = [
+            before,
+            search(mapped.as_ref()),
+            search(copy.as_ref()),
+            search(copy.clone().as_ref()),
+            mapped.search_batch(one, &SearchParams::new(7)).map(drop),
+            mapped.range_search(&query, 1.0, None).map(drop),
+            mapped.save(&other),
+            copy.save(&other),
+            load_mapped(&path).map(drop),
+        ];
+        for (i, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer.unwrap_err().kind(), ErrorKind::Corrupt, "{kind}: answer {i}");
+        }
+        assert!(mapped.is_damaged() && copy.is_damaged(), "{kind}");
+        let files = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 1, "{kind}: nothing is written");
+    }
+}
+
 #[test]
 fn a_damaged_file_is_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-"""`python -m hostile`: figures of a server under hostile statements. The exit code is 1 if a target is missed."""
+"""`python -m hostile`: figures of a server under hostile statements and kills; the exit code is 1 if one misses."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import flight
 
+from hostile.common import RUVECTOR, say
+from hostile.kills import kills
 from hostile.statements import BUSY, LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RUVECTOR = Path(os.environ.get("RUVECTOR", "target/debug/ruvector")).resolve()
 TOKENS = {"ann": "reader", "bob": "reader", "root": "admin"}
 PASSWORD = "hostile"  # noqa: S105 - of a user that is made here
 ROWS, DIM = 20_000, 64
@@ -32,12 +33,6 @@ ROWS, DIM = 20_000, 64
 LIMIT_SECONDS, GRACE_SECONDS = 10.0, 1.0
 MEMORY_BYTES = 1 << 30
 RSS_BYTES_MAX = MEMORY_BYTES * 3 // 2
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 class Server(NamedTuple):
@@ -263,9 +258,9 @@ def _watched(server: Server, sql: str) -> tuple[int, float, str]:
 
 def main() -> int:
     """Run what the arguments name, or all of it."""
-    parts = {"busy": busy, "large": large}
+    parts = {"busy": busy, "large": large, "kills": kills}
     parser = argparse.ArgumentParser(prog="hostile", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="busy, large; both without any")
+    parser.add_argument("parts", nargs="*", help="busy, large, kills; all without any")
     chosen = parser.parse_args().parts or list(parts)
     return 1 if [part for part in chosen if not parts[part]()] else 0
 

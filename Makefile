@@ -54,7 +54,7 @@ test-long: python model ## the random tests at full length: statements, changes,
 
 # The Rust tests read the numbers of their random inputs from the environment.
 .PHONY: test-hostile
-test-hostile: python ## a server under hostile statements and over 100,000 malformed messages: figures and targets, ten minutes
+test-hostile: python ## a server under hostile statements, 100,000 malformed messages and kill -9: figures and targets, 12 minutes
 	RUVECTOR_MALFORMED_SEEDS="$${RUVECTOR_MALFORMED_SEEDS:-2500}" $(CARGO) test --locked --test it messages_that_are_no
 	cd tests && RUVECTOR="$(abspath $(RUVECTOR))" $(abspath $(BIN))/python -m hostile
 

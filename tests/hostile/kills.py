@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 SOURCES = Path(__file__).resolve().parents[2]
 CLIENTS = 4
-# Bounds on the time until a step is reached, until a server has started, and until a background build has ended.
-STEP_SECONDS, START_SECONDS, BUILD_SECONDS = 60.0, 60.0, 30.0
+# Bounds on the time until a step is reached, a server has started, everything is checked, a background build has ended.
+STEP_SECONDS, START_SECONDS, CHECK_SECONDS, BUILD_SECONDS = 60.0, 60.0, 120.0, 30.0
 # The shared table is made of one file again after so many kills.
 KILLS_PER_FILE = 10
 NEIGHBOURS, LAKE_ROWS = 10, 500
@@ -155,9 +155,9 @@ class Client:
             with of.server.connect() as con:
                 while self._one(of, con):
                     pass
-        except ruvector.RuVectorError:
+        except Exception as error:  # noqa: BLE001 - a thread that ends without a word would pass
             if not of.server.ended(5):
-                raise
+                self._figures.fault("clients", "refused", f"client {self.changes.name}: {error!r}")
 
     def _one(self, of: Round, con: ruvector.Connection) -> bool:
         """Make a change; false once the server has ended."""
@@ -347,7 +347,9 @@ class Run:
     def _busy(self, wanted: str | None) -> Iterator[Round]:
         """Let the clients change tables until the server has ended."""
         of = Round(self._server, wanted=None)
-        threads = [threading.Thread(target=client.run, args=(of,)) for client in self._clients]
+        # A server that has ended at a step of its start has no clients.
+        clients = self._clients if self._server.address else []
+        threads = [threading.Thread(target=client.run, args=(of,)) for client in clients]
         for thread in threads:
             thread.start()
         try:
@@ -386,6 +388,15 @@ class Run:
         return f", and at {step} of the start" if reached else ""
 
     def _check(self, kill: str) -> None:
+        """Hold what the server has against the models."""
+        slow = threading.Timer(CHECK_SECONDS, self._server.process.kill)
+        slow.start()
+        try:
+            self._check_all(kill)
+        finally:
+            slow.cancel()
+
+    def _check_all(self, kill: str) -> None:
         with self._server.connect() as con:
             found = observed(con)
             shared = {key: value for key, value in found.items() if owner(key) is None}
@@ -411,7 +422,7 @@ class Run:
                 continue
             self._seen.add(path)
             name = path.relative_to(self._data)
-            number = owner(("table", name.parts[0]))
+            number = next((number for part in name.parts if (number := owner(("table", part))) is not None), None)
             change = None if number is None else verbs[number]
             verb = name.parts[0] if number is None else "unknown" if change is None else change.verb
             self.figures.fault(verb, "left over", f"{kill}: {name}")

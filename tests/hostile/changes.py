@@ -278,7 +278,7 @@ class Changes:
             if self._rng.random() < 0.2:
                 options.append("background = true")
             sql = f"CREATE INDEX {name} ON {backend}.{table} USING {kind} (vec) WITH ({', '.join(options)})"
-            return _sql(verb, sql, {key: (table, metric)})
+            return _sql(verb, sql, {key: (table, metric, kind)})
         return None
 
     def _index(self) -> Key | None:

@@ -224,8 +224,8 @@ def observed(con: ruvector.Connection) -> dict[Key, Value]:
             whole = count == numbers and least == most
             found["rows", table, group] = (count, least) if whole else (count, numbers, least, most)
     # An external table of an index file is an index of its own name.
-    indexes = "SELECT backend, name, collection, metric FROM system.indexes WHERE name <> collection"
-    found |= {("index", backend, name): (table, metric) for backend, name, table, metric in con.sql(indexes).fetchall()}
+    indexes = "SELECT backend, name, collection, metric, kind FROM system.indexes WHERE name <> collection"
+    found |= {("index", backend, name): tuple(of) for backend, name, *of in con.sql(indexes).fetchall()}
     backends = con.sql("SELECT name, kind FROM system.backends WHERE name <> 'main'").fetchall()
     return found | {("backend", name): kind for name, kind in backends}
 
@@ -247,7 +247,7 @@ def wrong_answers(server: Server, found: dict[Key, Value], rng: random.Random) -
             if key[0] != "index":
                 continue
             _, backend, name = key
-            table, metric = value
+            table, metric, _ = value
             distance = DISTANCES[str(metric)].format(query)
             # All candidates get exact distances, and all lists are looked into: the index has no reason to miss a row.
             search = (
@@ -279,11 +279,17 @@ def _state(con: ruvector.Connection, backend: str, name: str) -> tuple[object, .
         time.sleep(0.05)
 
 
-def left_over(data: Path) -> list[Path]:
-    """Return files and folders that a change has left behind when it was cut short, and folders of no table."""
-    found = [path for path in data.rglob("*") if LEFT_OVER.search(path.name)]
+def left_over(data: Path, found: dict[Key, Value]) -> list[Path]:
+    """Return files that a change has left behind when it was cut short, folders of no table, files of no index."""
+    left = [path for path in data.rglob("*") if LEFT_OVER.search(path.name)]
     tables = [path for path in data.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))]
-    return found + [path for path in tables if not any((path / "_delta_log").glob("*.json"))]
+    left += [path for path in tables if not any((path / "_delta_log").glob("*.json"))]
+    # The second and third part of the name of an index file are its kind and its metric.
+    declared = {value for key, value in found.items() if key[:2] == ("index", "main")}
+    for table in tables:
+        files = (table / "_ruvector").glob("[!.]*.rbpx")
+        left += [file for file in files if (table.name, *file.name.split(".")[2:0:-1]) not in declared]
+    return left
 
 
 class Run:
@@ -409,18 +415,17 @@ class Run:
                 number = owner(key)
                 verb = "shared" if number is None else self._clients[number].verbs.get(key, "unknown")
                 self.figures.fault(verb, "lost", f"{kill}: {key}: {text}")
-            self._check_files(kill, verbs)
+            self._check_files(kill, verbs, found)
             self._remove_damaged(con)
 
-    def _check_files(self, kill: str, verbs: dict[int, Change | None]) -> None:
-        left = [path for path in left_over(self._data) if path not in self._seen]
-        if left:
+    def _check_files(self, kill: str, verbs: dict[int, Change | None], found: dict[Key, Value]) -> None:
+        left = set(left_over(self._data, found))
+        if left - self._seen:
             # The server may be writing an index file.
             time.sleep(0.5)
-        for path in left:
-            if not path.exists():
-                continue
-            self._seen.add(path)
+            left &= set(left_over(self._data, found))
+        new, self._seen = left - self._seen, left
+        for path in sorted(new):
             name = path.relative_to(self._data)
             number = next((number for part in name.parts if (number := owner(("table", part))) is not None), None)
             change = None if number is None else verbs[number]

@@ -39,6 +39,8 @@ SOURCES = Path(__file__).resolve().parents[2]
 CLIENTS = 4
 # Bounds on the time until a step is reached, a server has started, everything is checked, a background build has ended.
 STEP_SECONDS, START_SECONDS, CHECK_SECONDS, BUILD_SECONDS = 60.0, 60.0, 120.0, 30.0
+# A bound on the time until a kill meets a statement of the verb that it is for.
+VERB_SECONDS = 10.0
 # The shared table is made of one file again after so many kills.
 KILLS_PER_FILE = 10
 NEIGHBOURS, LAKE_ROWS = 10, 500
@@ -372,8 +374,15 @@ class Run:
     def _in_verb(self, verb: str) -> str:
         """Kill the server at a random time after a client has sent a statement of the verb."""
         with self._busy(verb) as of:
-            of.begun.wait(10)
-            time.sleep(self._rng.uniform(0, 1.5 * self.figures.typical(verb)))
+            deadline = time.monotonic() + VERB_SECONDS
+            # A statement may be faster than the pause: then the next one.
+            while time.monotonic() < deadline:
+                of.begun.clear()
+                of.begun.wait(VERB_SECONDS)
+                time.sleep(self._rng.uniform(0, 1.2 * self.figures.typical(verb)))
+                in_flight = [client.in_flight for client in self._clients]
+                if any(change is not None and change.verb == verb for change in in_flight):
+                    break
         return verb
 
     def _at_step(self, step: str) -> str:

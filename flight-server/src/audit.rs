@@ -12,13 +12,14 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
-use ruvector_udfs::{is_own_question, shown_sql, statement_kind};
+use ruvector_udfs::{Role, is_own_question, shown_sql, statement_kind};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use crate::auth::tried_user;
 use crate::config::{AUDIT_CHARS_MAX, AUDIT_USER_CHARS_MAX};
 use crate::encode::Batches;
+use crate::hidden_paths::without_paths;
 use crate::metrics::Metrics;
 use crate::session::Caller;
 
@@ -33,6 +34,8 @@ pub(crate) struct Audit {
     is_own: bool,
     /// What its line says, if there is a log.
     entry: Option<Entry>,
+    /// The statement of a reader, whose errors have no paths but its own.
+    reader: Option<String>,
 }
 
 struct Entry {
@@ -46,7 +49,8 @@ impl Audit {
     /// For a statement as SQL.
     pub(crate) fn of_statement(metrics: &Arc<Metrics>, caller: &Caller, sql: &str) -> Self {
         let audit = Self::new(metrics, caller, statement_kind(sql), || shown_sql(sql, AUDIT_CHARS_MAX));
-        Self { is_own: is_own_question(sql), ..audit }
+        let reader = (caller.role() == Role::Reader).then(|| sql.to_owned());
+        Self { is_own: is_own_question(sql), reader, ..audit }
     }
 
     /// For rows that are written to a table.
@@ -62,21 +66,31 @@ impl Audit {
             peer: caller.peer(),
             statement: statement(),
         });
-        Self { metrics: Arc::clone(metrics), kind, start: Instant::now(), is_own: false, entry }
+        Self { metrics: Arc::clone(metrics), kind, start: Instant::now(), is_own: false, entry, reader: None }
     }
 
     /// Notes a statement that answered with this.
     pub(crate) fn ended(self, result: Result<u64, Status>) -> Result<u64, Status> {
+        let result = result.map_err(|status| self.shown(status));
         self.write(result.as_ref().copied().map_err(Status::code));
         result
     }
 
     /// Notes a statement that failed; else it goes on somewhere else, and is noted there.
     pub(crate) fn if_failed<T>(self, result: Result<T, Status>) -> Result<T, Status> {
+        let result = result.map_err(|status| self.shown(status));
         if let Err(status) = &result {
             self.write(Err(status.code()));
         }
         result
+    }
+
+    /// The error as its caller may see it.
+    fn shown(&self, status: Status) -> Status {
+        match &self.reader {
+            Some(statement) => without_paths(status, statement),
+            None => status,
+        }
     }
 
     /// The rows of a query, which is noted when they end.
@@ -85,7 +99,7 @@ impl Audit {
     }
 
     fn write(self, outcome: Result<u64, Code>) {
-        let Self { metrics, kind, start, is_own, entry } = self;
+        let Self { metrics, kind, start, is_own, entry, reader: _ } = self;
         if is_own {
             return;
         }
@@ -173,7 +187,11 @@ impl Stream for Audited {
     type Item = Result<RecordBatch, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.rows.poll_next_unpin(context);
+        let audited = &mut *self;
+        let next = audited.rows.poll_next_unpin(context).map_err(|status| match &audited.audit {
+            Some(audit) => audit.shown(status),
+            None => status,
+        });
         let outcome = match &next {
             Poll::Ready(Some(Ok(batch))) => {
                 self.num_rows += batch.num_rows() as u64;

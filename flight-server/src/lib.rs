@@ -52,6 +52,8 @@ mod front;
 mod guard;
 /// The bytes in tickets and statement handles.
 mod handle;
+/// Errors of readers.
+mod hidden_paths;
 /// `/metrics` and `/healthz`.
 mod http;
 /// The gate for Arrow data from outside: sizes are checked before anything is allocated.

@@ -54,8 +54,10 @@ mod uploads;
 mod planning;
 mod stop;
 
-/// Long constants in the rows of batches.
+/// Memory of long constants and long rows that operators do not count.
+mod pass_through;
 mod wide_constants;
+mod wide_rows;
 
 /// Rules that mend answers of DataFusion.
 mod rules;

@@ -40,7 +40,7 @@ use crate::rules::three_valued::ThreeValued;
 use crate::rules::values::ValuesPlanner;
 use crate::rules::{extremes, filter_first, filter_pushdown, having, negative, no_row, null_equal, single};
 use crate::scalar::async_sort::AsyncSort;
-use crate::scalar::bounded::{self, BoundedLists, bounded};
+use crate::scalar::bounded::{self, BoundedCalls, bounded};
 use crate::scalar::operators::VectorOperators;
 use crate::scalar::{self, from_text, type_names};
 use crate::settings::Settings;
@@ -64,7 +64,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
     let mut state = shared.write();
     // Before DataFusion's own, to which `<=>` is something else.
     let mut operators: Vec<Arc<dyn ExprPlanner>> =
-        vec![Arc::new(VectorOperators::new()), Arc::new(SignedCounts), Arc::new(BoundedLists)];
+        vec![Arc::new(VectorOperators::new()), Arc::new(SignedCounts), Arc::new(BoundedCalls)];
     operators.extend(state.expr_planners().iter().cloned());
     let mut config = state.config().clone();
     config.options_mut().extensions.insert(Settings::default());

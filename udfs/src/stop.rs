@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::queries::Stop;
-use crate::wide_constants;
+use crate::{wide_constants, wide_rows};
 
 /// Time for which a condition may keep a thread before others get it.
 const TURN: Duration = Duration::from_millis(10);
@@ -43,6 +43,8 @@ pub(crate) fn start(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> 
 }
 
 fn watched(plan: Arc<dyn ExecutionPlan>, stop: Option<&Stop>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let before = Arc::clone(&plan);
+    let plan = wide_rows::bounded(plan)?;
     let multiplies = plan.is::<NestedLoopJoinExec>()
         || plan.is::<CrossJoinExec>()
         || plan.is::<HashJoinExec>()
@@ -50,7 +52,8 @@ fn watched(plan: Arc<dyn ExecutionPlan>, stop: Option<&Stop>) -> Result<Transfor
         || plan.is::<UnnestExec>()
         || plan.is::<RecursiveQueryExec>();
     if !multiplies {
-        return Ok(Transformed::no(plan));
+        let is_changed = !Arc::ptr_eq(&before, &plan);
+        return Ok(Transformed::new_transformed(plan, is_changed));
     }
     let plan = match (plan.downcast_ref::<NestedLoopJoinExec>(), stop) {
         (Some(join), Some(stop)) => with_stop(join, stop)?.unwrap_or(plan),

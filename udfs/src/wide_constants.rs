@@ -4,34 +4,37 @@
 //! constants get batches of few rows here. DataFusion 55 coalesces batches by their number of rows, so a projection that is not at
 //! the root of its plan also counts its rows, and joins, sorts and windows with long constants are refused.
 
-use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::expressions::{InListExpr, Literal};
+use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::execution_plan::{CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::pass_through::{Action, PassThrough};
 use crate::scalar::bounded::bytes;
 
 /// Bytes of the constants of an operator up to which its batches stay as they are. A bound: 8,192 rows are 256 MiB.
@@ -39,29 +42,45 @@ const CONSTANTS_FEW: u64 = 32 << 10;
 /// Bytes of the copies of constants in one batch, if it has several rows. A bound: a vector of 64 KiB leaves 1,024 rows.
 const COPIES_MAX: u64 = 64 << 20;
 /// Bytes of the copies of constants in a batch that an operator above coalesces. A bound: arrays of text end at 2 GiB.
-const COALESCED_MAX: u64 = 1 << 30;
+pub(crate) const COALESCED_MAX: u64 = 1 << 30;
 
 /// The plan whose operators copy long constants into few rows at a time.
 ///
 /// # Errors
 /// `ResourcesExhausted` if an operator would coalesce such rows.
 pub(crate) fn bounded(plan: Arc<dyn ExecutionPlan>, context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
+    bounded_part(plan, true, context)
+}
+
+fn bounded_part(
+    plan: Arc<dyn ExecutionPlan>,
+    is_answer: bool,
+    context: &TaskContext,
+) -> Result<Arc<dyn ExecutionPlan>> {
     if !has_long_constants(&plan)? {
         return Ok(plan);
     }
     let batch_size = context.session_config().batch_size() as u64;
-    Ok(bounded_node(plan, true, batch_size)?.plan)
+    Ok(bounded_node(plan, is_answer, batch_size)?.plan)
 }
 
 fn has_long_constants(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let mut open = vec![plan];
     while let Some(plan) = open.pop() {
-        if constants(plan)? > CONSTANTS_FEW {
+        if constants(plan)? > CONSTANTS_FEW || has_wide_subqueries(plan) {
             return Ok(true);
         }
         open.extend(plan.children());
     }
     Ok(false)
+}
+
+/// Whether there may be long constants once subqueries have been computed.
+fn has_wide_subqueries(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.downcast_ref::<ScalarSubqueryExec>().is_some_and(|of| {
+        let mut columns = of.subqueries().iter().flat_map(|subquery| subquery.plan.schema().fields().clone().to_vec());
+        columns.any(|column| is_wide(column.data_type()))
+    })
 }
 
 struct Node {
@@ -101,8 +120,14 @@ fn bounded_node(plan: Arc<dyn ExecutionPlan>, is_answer: bool, batch_size: u64) 
         let is_counted = !is_answer && adds.saturating_mul(batch_size) > COALESCED_MAX;
         let rows_max = is_counted.then(|| COALESCED_MAX / adds);
         if let Some(last) = children.pop() {
-            children.push(Arc::new(FewRowsExec::new(last, copied, rows_max)));
+            children.push(PassThrough::above(last, FewRows { copied, rows_max, passed: Arc::default() }));
         }
+    }
+    if has_wide_subqueries(&plan)
+        && let Some(input) = children.first_mut()
+    {
+        let action = AfterSubqueries { is_answer, bounded: Arc::default() };
+        *input = PassThrough::above(Arc::clone(input), action);
     }
     let is_unchanged = plan.children().into_iter().zip(&children).all(|(old, new)| Arc::ptr_eq(old, new));
     let plan = match is_unchanged {
@@ -119,6 +144,7 @@ fn passes_batches_on(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.is::<GlobalLimitExec>()
         || plan.is::<LocalLimitExec>()
         || plan.is::<UnionExec>()
+        || plan.is::<ScalarSubqueryExec>()
         || plan.is::<CooperativeExec>()
         || plan.is::<AnalyzeExec>()
 }
@@ -181,11 +207,17 @@ fn constants_of_columns(plan: &Arc<dyn ExecutionPlan>) -> Result<u64> {
 }
 
 fn constants_of_expression(root: &Arc<dyn PhysicalExpr>) -> u64 {
+    let no_rows = RecordBatch::new_empty(Arc::new(Schema::empty()));
     let mut bytes: u64 = 0;
     let mut open = vec![root];
     while let Some(expression) = open.pop() {
         if let Some(literal) = expression.downcast_ref::<Literal>() {
             bytes = bytes.saturating_add(size(literal.value()));
+        } else if expression.is::<ScalarSubqueryExpr>() {
+            // An error if it is not computed yet.
+            if let Ok(ColumnarValue::Scalar(value)) = expression.evaluate(&no_rows) {
+                bytes = bytes.saturating_add(size(&value));
+            }
         } else if let Some(list) = expression.downcast_ref::<InListExpr>() {
             // The list is no column.
             open.push(list.expr());
@@ -222,9 +254,8 @@ fn is_wide(data_type: &DataType) -> bool {
 }
 
 /// The rows of its input, few in a batch.
-#[derive(Debug)]
-struct FewRowsExec {
-    input: Arc<dyn ExecutionPlan>,
+#[derive(Clone, Debug)]
+struct FewRows {
     /// Bytes that the operator above copies into each row.
     copied: u64,
     /// Rows of all partitions, at most.
@@ -233,69 +264,17 @@ struct FewRowsExec {
     passed: Arc<AtomicU64>,
 }
 
-impl FewRowsExec {
-    fn new(input: Arc<dyn ExecutionPlan>, copied: u64, rows_max: Option<u64>) -> Self {
-        Self { input, copied, rows_max, passed: Arc::default() }
-    }
+impl Action for FewRows {
+    const NAME: &'static str = "FewRowsExec";
 
-    fn rows(&self) -> usize {
-        usize::try_from(COPIES_MAX / self.copied.max(1)).unwrap_or(usize::MAX).max(1)
-    }
-}
-
-impl DisplayAs for FewRowsExec {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "FewRowsExec: rows={}", self.rows())
-    }
-}
-
-impl ExecutionPlan for FewRowsExec {
-    fn name(&self) -> &'static str {
-        "FewRowsExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
+    fn start(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.len()) {
-            (Some(input), 0) => Ok(Arc::new(Self::new(input, self.copied, self.rows_max))),
-            (_, others) => plan_err!("few rows expected one input, got {}", others + 1),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        let (rows, rows_max, copied) = (self.rows(), self.rows_max, self.copied);
-        let passed = Arc::clone(&self.passed);
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = input.execute(partition, context)?;
+        let Self { copied, rows_max, passed } = self.clone();
         let schema = input.schema();
         let few = input.map(move |batch| {
             let batch = batch?;
@@ -306,23 +285,46 @@ impl ExecutionPlan for FewRowsExec {
                     "constants of {copied} bytes in each row: expected at most {max} rows below other operators, got {passed} or \
                      more"
                 ))),
-                _ => Ok(stream::iter(pieces(batch, rows).map(Ok::<_, DataFusionError>))),
+                _ => Ok(stream::iter(pieces(batch, copied).map(Ok::<_, DataFusionError>))),
             }
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, few.try_flatten())))
     }
+}
 
-    fn supports_limit_pushdown(&self) -> bool {
-        true
-    }
+/// A plan below scalar subqueries, whose values are constants of it once they are known.
+#[derive(Clone, Debug)]
+struct AfterSubqueries {
+    is_answer: bool,
+    /// The plan with the values, for all partitions.
+    bounded: Arc<OnceLock<Arc<dyn ExecutionPlan>>>,
+}
 
-    fn cardinality_effect(&self) -> CardinalityEffect {
-        CardinalityEffect::Equal
+impl Action for AfterSubqueries {
+    const NAME: &'static str = "AfterSubqueriesExec";
+
+    fn start(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let plan = match self.bounded.get() {
+            Some(plan) => Arc::clone(plan),
+            None => {
+                let plan = bounded_part(Arc::clone(input), self.is_answer, &context)?;
+                // Another partition may have been faster.
+                Arc::clone(self.bounded.get_or_init(|| plan))
+            }
+        };
+        plan.execute(partition, context)
     }
 }
 
-fn pieces(batch: RecordBatch, rows: usize) -> impl Iterator<Item = RecordBatch> {
+/// The pieces of a batch of which `copied` bytes for each row make at most [`COPIES_MAX`].
+pub(crate) fn pieces(batch: RecordBatch, copied: u64) -> impl Iterator<Item = RecordBatch> {
     let all = batch.num_rows();
+    let rows = usize::try_from(COPIES_MAX / copied.max(1)).unwrap_or(usize::MAX).max(1);
     (0..all).step_by(rows).map(move |start| batch.slice(start, rows.min(all - start)))
 }
 
@@ -337,10 +339,11 @@ mod tests {
     fn batches_are_cut() {
         let ids = Arc::new(Int64Array::from_iter_values(0..10)) as Arc<dyn Array>;
         let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
-        let lengths = |rows| pieces(batch.clone(), rows).map(|piece| piece.num_rows()).collect::<Vec<_>>();
-        assert_eq!(lengths(4), [4, 4, 2]);
-        assert_eq!(lengths(10), [10]);
-        assert_eq!(lengths(usize::MAX), [10]);
+        let lengths = |copied| pieces(batch.clone(), copied).map(|piece| piece.num_rows()).collect::<Vec<_>>();
+        assert_eq!(lengths(COPIES_MAX / 4), [4, 4, 2]);
+        assert_eq!(lengths(COPIES_MAX / 10), [10]);
+        assert_eq!(lengths(0), [10]);
+        assert_eq!(lengths(u64::MAX).len(), 10);
     }
 
     #[test]

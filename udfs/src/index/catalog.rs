@@ -331,7 +331,7 @@ mod tests {
         catalog.note(&a).unwrap();
         catalog.note(&a).unwrap();
         assert_eq!(noted(&IndexCatalog::open(&owner).unwrap()), ["a"]);
-        catalog.add(a.clone(), false).unwrap();
+        catalog.add(a, false).unwrap();
         assert!(noted(&catalog).is_empty(), "it is declared");
 
         // Another index answers from the same file.

@@ -111,7 +111,7 @@ async fn functions_with_bounds_answer_as_before() {
 async fn constants_of_a_statement_are_bounded_together() {
     let database = Database::temporary().await;
     for operator in [", ", " || "] {
-        let many = vec!["repeat('x', 60000000)"; 8].join(operator);
+        let many = ["repeat('x', 60000000)"; 8].join(operator);
         let (kind, message) = database.error(&format!("SELECT length(concat({many}))")).await;
         assert_eq!(kind, ErrorKind::ResourceExhausted, "{message}");
         assert!(message.contains("constants of a statement: expected at most"), "{message}");
@@ -193,4 +193,67 @@ async fn texts_that_are_put_together_are_bounded() {
         assert!(message.contains("expected at most"), "{sql}: {message}");
     }
     assert_eq!(database.ids("SELECT count(*) WHERE 'a' || 'b' || 1 = 'ab1' AND ('a' || NULL) IS NULL").await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_long_rows_are_bounded() {
+    let database = Database::temporary().await;
+    // The lengths depend on a column: no constants.
+    let text = "SELECT x, repeat('x', 1000000 + x) AS s FROM generate_series(1, 1) t(x)";
+    let list = "SELECT x, range(1, 1000000 + x) AS s FROM generate_series(1, 1) t(x)";
+    let many = "SELECT 1 AS x, y FROM generate_series(1, 8192) g(y)";
+    let columns: Vec<_> = (0..20).map(|i| format!("repeat('x', 10000 + x) AS s{i}")).collect();
+    let wide = format!("SELECT x, {} FROM generate_series(1, 1) t(x)", columns.join(", "));
+    let lengths: Vec<_> = (0..20).map(|i| format!("length(s{i})")).collect();
+    for sql in [
+        format!("SELECT max(length(s) + y) FROM ({text}) a JOIN ({many}) b USING (x)"),
+        format!("SELECT max(length(s) + y) FROM ({many}) b JOIN ({text}) a USING (x)"),
+        format!("SELECT max(cardinality(s) + y) FROM ({list}) a JOIN ({many}) b USING (x)"),
+        format!("SELECT max({}) FROM ({wide}) a JOIN ({many}) b USING (x)", lengths.join(" + ")),
+        format!("SELECT max(length(s) + y) FROM (SELECT s, unnest(range(1, 8000)) AS y FROM ({text}))"),
+        format!("SELECT max(cardinality(s) + y) FROM (SELECT [s] AS s, unnest(range(1, 8000)) AS y FROM ({text}))"),
+    ] {
+        let (kind, message) = database.error(&sql).await;
+        assert_eq!(kind, ErrorKind::ResourceExhausted, "{sql}: {message}");
+        assert!(message.contains("copies of rows: expected at most"), "{sql}: {message}");
+    }
+    for join in ["CROSS JOIN generate_series(1, 8192) g(y)", "JOIN generate_series(1, 8192) g(y) ON a.x < g.y + 1"] {
+        let (kind, message) = database.error(&format!("SELECT sum(length(s)) FROM ({text}) a {join}")).await;
+        assert_eq!(kind, ErrorKind::ResourceExhausted, "{join}: {message}");
+        assert!(message.contains("bytes of copies of a row in a batch"), "{join}: {message}");
+    }
+    let few = "SELECT 1 AS x, y FROM generate_series(1, 100) g(y)";
+    for (sql, expected) in [
+        (format!("SELECT max(length(s) + y) FROM ({text}) a JOIN ({few}) b USING (x)"), 1_000_101),
+        (format!("SELECT sum(length(s)) FROM ({text}) a CROSS JOIN generate_series(1, 900) g(y)"), 900_000_900),
+        (
+            format!("SELECT sum(length(s)) FROM ({text}) a JOIN generate_series(1, 900) g(y) ON a.x < g.y + 1"),
+            900_000_900,
+        ),
+        (
+            format!("SELECT sum(length((SELECT max(s) FROM ({text})) || y)) FROM generate_series(1, 999) g(y)"),
+            999_003_888,
+        ),
+    ] {
+        assert_eq!(database.ids(&sql).await, [expected], "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_that_double_are_bounded() {
+    let database = Database::temporary().await;
+    let doubling = |call: &str, times: usize| {
+        let start = "a0 AS (SELECT {a: 1, b: 2} AS s)".to_owned();
+        let more = (1..times).map(|i| format!("a{i} AS (SELECT {call} AS s FROM a{})", i - 1));
+        let tables: Vec<_> = std::iter::once(start).chain(more).collect();
+        format!("WITH {} SELECT count(s) FROM a{}", tables.join(", "), times - 1)
+    };
+    for call in
+        ["{a: s, b: s}", "struct(s, s)", "named_struct('a', s, 'b', s)", "MAP {s: s}", "arrays_zip([s], [s])[1]"]
+    {
+        let (kind, message) = database.error(&doubling(call, 26)).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{call}: {message}");
+        assert!(message.contains("expected arguments of at most 2048 fields"), "{call}: {message}");
+    }
+    assert_eq!(database.ids(&doubling("{a: s, b: s}", 4)).await, [1]);
 }

@@ -120,6 +120,27 @@ async fn what_does_not_fit_into_memory_goes_to_files_or_fails() {
     assert_eq!(tiny.ids("SELECT 1").await, [1]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_operators_hold_and_copy_counts() {
+    let config = EngineConfig { memory_bytes_max: Some(32 << 20), ..EngineConfig::default() };
+    let database = Database::open(config).await;
+    let series = |rows: usize| format!("generate_series(1, {rows}) t(x)");
+    // 8 bytes a row: the first of each fits, the second does not.
+    for statement in [
+        |of: String| format!("SELECT max(y) FROM (SELECT sum(x) OVER () AS y FROM {of})"),
+        |of: String| format!("SELECT max(y) FROM (SELECT lag(x, 100000000) OVER () AS y, x FROM {of}) WHERE x > 0"),
+        |of: String| format!("SELECT median(x) FROM {of}"),
+        |of: String| format!("SELECT length(string_agg(x::VARCHAR, ',')) FROM {of}"),
+        |of: String| format!("SELECT count(*) FROM {of} JOIN {} USING (x)", of.replace("t(x)", "u(x)")),
+    ] {
+        let few = statement(series(10_000));
+        assert_eq!(database.query(&few).await.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1, "{few}");
+        let many = statement(series(6_000_000));
+        let (kind, message) = database.error(&many).await;
+        assert_eq!(kind, ErrorKind::ResourceExhausted, "{many}: {message}");
+    }
+}
+
 /// Statements that join or repeat without end, and of which few rows come or none.
 const HOSTILE: [&str; 6] = [
     "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value * b.value = 7",

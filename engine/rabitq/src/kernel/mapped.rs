@@ -170,6 +170,7 @@ mod tests {
         let other = MappedFloats::new(&file, 4096 + 64, 5000, 5000).unwrap();
         assert_eq!(*other, *floats, "what one changes is its own");
     }
+
     /// Floats in a file, mapped.
     fn mapped(len: u16) -> (File, Vec<f32>, MappedFloats) {
         let mut file = tempfile::tempfile().unwrap();

@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result, plan_err};
+use datafusion::functions::core::planner::CoreFunctionPlanner;
 use datafusion::functions_nested::planner::NestedFunctionPlanner;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::interval_arithmetic::Interval;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawDictionaryExpr};
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, StructFieldMapping,
+    ColumnarValue, Documentation, Expr, ExprSchemable, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, StructFieldMapping,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -45,8 +46,11 @@ const VALUE_STEPS_MAX: u64 = 100_000_000;
 /// Comparisons of characters for the rows of one batch, at most. A bound.
 const BATCH_STEPS_MAX: u64 = 10_000_000_000;
 
+/// Fields within the types of arguments, at most. A bound: `{a: s, b: s}` doubles the type of `s`, which planners walk through.
+const FIELDS_MAX: usize = 2048;
+
 /// The functions, and what the sizes of their answers follow from.
-const FUNCTIONS: [(&str, Growth); 24] = [
+const FUNCTIONS: [(&str, Growth); 26] = [
     ("repeat", Growth::Repeat),
     ("replace", Growth::Replace),
     ("regexp_replace", Growth::RegexpReplace),
@@ -60,6 +64,8 @@ const FUNCTIONS: [(&str, Growth); 24] = [
     ("range", Growth::Range),
     ("generate_series", Growth::Range),
     ("make_array", Growth::Sum),
+    ("struct", Growth::Sum),
+    ("named_struct", Growth::Sum),
     ("map", Growth::Sum),
     ("arrays_zip", Growth::Sum),
     ("array_append", Growth::Sum),
@@ -143,17 +149,36 @@ fn bounded_call(expr: Expr) -> Expr {
     }
 }
 
-/// Plans lists, maps and `||` between lists as DataFusion does, with bounds.
+/// Plans lists, structs, maps, OVERLAY and `||` between lists as DataFusion does, with bounds.
 #[derive(Debug)]
-pub(crate) struct BoundedLists;
+pub(crate) struct BoundedCalls;
 
-impl ExprPlanner for BoundedLists {
+impl ExprPlanner for BoundedCalls {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         Ok(planned(NestedFunctionPlanner.plan_binary_op(expr, schema)?))
     }
 
     fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
         Ok(planned(NestedFunctionPlanner.plan_array_literal(exprs, schema)?))
+    }
+
+    fn plan_dictionary_literal(
+        &self,
+        expr: RawDictionaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawDictionaryExpr>> {
+        let types = expr.values.iter().map(|value| value.get_type(schema)).collect::<Result<Vec<_>>>()?;
+        check_fields("struct", types.iter().collect())?;
+        // Not `planned`: the optimizer takes fields out of DataFusion's own function.
+        CoreFunctionPlanner::default().plan_dictionary_literal(expr, schema)
+    }
+
+    fn plan_struct_literal(&self, args: Vec<Expr>, is_named_struct: bool) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(planned(CoreFunctionPlanner::default().plan_struct_literal(args, is_named_struct)?))
+    }
+
+    fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(planned(CoreFunctionPlanner::default().plan_overlay(args)?))
     }
 
     fn plan_make_map(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
@@ -242,6 +267,7 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        check_fields(self.name(), args.arg_fields.iter().map(|field| field.data_type()).collect())?;
         self.function.inner().return_field_from_args(args)
     }
 
@@ -319,6 +345,30 @@ impl ScalarUDFImpl for Bounded {
     fn placement(&self, args: &[ExpressionPlacement]) -> ExpressionPlacement {
         self.function.inner().placement(args)
     }
+}
+
+/// Counts the fields within the types of arguments, until there are too many.
+fn check_fields(function: &str, mut open: Vec<&DataType>) -> Result<()> {
+    let mut fields = 0;
+    while let Some(data_type) = open.pop() {
+        match data_type {
+            DataType::Struct(inner) => {
+                fields += inner.len();
+                open.extend(inner.iter().map(|field| field.data_type()));
+            }
+            DataType::List(item)
+            | DataType::LargeList(item)
+            | DataType::FixedSizeList(item, _)
+            | DataType::Map(item, _) => open.push(item.data_type()),
+            _ => {}
+        }
+        if fields > FIELDS_MAX {
+            return plan_err!(
+                "{function}(): expected arguments of at most {FIELDS_MAX} fields in each other, got more"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The bytes of the longest text among the arguments.

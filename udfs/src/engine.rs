@@ -150,6 +150,7 @@ impl Engine {
             // The write of the index catalog decides about the drop of a table that has indexes.
             main.recover(|table| indexes.of_table(MAIN, table).is_empty());
             external.remove_files_of_dropped();
+            owner.remove_unsaved_index_files();
             let finished = backend::finish_drops(&declared, &indexes)
                 .and_then(|()| forget_indexes_of_dropped(&main, &external, &index_tables, &indexes));
             if let Err(e) = finished {

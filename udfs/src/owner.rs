@@ -11,13 +11,18 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::temporal_conversions::timestamp_s_to_datetime;
+use ruvector_rabitq::persist::remove_unsaved;
 use ruvector_rulake::Error as LakeError;
+use ruvector_rulake::backend::INDEX_DIR;
 use ruvector_rulake::bundle::{write_atomically, write_atomically_private};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// The folder of the catalogs, in the data folder. Names with `_` are not tables.
 const CATALOG_DIR: &str = "_ruvector";
+/// The sub-folders with index files of tables and backends that have no folder of their own for them:
+/// `<sub-folder>/<name>` and `<sub-folder>/<name>/_ruvector/<collection>`.
+const INDEX_ROOTS: [&str; 2] = ["external", "backends"];
 /// The file that is locked. Its text names the holder.
 const LOCK_FILE: &str = "owner.lock";
 /// Bound on the wait for an owner that is about to end, as [`TRIES`] pauses: a write of a catalog may be under way.
@@ -101,6 +106,29 @@ impl Owner {
             }
         }
     }
+
+    /// Removes index files of external tables and backends whose writers were killed. Links are not followed.
+    pub(crate) fn remove_unsaved_index_files(&self) {
+        let roots = folders_in(&self.folder).into_iter();
+        let roots = roots.filter(|root| INDEX_ROOTS.iter().any(|name| root.ends_with(name)));
+        for named in roots.flat_map(|root| folders_in(&root)) {
+            let collections = folders_in(&named.join(INDEX_DIR));
+            for folder in std::iter::once(named).chain(collections) {
+                if let Err(e) = remove_unsaved(&folder) {
+                    tracing::warn!(reason = %e, "unsaved index files are left until the next start");
+                }
+            }
+        }
+    }
+}
+
+/// The folders in a folder. A link is none, and has none.
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    if !folder.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return Vec::new();
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
 impl Drop for Owner {

@@ -82,7 +82,8 @@ fn leftovers(folder: &Path) -> Vec<String> {
             found.extend(leftovers(&path));
         }
         let is_hidden = [".creating-", ".dropping-", ".dropped-"].iter().any(|prefix| name.starts_with(prefix));
-        if is_hidden || name.starts_with('.') && name.ends_with(".tmp") {
+        let is_temporary = name.starts_with('.') && [".tmp", ".unsaved"].iter().any(|suffix| name.ends_with(suffix));
+        if is_hidden || is_temporary {
             found.push(name);
         }
     }
@@ -171,6 +172,37 @@ async fn a_change_is_done_or_not_begun_whenever_its_process_ends() {
             assert_eq!(database.ids("SELECT id FROM knn('t', [0.0, 1.0], 1)").await, [1], "{step} of {sql}");
         }
     }
+}
+
+/// Index files that were being written when their process was killed. Other files stay, and no link is followed.
+#[tokio::test(flavor = "multi_thread")]
+async fn unsaved_index_files_are_removed_at_the_start() {
+    const NAME: &str = ".vec-0.flat.l2.seed1.rerank20.rbpx.4711-3.unsaved";
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fill(folder.path()).await;
+    let places =
+        ["t/_ruvector", "_ruvector/external/e", "_ruvector/external/e/_ruvector/e", "_ruvector/backends/x/_ruvector/c"];
+    for place in places {
+        std::fs::create_dir_all(data.join(place)).unwrap();
+        std::fs::write(data.join(place).join(NAME), b"index").unwrap();
+    }
+    let others =
+        [data.join(NAME), data.join("t").join(NAME), data.join("t/_ruvector/notes.unsaved"), folder.path().join(NAME)];
+    for path in &others {
+        std::fs::write(path, b"mine").unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(folder.path(), data.join("_ruvector/external/e/_ruvector/link")).unwrap();
+    let database = Database::open(config(&data)).await;
+    for place in places {
+        // The backend `x` is not declared; its folder is looked into all the same.
+        assert!(!data.join(place).join(NAME).exists(), "{place}");
+    }
+    for path in &others {
+        assert!(path.exists(), "{}", path.display());
+    }
+    assert_eq!(database.ids("SELECT id FROM knn('t', [0.0, 1.0], 1)").await, [1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use unsaved::remove_unsaved;
+
 /// The extension of an index file, without the dot.
 pub const EXTENSION: &str = "rbpx";
 

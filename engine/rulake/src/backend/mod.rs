@@ -47,7 +47,7 @@ pub use vectors::{VectorRequest, VectorStream, VectorWindow};
 static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string());
 
 /// The folder of index files beside collections: readers of Delta and Parquet pass over names with `_`.
-const INDEX_DIR: &str = "_ruvector";
+pub const INDEX_DIR: &str = "_ruvector";
 
 /// A state that a collection had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -179,3 +179,50 @@ fn damage_among_many_vectors_is_noticed() {
         assert_eq!(load(&path).unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }
+
+#[test]
+fn files_of_writers_that_were_killed_are_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("_ruvector");
+    remove_unsaved(&dir).unwrap();
+    std::fs::create_dir(&dir).unwrap();
+    let killed = ["x-1.flat.l2.seed1.rerank20.rbpx", "x.rbpx"].map(|name| format!(".{name}.4711-0.unsaved"));
+    let others = [
+        "x.rbpx",
+        "x.rbpx.4711-0.unsaved",
+        ".x.rbpx.4711.unsaved",
+        ".x.rbpx.4711-a.unsaved",
+        ".x.rbpx.-0.unsaved",
+        ".x.rbpx.4711-0.unsaved.bak",
+        ".x.txt.4711-0.unsaved",
+        "..rbpx.4711-0.unsaved",
+    ];
+    for name in killed.iter().map(String::as_str).chain(others) {
+        std::fs::write(dir.join(name), b"index").unwrap();
+    }
+    // One that is being written.
+    let written = dir.join(".y.rbpx.4711-1.unsaved");
+    let writer = File::create(&written).unwrap();
+    writer.try_lock().unwrap();
+    remove_unsaved(&dir).unwrap();
+    assert!(killed.iter().all(|name| !dir.join(name).exists()));
+    assert!(others.iter().all(|name| dir.join(name).exists()));
+    assert!(written.exists());
+    drop(writer);
+    remove_unsaved(&dir).unwrap();
+    assert!(!written.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_is_followed_to_an_unsaved_file() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = ".x.rbpx.4711-0.unsaved";
+    let theirs = other.path().join(name);
+    std::fs::write(&theirs, b"index").unwrap();
+    std::os::unix::fs::symlink(other.path(), folder.path().join("_ruvector")).unwrap();
+    std::os::unix::fs::symlink(&theirs, folder.path().join(name)).unwrap();
+    remove_unsaved(&folder.path().join("_ruvector")).unwrap();
+    remove_unsaved(folder.path()).unwrap();
+    assert!(theirs.exists() && folder.path().join(name).symlink_metadata().is_ok());
+}

@@ -13,6 +13,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ruvector_rabitq::persist::remove_unsaved;
+
+use crate::backend::{INDEX_DIR, is_name};
 use crate::failpoint::reach;
 
 const CREATING: &str = ".creating-";
@@ -112,6 +115,18 @@ pub(super) fn recover(root: &Path, is_dropped: impl Fn(&str) -> bool) {
             remove(&path);
         } else if is_hidden(&name, DROPPING) {
             settle(root, path, &is_dropped);
+        }
+    }
+}
+
+/// Removes index files of tables that were being written when their process ended. Links are not followed.
+pub(super) fn remove_unsaved_index_files(root: &Path) {
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    for entry in entries.flatten() {
+        let is_table =
+            entry.file_name().to_str().is_some_and(is_name) && entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_table && let Err(e) = remove_unsaved(&entry.path().join(INDEX_DIR)) {
+            tracing::warn!(reason = %e, "unsaved index files of a table are left until the next start");
         }
     }
 }

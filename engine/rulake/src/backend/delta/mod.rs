@@ -121,13 +121,14 @@ impl DeltaBackend {
         Ok(())
     }
 
-    /// Completes or undoes creations and drops of tables that were cut short. For the process that owns the folder, before it
-    /// creates or drops a table.
+    /// Completes or undoes creations and drops of tables that were cut short, and removes index files whose writers were
+    /// killed. For the process that owns the folder, before it creates, drops or indexes a table.
     ///
     /// `is_dropped` says whether the `forget` of [`DeltaBackend::drop_and`] has nothing left to do for a table. If so its drop
     /// is completed, else it is undone.
     pub fn recover(&self, is_dropped: impl Fn(&str) -> bool) {
         folders::recover(&self.root, is_dropped);
+        folders::remove_unsaved_index_files(&self.root);
     }
 
     /// Whether it is certain that there is no table of that name, and none whose drop is not decided. A folder that cannot be

@@ -30,7 +30,7 @@ use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
 use crate::column_types::stored_types;
 use crate::error::{Error, ErrorKind, Result};
 use crate::external::{ExternalTables, MainBackend};
-use crate::index::builds::Builds;
+use crate::index::builds::{Awaited, Builds};
 use crate::index::{self, IndexCatalog, IndexDefinition};
 use crate::index_table::{self, IndexTables, WithIndexes};
 use crate::knn::exec::KnnExtensionPlanner;
@@ -157,13 +157,18 @@ impl Engine {
                 tracing::warn!(reason = %e, "a drop that was cut short is not completed; the next start tries again");
             }
         }
-        let lake = Arc::new(RuLake::new());
+        let awaited = Awaited::default();
+        let (wanted_by, declared_indexes) = (awaited.clone(), Arc::clone(&indexes));
+        let lake = RuLake::builder()
+            .index_files(move |collection, spec| wanted_by.want_file(&declared_indexes, collection, spec))
+            .build();
+        let lake = Arc::new(lake);
         let backends = Arc::new(Backends::new(Arc::clone(&lake)));
         backend::reopen(&declared).into_iter().try_for_each(|registered| backends.add(registered))?;
         let tables = MainBackend::new(Arc::clone(&main), Arc::clone(&external));
         let readable = WithIndexes::new(Arc::new(tables), Arc::clone(index_tables.backend()));
         backends.add(Registered::new(Arc::new(readable), Some(main_definition(&data_dir))))?;
-        let builds = Arc::new(Builds::new(Arc::clone(&lake), Arc::clone(&indexes)));
+        let builds = Arc::new(Builds::new(Arc::clone(&lake), Arc::clone(&indexes), awaited));
         builds.resume(&Arc::new(TaskContext::default().with_runtime(Arc::clone(&runtime))));
         if owner.may_write() {
             index::ddl::discard_undeclared(&lake, &indexes);

@@ -4,13 +4,29 @@ use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
 use parking_lot::Mutex;
-use ruvector_rulake::{Consistency, ErrorKind, Result, RuLake};
+use ruvector_rulake::{CollectionKey, Consistency, ErrorKind, IndexSpec, Result, RuLake};
 use tokio::task::AbortHandle;
 
 use super::{DeclaredIndex, IndexCatalog};
 
 /// How often an index is tried whose table changes, or whose build somebody else ends, while it is read.
 const TRIES: usize = 5;
+
+/// Indexes that callers wait for: of `CREATE INDEX`, which is declared once it is built, and of `REINDEX`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Awaited(Arc<Mutex<Vec<DeclaredIndex>>>);
+
+impl Awaited {
+    /// Whether the index file of a specification is wanted: by a declared index, or by one that is declared once it is built.
+    /// The file of a dropped index is not, although its build may still be running.
+    pub(crate) fn want_file(&self, indexes: &IndexCatalog, collection: &CollectionKey, spec: &IndexSpec) -> bool {
+        let (backend, table) = collection;
+        indexes.of_table(backend, table).iter().any(|index| index.spec == *spec)
+            || self.0.lock().iter().any(|index| {
+                (&index.backend, &index.table, &index.spec) == (backend, table, spec) && !index.status.is_dropped()
+            })
+    }
+}
 
 /// The builds of an engine.
 #[derive(Debug)]
@@ -19,13 +35,13 @@ pub(crate) struct Builds {
     indexes: Arc<IndexCatalog>,
     /// Builds that nobody waits for.
     tasks: Mutex<Vec<(DeclaredIndex, AbortHandle)>>,
-    /// Indexes that are declared when they are there, and that somebody waits for.
-    awaited: Arc<Mutex<Vec<DeclaredIndex>>>,
+    awaited: Awaited,
 }
 
 impl Builds {
-    pub(crate) fn new(lake: Arc<RuLake>, indexes: Arc<IndexCatalog>) -> Self {
-        Self { lake, indexes, tasks: Mutex::default(), awaited: Arc::default() }
+    /// The files of the indexes in `awaited` are those that `lake` wants beside those of declared indexes.
+    pub(crate) fn new(lake: Arc<RuLake>, indexes: Arc<IndexCatalog>, awaited: Awaited) -> Self {
+        Self { lake, indexes, tasks: Mutex::default(), awaited }
     }
 
     /// Starts the builds that did not come to their end in an earlier life of the engine.
@@ -62,14 +78,14 @@ impl Builds {
     /// # Errors
     /// As [`RuLake::entry`]; `Unavailable` if the table changes all the time.
     pub(crate) async fn wait_for(&self, index: &DeclaredIndex, anew: bool, context: &Arc<TaskContext>) -> Result<()> {
-        self.awaited.lock().push(index.clone());
+        self.awaited.0.lock().push(index.clone());
         let _shown = Shown { index, awaited: &self.awaited };
         build(&self.lake, index, anew, context).await
     }
 
-    /// The indexes that somebody waits for before they are declared.
+    /// The indexes whose builds callers wait for.
     pub(crate) fn awaited(&self) -> Vec<DeclaredIndex> {
-        self.awaited.lock().clone()
+        self.awaited.0.lock().clone()
     }
 
     /// Ends the build of an index, as soon as that is possible.
@@ -97,12 +113,12 @@ impl Drop for Builds {
 /// Shows an index for as long as somebody waits for it.
 struct Shown<'a> {
     index: &'a DeclaredIndex,
-    awaited: &'a Mutex<Vec<DeclaredIndex>>,
+    awaited: &'a Awaited,
 }
 
 impl Drop for Shown<'_> {
     fn drop(&mut self) {
-        self.awaited.lock().retain(|known| !known.is(self.index));
+        self.awaited.0.lock().retain(|known| !known.is(self.index));
     }
 }
 

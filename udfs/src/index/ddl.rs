@@ -62,9 +62,8 @@ async fn create_index(
         // Its file is there before it is declared: the note makes the start after a kill remove it.
         engine.indexes().note(&index)?;
         if let Err(e) = engine.builds().wait_for(&index, false, context).await {
-            if let Err(e) = engine.indexes().forget_file(&index) {
-                tracing::warn!(index = index.name, reason = %e, "the next start looks for the file of an index");
-            }
+            // It may have been written all the same.
+            retire(engine, vec![index]).await?;
             return Err(e.into());
         }
         index.status.set_built();

@@ -328,6 +328,29 @@ async fn dropping_an_index_ends_its_build() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_ends_after_its_index_is_dropped_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(config(folder.path())).await;
+    docs(&database, 100).await;
+    database.run("CREATE INDEX i ON docs USING flat (vec)").await;
+    assert_eq!(files(folder.path()).len(), 1);
+    let spec = database.engine.declared_indexes()[0].spec.clone();
+    let (lake, context) = (database.engine.lake(), database.session.context().task_ctx());
+    let pinned = lake.pin("main", "docs", None).await.unwrap();
+    database.run("DROP INDEX i").await;
+    // As a search and a REINDEX that had begun earlier.
+    lake.entry(&pinned, &spec, &context).await.unwrap();
+    lake.entry_anew(&pinned, &spec, &context).await.unwrap();
+    assert!(files(folder.path()).is_empty());
+    lake.invalidate_cache("main", "docs").unwrap();
+    database.run("CREATE INDEX i ON docs USING flat (vec)").await;
+    assert_eq!(files(folder.path()).len(), 1);
+    database.run("REINDEX i WITH (background = true)").await;
+    database.run("DROP INDEX i").await;
+    assert!(files(folder.path()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_was_cut_short_begins_again_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("_ruvector/indexes.json");

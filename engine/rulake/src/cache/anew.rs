@@ -5,10 +5,8 @@ use std::sync::atomic::Ordering;
 
 use datafusion::execution::TaskContext;
 
-use super::make::save;
-use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, Slot, store};
-use crate::backend::Snapshot;
-use crate::error::{Error, Result};
+use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, Slot};
+use crate::error::Result;
 use crate::lake::Pinned;
 
 impl Cache {
@@ -31,7 +29,7 @@ impl Cache {
             built = self.build_entry(pinned, &key, context, &work) => Arc::new(built?),
             stopped = work.stopped() => return Err(stopped),
         };
-        save(pinned, spec, &entry).await;
+        self.save_beside(pinned, spec, &entry).await;
         let before = self.state.lock().entries.insert(key.clone(), Slot::Ready(Arc::clone(&entry)));
         if let Some(before) = before.as_ref().and_then(Slot::ready) {
             before.forgotten.store(true, Ordering::Release);
@@ -46,16 +44,5 @@ impl Cache {
         if let Some(key) = state.pointers.get_mut(collection).and_then(|pointers| pointers.remove(spec)) {
             state.release(&key);
         }
-    }
-}
-
-/// Removes the index file of a specification, if there is one.
-pub(crate) async fn remove_file(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Result<()> {
-    let Some(path) = store::path(snapshot, spec) else { return Ok(()) };
-    match tokio::fs::remove_file(&path).await {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("index file cannot be removed", e).with("path", path.display()))
-        }
-        _ => Ok(()),
     }
 }

@@ -71,7 +71,7 @@ impl Cache {
             || (unsaved > 0 && entry.memory_bytes() < ALWAYS_SAVED)
         {
             let before = Instant::now();
-            save(pinned, &key.spec, &entry).await;
+            self.save_beside(pinned, &key.spec, &entry).await;
             counters.write_time.add_time(before.elapsed());
         }
         counters.prime_time.add_time(started.elapsed());
@@ -103,8 +103,36 @@ impl Cache {
             let lags =
                 entry.unsaved.load(Ordering::Relaxed) > 0 && entry.generation() == pinned.snapshot().generation();
             if lags && cached.collections.contains(pinned.key()) {
-                save(pinned, &cached.spec, &entry).await;
+                self.save_beside(pinned, &cached.spec, &entry).await;
             }
+        }
+    }
+
+    /// Writes the index file of an entry, if the backend has a place for it and the file is wanted.
+    ///
+    /// A folder that cannot be written costs the next start a build, not this search its answer.
+    pub(super) async fn save_beside(&self, pinned: &Pinned, spec: &IndexSpec, entry: &Arc<Entry>) {
+        let Some(path) = store::path(pinned.snapshot().as_ref(), spec) else { return };
+        let (shared, wanted, to) = (Arc::clone(entry), self.wanted.clone(), path.clone());
+        let (collection, spec) = (pinned.key().clone(), spec.clone());
+        let alone = self.locks.lock(&path).await;
+        let write = move || -> Result<bool> {
+            // This goes on if nobody waits for it any more: the lock goes along.
+            let _alone = alone;
+            if !wanted.contains(&collection, &spec) {
+                return Ok(false);
+            }
+            let words = shared.seal.to_attributes(&spec.column)?;
+            store::write_beside(shared.index(), &words, &to).map(|()| true)
+        };
+        let written = match tokio::task::spawn_blocking(write).await {
+            Ok(written) => written,
+            Err(e) => Err(Error::internal("index writer stopped").with("reason", e)),
+        };
+        match written {
+            Ok(true) => entry.unsaved.store(0, Ordering::Relaxed),
+            Ok(false) => {}
+            Err(e) => tracing::warn!(path = %path.display(), reason = %e, "index file is not written"),
         }
     }
 
@@ -167,25 +195,5 @@ impl Cache {
             Ok(entry) => entry.index,
             Err(shared) => shared.index.clone(),
         }
-    }
-}
-
-/// Writes the index file of an entry, if the backend has a place for it.
-///
-/// A folder that cannot be written costs the next start a build, not this search its answer.
-pub(super) async fn save(pinned: &Pinned, spec: &IndexSpec, entry: &Arc<Entry>) {
-    let Some(path) = store::path(pinned.snapshot().as_ref(), spec) else { return };
-    let (shared, column, to) = (Arc::clone(entry), spec.column.clone(), path.clone());
-    let write = move || {
-        let words = shared.seal.to_attributes(&column)?;
-        store::write(shared.index(), &words, &to)
-    };
-    let written = match tokio::task::spawn_blocking(write).await {
-        Ok(written) => written,
-        Err(e) => Err(Error::internal("index writer stopped").with("reason", e)),
-    };
-    match written {
-        Ok(()) => entry.unsaved.store(0, Ordering::Relaxed),
-        Err(e) => tracing::warn!(path = %path.display(), reason = %e, "index file is not written"),
     }
 }

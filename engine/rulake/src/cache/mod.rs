@@ -9,6 +9,7 @@ mod anew;
 mod budget;
 mod build;
 mod entry;
+mod files;
 mod follow;
 mod ids;
 mod make;
@@ -31,10 +32,11 @@ use parking_lot::Mutex;
 use crate::error::Result;
 use crate::lake::Pinned;
 
-pub(crate) use anew::remove_file;
 pub use budget::Budget;
 pub use build::cpu_bound;
 pub use entry::Entry;
+use files::FileLocks;
+pub(crate) use files::WantedFiles;
 pub(crate) use ids::IdColumn;
 pub use ruvector_rabitq::IndexKind;
 use slot::{Making, Slot};
@@ -62,6 +64,8 @@ pub(crate) struct Cache {
     budget: Budget,
     /// How long an entry is made on while nobody waits for it.
     linger: Duration,
+    wanted: WantedFiles,
+    locks: FileLocks,
     state: Mutex<State>,
     /// Counts uses, to tell which entry was used last.
     clock: AtomicU64,
@@ -98,8 +102,8 @@ enum Found {
 }
 
 impl Cache {
-    pub(crate) fn new(budget: Budget, linger: Duration) -> Self {
-        Self { budget, linger, ..Self::default() }
+    pub(crate) fn new(budget: Budget, linger: Duration, wanted: WantedFiles) -> Self {
+        Self { budget, linger, wanted, ..Self::default() }
     }
 
     /// The entry over `pinned` by `spec`: from memory, else from the index file that a witness seals, else made from the

@@ -2,6 +2,7 @@
 //!
 //! A file is read only if it is whole and its seal holds; anything else is rebuilt, never trusted.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ruvector_rabitq::{Attributes, VectorIndex};
@@ -9,7 +10,7 @@ use ruvector_rabitq::{Attributes, VectorIndex};
 use super::seal::Seal;
 use super::warm::file_name;
 use super::{Entry, IndexSpec, dim_of_column};
-use crate::backend::Snapshot;
+use crate::backend::{INDEX_DIR, Snapshot};
 use crate::error::{Error, Result};
 
 /// One file per column, kind and parameters: a newer state replaces the file of an older one.
@@ -59,8 +60,24 @@ pub(super) async fn read(path: &Path) -> Result<(Entry, IndexSpec)> {
 /// `Unavailable` if the folder cannot be made or written.
 pub(super) fn write(index: &dyn VectorIndex, words: &Attributes, path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|e| {
-        Error::unavailable("index folder cannot be made").with("path", folder.display()).with("reason", e)
-    })?;
+    std::fs::create_dir_all(folder).map_err(|e| no_folder(folder, e))?;
     index.save_with(words, path)
+}
+
+/// Like [`write`], for the file beside a collection. The folder of a table that was dropped is not made again.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn write_beside(index: &dyn VectorIndex, words: &Attributes, path: &Path) -> Result<()> {
+    let Some(folder) = path.parent().filter(|folder| folder.ends_with(INDEX_DIR)) else {
+        return write(index, words, path);
+    };
+    match std::fs::create_dir(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(no_folder(folder, e)),
+        _ => index.save_with(words, path),
+    }
+}
+
+fn no_folder(folder: &Path, reason: io::Error) -> Error {
+    Error::unavailable("index folder cannot be made").with("path", folder.display()).with("reason", reason)
 }

@@ -7,7 +7,7 @@ use ruvector_rabitq::index::{DEFAULT_RERANK_FACTOR, DEFAULT_SEED};
 use ruvector_rabitq::{IndexKind, Metric};
 
 use super::RuLake;
-use crate::cache::{Budget, Cache, IndexSpec};
+use crate::cache::{Budget, Cache, CollectionKey, IndexSpec, WantedFiles};
 use crate::consistency::Consistency;
 
 /// Settings of a lake.
@@ -39,6 +39,7 @@ pub struct RuLakeBuilder {
     config: Config,
     budget: Budget,
     linger: Duration,
+    wanted: WantedFiles,
     context: Arc<TaskContext>,
 }
 
@@ -51,7 +52,13 @@ impl Default for RuLakeBuilder {
             seed: DEFAULT_SEED,
             rerank_factor: DEFAULT_RERANK_FACTOR,
         };
-        Self { config, budget: Budget::default(), linger: Duration::from_secs(60), context: Arc::default() }
+        Self {
+            config,
+            budget: Budget::default(),
+            linger: Duration::from_secs(60),
+            wanted: WantedFiles::default(),
+            context: Arc::default(),
+        }
     }
 }
 
@@ -113,6 +120,17 @@ impl RuLakeBuilder {
         self
     }
 
+    /// Writes the index file of a collection and a specification only if `is_wanted` says so just before the write.
+    /// [`RuLake::discard`] of a file that is not wanted any more leaves none. All files are written if not set.
+    #[must_use]
+    pub fn index_files(
+        mut self,
+        is_wanted: impl Fn(&CollectionKey, &IndexSpec) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.wanted = WantedFiles::by(is_wanted);
+        self
+    }
+
     /// Runs scans with the settings and the memory pool of `context`.
     #[must_use]
     pub fn context(mut self, context: Arc<TaskContext>) -> Self {
@@ -125,7 +143,7 @@ impl RuLakeBuilder {
         RuLake {
             config: self.config,
             backends: RwLock::default(),
-            cache: Arc::new(Cache::new(self.budget, self.linger)),
+            cache: Arc::new(Cache::new(self.budget, self.linger, self.wanted)),
             context: self.context,
         }
     }

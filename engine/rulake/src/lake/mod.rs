@@ -104,12 +104,13 @@ impl RuLake {
     }
 
     /// Forgets what was made of a pinned state by `spec`: the entry in memory, unless others share it, and the index file.
+    /// Waits for a write of the file that has begun; [`RuLakeBuilder::index_files`] keeps later ones from writing it again.
     ///
     /// # Errors
     /// `Io` if the file cannot be removed.
     pub async fn discard(&self, pinned: &Pinned, spec: &IndexSpec) -> Result<()> {
         self.cache.forget_spec(pinned.key(), spec);
-        crate::cache::remove_file(pinned.snapshot().as_ref(), spec).await.map(|_| ())
+        self.cache.remove_file(pinned.snapshot().as_ref(), spec).await
     }
 
     /// The entries in memory, each with the collections that share it, sorted by them.

@@ -1,13 +1,16 @@
 //! Entries: built once, sealed, fresh, and equal to an exact search.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use ruvector_rabitq::{Metric, SearchParams};
 use ruvector_rulake::backend::layer::{Counting, Fault, FaultInjecting, Layered, Operation};
-use ruvector_rulake::{Backend, DeltaBackend, ErrorKind, IndexSpec, LocalBackend, RuLake, exact};
+use ruvector_rulake::{Backend, CollectionKey, DeltaBackend, ErrorKind, IndexSpec, LocalBackend, RuLake, exact};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::support::{context, lake_over, rows, schema, stream, vector};
 
@@ -162,4 +165,103 @@ async fn who_waits_for_a_build_that_fails_fails_with_it() {
     assert_eq!((failed, counting.calls(Operation::Scan)), (20, 1));
     down.store(false, Ordering::SeqCst);
     assert!(lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.is_ok(), "the next one tries again");
+}
+
+/// A lake over a table, whose index files are wanted while `wanted` is true. Each write sends to `begun` and waits for `go_on`.
+struct HeldWrites {
+    lake: Arc<RuLake>,
+    backend: Arc<DeltaBackend>,
+    wanted: Arc<AtomicBool>,
+    begun: mpsc::Receiver<()>,
+    go_on: mpsc::Sender<()>,
+}
+
+impl HeldWrites {
+    async fn over(root: &Path) -> Self {
+        let backend = backend_with(root, &[1, 2, 3]).await;
+        let wanted = Arc::new(AtomicBool::new(true));
+        let (begin, begun) = mpsc::channel();
+        let (go_on, told) = mpsc::channel();
+        let (told, is_wanted) = (Mutex::new(told), Arc::clone(&wanted));
+        let held = move |_: &CollectionKey, _: &IndexSpec| {
+            if !is_wanted.load(Ordering::SeqCst) {
+                return false;
+            }
+            begin.send(()).unwrap();
+            told.lock().unwrap().recv().unwrap();
+            true
+        };
+        let lake = RuLake::builder().index_files(held).build();
+        lake.register_backend(Arc::clone(&backend) as _).unwrap();
+        Self { lake: Arc::new(lake), backend, wanted, begun, go_on }
+    }
+
+    /// Starts to make the entry, and returns when the write of its file has begun.
+    async fn begin(&self, anew: bool) -> JoinHandle<ErrorKind> {
+        let lake = Arc::clone(&self.lake);
+        let making = tokio::spawn(async move {
+            let (pinned, spec) = (lake.pin("main", "docs", None).await.unwrap(), IndexSpec::new("vec"));
+            let made = match anew {
+                true => lake.entry_anew(&pinned, &spec, &context()).await,
+                false => lake.entry(&pinned, &spec, &context()).await,
+            };
+            made.unwrap_err().kind()
+        });
+        while self.begun.try_recv().is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        making
+    }
+}
+
+/// The names in a folder; none if it is not there.
+fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+    std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_file_that_is_discarded_while_it_is_written_is_gone() {
+    for anew in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let held = HeldWrites::over(folder.path()).await;
+        let (lake, spec) = (&held.lake, IndexSpec::new("vec"));
+        let pinned = lake.pin("main", "docs", None).await.unwrap();
+        let making = held.begin(anew).await;
+        // As a DROP INDEX ends a build in the background.
+        held.wanted.store(false, Ordering::SeqCst);
+        lake.stop_making("main", "docs", &spec);
+        if anew {
+            making.abort();
+            assert!(making.await.unwrap_err().is_cancelled());
+        } else {
+            assert_eq!(making.await.unwrap(), ErrorKind::Cancelled);
+        }
+        let mut discarding = pin!(lake.discard(&pinned, &spec));
+        assert!(timeout(Duration::from_millis(100), &mut discarding).await.is_err(), "the write goes on");
+        held.go_on.send(()).unwrap();
+        discarding.await.unwrap();
+        let index_dir = pinned.snapshot().index_dir().unwrap();
+        assert!(names(index_dir).is_empty(), "{:?}", names(index_dir));
+
+        // One that asks for it later gets the entry, and no file is written.
+        lake.entry(&pinned, &spec, &context()).await.unwrap();
+        lake.entry_anew(&pinned, &spec, &context()).await.unwrap();
+        assert!(names(index_dir).is_empty(), "{:?}", names(index_dir));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_file_does_not_bring_back_the_folder_of_a_dropped_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = HeldWrites::over(folder.path()).await;
+    let pinned = held.lake.pin("main", "docs", None).await.unwrap();
+    let making = held.begin(false).await;
+    DeltaBackend::drop(&held.backend, "docs").await.unwrap();
+    held.wanted.store(false, Ordering::SeqCst);
+    held.lake.stop_making("main", "docs", &IndexSpec::new("vec"));
+    assert_eq!(making.await.unwrap(), ErrorKind::Cancelled);
+    held.go_on.send(()).unwrap();
+    // It waits for the write.
+    held.lake.discard(&pinned, &IndexSpec::new("vec")).await.unwrap();
+    assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
 }

@@ -289,7 +289,8 @@ class Changes:
         """An index, built again: the model stays as it is."""
         if (key := self._index()) is None:
             return None
-        return _sql(verb, f"REINDEX {key[1]}.{key[2]}", {key: self.state[key]})
+        options = " WITH (background = true)" if self._rng.random() < 0.3 else ""
+        return _sql(verb, f"REINDEX {key[1]}.{key[2]}{options}", {key: self.state[key]})
 
     def drop_index(self, verb: str) -> Change | None:
         """An index fewer."""

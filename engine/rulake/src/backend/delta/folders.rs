@@ -1,7 +1,7 @@
 //! Folders of tables that are being created or dropped. Their names are hidden from readers of the root folder.
 //!
-//! A rename is the step that decides, so a process can end anywhere: [`recover`] completes or undoes what it finds. Only
-//! folders with one of the prefixes below and a UUID are touched.
+//! A rename is the step that decides, so a process can end anywhere: [`recover`] completes or undoes what it finds. It
+//! touches only folders with one of the prefixes below and a UUID.
 //!
 //! | folder | holds | [`recover`] |
 //! |---|---|---|

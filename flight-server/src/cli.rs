@@ -12,12 +12,15 @@ use clap::{Args, Parser, Subcommand};
 use ruvector_embed::EmbedderOptions;
 use ruvector_udfs::{Engine, EngineConfig};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, filter};
 
-use crate::config::{self, Config, ENGINE_THREADS_MAX, Flags, IO_THREADS, STACK_BYTES, Setup, Sources};
+use crate::config::{
+    self, Config, ENGINE_THREADS_MAX, Flags, GIVE_BACK_INTERVAL, IO_THREADS, STACK_BYTES, Setup, Sources,
+};
 use crate::memory;
 use crate::server::{bind_for, serve_on};
 use crate::shell::{self, BundleAction, Format, Remote, RemoteArgs, Source, Target};
@@ -130,13 +133,14 @@ impl EngineArgs {
 
 /// Runs the `ruvector` command with these arguments; the first is the name it was called by.
 ///
-/// It builds its own runtimes, so it must not be called from within one.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(exit_code(args))
+/// It builds its own runtimes, so it must not be called from within one. A server calls `give_back_memory` every second: it asks
+/// the allocator to give freed memory back to the system.
+pub fn run(args: impl IntoIterator<Item = OsString>, give_back_memory: fn()) -> ExitCode {
+    ExitCode::from(exit_code(args, give_back_memory))
 }
 
 /// As [`run`], with the exit code as a number: 0, 1 if something failed, 2 if the arguments are wrong.
-pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
+pub fn exit_code(args: impl IntoIterator<Item = OsString>, give_back_memory: fn()) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -146,7 +150,7 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let done = match cli.command {
-        Command::Serve(args) => run_serve(args),
+        Command::Serve(args) => run_serve(args, give_back_memory),
         Command::Sql(args) => run_sql(*args),
         Command::User(args) => user::run(args),
         Command::Bundle(action) => return run_bundle(action),
@@ -163,7 +167,7 @@ fn failed(message: impl Display, exit_code: u8) -> u8 {
     exit_code
 }
 
-fn run_serve(args: ServeArgs) -> Result<(), String> {
+fn run_serve(args: ServeArgs, give_back_memory: fn()) -> Result<(), String> {
     log_to_stderr("warn,ruvector_flight_server=info,ruvector_udfs=info,ruvector_rulake=info,ruvector::audit=info");
     let variable = |name: &str| std::env::var_os(name);
     let found = Sources { flags: args.flags, variable: Some(&variable) }.find().map_err(|e| e.to_string())?;
@@ -175,11 +179,19 @@ fn run_serve(args: ServeArgs) -> Result<(), String> {
         announce(effective.trim_end());
         return Ok(());
     }
-    serve(setup)
+    serve(setup, give_back_memory)
 }
 
-fn serve(setup: Setup) -> Result<(), String> {
+fn serve(setup: Setup, give_back_memory: fn()) -> Result<(), String> {
     let engine_runtime = engine_runtime(setup.config.server.statements_max)?;
+    engine_runtime.spawn(async move {
+        let mut ticks = interval(GIVE_BACK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            give_back_memory();
+        }
+    });
     // Their stacks are as deep as the engine's: a search of an exchange may have to be planned there.
     let io_runtime = runtime(
         Builder::new_multi_thread()
@@ -349,7 +361,7 @@ mod tests {
 
     #[test]
     fn wrong_arguments_exit_with_2_and_help_with_0() {
-        let code = |args: &[&str]| exit_code(args.iter().map(OsString::from));
+        let code = |args: &[&str]| exit_code(args.iter().map(OsString::from), || {});
         assert_eq!(code(&["ruvector", "sql", "-c", "SELECT 1", "-f", "x"]), 2);
         assert_eq!(code(&["ruvector", "sql", "--remote", "grpc://h:1", "--data", "d"]), 2);
         assert_eq!(code(&["ruvector", "sql", "--token", "t"]), 2);

@@ -197,6 +197,9 @@ pub const STREAM_MESSAGES_MAX: usize = 4;
 /// Statements of admins that run beside `statements_max` when all others are taken: one to look, one to act.
 pub const ADMIN_PLACES: usize = 2;
 
+/// Time between two requests to the allocator to give freed memory back to the system.
+pub const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Time between two signs of life of the engine's threads.
 pub const PULSE_INTERVAL: Duration = Duration::from_millis(250);
 

@@ -64,8 +64,8 @@ const FUNCTIONS: [(&str, Growth); 26] = [
     ("range", Growth::Range),
     ("generate_series", Growth::Range),
     ("make_array", Growth::Sum),
-    ("struct", Growth::Sum),
-    ("named_struct", Growth::Sum),
+    ("struct", Growth::Fields),
+    ("named_struct", Growth::Fields),
     ("map", Growth::Sum),
     ("arrays_zip", Growth::Sum),
     ("array_append", Growth::Sum),
@@ -98,6 +98,8 @@ enum Growth {
     Range,
     /// Not the size but the time is the product of the lengths.
     Product,
+    /// Not the size of values but that of their type is bounded, where calls are planned.
+    Fields,
 }
 
 impl Growth {
@@ -201,6 +203,9 @@ struct Bounded {
 
 impl Bounded {
     fn check(&self, args: &ScalarFunctionArgs) -> Result<()> {
+        if self.growth == Growth::Fields {
+            return Ok(());
+        }
         let are_constants = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if are_constants { 1 } else { args.number_rows };
         let argument = |value: &ColumnarValue| Argument::new(value, self.growth.counts());
@@ -281,6 +286,11 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        if self.growth == Growth::Fields {
+            // The optimizer takes fields out of DataFusion's own function.
+            let own = ScalarFunction::new_udf(Arc::clone(&self.function), args);
+            return Ok(ExprSimplifyResult::Simplified(Expr::ScalarFunction(own)));
+        }
         // A constant of which the bound of the statement was refused is still a call here. Its plan is given up: each of its
         // passes would compute the constants within the bound once more.
         if args.iter().all(|arg| matches!(arg, Expr::Literal(..)))

@@ -133,7 +133,7 @@ impl Call {
         let sum =
             |arguments: &[Argument]| arguments.iter().map(|argument| argument.bytes(row)).fold(0, u64::saturating_add);
         match growth {
-            Growth::Sum => sum(&self.arguments),
+            Growth::Sum | Growth::Fields => sum(&self.arguments),
             Growth::Separated => {
                 let between = self.arguments.len().saturating_sub(2) as u64;
                 let parts = sum(self.arguments.get(1..).unwrap_or_default());

@@ -211,7 +211,7 @@ async fn copies_of_long_rows_are_bounded() {
         format!("SELECT max(cardinality(s) + y) FROM ({list}) a JOIN ({many}) b USING (x)"),
         format!("SELECT max({}) FROM ({wide}) a JOIN ({many}) b USING (x)", lengths.join(" + ")),
         format!("SELECT max(length(s) + y) FROM (SELECT s, unnest(range(1, 8000)) AS y FROM ({text}))"),
-        format!("SELECT max(cardinality(s) + y) FROM (SELECT [s] AS s, unnest(range(1, 8000)) AS y FROM ({text}))"),
+        format!("SELECT max(cardinality(l) + y) FROM (SELECT [s] AS l, unnest(range(1, 8000)) AS y FROM ({text}))"),
     ] {
         let (kind, message) = database.error(&sql).await;
         assert_eq!(kind, ErrorKind::ResourceExhausted, "{sql}: {message}");

@@ -128,7 +128,7 @@ async fn what_operators_hold_and_copy_counts() {
     // 8 bytes a row: the first of each fits, the second does not.
     for statement in [
         |of: String| format!("SELECT max(y) FROM (SELECT sum(x) OVER () AS y FROM {of})"),
-        |of: String| format!("SELECT max(y) FROM (SELECT lag(x, 100000000) OVER () AS y, x FROM {of}) WHERE x > 0"),
+        |of: String| format!("SELECT max(y) FROM (SELECT lead(x, 100000000) OVER () AS y, x FROM {of}) WHERE x > 0"),
         |of: String| format!("SELECT median(x) FROM {of}"),
         |of: String| format!("SELECT length(string_agg(x::VARCHAR, ',')) FROM {of}"),
         |of: String| format!("SELECT count(*) FROM {of} JOIN {} USING (x)", of.replace("t(x)", "u(x)")),

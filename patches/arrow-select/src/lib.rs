@@ -36,9 +36,11 @@ pub mod take {
         let starts = (0..indices.len()).step_by(step);
         let pieces = starts.map(|start| {
             let piece = indices.slice(start, step.min(indices.len() - start));
-            upstream::take::take(values, piece.as_ref(), options.clone())
+            let mut taken = upstream::take::take(values, piece.as_ref(), options.clone())?;
+            taken.shrink_to_fit();
+            Ok(taken)
         });
-        let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
+        let pieces = pieces.collect::<Result<Vec<_>, ArrowError>>()?;
         upstream::concat::concat(&pieces.iter().map(AsRef::as_ref).collect::<Vec<_>>())
     }
 

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, plan_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use futures::Stream;
 
 /// The action of a node on the rows that pass.
 pub(crate) trait Action: fmt::Debug + Clone + Send + Sync + 'static {
@@ -15,12 +18,29 @@ pub(crate) trait Action: fmt::Debug + Clone + Send + Sync + 'static {
     const NAME: &'static str;
 
     /// The rows of a partition of `input`, the same and in the same order.
-    fn start(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream>;
+    fn start(&self, input: Input<'_>) -> Result<SendableRecordBatchStream>;
+}
+
+/// A partition of the input of a node.
+pub(crate) struct Input<'a> {
+    pub(crate) plan: &'a Arc<dyn ExecutionPlan>,
+    pub(crate) partition: usize,
+    pub(crate) context: Arc<TaskContext>,
+}
+
+impl Input<'_> {
+    /// The rows of the partition, as `pass` passes them on.
+    pub(crate) fn passed<S>(
+        self,
+        pass: impl FnOnce(SendableRecordBatchStream) -> S,
+    ) -> Result<SendableRecordBatchStream>
+    where
+        S: Stream<Item = Result<RecordBatch>> + Send + 'static,
+    {
+        let rows = self.plan.execute(self.partition, self.context)?;
+        let schema = rows.schema();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, pass(rows))))
+    }
 }
 
 /// A node that passes the rows of its input on, and does something with each batch.
@@ -86,7 +106,7 @@ impl<A: Action> ExecutionPlan for PassThrough<A> {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.action.start(&self.input, partition, context)
+        self.action.start(Input { plan: &self.input, partition, context })
     }
 
     fn supports_limit_pushdown(&self) -> bool {

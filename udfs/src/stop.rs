@@ -43,23 +43,22 @@ pub(crate) fn start(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> 
 }
 
 fn watched(plan: Arc<dyn ExecutionPlan>, stop: Option<&Stop>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    let before = Arc::clone(&plan);
-    let plan = wide_rows::bounded(plan)?;
     let multiplies = plan.is::<NestedLoopJoinExec>()
         || plan.is::<CrossJoinExec>()
         || plan.is::<HashJoinExec>()
         || plan.is::<SortMergeJoinExec>()
         || plan.is::<UnnestExec>()
         || plan.is::<RecursiveQueryExec>();
-    if !multiplies {
-        let is_changed = !Arc::ptr_eq(&before, &plan);
-        return Ok(Transformed::new_transformed(plan, is_changed));
-    }
-    let plan = match (plan.downcast_ref::<NestedLoopJoinExec>(), stop) {
-        (Some(join), Some(stop)) => with_stop(join, stop)?.unwrap_or(plan),
-        _ => plan,
+    let stopped = match (plan.downcast_ref::<NestedLoopJoinExec>(), stop) {
+        (Some(join), Some(stop)) => with_stop(join, stop)?,
+        _ => None,
     };
-    Ok(Transformed::yes(Arc::new(CooperativeExec::new(plan))))
+    let bounded = wide_rows::bounded(stopped.unwrap_or_else(|| Arc::clone(&plan)))?;
+    if multiplies {
+        return Ok(Transformed::yes(Arc::new(CooperativeExec::new(bounded))));
+    }
+    let is_changed = !Arc::ptr_eq(&plan, &bounded);
+    Ok(Transformed::new_transformed(bounded, is_changed))
 }
 
 /// A join whose condition looks whether the statement goes on.

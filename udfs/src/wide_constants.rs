@@ -27,14 +27,13 @@ use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::pass_through::{Action, PassThrough};
+use crate::pass_through::{Action, Input, PassThrough};
 use crate::scalar::bounded::bytes;
 
 /// Bytes of the constants of an operator up to which its batches stay as they are. A bound: 8,192 rows are 256 MiB.
@@ -249,7 +248,7 @@ fn size(value: &ScalarValue) -> u64 {
 }
 
 /// Whether values of a type may be long.
-fn is_wide(data_type: &DataType) -> bool {
+pub(crate) fn is_wide(data_type: &DataType) -> bool {
     !(data_type.is_primitive() || matches!(data_type, DataType::Null | DataType::Boolean))
 }
 
@@ -267,28 +266,23 @@ struct FewRows {
 impl Action for FewRows {
     const NAME: &'static str = "FewRowsExec";
 
-    fn start(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let input = input.execute(partition, context)?;
+    fn start(&self, input: Input<'_>) -> Result<SendableRecordBatchStream> {
         let Self { copied, rows_max, passed } = self.clone();
-        let schema = input.schema();
-        let few = input.map(move |batch| {
-            let batch = batch?;
-            let more = batch.num_rows() as u64;
-            let passed = passed.fetch_add(more, Ordering::Relaxed).saturating_add(more);
-            match rows_max {
-                Some(max) if passed > max => Err(DataFusionError::ResourcesExhausted(format!(
-                    "constants of {copied} bytes in each row: expected at most {max} rows below other operators, got {passed} or \
-                     more"
-                ))),
-                _ => Ok(stream::iter(pieces(batch, copied).map(Ok::<_, DataFusionError>))),
-            }
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, few.try_flatten())))
+        input.passed(move |rows| {
+            let few = rows.map(move |batch| {
+                let batch = batch?;
+                let more = batch.num_rows() as u64;
+                let passed = passed.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+                match rows_max {
+                    Some(max) if passed > max => Err(DataFusionError::ResourcesExhausted(format!(
+                        "constants of {copied} bytes in each row: expected at most {max} rows below other operators, got {passed} \
+                         or more"
+                    ))),
+                    _ => Ok(stream::iter(pieces(batch, copied).map(Ok::<_, DataFusionError>))),
+                }
+            });
+            few.try_flatten()
+        })
     }
 }
 
@@ -303,21 +297,16 @@ struct AfterSubqueries {
 impl Action for AfterSubqueries {
     const NAME: &'static str = "AfterSubqueriesExec";
 
-    fn start(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
+    fn start(&self, input: Input<'_>) -> Result<SendableRecordBatchStream> {
         let plan = match self.bounded.get() {
-            Some(plan) => Arc::clone(plan),
+            Some(plan) => plan,
             None => {
-                let plan = bounded_part(Arc::clone(input), self.is_answer, &context)?;
+                let plan = bounded_part(Arc::clone(input.plan), self.is_answer, &input.context)?;
                 // Another partition may have been faster.
-                Arc::clone(self.bounded.get_or_init(|| plan))
+                self.bounded.get_or_init(|| plan)
             }
         };
-        plan.execute(partition, context)
+        plan.execute(input.partition, input.context)
     }
 }
 

@@ -35,7 +35,7 @@ static SLOTS: [Slot; RANGES_MAX] =
 /// Held while a range is added or removed, and while the handler is installed. The handler does not take it.
 static CHANGES: Mutex<()> = Mutex::new(());
 
-/// What handled SIGBUS before.
+/// The handler of SIGBUS that ours replaced.
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! Who may write or remove an index file beside a collection, and which of these files are wanted.
+//! Locks of the index files beside collections, and the question which of these files are wanted.
 //!
 //! Each file has a lock, which is held while the file is written or removed. Whether the file is wanted is asked under its lock.
 //! So nothing is left by a caller that first makes a file unwanted and then removes it: a write that had begun has ended by

@@ -117,7 +117,7 @@ impl Cache {
         let (collection, spec) = (pinned.key().clone(), spec.clone());
         let alone = self.locks.lock(&path).await;
         let write = move || -> Result<bool> {
-            // This goes on if nobody waits for it any more: the lock goes along.
+            // The write goes on when its caller is cancelled: it keeps the lock.
             let _alone = alone;
             if !wanted.contains(&collection, &spec) {
                 return Ok(false);

@@ -41,7 +41,7 @@ FAULTS = (
     Known(
         "correlated subqueries that DataFusion 55 does not make joins of are refused",
         "",
-        r"ruvector refuses: NotSupported (?!Conflicting)",
+        r"ruvector refuses: (NotSupported (?!Conflicting)|InvalidInput Accessing outer reference columns is not)",
         "SELECT (SELECT min(b.n) FROM (SELECT 1 AS n) AS b WHERE b.n <> a.n) FROM (SELECT 1 AS n) AS a",
     ),
     Known(

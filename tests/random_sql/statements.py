@@ -292,6 +292,8 @@ class Generator:
             names = ", ".join(column.name for column in relation.columns)
             scope.relations.append(relation)
             return node("from", "(", body, f") AS {relation.alias}({names})")
+        if self._chance(0.04):
+            return self._unnested(scope)
         if self.ctes and self._chance(0.4):
             cte = self.rng.choice(self.ctes)
             alias = self._alias("t")
@@ -301,6 +303,25 @@ class Generator:
         alias = self._alias("t")
         scope.relations.append(Relation(alias, table.columns, table.key))
         return node("from", table.name, f" AS {alias}")
+
+    def _unnested(self, scope: Scope) -> Node:
+        """Make a relation of the elements of a list, beside columns that may have the names of columns of its table."""
+        table = self.rng.choice(self.sources)
+        alias = self._alias("t") if self._chance(0.5) else ""
+        inner = Scope([Relation(alias, table.columns)])
+        names = self.rng.sample(table.columns, self.rng.randint(1, min(3, len(table.columns))))
+        sorts = [self._sort(SORTS) for _ in names]
+        items = [
+            Node("item", (self.expression(sort, inner, 1), " AS ", column.name))
+            for sort, column in zip(sorts, names, strict=True)
+        ]
+        elements = node("item", "unnest(", self.expression("list", inner, 1), ") AS element")
+        relation = Relation(self._alias("v"), self._columns([*sorts, "int"]))
+        columns = ", ".join(str(column.name) for column in relation.columns)
+        scope.relations.append(relation)
+        source = (table.name, f" AS {alias}") if alias else ("(SELECT * FROM ", table.name, ")")
+        parts = ("(SELECT ", Node("items", (*items, elements), separator=", ", least=len(items) + 1), " FROM ", *source)
+        return node("from", *parts, f") AS {relation.alias}({columns})")
 
     # Expressions
 

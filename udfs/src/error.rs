@@ -159,6 +159,10 @@ fn classify(error: &DataFusionError) -> (ErrorKind, String) {
             _ => (ErrorKind::InvalidInput, inner.to_string()),
         },
         DataFusionError::NotImplemented(message) => (ErrorKind::NotSupported, without_debug_text(message)),
+        DataFusionError::Internal(message) if message.contains("unnest on struct can only be applied at the root") => {
+            let rule = "unnest() of a struct: expected a column of its own, beside columns that have other names than the input's";
+            (ErrorKind::InvalidInput, rule.to_owned())
+        }
         DataFusionError::Internal(message) => {
             (ErrorKind::Internal, format!("statement cannot be planned or run: {}", without_debug_text(message)))
         }

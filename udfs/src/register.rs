@@ -22,12 +22,14 @@ use crate::knn::order_by::OrderByDistance;
 use crate::knn::planner::KnnPlanner;
 use crate::knn::prefilter::Prefilter;
 use crate::lake::{LakeFunction, Operation};
+use crate::plan_size::moved::Moved;
 use crate::planning;
 use crate::rules::any::equal_any;
 use crate::rules::decimals::DecimalsAsDoubles;
 use crate::rules::float_keys::FloatKeys;
 use crate::rules::headless::Headless;
 use crate::rules::inner_names::InnerNames;
+use crate::rules::long_orders::LongOrders;
 use crate::rules::mark::Marks;
 use crate::rules::merged::{Merged, column_of_table};
 use crate::rules::negated_keys::NegatedKeys;
@@ -97,11 +99,13 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_analyzer_rule(Arc::new(InnerNames))
         .with_analyzer_rule(no_row::rule())
         .with_analyzer_rule(single::rule())
+        .with_analyzer_rule(Arc::new(LongOrders::new()))
         .with_optimizer_rules(planning::optimizer(with_marks(&optimizers)))
         .with_physical_optimizer_rules(physical_optimizers);
     if let Some(analyzer) = builder.analyzer() {
-        // Before types are coerced.
-        analyzer.rules.splice(0..0, [Arc::new(Merged) as _, Arc::new(DecimalsAsDoubles) as _]);
+        // Before anything moves, and before types are coerced.
+        let first = [Arc::new(Moved) as _, Arc::new(Merged) as _, Arc::new(DecimalsAsDoubles) as _];
+        analyzer.rules.splice(0..0, first);
         analyzer.rules = planning::analyzer(std::mem::take(&mut analyzer.rules));
     }
     *state = builder.build();

@@ -112,9 +112,11 @@ fn prepare(
             rules::using::rewrite(statement)?;
             rules::any::rewrite(statement);
             rules::grouped::rewrite(statement);
+            rules::function_aliases::rewrite(statement);
             NumberedParameters::make(grammar, statement);
-            // Writes some of the statement twice, parameters too.
+            // These two write some of the statement twice, parameters too.
             rules::row_in::rewrite(statement);
+            rules::unnest_names::rewrite(statement)?;
             if let ControlFlow::Break(e) = statement.visit(&mut AsOfClauses) {
                 return Err(e);
             }

@@ -3,7 +3,8 @@
 //! Each file holds one rule and names the fault of DataFusion 55 that it mends. Rules over logical plans run in the
 //! analyzer, after types are coerced and after searches have their filters; [`mark`] and
 //! [`headless`] run in the optimizer, [`filter_first`], [`filter_pushdown`] and [`outer_constants`] in the physical one;
-//! [`any`], [`grouped`], [`not_exists`], [`row_in`], [`using`], [`values`] and [`same_names`] change statements before they are planned.
+//! [`any`], [`function_aliases`], [`grouped`], [`not_exists`], [`row_in`], [`unnest_names`], [`using`], [`values`] and
+//! [`same_names`] change statements before they are planned.
 
 pub(crate) mod any;
 pub(crate) mod decimals;
@@ -11,10 +12,12 @@ pub(crate) mod extremes;
 pub(crate) mod filter_first;
 pub(crate) mod filter_pushdown;
 pub(crate) mod float_keys;
+pub(crate) mod function_aliases;
 pub(crate) mod grouped;
 pub(crate) mod having;
 pub(crate) mod headless;
 pub(crate) mod inner_names;
+pub(crate) mod long_orders;
 pub(crate) mod mark;
 pub(crate) mod merged;
 pub(crate) mod negated_keys;
@@ -33,5 +36,6 @@ mod subquery;
 pub(crate) mod sum;
 pub(crate) mod three_valued;
 mod unchanged;
+pub(crate) mod unnest_names;
 pub(crate) mod using;
 pub(crate) mod values;

@@ -145,11 +145,11 @@ struct Parts<'a>(&'a Within);
 impl VisitorMut for Parts<'_> {
     type Break = ();
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+    /// After the visit of the place: the subquery that is put there has tables of its own.
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Derived { subquery, .. } = factor {
             **subquery = self.0.subquery.clone();
         }
-        // The subquery has none of the places.
         ControlFlow::Continue(())
     }
 

@@ -160,6 +160,8 @@ struct Calls {
     found: Vec<(String, String)>,
     /// Whether calls get other names now.
     renames: bool,
+    /// The expressions that have begun, from a call that got another name on: the calls in it are as they were.
+    renamed: usize,
     depth: usize,
     count: usize,
 }
@@ -189,6 +191,10 @@ impl VisitorMut for Calls {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<()> {
+        if self.renamed > 0 {
+            self.renamed += 1;
+            return ControlFlow::Continue(());
+        }
         if self.depth > 0 || !matches!(expr, SqlExpr::Function(_)) {
             return ControlFlow::Continue(());
         }
@@ -203,6 +209,7 @@ impl VisitorMut for Calls {
         if let (Some(times), SqlExpr::Function(call)) = (place, expr)
             && let FunctionArguments::List(arguments) = &mut call.args
         {
+            self.renamed = usize::from(times > 0);
             for _ in 0..times {
                 for argument in &mut arguments.args {
                     if matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(_))) {
@@ -213,6 +220,11 @@ impl VisitorMut for Calls {
                 }
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, _expr: &mut SqlExpr) -> ControlFlow<()> {
+        self.renamed = self.renamed.saturating_sub(1);
         ControlFlow::Continue(())
     }
 }

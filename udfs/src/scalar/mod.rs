@@ -32,9 +32,15 @@ mod tests;
 
 /// Every function, in the order of the reference page.
 pub(crate) fn functions(models: Arc<embed::Models>, role: Role) -> Vec<ScalarUDF> {
+    let mut functions = of_vectors();
+    functions.push(embed::function(models, role));
+    functions
+}
+
+/// The functions that take vectors.
+pub(crate) fn of_vectors() -> Vec<ScalarUDF> {
     let mut functions = distance::functions();
     functions.extend([vector_norm::function(), normalize::function(), vector_dims::function(), subvector::function()]);
     functions.extend(arithmetic::functions());
-    functions.push(embed::function(models, role));
     functions
 }

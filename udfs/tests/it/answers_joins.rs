@@ -1,6 +1,7 @@
 //! Answers of joins with USING, outer joins, and subqueries without rows. The expected rows are DuckDB's.
 
 use arrow::array::RecordBatch;
+use ruvector_udfs::ErrorKind;
 
 use crate::answers_optimizer::expect;
 use crate::support::Database;
@@ -285,6 +286,18 @@ async fn rows_are_members_of_a_subquery() {
                 &["false|false"],
             ),
             ("SELECT id FROM a WHERE (id, k) IN (SELECT u, v FROM p) OR id = 2 ORDER BY id", &["1", "2"]),
+            // A subquery of a table that is a subquery, and of rows in it.
+            ("SELECT id FROM a WHERE (id, k) IN (SELECT q.u, q.v FROM (SELECT u, v FROM p) AS q)", &["1"]),
+            ("SELECT id, (id, k) IN (SELECT u, v FROM (SELECT * FROM p WHERE u = 1) q) FROM a ORDER BY id", &["1|true", "2|false"]),
+            (
+                "SELECT id FROM a WHERE (id, k) IN (SELECT u, v FROM p WHERE (u, v) IN (SELECT q.id, q.k FROM (SELECT * FROM a) q))",
+                &["1"],
+            ),
+            (
+                "SELECT id, (id, (SELECT max(v) FROM (SELECT v FROM p WHERE u = 1) q)) IN (SELECT u, v FROM p WHERE u = 1) FROM a \
+                 ORDER BY id",
+                &["1|true", "2|false"],
+            ),
         ],
     )
     .await;
@@ -293,4 +306,57 @@ async fn rows_are_members_of_a_subquery() {
         .await
         .unwrap();
     assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+    let nested = |levels| {
+        let one = |inner: String, _| format!("SELECT 1, CASE WHEN ((1, 2) IN ({inner})) IS NULL THEN 1 ELSE 2 END");
+        (0..levels).fold("SELECT 1, 2".to_owned(), one)
+    };
+    expect(&database, &[(&nested(2), &["1|2"])]).await;
+    let (kind, message) = database.error(&nested(5)).await;
+    assert_eq!(kind, ErrorKind::InvalidInput, "{message}");
+    assert!(message.contains("expected at most"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_beside_unnest_has_its_own_value() {
+    let database = tables().await;
+    database.run("CREATE TABLE n (s BIGINT, l BIGINT[], t TEXT)").await;
+    database.run("INSERT INTO n VALUES (1, [5, 6], 'a'), (2, [], 'b'), (3, NULL, 'c'), (4, [7], 'd')").await;
+    expect(
+        &database,
+        &[
+            ("SELECT s + 100 AS s, unnest(l) AS u FROM n ORDER BY s, u", &["101|5", "101|6", "104|7"]),
+            ("SELECT s + 100 AS s, unnest(x.l) AS u FROM n AS x ORDER BY s, u", &["101|5", "101|6", "104|7"]),
+            ("SELECT s * 2 AS s, unnest([s, s + 1]) AS u FROM (SELECT s FROM n) WHERE s < 3 ORDER BY s, u", &["2|1", "2|2", "4|2", "4|3"]),
+            ("SELECT t AS s, s AS t, unnest(l) AS u FROM n ORDER BY u", &["a|1|5", "a|1|6", "d|4|7"]),
+            ("SELECT t AS s, s AS t, unnest([1]) AS u FROM (SELECT * FROM n WHERE s = 2)", &["b|2|1"]),
+            ("SELECT s + unnest(l) AS u, 9 AS s FROM n ORDER BY u", &["6|9", "7|9", "11|9"]),
+            ("SELECT [s] AS s, unnest(l) + 1 AS l FROM n ORDER BY l", &["[1]|6", "[1]|7", "[4]|8"]),
+            ("SELECT q.s FROM (SELECT upper(t) AS s, s AS i, unnest(l) AS u FROM n) q ORDER BY q.u", &["A", "A", "D"]),
+            ("SELECT s, upper(t) AS t, unnest(l) AS l FROM n ORDER BY l", &["1|A|5", "1|A|6", "4|D|7"]),
+            ("SELECT s + 1 AS s, count(*) AS n, unnest(l) AS u FROM n GROUP BY s, unnest(l) ORDER BY u", &["2|1|5", "2|1|6", "5|1|7"]),
+            ("SELECT s + 1 AS s, max(t) AS t, unnest([1]) AS u FROM n GROUP BY s ORDER BY s LIMIT 2", &["2|a|1", "3|b|1"]),
+            ("SELECT s + 1 AS s, sum(s) OVER () AS x, unnest(l) AS u FROM n ORDER BY u", &["2|10|5", "2|10|6", "5|10|7"]),
+            ("SELECT s + 1 AS s, unnest(unnest([[s, 2], [3]])) AS u FROM n WHERE s = 1 ORDER BY u", &["2|1", "2|2", "2|3"]),
+            ("SELECT n.s AS s, unnest(struct(n.t)) FROM n WHERE s = 1", &["1|a"]),
+            ("SELECT (SELECT max(a.x) FROM a WHERE a.id = n.s) AS s, unnest(n.l) AS u FROM n ORDER BY u", &["10|5", "10|6", "NULL|7"]),
+            (
+                "SELECT s + 1 AS s, unnest(l) AS u FROM n UNION ALL SELECT s + 2 AS s, unnest(l) AS u FROM n ORDER BY s, u",
+                &["2|5", "2|6", "3|5", "3|6", "5|7", "6|7"],
+            ),
+        ],
+    )
+    .await;
+    database.run("CREATE TABLE m AS SELECT s + 1 AS s, upper(t) AS t, unnest(l) AS l FROM n").await;
+    database.run("INSERT INTO m SELECT s + 10 AS s, lower(t) AS t, unnest([0]) AS l FROM m WHERE l = 7").await;
+    expect(&database, &[("SELECT s, t, l FROM m ORDER BY l", &["15|d|0", "2|A|5", "2|A|6", "5|D|7"])]).await;
+    for (sql, expected) in [
+        ("SELECT s + 1 AS s, unnest(struct(s, l)) FROM n", "unnest() of a struct: expected a column of its own"),
+        (
+            "SELECT s + 1 AS s, unnest((SELECT array_agg(id) FROM a)) FROM n",
+            "beside unnest() of a subquery or a long list",
+        ),
+    ] {
+        let error = database.try_query(sql, &[]).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{sql}: {error}");
+    }
 }

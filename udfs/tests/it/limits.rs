@@ -257,6 +257,99 @@ async fn types_that_double_are_bounded() {
     assert_eq!(database.ids(&doubling("{a: s, b: s}", 4)).await, [1]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn expressions_that_double_are_bounded() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE t AS SELECT 5 AS a, [1, 2] AS l").await;
+    let nested = |call: &str, levels: usize| (0..levels).fold("a".to_owned(), |inner, _| call.replace('@', &inner));
+    for call in [
+        "coalesce(@, 1)",
+        "nvl(@, 1)",
+        "ifnull(@, 1)",
+        "CASE WHEN @ BETWEEN 1 AND 9 THEN 5 ELSE 0 END",
+        "length(concat_ws(',', @, 'bcd'))",
+        "CASE WHEN @ = ALL([5, 5]) THEN 5 ELSE 0 END",
+        "CASE WHEN 4 < ANY([@, 2]) THEN 5 ELSE 0 END",
+    ] {
+        let (kind, message) = database.error(&format!("SELECT {} FROM t", nested(call, 14))).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{call}: {message}");
+        assert!(message.contains("expected at most 65536 copies of expressions"), "{call}: {message}");
+        assert_eq!(database.ids(&format!("SELECT ({})::BIGINT FROM t", nested(call, 3))).await, [5], "{call}");
+    }
+    // A name of each call is in the name of the column.
+    for (call, expected) in
+        [("pow(@, 1)", 5), ("list_max(list_append([@], 5))", 5), ("list_sum(list_cat([@], [1]))", 17)]
+    {
+        let batches = database.query(&format!("SELECT {} FROM t", nested(call, 12))).await;
+        let name = batches[0].schema().field(0).name().clone();
+        assert!(name.len() < 10_000, "{call}: a name of {} bytes", name.len());
+        let value = database.ids(&format!("SELECT ({})::BIGINT FROM t", nested(call, 12))).await;
+        assert_eq!(value, [expected], "{call}");
+    }
+}
+
+/// Conditions that move below projections, and keys of searches, have the expressions of the projections.
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_that_double_are_bounded() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE t AS SELECT 1 AS a").await;
+    let chain = |levels: usize, end: &str| {
+        let tables: Vec<_> = (1..=levels).map(|i| format!("t{i} AS (SELECT a + a AS a FROM t{})", i - 1)).collect();
+        format!("WITH t0 AS (SELECT a FROM t), {} SELECT q.a FROM t{levels} AS q {end}", tables.join(", "))
+    };
+    assert_eq!(database.ids(&chain(30, "")).await, [1 << 30]);
+    for end in [
+        "WHERE q.a > 0",
+        "ORDER BY q.a LIMIT 1",
+        "JOIN t AS o ON q.a > o.a",
+        "JOIN (SELECT max(a) * 100 AS a FROM t) AS o ON abs(q.a - 256) < o.a",
+    ] {
+        assert_eq!(database.ids(&chain(8, end)).await, [1 << 8], "{end}");
+        let (kind, message) = database.error(&chain(30, end)).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{end}: {message}");
+        assert!(message.contains("expected at most 20000 parts"), "{end}: {message}");
+    }
+}
+
+/// The plan of such a statement was not found in hours.
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_of_many_keys_are_planned() {
+    let database = Database::temporary().await;
+    let columns = |f: &dyn Fn(usize) -> String| (0..24).map(f).collect::<Vec<_>>().join(", ");
+    // Rows differ in one bit, the last column in the first.
+    let bits = columns(&|i| format!("((x >> {}) & 1)::INT AS c{i}", 23 - i));
+    database.run(&format!("CREATE TABLE t AS SELECT {bits} FROM generate_series(1000, 1199) s(x)")).await;
+    let sorted = format!("SELECT * FROM t ORDER BY {} DESC LIMIT 151", columns(&|i| format!("c{i}")));
+    let value = (0..24).map(|i| format!("c{i}::BIGINT * {}", 1 << (23 - i))).collect::<Vec<_>>().join(" + ");
+    let casts = columns(&|i| format!("c{i}::BIGINT AS c{i}"));
+    let mut found = database.ids(&format!("SELECT {value} FROM (SELECT {casts} FROM ({sorted}) AS a) AS b")).await;
+    found.sort_unstable();
+    // Of the last two, which differ in the last key, the greater one comes first.
+    let expected: Vec<i64> = (1000..1150).chain([1151]).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subqueries_that_double_are_bounded() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE t AS SELECT 1 AS a").await;
+    let value = |condition: &str| format!("SELECT CASE WHEN {condition} THEN 1 ELSE 2 END");
+    for (sql, expected, refused) in [
+        ("SELECT (@) + 1", 3, 16),
+        ("SELECT a FROM t WHERE a <= ALL (@)", 1, 9),
+        ("WITH c AS (@) SELECT * FROM c", 1, 20),
+        (value("1 = ANY (@)").as_str(), 1, 9),
+        (value("(@) BETWEEN 0 AND 3").as_str(), 1, 9),
+        (value("((1, 2) IN (SELECT x, 2 FROM (@) AS q(x))) IS NULL").as_str(), 2, 6),
+    ] {
+        let nested = |levels: usize| (0..levels).fold("SELECT 1".to_owned(), |inner, _| sql.replace('@', &inner));
+        assert_eq!(database.ids(&nested(2)).await, [expected], "{sql}");
+        let (kind, message) = database.error(&nested(refused)).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{sql}: {message}");
+        assert!(message.contains("expected at most"), "{sql}: {message}");
+    }
+}
+
 /// A long row among short ones is no reason to refuse a join that copies it once.
 #[tokio::test(flavor = "multi_thread")]
 async fn long_rows_are_joined_that_are_not_copied_often() {

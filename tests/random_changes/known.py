@@ -16,17 +16,26 @@ class Known(NamedTuple):
 REFUSALS = (
     Known("correlated subqueries that DataFusion 55 does not make joins of", r"NotSupported Physical plan does not"),
     Known("correlated subqueries that would be joined wrongly", r"NotSupported (NOT )?(EXISTS|IN|ANY)\b"),
+    Known("window functions in correlated subqueries", r"NotSupported a window function in a subquery"),
     Known("subqueries in ON that refer to both sides", r"NotSupported a subquery in ON"),
     Known(
         "MERGE with an alias and a subquery that refers to it: DataFusion refuses it",
         r"NotSupported MERGE subqueries correlated",
     ),
     Known(
-        "a column of the name of its table, below a subquery, is taken for a field", r"InvalidInput Cannot access field"
+        "a column of the name of its table, below a subquery, is taken for a field",
+        r"InvalidInput (Cannot access field|Field .* not found in struct)",
     ),
     Known("(a, b) IN (SELECT ...) of aggregates", r"InvalidInput Too many columns"),
     Known("aggregates with orders that exclude each other in one SELECT", r"NotSupported Conflicting ordering"),
-    Known("correlation over two levels: DataFusion looks one level up", r"NotFound No field named"),
+    Known(
+        "correlation over two levels: DataFusion looks one level up",
+        r"(NotFound No field named|NotSupported Nested identifiers are not yet supported for OuterReferenceColumn)",
+    ),
+    Known(
+        "names of columns that DataFusion's planner takes for equal",
+        r"InvalidInput (Projections require unique|Schema contains duplicate)",
+    ),
     Known("places of correlated scalar subqueries that DataFusion checks", r"InvalidInput Correlated scalar subquery"),
 )
 

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from random_sql.tables import Table
 
 # What DuckDB refuses of standard SQL by a limitation of its own: it is no judge of these statements.
-LIMITS = (duckdb.NotImplementedException, duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException)
+LIMITS = (
+    duckdb.NotImplementedException,
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.CatalogException,
+    duckdb.SerializationException,
+)
 
 
 class Rows(NamedTuple):

@@ -64,9 +64,9 @@ FAULTS = (
         "SELECT a.n, count(*) FROM (VALUES (1)) AS a(n) GROUP BY ROLLUP (a.n, a.n)",
     ),
     Known(
-        "plans that fail DataFusion's own checks of nullability and order are refused",
+        "plans that fail DataFusion's own checks of types, nullability and order are refused",
         "SELECT",
-        r"broken: .*(Physical input schema|Assertion failed: compatible|does not satisfy|Plan:)",
+        r"broken: .*(Physical input schema|Assertion failed: (compatible|DFSchema)|does not satisfy|Plan:)",
         "(SELECT (min(a.f) NOT IN (SELECT b.f FROM (VALUES (1), (NULL)) AS b(f))) IS UNKNOWN FROM (VALUES (1, 2)) "
         "AS a(f, g) GROUP BY a.g) INTERSECT (SELECT true FROM (VALUES (1)) AS c(x))",
     ),

@@ -2,8 +2,9 @@
 //!
 //! DataFusion 55 turns the sign bit, and orders and compares floats by all of their bits: a NaN with a sign is less than every
 //! number, and unequal to the other NaN. Here `-x` of a float is `0 - x`, which leaves NaN alone. Functions whose NaN the
-//! processor gives a sign, and the elements of an IN list, which is looked up by bits, get `+ 0.0`: the sum is the NaN without a
-//! sign (`patches/arrow-arith`), and `0.0` for `-0.0`.
+//! processor gives a sign, and values that are compared by bits, get `+ 0.0`: the sum is the NaN without a sign
+//! (`patches/arrow-arith`), and `0.0` for `-0.0`. Those values are the elements of an IN list, the operand of CASE with its choices,
+//! and the arguments of `nullif`.
 
 use std::sync::Arc;
 
@@ -38,7 +39,28 @@ impl FunctionRewrite for Negatives {
                 for element in &mut list.list {
                     changed |= without_sign(element, schema)?;
                 }
+                // A column is looked up by its value already, and stays one for the statistics of files.
+                if !matches!(list.expr.as_ref(), Expr::Column(_)) {
+                    changed |= without_sign(&mut list.expr, schema)?;
+                }
                 return Ok(Transformed::new_transformed(Expr::InList(list), changed));
+            }
+            Expr::Case(mut case) => {
+                let mut changed = false;
+                if let Some(operand) = &mut case.expr {
+                    let choices = case.when_then_expr.iter_mut().map(|(choice, _)| choice);
+                    for compared in std::iter::once(operand).chain(choices) {
+                        changed |= without_sign(compared, schema)?;
+                    }
+                }
+                return Ok(Transformed::new_transformed(Expr::Case(case), changed));
+            }
+            Expr::ScalarFunction(mut call) if call.name() == "nullif" => {
+                let mut changed = false;
+                for compared in &mut call.args {
+                    changed |= without_sign(compared, schema)?;
+                }
+                return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
             }
             Expr::ScalarFunction(call) if MAY_ANSWER_NAN.contains(&call.name()) => {
                 let mut call = Expr::ScalarFunction(call);

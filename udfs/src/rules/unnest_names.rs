@@ -18,16 +18,18 @@ use crate::plan_size::has_subquery;
 
 /// Expressions in copies of `unnest()` calls, at most. A bound: a list of so many elements is copied once.
 const COPIES_MAX: usize = 65_536;
+/// The same for calls with a subquery. A bound: the planner visits the subqueries within each other more than once.
+const COPIES_OF_SUBQUERIES_MAX: usize = 1_000;
 
 /// Rewrites columns beside `unnest()` in a statement.
 ///
 /// # Errors
-/// `NotSupported` if such a column stands beside `unnest()` of a subquery or of a very long list, which are not copied.
+/// `NotSupported` if such a column stands beside `unnest()` of a large subquery or a very long list, which are not copied.
 pub(crate) fn rewrite(statement: &mut Statement) -> Result<()> {
     match statement.visit(&mut Queries) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(name) => Err(Error::not_supported(format!(
-            "column \"{name}\" beside unnest() of a subquery or a long list: expected a name that no column of the input has"
+            "column \"{name}\" beside unnest() of a large subquery or list: expected a name that no column of the input has"
         ))),
     }
 }
@@ -59,10 +61,8 @@ fn select(select: &mut Select) -> ControlFlow<String> {
         reads.is_root = true;
         let _ = item.visit(&mut reads);
     }
-    if !reads.unnests {
-        return ControlFlow::Continue(());
-    }
-    let unnest = reads.certain.or(reads.possible);
+    let Some(unnest) = reads.certain.or(reads.possible) else { return ControlFlow::Continue(()) };
+    let copies_max = if has_subquery(&unnest) { COPIES_OF_SUBQUERIES_MAX } else { COPIES_MAX };
     let mut copies: usize = 0;
     for item in &mut select.projection {
         let SelectItem::ExprWithAlias { expr, alias } = item else { continue };
@@ -78,10 +78,10 @@ fn select(select: &mut Select) -> ControlFlow<String> {
             continue;
         }
         copies = copies.saturating_add(reads.parts);
-        match &unnest {
-            Some(unnest) if copies <= COPIES_MAX => *expr = beside(unnest, expr.clone()),
-            _ => return ControlFlow::Break(name),
+        if copies > copies_max {
+            return ControlFlow::Break(name);
         }
+        *expr = beside(&unnest, expr.clone());
     }
     ControlFlow::Continue(())
 }
@@ -115,16 +115,15 @@ fn is_unnest(expr: &Expr) -> bool {
 fn unnests(expr: &Expr) -> bool {
     let mut reads = Reads::default();
     let _ = expr.visit(&mut reads);
-    reads.unnests
+    reads.certain.or(reads.possible).is_some()
 }
 
 /// The calls of `unnest()` and the columns that the SELECT list of one query reads, and not those below it.
 #[derive(Default)]
 struct Reads {
-    unnests: bool,
-    /// A call for a list, without a subquery: only that of a list can be a part of an expression.
+    /// A call for a list: only that of a list can be a part of an expression. One without a subquery is preferred.
     certain: Option<Expr>,
-    /// A call for a list or a struct, without a subquery.
+    /// A call for a list or a struct.
     possible: Option<Expr>,
     /// The expressions in all calls.
     parts: usize,
@@ -152,25 +151,24 @@ impl Visitor for Reads {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         let is_root = std::mem::take(&mut self.is_root);
-        if self.queries > 0 {
-            return ControlFlow::Continue(());
-        }
         if self.within > 0 {
             self.within += 1;
             self.parts += 1;
+            return ControlFlow::Continue(());
+        }
+        if self.queries > 0 {
             return ControlFlow::Continue(());
         }
         match expr {
             Expr::Identifier(ident) => self.names.push(folded(ident)),
             Expr::CompoundIdentifier(idents) => self.names.extend(idents.last().map(folded)),
             expr if is_unnest(expr) => {
-                self.unnests = true;
                 (self.within, self.parts) = (1, self.parts + 1);
                 let found = match !is_root || is_of_array(expr) {
                     true => &mut self.certain,
                     false => &mut self.possible,
                 };
-                if found.is_none() && !has_subquery(expr) {
+                if found.as_ref().is_none_or(|found| has_subquery(found) && !has_subquery(expr)) {
                     *found = Some(expr.clone());
                 }
             }
@@ -180,9 +178,7 @@ impl Visitor for Reads {
     }
 
     fn post_visit_expr(&mut self, _expr: &Expr) -> ControlFlow<()> {
-        if self.queries == 0 {
-            self.within = self.within.saturating_sub(1);
-        }
+        self.within = self.within.saturating_sub(1);
         ControlFlow::Continue(())
     }
 }

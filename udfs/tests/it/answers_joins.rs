@@ -201,6 +201,16 @@ async fn floats_that_are_equal_are_one_key() {
             ("SELECT array_agg(id ORDER BY x, id DESC) FROM f WHERE x < 1", &["[2, 1]"]),
             ("SELECT id FROM f WHERE x IN (NULL, 0.5, CAST('-0.0' AS DOUBLE)) ORDER BY id", &["1", "2"]),
             ("SELECT id FROM f WHERE -(x) IN (CAST('-0.0' AS DOUBLE), 7) ORDER BY id", &["1", "2"]),
+            (
+                "SELECT id FROM f WHERE CASE x WHEN CAST('-0.0' AS DOUBLE) THEN true ELSE false END ORDER BY id",
+                &["1", "2"],
+            ),
+            ("SELECT id FROM f WHERE CASE 0.0 WHEN x THEN true ELSE false END ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE nullif(x, 0.0) IS NULL ORDER BY id", &["1", "2"]),
+            ("SELECT count(*) FROM f WHERE CAST('-0.0' AS DOUBLE) IN (CAST('-0.0' AS DOUBLE))", &["5"]),
+            ("SELECT id FROM f WHERE CAST('-0.0' AS DOUBLE) NOT IN (0.0, x)", &[]),
+            ("SELECT id FROM f WHERE nullif(CAST('-0.0' AS DOUBLE), x) IS NULL ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE nullif(x, CAST('NaN' AS DOUBLE)) IS NULL ORDER BY id", &["3"]),
             (&format!("SELECT id FROM f WHERE x - x = {nan} ORDER BY id"), &["3", "4"]),
             (&format!("SELECT x / x = {nan}, x / x > 1 FROM f WHERE id = 1"), &["true|true"]),
             (
@@ -265,6 +275,44 @@ async fn a_correlated_subquery_is_a_value() {
         .run("UPDATE a SET x = (SELECT y FROM b WHERE b.id = a.id) WHERE EXISTS (SELECT 1 FROM b WHERE b.id = a.id)")
         .await;
     expect(&database, &[("SELECT id, x FROM a ORDER BY id", &["1|10", "2|200"])]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn window_functions_of_a_correlated_subquery_see_its_rows() {
+    let database = Database::temporary().await;
+    database.run("CREATE TABLE o (f BIGINT, big BIGINT)").await;
+    database.run("INSERT INTO o VALUES (1, 1), (4, 2), (5, 9), (1, 3)").await;
+    database.run("CREATE TABLE i (f BIGINT, big BIGINT)").await;
+    database.run("INSERT INTO i VALUES (4, 1), (1, 2), (1, 3), (3, 3)").await;
+    let greatest = "(SELECT max(i.f) OVER () FROM i WHERE i.big = o.big)";
+    let second = "(SELECT i.f FROM i WHERE i.big = o.big QUALIFY row_number() OVER (ORDER BY i.f) = 2)";
+    expect(
+        &database,
+        &[
+            (
+                &format!("SELECT f, f >= ALL {greatest} FROM o ORDER BY 1, 2"),
+                &["1|false", "1|false", "4|true", "5|true"],
+            ),
+            (
+                &format!("SELECT f, f < ANY {greatest} FROM o ORDER BY 1, 2"),
+                &["1|true", "1|true", "4|false", "5|false"],
+            ),
+            (&format!("SELECT f FROM o WHERE f - 3 IN {greatest} ORDER BY 1"), &["4"]),
+            (&format!("SELECT f FROM o WHERE f NOT IN {greatest} ORDER BY 1"), &["1", "1", "4", "5"]),
+            (&format!("SELECT f FROM o WHERE EXISTS {second}"), &["1"]),
+            (&format!("SELECT f FROM o WHERE 3 IN {second}"), &["1"]),
+            (&format!("SELECT f, big FROM o WHERE 3 > ALL {second} ORDER BY 1, 2"), &["1|1", "4|2", "5|9"]),
+        ],
+    )
+    .await;
+    for subquery in [
+        "SELECT max(i.f) OVER () FROM i WHERE i.big >= o.big",
+        "SELECT max(q.f) OVER () FROM (SELECT i.f FROM i WHERE i.big = o.big) AS q",
+    ] {
+        let (kind, message) = database.error(&format!("SELECT f FROM o WHERE f IN ({subquery})")).await;
+        assert_eq!(kind, ErrorKind::NotSupported, "{message}");
+        assert!(message.contains("a window function in a subquery"), "{message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,6 +385,10 @@ async fn a_column_beside_unnest_has_its_own_value() {
             ("SELECT s + 1 AS s, max(t) AS t, unnest([1]) AS u FROM n GROUP BY s ORDER BY s LIMIT 2", &["2|a|1", "3|b|1"]),
             ("SELECT s + 1 AS s, sum(s) OVER () AS x, unnest(l) AS u FROM n ORDER BY u", &["2|10|5", "2|10|6", "5|10|7"]),
             ("SELECT s + 1 AS s, unnest(unnest([[s, 2], [3]])) AS u FROM n WHERE s = 1 ORDER BY u", &["2|1", "2|2", "2|3"]),
+            (
+                "SELECT s + 1 AS s, unnest((SELECT array_agg(id) FROM a)) AS u FROM n WHERE s < 3 ORDER BY s, u",
+                &["2|1", "2|2", "3|1", "3|2"],
+            ),
             ("SELECT n.s AS s, unnest(struct(n.t)) FROM n WHERE s = 1", &["1|a"]),
             ("SELECT (SELECT max(a.x) FROM a WHERE a.id = n.s) AS s, unnest(n.l) AS u FROM n ORDER BY u", &["10|5", "10|6", "NULL|7"]),
             (
@@ -352,11 +404,18 @@ async fn a_column_beside_unnest_has_its_own_value() {
     for (sql, expected) in [
         ("SELECT s + 1 AS s, unnest(struct(s, l)) FROM n", "unnest() of a struct: expected a column of its own"),
         (
-            "SELECT s + 1 AS s, unnest((SELECT array_agg(id) FROM a)) FROM n",
-            "beside unnest() of a subquery or a long list",
+            format!("SELECT s + 1 AS s, unnest([s{}]) FROM n", ", s".repeat(70_000)).as_str(),
+            "beside unnest() of a large subquery or list",
         ),
     ] {
         let error = database.try_query(sql, &[]).await.unwrap_err().to_string();
-        assert!(error.contains(expected), "{sql}: {error}");
+        assert!(error.contains(expected), "{error}");
     }
+    let nested = |levels: usize| {
+        let one = |inner: String, _| {
+            format!("SELECT array_agg(u) FROM (SELECT s + 1 AS s, unnest(({inner})) AS u FROM n) AS q")
+        };
+        (0..levels).fold("SELECT [1]".to_owned(), one)
+    };
+    expect(&database, &[(&format!("SELECT cardinality(({}))", nested(2)), &["16"])]).await;
 }

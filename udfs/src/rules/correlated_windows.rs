@@ -1,0 +1,89 @@
+//! Window functions in subqueries that refer to the outer query.
+//!
+//! DataFusion 55 makes a join of such a subquery: it moves the conditions that refer to the outer query above the window functions,
+//! which then see the rows of all outer rows. Where those conditions are `inner = outer`, the inner sides become keys of PARTITION
+//! BY here, so that the rows of one outer row are partitions of their own. Other shapes are `NotSupported`.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, not_impl_err};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Window};
+use datafusion::optimizer::AnalyzerRule;
+
+/// Partitions the window functions of correlated subqueries.
+#[derive(Debug)]
+pub(crate) struct CorrelatedWindows;
+
+impl AnalyzerRule for CorrelatedWindows {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        let partitioned = plan.transform_up_with_subqueries(|plan| match plan {
+            LogicalPlan::Window(window) if !window.input.all_out_ref_exprs().is_empty() => partitioned(window),
+            other => Ok(Transformed::no(other)),
+        });
+        partitioned.map(|partitioned| partitioned.data)
+    }
+
+    fn name(&self) -> &str {
+        "windows_of_correlated_subqueries"
+    }
+}
+
+fn partitioned(window: Window) -> Result<Transformed<LogicalPlan>> {
+    let mut keys = Vec::new();
+    if !correlations(&window.input, &mut keys) {
+        return not_impl_err!(
+            "a window function in a subquery that refers to the outer query in another way than by a condition inner = outer in \
+             its WHERE"
+        );
+    }
+    let input = Arc::clone(&window.input);
+    let names = NamePreserver::new(&LogicalPlan::Window(window.clone()));
+    let functions = window.window_expr.into_iter().map(|function| {
+        let name = names.save(&function);
+        let function = function.transform_up(|expr| match expr {
+            Expr::WindowFunction(mut function) => {
+                let partitions = &mut function.params.partition_by;
+                let new: Vec<_> = keys.iter().filter(|key| !partitions.contains(key)).cloned().collect();
+                partitions.extend(new);
+                Ok(Transformed::yes(Expr::WindowFunction(function)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(name.restore(function.data))
+    });
+    let functions = functions.collect::<Result<Vec<_>>>()?;
+    Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(functions, input)?)))
+}
+
+/// Gathers the inner sides of the conditions that refer to the outer query. Whether all references stand in such conditions.
+fn correlations(plan: &LogicalPlan, keys: &mut Vec<Expr>) -> bool {
+    match plan {
+        LogicalPlan::Filter(filter) => {
+            split_conjunction(&filter.predicate).into_iter().filter(|part| part.contains_outer()).all(|part| {
+                let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = part else { return false };
+                let inner = match (is_outer(left), is_outer(right)) {
+                    (true, false) => right,
+                    (false, true) => left,
+                    _ => return false,
+                };
+                keys.push(inner.as_ref().clone());
+                !inner.contains_outer()
+            }) && correlations(&filter.input, keys)
+        }
+        // Of the same columns.
+        LogicalPlan::Window(window) => {
+            !window.window_expr.iter().any(Expr::contains_outer) && correlations(&window.input, keys)
+        }
+        other => other.all_out_ref_exprs().is_empty(),
+    }
+}
+
+/// Whether an expression has columns of the outer query alone.
+fn is_outer(expr: &Expr) -> bool {
+    let has_inner = expr.exists(|expr| Ok(matches!(expr, Expr::Column(_)))).unwrap_or(true);
+    expr.contains_outer() && !has_inner
+}

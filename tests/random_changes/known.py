@@ -16,7 +16,10 @@ class Known(NamedTuple):
 REFUSALS = (
     Known("correlated subqueries that DataFusion 55 does not make joins of", r"NotSupported Physical plan does not"),
     Known("correlated subqueries that would be joined wrongly", r"NotSupported (NOT )?(EXISTS|IN|ANY)\b"),
-    Known("window functions in correlated subqueries", r"NotSupported a window function in a subquery"),
+    Known(
+        "window functions and outer joins in correlated subqueries",
+        r"NotSupported a (window function in a subquery|condition that refers to the outer query)",
+    ),
     Known("subqueries in ON that refer to both sides", r"NotSupported a subquery in ON"),
     Known(
         "MERGE with an alias and a subquery that refers to it: DataFusion refuses it",

@@ -25,7 +25,7 @@ use crate::lake::{LakeFunction, Operation};
 use crate::plan_size::moved::Moved;
 use crate::planning;
 use crate::rules::any::equal_any;
-use crate::rules::correlated_windows::CorrelatedWindows;
+use crate::rules::correlated::Correlated;
 use crate::rules::decimals::DecimalsAsDoubles;
 use crate::rules::float_keys::FloatKeys;
 use crate::rules::headless::Headless;
@@ -88,7 +88,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_analyzer_rule(Arc::new(Prefilter))
         .with_analyzer_rule(Arc::new(OrderByDistance))
         .with_analyzer_rule(Arc::new(Lateral))
-        .with_analyzer_rule(Arc::new(CorrelatedWindows))
+        .with_analyzer_rule(Arc::new(Correlated))
         // Of searches with their filters; what they make of subqueries is then sorted and filtered like other columns.
         .with_analyzer_rule(Arc::new(Places))
         .with_analyzer_rule(Arc::new(ThreeValued))

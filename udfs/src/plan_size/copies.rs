@@ -1,4 +1,4 @@
-//! How often DataFusion 55 has the parts of an expression in the plan of it.
+//! Factors of the parts of an expression in its plan.
 //!
 //! Its planner and simplifier write some operators with copies of their operands, or ask for the type of an operand twice, and again
 //! where one is within another: so n levels are k^n copies or questions. The factors here were measured with nested statements.
@@ -75,12 +75,9 @@ pub(super) fn of(expr: &Expr, is_filter: bool, factors: &mut Factors) -> Option<
                 operand(result, 2);
             }
         }
-        Expr::BinaryOp { left, op, right } if is_comparison(op) => {
-            for side in [left, right].into_iter().filter(|side| is_inverted(side)) {
-                operand(side, 3);
-            }
-        }
-        Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+        Expr::BinaryOp { left, right, .. }
+        | Expr::IsDistinctFrom(left, right)
+        | Expr::IsNotDistinctFrom(left, right) => {
             for side in [left, right].into_iter().filter(|side| is_inverted(side)) {
                 operand(side, 3);
             }
@@ -99,18 +96,6 @@ fn unnested(expr: &Expr) -> &Expr {
         Expr::Nested(inner) => unnested(inner),
         expr => expr,
     }
-}
-
-fn is_comparison(op: &BinaryOperator) -> bool {
-    matches!(
-        op,
-        BinaryOperator::Eq
-            | BinaryOperator::NotEq
-            | BinaryOperator::Lt
-            | BinaryOperator::LtEq
-            | BinaryOperator::Gt
-            | BinaryOperator::GtEq
-    )
 }
 
 fn is_inverted(expr: &Expr) -> bool {

@@ -6,7 +6,7 @@
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion, TreeNodeVisitor};
-use datafusion::common::{Column, DFSchema, DataFusionError, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
@@ -112,15 +112,13 @@ fn parts(expr: &Expr, schema: &DFSchema, sizes: &[u64]) -> u64 {
     let _ = expr.apply(|expr| {
         let more = match expr {
             Expr::Literal(..) => 0,
-            Expr::Column(column) => place(column, schema).and_then(|at| sizes.get(at)).copied().unwrap_or(1),
+            Expr::Column(column) => {
+                schema.maybe_index_of_column(column).and_then(|at| sizes.get(at)).copied().unwrap_or(1)
+            }
             _ => 1,
         };
         parts = parts.saturating_add(more);
         Ok(TreeNodeRecursion::Continue)
     });
     parts.max(1)
-}
-
-fn place(column: &Column, schema: &DFSchema) -> Option<usize> {
-    schema.maybe_index_of_column(column)
 }

@@ -7,7 +7,7 @@
 //! [`same_names`] change statements before they are planned.
 
 pub(crate) mod any;
-pub(crate) mod correlated_windows;
+pub(crate) mod correlated;
 pub(crate) mod decimals;
 pub(crate) mod extremes;
 pub(crate) mod filter_first;

@@ -39,8 +39,9 @@ impl FunctionRewrite for Negatives {
                 for element in &mut list.list {
                     changed |= without_sign(element, schema)?;
                 }
-                // A column is looked up by its value already, and stays one for the statistics of files.
-                if !matches!(list.expr.as_ref(), Expr::Column(_)) {
+                // A column is looked up by its value already. Beside elements that equal neither zero nor NaN, no sign matters. These
+                // stay as they are for the statistics of files.
+                if !matches!(list.expr.as_ref(), Expr::Column(_)) && !list.list.iter().all(has_one_form) {
                     changed |= without_sign(&mut list.expr, schema)?;
                 }
                 return Ok(Transformed::new_transformed(Expr::InList(list), changed));
@@ -87,6 +88,19 @@ fn zero_of(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
     }
 }
 
+/// Whether a constant is neither zero nor NaN as a float: it equals only values of the same bits.
+fn has_one_form(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Float64(value), _) => value.is_none_or(|value| value != 0.0 && !value.is_nan()),
+        Expr::Literal(ScalarValue::Float32(value), _) => value.is_none_or(|value| value != 0.0 && !value.is_nan()),
+        Expr::Literal(ScalarValue::Int64(value), _) => value.is_none_or(|value| value != 0),
+        Expr::ScalarFunction(call) if call.name() == "arrow_cast" => {
+            matches!(call.args.first(), Some(Expr::Literal(ScalarValue::Int64(Some(value)), _)) if *value != 0)
+        }
+        _ => false,
+    }
+}
+
 /// Adds zero to a float, if that can make a difference: says whether it did.
 pub(super) fn without_sign(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
     let is_itself = match expr {
@@ -98,7 +112,10 @@ pub(super) fn without_sign(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
         }
         _ => false,
     };
-    let Some(zero) = (if is_itself { None } else { zero_of(expr, schema) }) else { return Ok(false) };
+    if is_itself || has_one_form(expr) {
+        return Ok(false);
+    }
+    let Some(zero) = zero_of(expr, schema) else { return Ok(false) };
     *expr = binary_expr(std::mem::take(expr), Operator::Plus, zero);
     Ok(true)
 }

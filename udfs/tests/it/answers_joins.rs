@@ -278,7 +278,7 @@ async fn a_correlated_subquery_is_a_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn window_functions_of_a_correlated_subquery_see_its_rows() {
+async fn operators_of_a_correlated_subquery_see_its_rows() {
     let database = Database::temporary().await;
     database.run("CREATE TABLE o (f BIGINT, big BIGINT)").await;
     database.run("INSERT INTO o VALUES (1, 1), (4, 2), (5, 9), (1, 3)").await;
@@ -305,14 +305,39 @@ async fn window_functions_of_a_correlated_subquery_see_its_rows() {
         ],
     )
     .await;
-    for subquery in [
-        "SELECT max(i.f) OVER () FROM i WHERE i.big >= o.big",
-        "SELECT max(q.f) OVER () FROM (SELECT i.f FROM i WHERE i.big = o.big) AS q",
+    // The same rows without a condition in them stay.
+    expect(
+        &database,
+        &[
+            ("SELECT f FROM o WHERE f IN (SELECT i.f FROM i LEFT JOIN o AS p ON p.big = i.big WHERE i.big = o.big) ORDER BY f", &["1"]),
+            ("SELECT f, q.m FROM o, LATERAL (SELECT max(i.f) FROM i WHERE i.big = o.big) AS q(m) ORDER BY o.big", &["1|4", "4|1", "1|3", "5|NULL"]),
+        ],
+    )
+    .await;
+    let table = "(SELECT * FROM i AS k WHERE k.big = o.big) AS q";
+    for (sql, expected) in [
+        ("f IN (SELECT max(i.f) OVER () FROM i WHERE i.big >= o.big)", "a window function in a subquery"),
+        (
+            "f IN (SELECT max(q.f) OVER () FROM (SELECT i.f FROM i WHERE i.big = o.big) AS q)",
+            "a window function in a subquery",
+        ),
+        (
+            format!("EXISTS (SELECT 1 FROM i LEFT JOIN {table} ON q.f = i.f WHERE q.f IS NULL)").as_str(),
+            "of a Left join",
+        ),
+        (format!("f IN (SELECT i.f FROM {table} RIGHT JOIN i ON q.f = i.f)").as_str(), "of a Right join"),
+        (format!("f >= ALL (SELECT i.f FROM i FULL JOIN {table} ON q.f = i.f)").as_str(), "of a Full join"),
+        (format!("f NOT IN (SELECT i.f FROM i LEFT ANTI JOIN {table} ON q.f = i.f)").as_str(), "of a LeftAnti join"),
     ] {
-        let (kind, message) = database.error(&format!("SELECT f FROM o WHERE f IN ({subquery})")).await;
-        assert_eq!(kind, ErrorKind::NotSupported, "{message}");
-        assert!(message.contains("a window function in a subquery"), "{message}");
+        let (kind, message) = database.error(&format!("SELECT f FROM o WHERE {sql}")).await;
+        assert_eq!(kind, ErrorKind::NotSupported, "{sql}: {message}");
+        assert!(message.contains(expected), "{sql}: {message}");
     }
+    let having =
+        "SELECT o.f, q.m FROM o, LATERAL (SELECT max(i.f) FROM i WHERE i.big = o.big HAVING count(*) > 1) AS q(m)";
+    let (kind, message) = database.error(having).await;
+    assert_eq!(kind, ErrorKind::NotSupported, "{message}");
+    assert!(message.contains("HAVING in LATERAL"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,6 +37,7 @@ pub(super) const STATEMENTS: &[(&str, &str, &[RangeInclusive<u32>])] = &[
     ("columns of a table over a file", "ddl.slt", &[703..=703]),
     ("DELETE ... LIMIT is refused earlier, with another message", "delete.slt", &[120..=120, 132..=132]),
     ("a table is filled from a file", "insert.slt", &[86..=86, 92..=92, 223..=223]),
+    ("HAVING in LATERAL without GROUP BY is refused earlier, with another message", "lateral_join.slt", &[735..=735]),
     (
         "UPDATE ... FROM is refused earlier, with another message",
         "update.slt",

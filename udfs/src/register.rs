@@ -34,6 +34,7 @@ use crate::rules::long_orders::LongOrders;
 use crate::rules::mark::Marks;
 use crate::rules::merged::{Merged, column_of_table};
 use crate::rules::negated_keys::NegatedKeys;
+use crate::rules::nested_floats::NestedFloats;
 use crate::rules::outer_constants::OuterConstants;
 use crate::rules::places::Places;
 use crate::rules::set_all::Copies;
@@ -97,6 +98,7 @@ pub(crate) fn equip(context: &SessionContext, catalogs: &Arc<dyn CatalogProvider
         .with_analyzer_rule(Arc::new(Copies))
         .with_analyzer_rule(negative::rule())
         .with_analyzer_rule(Arc::new(FloatKeys))
+        .with_analyzer_rule(Arc::new(NestedFloats))
         .with_analyzer_rule(extremes::rule())
         .with_analyzer_rule(Arc::new(InnerNames))
         .with_analyzer_rule(no_row::rule())

@@ -23,6 +23,7 @@ pub(crate) mod mark;
 pub(crate) mod merged;
 pub(crate) mod negated_keys;
 pub(crate) mod negative;
+pub(crate) mod nested_floats;
 pub(crate) mod no_row;
 pub(crate) mod not_exists;
 pub(crate) mod null_equal;

@@ -4,7 +4,7 @@
 //! number, and unequal to the other NaN. Here `-x` of a float is `0 - x`, which leaves NaN alone. Functions whose NaN the
 //! processor gives a sign, and values that are compared by bits, get `+ 0.0`: the sum is the NaN without a sign
 //! (`patches/arrow-arith`), and `0.0` for `-0.0`. Those values are the elements of an IN list, the operand of CASE with its choices,
-//! and the arguments of `nullif`.
+//! and the arguments of `nullif`. Lists and structs have their floats in one form wherever they are compared.
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::scalar::ScalarValue;
+
+use crate::scalar::one_form::in_one_form;
 
 /// The rule that subtracts floats where they are negated.
 pub(crate) fn rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
@@ -63,6 +65,22 @@ impl FunctionRewrite for Negatives {
                 }
                 return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
             }
+            Expr::ScalarFunction(mut call) if COMPARE_ELEMENTS.contains(&call.name()) => {
+                // A column in a list of constants is a column in an IN list, and stays one.
+                let of_constants = call.args.first().is_some_and(|list| !list.any_column_refs());
+                let mut changed = false;
+                for compared in &mut call.args {
+                    if !(of_constants && matches!(compared, Expr::Column(_))) {
+                        changed |= without_sign(compared, schema)?;
+                    }
+                }
+                return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
+            }
+            Expr::BinaryExpr(mut compared) if compares(compared.op) => {
+                let mut changed = in_one_form(&mut compared.left, schema)?;
+                changed |= in_one_form(&mut compared.right, schema)?;
+                return Ok(Transformed::new_transformed(Expr::BinaryExpr(compared), changed));
+            }
             Expr::ScalarFunction(call) if MAY_ANSWER_NAN.contains(&call.name()) => {
                 let mut call = Expr::ScalarFunction(call);
                 let changed = without_sign(&mut call, schema)?;
@@ -78,6 +96,31 @@ impl FunctionRewrite for Negatives {
 /// Functions that answer NaN for other arguments than NaN.
 const MAY_ANSWER_NAN: [&str; 13] =
     ["acos", "acosh", "asin", "atanh", "cos", "cot", "ln", "log", "log10", "log2", "power", "sin", "tan"];
+
+/// Functions of lists that compare elements by their bits.
+const COMPARE_ELEMENTS: [&str; 16] = [
+    "array_distinct",
+    "array_except",
+    "array_has",
+    "array_has_all",
+    "array_has_any",
+    "array_intersect",
+    "array_position",
+    "array_positions",
+    "array_remove",
+    "array_remove_all",
+    "array_remove_n",
+    "array_replace",
+    "array_replace_all",
+    "array_replace_n",
+    "array_union",
+    "equal_any",
+];
+
+fn compares(operator: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
 
 /// Zero of the type of a float.
 fn zero_of(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
@@ -101,7 +144,7 @@ fn has_one_form(expr: &Expr) -> bool {
     }
 }
 
-/// Adds zero to a float, if that can make a difference: says whether it did.
+/// Adds zero to a float, and gives floats within lists and structs one form, if that can make a difference: says whether it did.
 pub(super) fn without_sign(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
     let is_itself = match expr {
         Expr::Literal(ScalarValue::Float64(value), _) => {
@@ -115,7 +158,7 @@ pub(super) fn without_sign(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
     if is_itself || has_one_form(expr) {
         return Ok(false);
     }
-    let Some(zero) = zero_of(expr, schema) else { return Ok(false) };
+    let Some(zero) = zero_of(expr, schema) else { return in_one_form(expr, schema) };
     *expr = binary_expr(std::mem::take(expr), Operator::Plus, zero);
     Ok(true)
 }

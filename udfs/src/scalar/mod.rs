@@ -24,6 +24,7 @@ pub(crate) mod async_sort;
 pub(crate) mod bounded;
 pub(crate) mod embed;
 pub(crate) mod from_text;
+pub(crate) mod one_form;
 pub(crate) mod operators;
 pub(crate) mod type_names;
 

@@ -224,6 +224,68 @@ async fn floats_that_are_equal_are_one_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lists_and_structs_of_equal_floats_are_equal() {
+    let database = Database::temporary().await;
+    database
+        .run(
+            "CREATE TABLE f AS SELECT id, x, [x, 1.0] AS l, CAST([x, 1.0] AS FLOAT[2]) AS v, {a: x, b: [x]} AS s \
+             FROM (VALUES (1, 0.0), (2, CAST('-0.0' AS DOUBLE)), (3, 9.0), (4, 7.0)) AS t(id, x)",
+        )
+        .await;
+    for column in ["l", "v", "s"] {
+        expect(
+            &database,
+            &[
+                (&format!("SELECT a.id, b.id FROM f a, f b WHERE a.{column} = b.{column} AND a.id < b.id"), &["1|2"]),
+                (&format!("SELECT a.id, b.id FROM f a JOIN f b ON a.{column} = b.{column} AND a.id < b.id"), &["1|2"]),
+                (&format!("SELECT a.id, b.id FROM f a JOIN f b USING ({column}) WHERE a.id < b.id"), &["1|2"]),
+                (&format!("SELECT id FROM f WHERE {column} < (SELECT {column} FROM f WHERE id = 1)"), &[]),
+                (&format!("SELECT id FROM f WHERE {column} >= (SELECT {column} FROM f WHERE id = 1) ORDER BY id"), &["1", "2", "3", "4"]),
+                (&format!("SELECT id FROM f WHERE {column} IS NOT DISTINCT FROM (SELECT {column} FROM f WHERE id = 2) ORDER BY id"), &["1", "2"]),
+                (&format!("SELECT id FROM f WHERE {column} IN (SELECT {column} FROM f WHERE id = 2) ORDER BY id"), &["1", "2"]),
+                (&format!("SELECT id FROM f WHERE {column} = ANY (SELECT {column} FROM f WHERE id = 2) ORDER BY id"), &["1", "2"]),
+                (&format!("SELECT id FROM f WHERE {column} NOT IN (SELECT {column} FROM f WHERE id <> 1) ORDER BY id"), &[]),
+                (&format!("SELECT id FROM f o WHERE EXISTS (SELECT 1 FROM f i WHERE i.{column} = o.{column} AND i.id <> o.id) ORDER BY id"), &["1", "2"]),
+                (&format!("SELECT count(*) FROM (SELECT DISTINCT {column} FROM f)"), &["3"]),
+                (&format!("SELECT count(DISTINCT {column}) FROM f"), &["3"]),
+                (&format!("SELECT count(*) FROM (SELECT DISTINCT ON ({column}) id FROM f ORDER BY {column}, id)"), &["3"]),
+                (&format!("SELECT max(id), count(*) FROM f GROUP BY {column} ORDER BY 1"), &["2|2", "3|1", "4|1"]),
+                (&format!("SELECT max(id), count(*) FROM f GROUP BY ROLLUP ({column}) ORDER BY 1, 2"), &["2|2", "3|1", "4|1", "4|4"]),
+                (&format!("SELECT count(*) FROM (SELECT {column} FROM f UNION SELECT {column} FROM f)"), &["3"]),
+                (&format!("SELECT count(*) FROM (SELECT {column} FROM f WHERE id = 1 INTERSECT SELECT {column} FROM f WHERE id = 2)"), &["1"]),
+                (&format!("SELECT count(*) FROM (SELECT {column} FROM f WHERE id = 1 EXCEPT SELECT {column} FROM f WHERE id = 2)"), &["0"]),
+                (&format!("SELECT id, count(*) OVER (PARTITION BY {column}) FROM f ORDER BY id"), &["1|2", "2|2", "3|1", "4|1"]),
+                (&format!("SELECT id FROM f ORDER BY {column}, id DESC"), &["2", "1", "4", "3"]),
+            ],
+        )
+        .await;
+    }
+    expect(
+        &database,
+        &[
+            ("SELECT [CAST('NaN' AS DOUBLE)] = [-CAST('NaN' AS DOUBLE)]", &["true"]),
+            ("SELECT id FROM f WHERE [x] IN ([0.0], [7.0]) ORDER BY id", &["1", "2", "4"]),
+            ("SELECT id FROM f WHERE nullif([0.0], [x]) IS NULL ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE CASE [0.0] WHEN [x] THEN true ELSE false END ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE array_has(l, 0.0) ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE array_has(l, CAST('-0.0' AS DOUBLE)) ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE CAST('-0.0' AS DOUBLE) = ANY (l) ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE x = ANY ([CAST('-0.0' AS DOUBLE), 5]) ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE x = ANY ([CAST('-0.0' AS DOUBLE), id]) ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE 0.0 <> ALL (l) ORDER BY id", &["3", "4"]),
+            ("SELECT id FROM f WHERE array_position(l, 0.0) = 1 ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE array_has_any(l, [CAST('-0.0' AS DOUBLE)]) ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE array_has_all(l, [0.0]) ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE array_length(array_remove(l, 0.0)) = 1 ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE array_replace(l, 0.0, 5.0)[1] = 5 ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE array_length(array_union(l, [0.0])) = 2 ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE array_length(array_except(l, [0.0])) = 1 ORDER BY id", &["1", "2"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn columns_that_differ_in_casts_stand_side_by_side() {
     let database = tables().await;
     expect(

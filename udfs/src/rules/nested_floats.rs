@@ -97,8 +97,7 @@ fn projected(input: Arc<LogicalPlan>) -> Result<Transformed<Arc<LogicalPlan>>> {
     let schema = Arc::clone(input.schema());
     let mut changed = false;
     let columns = schema.iter().map(|(qualifier, field)| {
-        let column = Expr::Column(Column::from((qualifier, field)));
-        let mut expr = column.clone();
+        let mut expr = Expr::Column(Column::from((qualifier, field)));
         if in_one_form(&mut expr, &schema)? {
             changed = true;
             expr = expr.alias_qualified(qualifier.cloned(), field.name());

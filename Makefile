@@ -105,7 +105,7 @@ bench-flight: $(BENCH_VENV)/stamp ## what the wire costs beside bare gRPC, arrow
 
 .PHONY: soak
 soak: ## 256 clients at a server for five minutes: no error but a limit's, no growth of memory (release profile)
-	$(CARGO) build --release --locked -p ruvector-flight-server --bin ruvector
+	$(CARGO) build --release --locked -p ruvector-cli --bin ruvector
 	$(CARGO) run --release --locked -p ruvector-bench-service --bin soak -- --ruvector $(TARGET)/release/ruvector $(ARGS)
 
 datafusion-cli: DATA ?= $(or $(patsubst %/,%,$(firstword $(wildcard .cache/demo/*/))),.cache/datafusion-cli)

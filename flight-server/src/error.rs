@@ -13,7 +13,7 @@ use crate::config::ERROR_CHARS_MAX;
 use crate::ipc::Malformed;
 
 /// The status that says what `error` says.
-pub(crate) fn status(error: &Error) -> Status {
+pub fn status(error: &Error) -> Status {
     Status::new(code(error.kind()), shortened(error.to_string()))
 }
 
@@ -63,12 +63,12 @@ impl From<Malformed> for Status {
 }
 
 /// The status of an Arrow operation on our own data that should not have failed.
-pub(crate) fn internal(error: impl std::fmt::Display) -> Status {
+pub fn internal(error: impl std::fmt::Display) -> Status {
     Status::internal(error.to_string())
 }
 
 /// What an error came from in the end: the layers above it say where, which nobody needs to know.
-pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

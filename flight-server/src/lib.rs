@@ -1,8 +1,7 @@
-//! The Arrow Flight SQL server and the `ruvector` command.
+//! The Arrow Flight SQL server.
 //!
-//! It is the way to a [`ruvector_udfs::Engine`] over the network, for every Flight SQL client, and from the shell: who calls
-//! is found out here, and what they may do is the engine's to check.
-//! It is not the engine: it knows Arrow Flight, and no SQL beyond where one statement ends.
+//! It serves a [`ruvector_udfs::Engine`] over the network to every Flight SQL client. Callers are authenticated here; the engine
+//! checks what they may do.
 //!
 //! The way of a call, in the order of the modules:
 //!
@@ -58,16 +57,12 @@ mod hidden_paths;
 mod http;
 /// The gate for Arrow data from outside: sizes are checked before anything is allocated.
 mod ipc;
-/// How much memory there is to share.
-mod memory;
 /// What the server counts.
 mod metrics;
 /// How many statements run at the same time.
 mod places;
 /// Whether the engine's threads run.
 mod pulse;
-/// Where one SQL statement ends and the next begins.
-mod script;
 /// The Flight SQL service: which command is answered where.
 mod service;
 /// Which session a call belongs to.
@@ -77,15 +72,21 @@ mod state;
 /// The engine's threads, and what runs on them.
 mod work;
 
-/// The command line.
-mod cli;
 /// Listening, serving and stopping.
 mod server;
-/// `ruvector sql`: statements from the command line, a file, or a person.
-mod shell;
-/// `ruvector user`: lines for the file of users.
-mod user;
 
-pub use cli::{exit_code, run};
 pub use config::{Config, ConfigError, Setup};
 pub use server::{ServerError, bind, bind_for, serve, serve_on};
+
+/// Names, hashes and tokens of the file of users.
+pub mod credentials {
+    pub use crate::auth::{check_name, hash_password, hash_token, random_token};
+}
+
+/// The parts of the protocol that a client shares with the server.
+pub mod wire {
+    pub use crate::command::statement::COUNT_METADATA;
+    pub use crate::error::{internal, root_cause, status};
+    pub use crate::ipc::{Malformed, decode, decode_schema};
+    pub use crate::session::{bearer_token, session_cookie_of};
+}

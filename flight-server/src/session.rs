@@ -297,7 +297,7 @@ fn crowded_out<'a>(sessions: impl Iterator<Item = (&'a Key, Instant)> + Clone, n
 }
 
 /// The token of an `authorization: Bearer ...` header. Other schemes, as `Basic`, name no session.
-pub(crate) fn bearer_token(metadata: &MetadataMap) -> Option<String> {
+pub fn bearer_token(metadata: &MetadataMap) -> Option<String> {
     let value = metadata.get("authorization")?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
@@ -305,7 +305,7 @@ pub(crate) fn bearer_token(metadata: &MetadataMap) -> Option<String> {
 }
 
 /// The header `cookie` of a client that names its session itself.
-pub(crate) fn session_cookie_of(name: &str) -> String {
+pub fn session_cookie_of(name: &str) -> String {
     format!("{COOKIE}={name}")
 }
 
@@ -317,7 +317,7 @@ fn session_cookie(metadata: &MetadataMap) -> Option<String> {
 }
 
 fn changes_session(sql: &str) -> bool {
-    let word = crate::script::first_word(sql);
+    let word = ruvector_udfs::script::first_word(sql);
     word.eq_ignore_ascii_case("set") || word.eq_ignore_ascii_case("reset")
 }
 

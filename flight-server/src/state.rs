@@ -15,9 +15,9 @@ use crate::config::Setup;
 use crate::error::{status, stream_status};
 use crate::metrics::Metrics;
 use crate::places::Permit;
-use crate::script;
 use crate::session::{Caller, Sessions};
 use crate::work::{Stops, Work};
+use ruvector_udfs::script;
 
 /// The server's state. Shared by all calls.
 pub(crate) struct ServerState {

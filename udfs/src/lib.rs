@@ -32,6 +32,9 @@ mod nesting;
 mod plan_size;
 mod text_size;
 
+/// Where one SQL statement ends and the next begins.
+pub mod script;
+
 /// The lake's operations as table functions.
 mod lake;
 

@@ -75,7 +75,7 @@ impl IssuedTokens {
 ///
 /// # Errors
 /// If the system has no random numbers.
-pub(crate) fn random_token() -> Result<String, getrandom::Error> {
+pub fn random_token() -> Result<String, getrandom::Error> {
     Ok(format!("rvt_{}", random_text::<32>()?))
 }
 

@@ -32,9 +32,10 @@ use crate::session::bearer_token;
 use issued::IssuedTokens;
 use remembered::Remembered;
 
-pub(crate) use issued::random_token;
-pub(crate) use passwords::hash_password;
-pub(crate) use users::{Stamp, UsersFile, check_name, stamp};
+pub use issued::random_token;
+pub use passwords::hash_password;
+pub(crate) use users::{Stamp, UsersFile, stamp};
+pub use users::{check_name, hash_token};
 
 /// Somebody who proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

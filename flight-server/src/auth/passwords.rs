@@ -68,7 +68,7 @@ impl Drop for Waiting<'_> {
 ///
 /// # Errors
 /// If the password is empty, or the system has no random numbers.
-pub(crate) fn hash_password(password: &str) -> Result<String, String> {
+pub fn hash_password(password: &str) -> Result<String, String> {
     if password.is_empty() {
         return Err("the password must not be empty".to_owned());
     }

@@ -199,12 +199,17 @@ fn entry_of<'a>(place: &str, entry: &'a toml::Value, secret: &str) -> Result<(Ro
 }
 
 /// Checks the name of a user: what stands in logs and headers, and not around a colon.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
+pub fn check_name(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+');
     match !name.is_empty() && name.len() <= 128 && name.chars().all(plain) {
         true => Ok(()),
         false => Err(format!("name of a user: expected letters, digits, '_', '-', '.', '@' or '+', got {name:?}")),
     }
+}
+
+/// Returns the SHA-256 of a token, in hexadecimal digits, as the file of users has it.
+pub fn hash_token(token: &str) -> String {
+    Fingerprint::of(token.as_bytes()).0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn sha256(text: &str) -> Option<Fingerprint> {

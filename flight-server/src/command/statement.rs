@@ -25,7 +25,7 @@ use crate::state::{ServerState, query};
 use crate::work::{FlightStream, Stops};
 
 /// The `app_metadata` of a FlightInfo whose only row is the count of a statement that ran already.
-pub(crate) const COUNT_METADATA: &[u8] = b"count";
+pub const COUNT_METADATA: &[u8] = b"count";
 
 /// The rows of a statement that has none: how many it changed.
 static COUNT_SCHEMA: LazyLock<SchemaRef> =

@@ -10,9 +10,9 @@ use super::batch_insert::executions;
 use super::statement::parameter_rows;
 use crate::error::{status, stream_status};
 use crate::handle::Statement;
-use crate::script;
 use crate::session::Caller;
 use crate::state::ServerState;
+use ruvector_udfs::script;
 
 /// Runs `statement` once for every row of its parameters and returns how many rows it changed in all.
 ///

@@ -1,8 +1,14 @@
-//! What an operator can set, and every other number of the server and the shell, with its unit and its reason.
+//! What an operator can set, and every other number of the server, with its unit and its reason.
 //!
 //! A setting is a flag of `ruvector serve`, a variable of the environment and a key of the file that `--config` names; the
 //! first of these that says something wins over the next, and all win over the default. `setting.rs` lists them; the page
 //! `docs/server.md` is made from that list.
+
+/// From the settings to those of the engine.
+mod engine;
+
+/// How much memory there is to share.
+mod memory;
 
 /// From a configuration to what the server works with: certificates, users, addresses.
 mod setup;
@@ -17,8 +23,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use setup::{ConfigError, Setup};
-pub(crate) use setup::{check_folder, choose_crypto, look_up, not_an_address, read, refused_address};
-pub(crate) use sources::{Flags, Sources};
+pub use setup::{check_folder, choose_crypto, read};
+pub(crate) use setup::{look_up, not_an_address, refused_address};
+pub use sources::{Environment, Flags, Found, Sources};
 
 /// The settings of `ruvector serve`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -257,12 +264,3 @@ pub const IO_THREADS: usize = 2;
 /// Parameters of one statement when rows of parameters for an INSERT are put together: bounds the time to plan it and the
 /// memory of its text.
 pub const INSERT_PARAMETERS_MAX: usize = 4000;
-
-/// Rows the shell reads for a table: its column widths need all rows in memory. `--format csv` and `json` have no limit.
-pub const TABLE_ROWS_MAX: usize = 1000;
-
-/// Width at which the shell cuts a line of text in a table, in characters. Whole values: `--format csv` or `json`.
-pub const TABLE_TEXT_MAX: usize = 100;
-
-/// Floats of a vector that the shell shows in full; of longer ones it shows the first two and the length.
-pub const TABLE_VECTOR_MAX: usize = 4;

@@ -35,7 +35,8 @@ impl std::error::Error for ConfigError {}
 /// A configuration, and what was read of the files that it names.
 #[derive(Clone)]
 pub struct Setup {
-    pub(crate) config: Config,
+    /// The settings.
+    pub config: Config,
     pub(crate) tls: Option<Arc<CertificateFiles>>,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
 }
@@ -76,7 +77,7 @@ impl Setup {
     ///
     /// # Errors
     /// If it is no `HOST:PORT`, or an address can be reached from other machines and TLS or authentication is missing.
-    pub(crate) async fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
+    pub async fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
         let listen = &self.config.server.listen;
         let addresses = look_up(listen).await.map_err(|e| ConfigError::new(not_an_address(listen, &e)))?;
         if let Some(missing) = self.missing()
@@ -103,7 +104,7 @@ impl Setup {
     }
 
     /// What a client's URL begins with.
-    pub(crate) fn scheme(&self) -> &'static str {
+    pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "grpc+tls" } else { "grpc" }
     }
 }
@@ -130,18 +131,18 @@ pub(crate) fn refused_address(address: SocketAddr, missing: &str) -> String {
 
 /// Chooses the process's cryptography, if nobody has: there are two in the tree of dependencies, and rustls takes neither by
 /// itself.
-pub(crate) fn choose_crypto() {
+pub fn choose_crypto() {
     // It fails if it was chosen already, by the program that embeds this one perhaps: then that is used.
     let _ = aws_lc_rs::default_provider().install_default();
 }
 
 /// The bytes of a file that a setting names.
-pub(crate) fn read(setting: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+pub fn read(setting: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(|e| ConfigError::new(format!("{setting}: {} cannot be read: {e}", path.display())))
 }
 
 /// Refuses a path that can be no folder of tables.
-pub(crate) fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), ConfigError> {
+pub fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), ConfigError> {
     match path {
         Some(path) if path.is_dir() => Ok(()),
         Some(path) if path.exists() => {

@@ -17,21 +17,22 @@ const CONFIG_VARIABLE: &str = "RUVECTOR_CONFIG";
 
 /// The flags of settings that were given.
 #[derive(Debug, Default)]
-pub(crate) struct Flags {
+pub struct Flags {
     config: Option<PathBuf>,
     /// Keys with their values.
     values: Vec<(&'static str, OsString)>,
 }
 
 /// Looks up a variable of the environment.
-type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
+pub type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
 /// Where values come from.
 #[derive(Default)]
-pub(crate) struct Sources<'a> {
-    pub(crate) flags: Flags,
+pub struct Sources<'a> {
+    /// The flags of the command line.
+    pub flags: Flags,
     /// The environment.
-    pub(crate) variable: Option<&'a Environment<'a>>,
+    pub variable: Option<&'a Environment<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,8 +45,9 @@ enum Origin {
 
 /// A configuration that knows where each of its values comes from.
 #[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) config: Config,
+pub struct Found {
+    /// The configuration.
+    pub config: Config,
     origins: Vec<Origin>,
 }
 
@@ -55,7 +57,7 @@ impl Sources<'_> {
     /// # Errors
     /// If the file cannot be read, a key is unknown, or a value is not what its setting may be: names the setting, where the
     /// value stands, what is expected and what it is.
-    pub(crate) fn find(self) -> Result<Found, ConfigError> {
+    pub fn find(self) -> Result<Found, ConfigError> {
         let mut found = Found { config: Config::default(), origins: vec![Origin::Default; SETTINGS.len()] };
         // An empty variable is as good as none: containers set them so.
         let variable = |name: &str| self.variable.and_then(|variable| variable(name)).filter(|value| !value.is_empty());
@@ -114,7 +116,7 @@ impl Found {
 
     /// The configuration as a file of settings, with where each value comes from. There are no secrets in it: those are in
     /// the files that it names.
-    pub(crate) fn to_toml(&self) -> String {
+    pub fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut section = "";
         for (setting, origin) in SETTINGS.iter().zip(&self.origins) {

@@ -96,7 +96,7 @@ impl Checker {
 ///
 /// # Errors
 /// As those of [`Checker::check`].
-pub(crate) fn decode_schema(bytes: &[u8]) -> Result<Schema, Malformed> {
+pub fn decode_schema(bytes: &[u8]) -> Result<Schema, Malformed> {
     let mut rest = bytes;
     let header = header(&mut rest)?.ok_or_else(|| Malformed::new("a schema", "a message", "none"))?;
     to_schema(&message(header)?)

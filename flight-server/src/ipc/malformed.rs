@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 /// A place in foreign Arrow data where the sizes that are claimed and those that are present or allowed do not agree.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Malformed {
+pub struct Malformed {
     part: String,
     expected: String,
     got: String,

@@ -27,8 +27,9 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tonic::Status;
 
-pub(crate) use checker::{Checker, decode_batch, decode_schema};
-pub(crate) use malformed::Malformed;
+pub use checker::decode_schema;
+pub(crate) use checker::{Checker, decode_batch};
+pub use malformed::Malformed;
 
 use crate::error::decode_status;
 
@@ -36,7 +37,7 @@ use crate::error::decode_status;
 ///
 /// # Errors
 /// `InvalidArgument` for the first message that is malformed, with its part, what was expected and what was got.
-pub(crate) fn decode(
+pub fn decode(
     messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
 ) -> BoxStream<'static, Result<DecodedFlightData, Status>> {
     let mut checker = Checker::default();

@@ -4,13 +4,10 @@
 mod certificates;
 mod guarded;
 mod harness;
+mod secured;
 
-mod audit;
 mod auth;
-mod bundles;
 mod cancel;
-mod command_line;
-mod config;
 mod errors;
 mod exchange;
 mod hostile;

@@ -19,5 +19,5 @@ use pyo3::prelude::*;
 /// Runs the `ruvector` command with `argv` (the program's name first) and returns its exit code.
 #[pyfunction]
 pub(crate) fn main(py: Python<'_>, argv: Vec<OsString>) -> i32 {
-    py.detach(|| ruvector_flight_server::exit_code(argv, || {}).into())
+    py.detach(|| ruvector_cli::exit_code(argv, || {}).into())
 }

@@ -15,7 +15,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches;
 use console::{measure_text_width, truncate_str};
 
-use crate::config::{TABLE_TEXT_MAX, TABLE_VECTOR_MAX};
+use super::limits::{TABLE_TEXT_MAX, TABLE_VECTOR_MAX};
 
 const NULL: &str = "NULL";
 

@@ -1,14 +1,12 @@
-//! `ruvector sql`: statements from the command line, a file, or a person. `ruvector bundle`, which runs some of them.
+//! `ruvector sql`: statements from the command line, a file, or a terminal.
 //!
 //! What was typed is taken apart (`input`) into statements, which run on the `target`, and commands (`command`), most of
 //! which are queries too. Answers are shown (`output`, `table`) as the `view` says.
 
-/// `ruvector bundle`: the state of a table, published and held against what is cached.
-mod bundle;
 /// Where in a statement an error is.
 mod caret;
 /// Commands that begin with `\`.
-mod command;
+pub(crate) mod command;
 /// What the word at the cursor may become.
 mod complete;
 /// The line editor.
@@ -19,20 +17,16 @@ mod history;
 mod input;
 /// Words of SQL.
 mod keywords;
+/// Bounds of what a table shows.
+mod limits;
 /// Rows as a table, CSV or JSON.
-mod output;
+pub(crate) mod output;
 /// How far a statement is.
 mod progress;
-/// Why a server cannot be reached.
-mod reach;
-/// The server that statements run on, and how to sign in there.
-mod remote;
 /// The interactive loop.
 mod repl;
 /// Rows as a table that a person reads.
 mod table;
-/// Where statements run: in this process or on a server.
-mod target;
 /// SQL that is still being written.
 mod tokens;
 /// How answers are shown, and where.
@@ -42,23 +36,24 @@ mod words;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use ruvector_udfs::{OWN_QUESTION, statement_kind};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-pub(crate) use bundle::{BundleAction, run_bundle};
-pub(crate) use output::Format;
-pub(crate) use remote::{Remote, RemoteArgs, ask_password};
-pub(crate) use target::Target;
+use crate::logging::log_to_stderr;
+use crate::place::PlaceArgs;
+use crate::runtime::engine_runtime;
 
+use crate::target::Target;
 use caret::with_caret;
 use command::{Command, Part};
 use input::{Input, numbered_inputs};
-use output::{Shown, print_line};
+use output::{Format, Shown, print_line};
 use progress::{Progress, TICK};
 use view::{Sink, View};
 use words::Names;
@@ -73,7 +68,7 @@ const STOP_MAX: Duration = Duration::from_millis(200);
 const STDIN: &str = "standard input";
 
 /// Where statements come from.
-pub(crate) enum Source {
+enum Source {
     Text(String),
     /// A file, by the name that errors give it.
     File(String, String),
@@ -81,11 +76,46 @@ pub(crate) enum Source {
     Terminal,
 }
 
+/// Arguments of `ruvector sql`.
+#[derive(Args)]
+pub(crate) struct SqlArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Statements to run, separated by `;`.
+    #[arg(short, long, value_name = "SQL", conflicts_with = "file")]
+    command: Option<String>,
+    /// A file of statements to run; `-` reads standard input.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// How rows are printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: SqlArgs) -> Result<(), String> {
+    log_to_stderr("error");
+    let runtime = engine_runtime(0)?;
+    let source = match (args.command, args.file) {
+        (Some(sql), _) => Source::Text(sql),
+        (None, Some(path)) => {
+            let (name, text) = read_file(&path)?;
+            Source::File(name, text)
+        }
+        (None, None) => Source::Terminal,
+    };
+    let target = args.place.target(&runtime)?;
+    let done = run_source(&runtime, target, source, args.format);
+    // A statement that was interrupted may still be on its way to the next point where it can stop.
+    runtime.shutdown_background();
+    done
+}
+
 /// Runs all statements of `source`.
 ///
 /// # Errors
 /// The first error, where statements come as text; a person sees errors and goes on.
-pub(crate) fn run(runtime: &Runtime, target: Target, source: Source, format: Format) -> Result<(), String> {
+fn run_source(runtime: &Runtime, target: Target, source: Source, format: Format) -> Result<(), String> {
     let console = Builder::new_current_thread().enable_all().build();
     let console = console.map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
     let is_interactive = matches!(source, Source::Terminal) && io::stdin().is_terminal();
@@ -101,7 +131,7 @@ pub(crate) fn run(runtime: &Runtime, target: Target, source: Source, format: For
 }
 
 /// The name and the text of `path`; of standard input if it is `-`.
-pub(crate) fn read_file(path: &Path) -> Result<(String, String), String> {
+fn read_file(path: &Path) -> Result<(String, String), String> {
     if path == Path::new("-") {
         return Ok((STDIN.to_owned(), read_stdin()?));
     }

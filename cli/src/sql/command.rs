@@ -175,7 +175,7 @@ fn describe(table: &str) -> Vec<(String, Part)> {
 
 /// Schema and name of a table as SQL reads them: `main` if there is no schema, and what stands in no quotes is in small
 /// letters.
-pub(super) fn schema_and_name(table: &str) -> (String, String) {
+pub(crate) fn schema_and_name(table: &str) -> (String, String) {
     let mut parts = vec![String::new()];
     let mut quoted = false;
     for c in table.chars() {
@@ -208,7 +208,7 @@ fn like(column: &str, pattern: &str) -> String {
 }
 
 /// `text` as a literal of SQL.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -1,7 +1,6 @@
 //! The server that the shell's statements run on: where it is, whom it trusts, and who signs in there.
 
 use std::fmt;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -12,14 +11,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use futures::{TryStreamExt, stream};
+use ruvector_flight_server::config::{choose_crypto, read};
+use ruvector_flight_server::wire::{bearer_token, session_cookie_of};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use super::reach;
-use crate::config::{choose_crypto, read};
-use crate::session::{bearer_token, session_cookie_of};
+use crate::password::ask_password;
 
 /// Flags that say which server.
 #[derive(Args, Clone)]
@@ -163,14 +163,6 @@ async fn sign_in(
     // The stream has the errors of servers that answer first and look then.
     answer.into_inner().try_for_each(|_| std::future::ready(Ok(()))).await?;
     Ok(token)
-}
-
-/// Reads a password from the terminal, which does not show it.
-pub(crate) fn ask_password(prompt: &str) -> Result<String, String> {
-    if !std::io::stdin().is_terminal() {
-        return Err("there is no terminal to ask for a password: set $RUVECTOR_PASSWORD".to_owned());
-    }
-    rpassword::prompt_password(prompt).map_err(|e| format!("cannot read a password: {e}"))
 }
 
 fn tls(ca: Option<&Path>, identity: Option<(PathBuf, PathBuf)>) -> Result<ClientTlsConfig, String> {

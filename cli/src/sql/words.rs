@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
-use super::target::Target;
+use crate::target::Target;
 
 /// How long Tab waits for names that are being asked for. After it, it makes do with what is there.
 const WAIT_MAX: Duration = Duration::from_millis(400);
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn names_follow_what_changes() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .thread_stack_size(crate::config::STACK_BYTES)
+            .thread_stack_size(ruvector_flight_server::config::STACK_BYTES)
             .enable_all()
             .build()
             .unwrap();

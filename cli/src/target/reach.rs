@@ -4,9 +4,8 @@ use std::error::Error;
 use std::io;
 
 use rustls::{CertificateError, Error as TlsError};
+use ruvector_flight_server::wire::root_cause;
 use tonic::{Code, Status};
-
-use crate::error::root_cause;
 
 /// Returns what is said of a server at `url` that cannot be reached: what to check, and what the system says.
 pub(super) fn unreachable(url: &str, is_tls: bool, error: &(dyn Error + 'static)) -> String {

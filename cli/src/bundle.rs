@@ -11,10 +11,13 @@ use ruvector_rulake::{Error, ErrorKind};
 use tokio::runtime::Runtime;
 use tonic::Code;
 
-use super::command::{literal, schema_and_name};
-use super::output::print_line;
-use super::target::{Failure, Target};
-use crate::cli::PlaceArgs;
+use crate::failed;
+use crate::logging::log_to_stderr;
+use crate::place::PlaceArgs;
+use crate::runtime::engine_runtime;
+use crate::sql::command::{literal, schema_and_name};
+use crate::sql::output::print_line;
+use crate::target::{Failure, Target};
 
 /// What is done with bundles.
 #[derive(Subcommand)]
@@ -107,8 +110,23 @@ impl From<Error> for BundleError {
     }
 }
 
+/// Runs the command: returns its exit code.
+pub(crate) fn run(action: BundleAction) -> u8 {
+    log_to_stderr("error");
+    let runtime = match engine_runtime(0) {
+        Ok(runtime) => runtime,
+        Err(message) => return failed(message, 1),
+    };
+    let done = act(action, &runtime);
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => 0,
+        Err(error) => failed(&error, error.exit_code()),
+    }
+}
+
 /// Does what the command says, and prints what came of it.
-pub(crate) fn run_bundle(action: BundleAction, runtime: &Runtime) -> Result<(), BundleError> {
+fn act(action: BundleAction, runtime: &Runtime) -> Result<(), BundleError> {
     let (on, is_of_server) = match &action {
         BundleAction::Show { folder } => return show(folder),
         BundleAction::Publish(on) | BundleAction::Verify(on) | BundleAction::Save(on) => (on, false),

@@ -1,4 +1,7 @@
-//! Where the shell's statements run: in this process or on a server.
+//! The target of statements: an engine in this process, or a server.
+
+mod reach;
+pub(crate) mod remote;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,16 +16,13 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
+use ruvector_flight_server::wire::{COUNT_METADATA, decode, decode_schema, internal, status};
 use ruvector_udfs::{Answer, Engine, OWN_QUESTION, Session};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use super::Remote;
-use super::remote::SESSION;
-use crate::command::statement::COUNT_METADATA;
-use crate::error::{internal, status};
-use crate::ipc;
+use remote::{Remote, SESSION};
 
 /// A place to run statements, with a session of its own.
 #[derive(Clone)]
@@ -151,7 +151,7 @@ async fn rows_of(
     let cookie = AsciiMetadataValue::try_from(SESSION.as_str()).map_err(internal)?;
     request.metadata_mut().insert("cookie", cookie);
     let messages = client.inner_mut().do_get(request).await?.into_inner();
-    let batches = ipc::decode(messages).map_err(Failure::from).try_filter_map(|message| async move {
+    let batches = decode(messages).map_err(Failure::from).try_filter_map(|message| async move {
         match message.payload {
             DecodedPayload::RecordBatch(batch) => Ok(Some(batch)),
             DecodedPayload::Schema(_) | DecodedPayload::None => Ok(None),
@@ -163,7 +163,7 @@ async fn rows_of(
 async fn execute_remote(mut client: FlightSqlServiceClient<Channel>, sql: &str) -> Result<Outcome, Failure> {
     let info = client.execute(sql.to_owned(), None).await?;
     let is_count = info.app_metadata == COUNT_METADATA;
-    let schema = Arc::new(ipc::decode_schema(&info.schema).map_err(Status::from)?);
+    let schema = Arc::new(decode_schema(&info.schema).map_err(Status::from)?);
     let mut parts = Vec::new();
     for ticket in info.endpoint.into_iter().filter_map(|endpoint| endpoint.ticket) {
         parts.push(rows_of(&mut client, ticket).await?);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use console::Term;
 use parking_lot::Mutex;
 
+use super::limits::TABLE_ROWS_MAX;
 use super::output::Format;
-use crate::config::TABLE_ROWS_MAX;
 
 /// Rows of an answer that a person sees as a table: about two screens. `\rows` changes it.
 const PERSON_ROWS_MAX: usize = 100;

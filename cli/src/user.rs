@@ -4,10 +4,10 @@
 use std::io::{self, IsTerminal, Read, Write};
 
 use clap::{Args, Subcommand};
+use ruvector_flight_server::credentials::{check_name, hash_password, hash_token, random_token};
 use ruvector_udfs::Role;
 
-use crate::auth::{Fingerprint, check_name, hash_password, random_token};
-use crate::shell::ask_password;
+use crate::password::ask_password;
 
 #[derive(Args)]
 pub(crate) struct UserArgs {
@@ -43,7 +43,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), String> {
         UserCommand::Token(who) => {
             let role = who.check()?;
             let token = random_token().map_err(|e| e.to_string())?;
-            let hash: String = Fingerprint::of(token.as_bytes()).0.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = hash_token(&token);
             writeln!(io::stderr(), "{token}").map_err(|e| format!("the token cannot be shown: {e}"))?;
             format!("[tokens.{}]\nrole = \"{role}\"\nsha256 = \"{hash}\"", key(&who.name))
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 
-use super::target::Target;
+use crate::target::Target;
 
 /// A statement that is done before this needs no progress.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 //! dollar quotes. It knows no SQL beyond that: the engine parses.
 
 /// The statements of `text`, without their `;`. Pieces of only space and comments are left out.
-pub(crate) fn statements(text: &str) -> Vec<&str> {
+pub fn statements(text: &str) -> Vec<&str> {
     let (mut statements, rest) = complete_statements(text);
     if !is_blank(rest) {
         statements.push(rest.trim());
@@ -13,7 +13,7 @@ pub(crate) fn statements(text: &str) -> Vec<&str> {
 }
 
 /// The statements of `text` that end with `;`, and what follows the last of them.
-pub(crate) fn complete_statements(text: &str) -> (Vec<&str>, &str) {
+pub fn complete_statements(text: &str) -> (Vec<&str>, &str) {
     let mut statements = Vec::new();
     let mut start = 0;
     let mut at = 0;
@@ -31,14 +31,14 @@ pub(crate) fn complete_statements(text: &str) -> (Vec<&str>, &str) {
 }
 
 /// The first word of `sql` after space and comments; empty if there is none.
-pub(crate) fn first_word(sql: &str) -> &str {
+pub fn first_word(sql: &str) -> &str {
     let rest = without_leading_comments(sql);
     let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
     &rest[..end]
 }
 
 /// The part of `sql` after the space and comments that it begins with.
-pub(crate) fn without_leading_comments(sql: &str) -> &str {
+pub fn without_leading_comments(sql: &str) -> &str {
     let mut at = 0;
     while at < sql.len() {
         let rest = &sql[at..];
@@ -51,12 +51,12 @@ pub(crate) fn without_leading_comments(sql: &str) -> &str {
 }
 
 /// Whether `text` stands somewhere in a statement, whatever the case of its letters.
-pub(crate) fn mentions(sql: &str, text: &str) -> bool {
+pub fn mentions(sql: &str, text: &str) -> bool {
     sql.as_bytes().windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()))
 }
 
 /// Whether `text` is only space and comments.
-pub(crate) fn is_blank(text: &str) -> bool {
+pub fn is_blank(text: &str) -> bool {
     without_leading_comments(text).is_empty()
 }
 

@@ -16,8 +16,8 @@ use futures::stream::BoxStream;
 
 use super::progress::Progress;
 use super::table;
-use super::target::{Failure, Outcome};
 use super::view::{Sink, View};
+use crate::target::{Failure, Outcome};
 
 /// How rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,7 +100,7 @@ pub(super) async fn print(outcome: Outcome, view: &View, progress: &Progress) ->
 }
 
 /// Prints one line to standard output.
-pub(super) fn print_line(line: &str) -> Result<(), String> {
+pub(crate) fn print_line(line: &str) -> Result<(), String> {
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("cannot write: {error}")),
         _ => Ok(()),

@@ -19,5 +19,5 @@ fn give_back_memory() {
 }
 
 fn main() -> std::process::ExitCode {
-    ruvector_flight_server::run(std::env::args_os(), give_back_memory)
+    ruvector_cli::run(std::env::args_os(), give_back_memory)
 }

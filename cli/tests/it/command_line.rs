@@ -5,8 +5,6 @@ use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::with_server;
-
 #[test]
 fn serve_announces_itself_and_stops_on_sigterm() {
     let (mut server, mut out, url) = serve(&[]);
@@ -125,20 +123,17 @@ fn statements_may_come_from_standard_input() {
 
 #[test]
 fn the_shell_runs_on_a_server() {
-    with_server(|server| async move {
-        let url = format!("grpc://{}", server.address);
-        let run = |sql: &str| {
-            let (url, statement) = (url.clone(), sql.to_owned());
-            tokio::task::spawn_blocking(move || crate::command_line::sql(&["--remote", &url, "-c", &statement]))
-        };
-        let output = run("CREATE TABLE t (id BIGINT); INSERT INTO t VALUES (7)").await.unwrap();
-        assert_eq!(stdout(&output), "OK\nOK, 1 row changed\n");
-        let output = run("SET datafusion.execution.batch_size = 10; SELECT id FROM t").await.unwrap();
-        assert!(stdout(&output).ends_with("| id |\n+----+\n|  7 |\n+----+\n1 row\n"), "{}", stdout(&output));
-        let output = run("SELECT * FROM missing").await.unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        assert!(stderr(&output).contains("missing"));
-    });
+    let (mut server, _out, url) = serve(&[]);
+    let run = |statements: &str| sql(&["--remote", &url, "-c", statements]);
+    let output = run("CREATE TABLE t (id BIGINT); INSERT INTO t VALUES (7)");
+    assert_eq!(stdout(&output), "OK\nOK, 1 row changed\n");
+    let output = run("SET datafusion.execution.batch_size = 10; SELECT id FROM t");
+    assert!(stdout(&output).ends_with("| id |\n+----+\n|  7 |\n+----+\n1 row\n"), "{}", stdout(&output));
+    let output = run("SELECT * FROM missing");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("missing"));
+    kill(&server, "TERM");
+    assert_eq!(wait(&mut server), Some(0));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, future};
 use parking_lot::Mutex;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -22,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::auth::{Stamp, stamp};
-use crate::config::{ConfigError, TLS_HANDSHAKE_MAX, TLS_HANDSHAKES_MAX, TlsConfig, choose_crypto, read};
+use crate::config::{ConfigError, TLS_HANDSHAKE_MAX, TLS_HANDSHAKES_MAX, TlsConfig, read};
 
 /// Protocols that are spoken inside of TLS.
 const ALPN: &[u8] = b"h2";
@@ -155,4 +156,11 @@ fn certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<Vec<Certificat
         true => Err(refused("has no certificate: expected a PEM file with -----BEGIN CERTIFICATE-----")),
         false => Ok(found),
     }
+}
+
+/// Chooses the process's cryptography, if nobody has: there are two in the tree of dependencies, and rustls takes neither by
+/// itself.
+pub fn choose_crypto() {
+    // It fails if it was chosen already, by the program that embeds this one perhaps: then that is used.
+    let _ = aws_lc_rs::default_provider().install_default();
 }

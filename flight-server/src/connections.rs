@@ -26,7 +26,7 @@ use tonic::server::NamedService;
 use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
 
 use crate::config::{ACCEPT_PAUSE, SPEAK_MAX, ServerConfig};
-use crate::places::three_quarters;
+use crate::execution::places::three_quarters;
 
 /// Bytes by which a client has begun to speak: those of the preface of HTTP/2. The greeting of TLS is longer.
 const GREETING_BYTES: usize = 24;

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::metrics;
-use crate::state::ServerState;
+use crate::execution::scrape;
+use crate::execution::state::ServerState;
 
 /// The type of OpenMetrics' text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -31,7 +31,7 @@ pub(crate) async fn serve(
 }
 
 async fn metrics_text(State(state): State<Arc<ServerState>>) -> Response {
-    match metrics::text(&state) {
+    match scrape::text(&state) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -40,7 +40,7 @@ async fn metrics_text(State(state): State<Arc<ServerState>>) -> Response {
 /// The sockets are served, as this answer shows, and the engine's threads run: nothing else is what a restart could mend. A full
 /// queue is no reason for one.
 async fn health(State(state): State<Arc<ServerState>>) -> Response {
-    match state.work.pulse().missed() {
+    match state.executor.pulse().missed() {
         None => "ok\n".into_response(),
         Some(age) => {
             let reason = format!("the engine's threads have not run a task for {} s\n", age.as_secs());

@@ -16,17 +16,17 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::address::{look_up, not_an_address, refused_address};
 use crate::certificates;
-use crate::config::{
-    ConfigError, PING_TIMEOUT, PULSE_INTERVAL, ServerConfig, Setup, look_up, not_an_address, refused_address,
-};
+use crate::config::{ConfigError, PING_TIMEOUT, PULSE_INTERVAL, ServerConfig};
 use crate::connections::{ConnectionLimits, Connections, Counted};
-use crate::front::Front;
-use crate::guard::Guard;
+use crate::execution::executor::{Executor, Limits};
+use crate::execution::pulse::Pulse;
+use crate::execution::state::ServerState;
+use crate::flight::auth_layer::AuthLayer;
+use crate::flight::frontend::FlightFrontend;
 use crate::http;
-use crate::pulse::Pulse;
-use crate::state::ServerState;
-use crate::work::{Limits, Work};
+use crate::setup::Setup;
 
 /// Why a server cannot listen or serve.
 #[derive(Debug)]
@@ -131,19 +131,20 @@ pub async fn serve_on(
     setup: Setup,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let (work, idle) = Work::new(engine_runtime, Limits::from(&setup.config.server));
-    let state = Arc::new(ServerState::new(engine, work, &setup));
-    let front = Front::new(Arc::clone(&state)).map_err(|status| ServerError::Transport(status.message().to_owned()))?;
+    let (executor, idle) = Executor::new(engine_runtime, Limits::from(&setup.config.server));
+    let state = Arc::new(ServerState::new(engine, executor, &setup));
+    let front = FlightFrontend::new(Arc::clone(&state))
+        .map_err(|status| ServerError::Transport(status.message().to_owned()))?;
     let ServerConfig { message_bytes_max, header_list_bytes_max, drain_max, ping_interval, .. } = setup.config.server;
     let service = FlightServiceServer::new(front).max_decoding_message_size(message_bytes_max);
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<FlightServiceServer<Front>>().await;
+    health.set_serving::<FlightServiceServer<FlightFrontend>>().await;
     let http = match &setup.config.server.http_listen {
         Some(address) => Some(bind_http(address).await?),
         None => None,
     };
 
-    let pulse = state.work.pulse().clone();
+    let pulse = state.executor.pulse().clone();
     let (stop, stopping) = oneshot::channel();
     let (stop_http, http_stopping) = oneshot::channel::<()>();
     let signal = async move {
@@ -153,7 +154,7 @@ pub async fn serve_on(
         }
         // Load balancers look elsewhere while the rest is finished.
         health.set_service_status("", ServingStatus::NotServing).await;
-        health.set_not_serving::<FlightServiceServer<Front>>().await;
+        health.set_not_serving::<FlightServiceServer<FlightFrontend>>().await;
         let _ = stop.send(Instant::now() + drain_max);
     };
     let connections = Connections::new(ConnectionLimits::from(&setup.config.server));
@@ -162,7 +163,7 @@ pub async fn serve_on(
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .http2_max_header_list_size(u32::try_from(header_list_bytes_max).unwrap_or(u32::MAX))
         .add_service(Counted::new(health_service, connections.clone()))
-        .add_service(Counted::new(Guard::new(service, Arc::clone(&state)), connections.clone()));
+        .add_service(Counted::new(AuthLayer::new(service, Arc::clone(&state)), connections.clone()));
     let sockets = connections.accept(listener);
     let server = match setup.tls {
         Some(files) => {
@@ -175,7 +176,7 @@ pub async fn serve_on(
         match http {
             Some(listener) => http::serve(listener, state, async { drop(http_stopping.await) }).await,
             None => {
-                // Work ends when nothing holds the state any more.
+                // Executor ends when nothing holds the state any more.
                 drop(state);
                 Ok(())
             }
@@ -232,7 +233,7 @@ async fn follow(pulse: &Pulse, health: &HealthReporter) {
             Some(age) => tracing::error!("the engine's threads have not run a task for {age:?}: not healthy"),
         }
         health.set_service_status("", status).await;
-        health.set_service_status(<FlightServiceServer<Front> as NamedService>::NAME, status).await;
+        health.set_service_status(<FlightServiceServer<FlightFrontend> as NamedService>::NAME, status).await;
     }
 }
 

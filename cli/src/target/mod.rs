@@ -16,7 +16,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use ruvector_flight_server::wire::{COUNT_METADATA, decode, decode_schema, internal, status};
+use ruvector_flight_server::wire::{COUNT_METADATA, decode_batches, decode_schema, internal, status};
 use ruvector_udfs::{Answer, Engine, OWN_QUESTION, Session};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
@@ -151,7 +151,7 @@ async fn rows_of(
     let cookie = AsciiMetadataValue::try_from(SESSION.as_str()).map_err(internal)?;
     request.metadata_mut().insert("cookie", cookie);
     let messages = client.inner_mut().do_get(request).await?.into_inner();
-    let batches = decode(messages).map_err(Failure::from).try_filter_map(|message| async move {
+    let batches = decode_batches(messages).map_err(Failure::from).try_filter_map(|message| async move {
         match message.payload {
             DecodedPayload::RecordBatch(batch) => Ok(Some(batch)),
             DecodedPayload::Schema(_) | DecodedPayload::None => Ok(None),

@@ -14,7 +14,7 @@ use tonic::Status;
 
 use super::{Fingerprint, Identity};
 use crate::config::TOKENS_PER_USER_MAX;
-use crate::error::internal;
+use crate::wire::status::internal;
 
 /// What the tokens begin with, so that tools that look for leaked secrets know them.
 const PREFIX: &str = "rvs_";

@@ -1,6 +1,6 @@
 //! Who calls, and what they may do.
 //!
-//! Without users everybody is an admin, and a bearer token only names a session ([`Gate::Open`]). With users every call
+//! Without users everybody is an admin, and a bearer token only names a session ([`Authentication::Open`]). With users every call
 //! brings a bearer token: one that was issued for a user and a password, which a handshake brings ([`issued`]), or one that
 //! the users file has ([`users`]). A client that knows no handshake may bring user and password with every call. A refusal says the same whatever is wrong, and takes the same time.
 //!
@@ -28,7 +28,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use crate::config::{CREDENTIAL_BYTES_MAX, TOKEN_BYTES_MAX};
-use crate::session::bearer_token;
+use crate::wire::headers::bearer_token;
 use issued::IssuedTokens;
 use remembered::Remembered;
 
@@ -95,14 +95,14 @@ pub(crate) trait Authenticator: Send + Sync {
 }
 
 /// What stands before the server.
-pub(crate) enum Gate {
+pub(crate) enum Authentication {
     /// Everybody comes in and is an admin.
     Open,
     /// Those come in whom the authenticator knows.
     Guarded { authenticator: Arc<dyn Authenticator>, issued: IssuedTokens, remembered: Box<Remembered> },
 }
 
-impl Gate {
+impl Authentication {
     pub(crate) fn new(authenticator: Option<Arc<dyn Authenticator>>, token_lifetime: Duration) -> Self {
         match authenticator {
             Some(authenticator) => {
@@ -131,7 +131,7 @@ impl Gate {
         issued.issue(check_password(authenticator.as_ref(), &user, &password).await?)
     }
 
-    /// The identity of the caller with these headers, and its credential; `None` at an open gate.
+    /// The identity of the caller with these headers, and its credential; `None` without users.
     ///
     /// # Errors
     /// `Unauthenticated`.

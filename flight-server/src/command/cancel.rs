@@ -9,8 +9,8 @@ use bytes::Bytes;
 use prost::Message;
 use tonic::Status;
 
-use crate::handle::TicketHandle;
-use crate::state::ServerState;
+use crate::execution::state::ServerState;
+use crate::wire::handle::TicketHandle;
 
 /// The action `CancelFlightInfo`.
 pub(crate) const CANCEL_FLIGHT_INFO: &str = "CancelFlightInfo";
@@ -36,7 +36,7 @@ fn cancel(state: &ServerState, info: &FlightInfo) -> Result<(), Status> {
         let any = Any::decode(&*ticket.ticket).map_err(|_| Status::invalid_argument("not a ticket of this server"))?;
         // The answers about metadata are made at once: there is nothing to cancel.
         if let Ok(Some(query)) = any.unpack::<TicketStatementQuery>() {
-            state.work.cancel(&TicketHandle::decode(&query.statement_handle)?.id);
+            state.executor.cancel(&TicketHandle::decode(&query.statement_handle)?.id);
         }
     }
     Ok(())

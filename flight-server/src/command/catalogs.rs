@@ -8,8 +8,8 @@ use arrow_flight::sql::CommandGetCatalogs;
 use tonic::Status;
 
 use super::db_schemas::schema_names;
-use crate::session::Caller;
-use crate::state::ServerState;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
 
 /// The catalogs, by name.
 pub(crate) async fn batch(

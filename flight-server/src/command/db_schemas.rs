@@ -7,9 +7,9 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::CommandGetDbSchemas;
 use tonic::Status;
 
-use crate::error::internal;
-use crate::session::Caller;
-use crate::state::ServerState;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
+use crate::wire::status::internal;
 
 /// The schemas of all catalogs, or of the one asked for.
 pub(crate) async fn batch(

@@ -25,12 +25,12 @@ use tonic::metadata::MetadataMap;
 
 use super::quoted;
 use crate::config::EXCHANGE_CHECK_INTERVAL;
-use crate::decode::{Piece, Upload};
-use crate::encode::{Encoder, to_schema, wire_schema};
-use crate::error::{internal, stream_status};
-use crate::session::Caller;
-use crate::state::{ServerState, query};
-use crate::work::{FlightStream, Stops};
+use crate::execution::executor::{FlightStream, Stops};
+use crate::execution::sessions::Caller;
+use crate::execution::state::{ServerState, query};
+use crate::wire::decode::{Piece, Upload};
+use crate::wire::encode::{Encoder, to_schema, wire_schema};
+use crate::wire::status::{internal, stream_status};
 
 /// The column of the answers that says which query they are for.
 const QUERY_INDEX: &str = "query_index";
@@ -157,12 +157,12 @@ impl Answers {
                 checked = Instant::now();
             }
             let (started, is_one) = (Instant::now(), vectors.len() == 1);
-            let place = if is_one && pace.is_quick() { answers.state.work.place_at_once() } else { None };
+            let place = if is_one && pace.is_quick() { answers.state.executor.inline_place() } else { None };
             let hits = match place {
-                Some(place) => answers.state.work.at_once(place, answers.hits(vectors)).await?,
+                Some(place) => answers.state.executor.run_inline(place, answers.hits(vectors)).await?,
                 None => {
                     let asked = Arc::clone(&answers);
-                    answers.state.work.while_wanted(async move { asked.hits(vectors).await }).await?
+                    answers.state.executor.run_attached(async move { asked.hits(vectors).await }).await?
                 }
             };
             pace = Pace { took: is_one.then(|| started.elapsed()) };
@@ -184,7 +184,7 @@ impl Answers {
     }
 
     async fn search(&self, vectors: ArrayRef) -> Result<RecordBatch, Status> {
-        let _permit = self.state.work.places().admit((&self.caller).into()).await?;
+        let _permit = self.state.executor.places().admit((&self.caller).into()).await?;
         let session = self.state.sessions.for_query(&self.caller);
         let rows = query(&self.state.engine, &session, &self.sql, &[as_one_list(vectors)?], &Stops::default()).await?;
         let schema = rows.schema();
@@ -198,7 +198,7 @@ impl Answers {
 
     /// Whether the caller would still be let in, as who they were when the stream began: a role may be another by now.
     async fn check_caller(&self) -> Result<(), Status> {
-        let now = self.state.gate.caller(&self.headers).await?;
+        let now = self.state.authentication.caller(&self.headers).await?;
         match self.caller.is_identity(now.as_ref().map(|(identity, _)| identity)) {
             true => Ok(()),
             false => Err(Status::unauthenticated("who you are has changed since this stream began: open another")),

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::{quoted, refuse_transaction, update};
-use crate::audit::Audit;
-use crate::decode::{Upload, not_stalled};
-use crate::error::status;
-use crate::session::Caller;
-use crate::state::ServerState;
+use crate::execution::audit::Audit;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
+use crate::wire::decode::{Upload, not_stalled};
+use crate::wire::status::status;
 
 /// Answers DoPut `CommandStatementIngest` with the number of rows written.
 pub(crate) async fn ingest(
@@ -71,7 +71,7 @@ async fn write(
     mode: IngestMode,
     messages: PeekableFlightDataStream,
 ) -> Result<i64, Status> {
-    let stall_max = state.work.stall_max();
+    let stall_max = state.executor.stall_max();
     let Some(upload) = Upload::read(not_stalled(messages, stall_max)).await? else {
         return Err(Status::invalid_argument("ingest needs Arrow data, got none"));
     };
@@ -79,7 +79,7 @@ async fn write(
     let engine = Arc::clone(&state.engine);
     let session = state.sessions.for_query(caller);
     let audit = Audit::of_ingest(&state.metrics, caller, &table);
-    let permit = match state.work.places().admit(caller.into()).await {
+    let permit = match state.executor.places().admit(caller.into()).await {
         Ok(permit) => permit,
         Err(refused) => return audit.if_failed(Err(refused)),
     };
@@ -88,7 +88,7 @@ async fn write(
         let written = engine.ingest(&session, &table, mode, rows).await;
         audit.ended(written.map_err(|e| upload_error.or(status(&e))))
     };
-    update::record_count(state.work.to_the_end(written).await?)
+    update::record_count(state.executor.run_detached(written).await?)
 }
 
 #[derive(Debug, PartialEq)]

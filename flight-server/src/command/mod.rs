@@ -43,11 +43,11 @@ use futures::{StreamExt, stream};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use crate::encode::encode;
-use crate::error::internal;
-use crate::handle::encode_schema;
-use crate::state::ServerState;
-use crate::work::{FlightStream, Stops};
+use crate::execution::executor::{FlightStream, Stops};
+use crate::execution::state::ServerState;
+use crate::wire::encode::encode;
+use crate::wire::handle::encode_schema;
+use crate::wire::status::internal;
 
 /// The answer to GetFlightInfo: one endpoint on this same connection.
 ///
@@ -96,7 +96,7 @@ pub(crate) fn metadata_stream(
 
 fn one_batch(state: &ServerState, batch: RecordBatch) -> Result<FlightStream, Status> {
     let encoded = encode(batch.schema(), stream::iter([Ok(batch)]).boxed())?;
-    Ok(state.work.stream(Bytes::new(), encoded, None, Stops::default()))
+    Ok(state.executor.stream(Bytes::new(), encoded, None, Stops::default()))
 }
 
 /// `name` as a quoted SQL identifier.

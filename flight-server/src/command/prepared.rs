@@ -11,11 +11,11 @@ use prost::Message;
 use tonic::Status;
 
 use super::{refuse_transaction, update};
-use crate::decode::{Upload, not_stalled};
-use crate::encode::wire_schema;
-use crate::handle::{Statement, encode_schema};
-use crate::session::Caller;
-use crate::state::ServerState;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
+use crate::wire::decode::{Upload, not_stalled};
+use crate::wire::encode::wire_schema;
+use crate::wire::handle::{Statement, encode_schema};
 
 /// `ActionCreatePreparedStatementResult` with the field `is_update`, which arrow-flight does not have yet.
 #[derive(Clone, PartialEq, Message)]
@@ -79,7 +79,7 @@ pub(crate) async fn run(
 
 async fn bound(state: &ServerState, handle: &[u8], messages: PeekableFlightDataStream) -> Result<Statement, Status> {
     let mut statement = Statement::decode(handle)?;
-    if let Some(upload) = Upload::read(not_stalled(messages, state.work.stall_max())).await?
+    if let Some(upload) = Upload::read(not_stalled(messages, state.executor.stall_max())).await?
         // A client without values sends a schema without fields; one with no rows of values (`executemany` of an empty
         // list) means no execution.
         && !upload.schema.fields().is_empty()

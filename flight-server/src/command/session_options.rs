@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prost::{Enumeration, Message, Oneof};
+use prost::{Enumeration, Message};
 use ruvector_udfs::Session;
 use tonic::Status;
 
-use crate::error::status;
-use crate::session::Caller;
-use crate::state::ServerState;
+use crate::execution::session_option::{OptionValue, Value};
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
+use crate::wire::status::status;
 
 /// The action `SetSessionOptions`.
 pub(crate) const SET: &str = "SetSessionOptions";
@@ -21,33 +22,6 @@ pub(crate) const SET: &str = "SetSessionOptions";
 pub(crate) const GET: &str = "GetSessionOptions";
 /// The action `CloseSession`.
 pub(crate) const CLOSE: &str = "CloseSession";
-
-/// The value of an option; none to unset it.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct OptionValue {
-    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
-    pub(crate) value: Option<Value>,
-}
-
-#[derive(Clone, PartialEq, Oneof)]
-pub(crate) enum Value {
-    #[prost(string, tag = "1")]
-    String(String),
-    #[prost(bool, tag = "2")]
-    Bool(bool),
-    #[prost(sfixed64, tag = "3")]
-    Int64(i64),
-    #[prost(double, tag = "4")]
-    Double(f64),
-    #[prost(message, tag = "5")]
-    StringList(StringList),
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct StringList {
-    #[prost(string, repeated, tag = "1")]
-    values: Vec<String>,
-}
 
 /// `SetSessionOptionsRequest` and `GetSessionOptionsResult` look the same.
 #[derive(Clone, PartialEq, Message)]
@@ -133,7 +107,7 @@ async fn set_one(
     let audit = state.audit(caller, &sql);
     let engine = Arc::clone(&state.engine);
     let set = async move { audit.ended(engine.execute(&session, &sql, &[]).await.map(|_| 0).map_err(|e| status(&e))) };
-    match state.work.to_the_end(set).await {
+    match state.executor.run_detached(set).await {
         Ok(_) => Ok(()),
         Err(error) => {
             // Without its message, which may have the value in it.

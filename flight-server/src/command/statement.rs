@@ -17,15 +17,13 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{flight_info, one_batch, update};
-use crate::encode::{Batches, encode, wire_schema};
-use crate::error::{internal, stream_status};
-use crate::handle::{Answer, Statement, TicketHandle};
-use crate::session::Caller;
-use crate::state::{ServerState, query};
-use crate::work::{FlightStream, Stops};
-
-/// The `app_metadata` of a FlightInfo whose only row is the count of a statement that ran already.
-pub const COUNT_METADATA: &[u8] = b"count";
+use crate::execution::executor::{FlightStream, Stops};
+use crate::execution::sessions::Caller;
+use crate::execution::state::{ServerState, query};
+use crate::wire::COUNT_METADATA;
+use crate::wire::encode::{Batches, encode, wire_schema};
+use crate::wire::handle::{Answer, Statement, TicketHandle};
+use crate::wire::status::{internal, stream_status};
 
 /// The rows of a statement that has none: how many it changed.
 static COUNT_SCHEMA: LazyLock<SchemaRef> =
@@ -75,7 +73,7 @@ pub(crate) async fn stream(state: &ServerState, caller: &Caller, ticket: TicketH
             };
             match admitted.await {
                 Ok((permit, rows)) => {
-                    Ok(state.work.stream(ticket.id, encode(schema, audit.rows(rows))?, permit, stops.clone()))
+                    Ok(state.executor.stream(ticket.id, encode(schema, audit.rows(rows))?, permit, stops.clone()))
                 }
                 Err(failed) => audit.if_failed(Err(failed)),
             }

@@ -11,11 +11,11 @@ use tonic::Status;
 
 use super::db_schemas::text_rows;
 use super::{quoted, statement, table_types};
-use crate::encode::wire_schema;
-use crate::error::internal;
-use crate::handle::Statement;
-use crate::session::Caller;
-use crate::state::ServerState;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
+use crate::wire::encode::wire_schema;
+use crate::wire::handle::Statement;
+use crate::wire::status::internal;
 
 /// The tables that `command` asks for; with their columns if it asks for those too.
 pub(crate) async fn batch(

@@ -8,10 +8,10 @@ use tonic::Status;
 
 use super::batch_insert::executions;
 use super::statement::parameter_rows;
-use crate::error::{status, stream_status};
-use crate::handle::Statement;
-use crate::session::Caller;
-use crate::state::ServerState;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
+use crate::wire::handle::Statement;
+use crate::wire::status::{status, stream_status};
 use ruvector_udfs::script;
 
 /// Runs `statement` once for every row of its parameters and returns how many rows it changed in all.
@@ -46,7 +46,7 @@ pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Stateme
         }
         Ok(count)
     };
-    state.work.to_the_end(async move { audit.ended(run.await) }).await
+    state.executor.run_detached(async move { audit.ended(run.await) }).await
 }
 
 /// Answers DoPut `CommandStatementUpdate`: runs the statements of `sql`, in order, and returns how many rows they changed
@@ -66,5 +66,5 @@ pub(crate) async fn run_script(state: &ServerState, caller: &Caller, sql: &str) 
 
 /// `count` as Flight SQL writes it.
 pub(crate) fn record_count(count: u64) -> Result<i64, Status> {
-    i64::try_from(count).map_err(crate::error::internal)
+    i64::try_from(count).map_err(crate::wire::status::internal)
 }

@@ -10,8 +10,11 @@ mod engine;
 /// How much memory there is to share.
 mod memory;
 
-/// From a configuration to what the server works with: certificates, users, addresses.
-mod setup;
+/// The error of a configuration.
+mod error;
+
+/// Files and folders that settings name.
+mod files;
 
 /// The list of settings.
 mod setting;
@@ -22,9 +25,8 @@ mod sources;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use setup::{ConfigError, Setup};
-pub use setup::{check_folder, choose_crypto, read};
-pub(crate) use setup::{look_up, not_an_address, refused_address};
+pub use error::ConfigError;
+pub use files::{check_folder, read};
 pub use sources::{Environment, Flags, Found, Sources};
 
 /// The settings of `ruvector serve`.

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-use super::Config;
 use super::setting::{SETTINGS, Setting};
-use super::setup::ConfigError;
+use super::{Config, ConfigError};
 
 /// The flag that names the file of settings.
 const CONFIG: &str = "config";

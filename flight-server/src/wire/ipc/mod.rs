@@ -31,7 +31,7 @@ pub use checker::decode_schema;
 pub(crate) use checker::{Checker, decode_batch};
 pub use malformed::Malformed;
 
-use crate::error::decode_status;
+use crate::wire::status::decode_status;
 
 /// Decodes Flight's messages as they come: a schema, then batches of it.
 ///

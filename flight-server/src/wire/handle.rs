@@ -10,8 +10,8 @@ use prost::Message;
 use std::sync::Arc;
 use tonic::Status;
 
-use crate::error::internal;
-use crate::ipc;
+use crate::wire::ipc;
+use crate::wire::status::internal;
 
 /// SQL and the values of its parameters, one row per execution. The handle of a prepared statement is this, encoded.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 use tonic::{Code, Status};
 
 use crate::config::ERROR_CHARS_MAX;
-use crate::ipc::Malformed;
+use crate::wire::ipc::Malformed;
 
 /// The status that says what `error` says.
 pub fn status(error: &Error) -> Status {

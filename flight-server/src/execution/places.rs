@@ -1,7 +1,7 @@
 //! Places: the number of statements that run at the same time, in all and per user, and the line of those that wait.
 //!
 //! Takes a caller, and gives a [`Permit`] that is kept for as long as the statement runs. Admins who signed in have a few places
-//! more when all others are taken. It does not run anything: see [`crate::work`].
+//! more when all others are taken. It does not run anything: see [`crate::execution::executor`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::config::{ADMIN_PLACES, ServerConfig};
-use crate::session::Caller;
+use crate::execution::sessions::Caller;
 
 /// Users that are remembered although none of their statements runs or waits: a bound of memory.
 const IDLE_USERS_MAX: usize = 1024;
@@ -111,14 +111,14 @@ impl Places {
             return Ok(permit);
         }
         let PlaceLimits { statements_max, statements_waiting_max, statement_wait_max, .. } = self.limits;
-        let _waits = Waits::one_more(&self.waiting, statements_waiting_max).ok_or_else(|| {
+        let _waits = QueueSlot::one_more(&self.waiting, statements_waiting_max).ok_or_else(|| {
             Status::unavailable(format!(
                 "the server is busy: {statements_max} statements run and {statements_waiting_max} wait: try again"
             ))
         })?;
         let user = self.user(who);
         let _user_waits = match &user {
-            Some(user) => Some(Waits::one_more(&user.waiting, self.waiting_per_user_max()).ok_or_else(|| {
+            Some(user) => Some(QueueSlot::one_more(&user.waiting, self.waiting_per_user_max()).ok_or_else(|| {
                 Status::unavailable(format!(
                     "user {} has {} statements that wait, which is the most that one user may have: try again",
                     who.user.unwrap_or_default(),
@@ -155,7 +155,7 @@ impl Places {
 
     /// Like [`Places::admit`], for statements that read `system.queries`: one may run above the limits, so that a full server
     /// can still be inspected.
-    pub(crate) async fn admit_looking(&self, who: Occupant<'_>) -> Result<Permit, Status> {
+    pub(crate) async fn admit_monitoring(&self, who: Occupant<'_>) -> Result<Permit, Status> {
         if let Some(permit) = self.try_admit(who) {
             return Ok(permit);
         }
@@ -242,9 +242,9 @@ pub(crate) fn three_quarters(all: usize) -> usize {
 }
 
 /// A waiter, counted as long as this is kept.
-struct Waits<'a>(&'a AtomicUsize);
+struct QueueSlot<'a>(&'a AtomicUsize);
 
-impl<'a> Waits<'a> {
+impl<'a> QueueSlot<'a> {
     fn one_more(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
         let entered = waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| (waiting < max).then_some(waiting + 1));
@@ -252,7 +252,7 @@ impl<'a> Waits<'a> {
     }
 }
 
-impl Drop for Waits<'_> {
+impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -330,8 +330,8 @@ mod tests {
         assert_eq!(places.load(), (1 + ADMIN_PLACES, 0));
         assert!(places.admit(ADMIN).await.is_err());
         // One look at what runs is always possible.
-        let look = places.admit_looking(BOB).await.unwrap();
-        assert!(places.admit_looking(BOB).await.is_err());
+        let look = places.admit_monitoring(BOB).await.unwrap();
+        assert!(places.admit_monitoring(BOB).await.is_err());
         drop((general, look));
         places.admit(BOB).await.unwrap();
     }

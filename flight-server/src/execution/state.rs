@@ -9,30 +9,30 @@ use futures::TryStreamExt;
 use ruvector_udfs::{Engine, Prepared, Session};
 use tonic::Status;
 
-use crate::audit::Audit;
-use crate::auth::Gate;
-use crate::config::Setup;
-use crate::error::{status, stream_status};
-use crate::metrics::Metrics;
-use crate::places::Permit;
-use crate::session::{Caller, Sessions};
-use crate::work::{Stops, Work};
+use crate::auth::Authentication;
+use crate::execution::audit::Audit;
+use crate::execution::executor::{Executor, Stops};
+use crate::execution::metrics::Metrics;
+use crate::execution::places::Permit;
+use crate::execution::sessions::{Caller, Sessions};
+use crate::setup::Setup;
+use crate::wire::status::{status, stream_status};
 use ruvector_udfs::script;
 
 /// The server's state. Shared by all calls.
 pub(crate) struct ServerState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) sessions: Sessions,
-    pub(crate) work: Work,
-    pub(crate) gate: Gate,
+    pub(crate) executor: Executor,
+    pub(crate) authentication: Authentication,
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl ServerState {
-    pub(crate) fn new(engine: Arc<Engine>, work: Work, setup: &Setup) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, executor: Executor, setup: &Setup) -> Self {
         let sessions = Sessions::new(Arc::clone(&engine), &setup.config.server);
-        let gate = Gate::new(setup.authenticator.clone(), setup.config.auth.token_lifetime);
-        Self { sessions, engine, work, gate, metrics: Arc::default() }
+        let authentication = Authentication::new(setup.authenticator.clone(), setup.config.auth.token_lifetime);
+        Self { sessions, engine, executor, authentication, metrics: Arc::default() }
     }
 
     /// The record of the caller's statement `sql`, which begins now.
@@ -46,8 +46,8 @@ impl ServerState {
             return Ok(None);
         }
         match script::mentions(sql, "system.queries") {
-            true => self.work.places().admit_looking(caller.into()).await.map(Some),
-            false => self.work.places().admit(caller.into()).await.map(Some),
+            true => self.executor.places().admit_monitoring(caller.into()).await.map(Some),
+            false => self.executor.places().admit(caller.into()).await.map(Some),
         }
     }
 
@@ -61,7 +61,7 @@ impl ServerState {
     pub(crate) async fn plan(&self, caller: &Caller, sql: &str) -> Result<Prepared, Status> {
         let _permit = self.admit(caller, sql).await?;
         let (engine, session, sql) = (Arc::clone(&self.engine), self.sessions.for_query(caller), sql.to_owned());
-        self.work.while_wanted(async move { engine.prepare(&session, &sql).await.map_err(|e| status(&e)) }).await
+        self.executor.run_attached(async move { engine.prepare(&session, &sql).await.map_err(|e| status(&e)) }).await
     }
 
     /// Plans the query `sql` with its parameters, for a caller that was admitted. The rows are made when the stream is pulled.
@@ -74,17 +74,17 @@ impl ServerState {
         stops: Stops,
     ) -> Result<SendableRecordBatchStream, Status> {
         let engine = Arc::clone(&self.engine);
-        self.work.while_wanted(async move { query(&engine, &session, &sql, &parameters, &stops).await }).await
+        self.executor.run_attached(async move { query(&engine, &session, &sql, &parameters, &stops).await }).await
     }
 
     /// All rows of `sql`, one of the server's own queries on the catalog.
     pub(crate) async fn rows(&self, caller: &Caller, sql: &str) -> Result<Vec<RecordBatch>, Status> {
         let (engine, session, sql) = (Arc::clone(&self.engine), self.sessions.for_query(caller), sql.to_owned());
-        let _permit = self.work.places().admit(caller.into()).await?;
+        let _permit = self.executor.places().admit(caller.into()).await?;
         let rows = async move {
             query(&engine, &session, &sql, &[], &Stops::default()).await?.map_err(stream_status).try_collect().await
         };
-        self.work.while_wanted(rows).await
+        self.executor.run_attached(rows).await
     }
 }
 

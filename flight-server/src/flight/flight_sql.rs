@@ -25,16 +25,16 @@ use crate::command::{
     cancel, catalogs, db_schemas, ingest, keys, metadata_info, metadata_stream, no_transactions, prepared,
     refuse_transaction, session_options, sql_info, statement, table_types, tables, update, xdbc_type_info,
 };
-use crate::error::internal;
-use crate::handle::{Statement, TicketHandle};
-use crate::session::Caller;
-use crate::state::ServerState;
-use crate::work::FlightStream;
+use crate::execution::executor::FlightStream;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
+use crate::wire::handle::{Statement, TicketHandle};
+use crate::wire::status::internal;
 
 type Reply<T> = Result<Response<T>, Status>;
 type ReplyStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// The commands of Flight SQL. [`Front`](crate::front::Front) adds what plain Flight has beyond them.
+/// The commands of Flight SQL. [`FlightFrontend`](crate::flight::frontend::FlightFrontend) adds what plain Flight has beyond them.
 pub(crate) struct SqlService {
     pub(crate) state: Arc<ServerState>,
     sql_info: SqlInfoData,

@@ -18,8 +18,8 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tonic::Status;
 
-use crate::error::internal;
-use crate::ipc;
+use crate::wire::ipc;
+use crate::wire::status::internal;
 
 /// The Arrow data of a DoPut or a DoExchange.
 pub(crate) struct Upload {

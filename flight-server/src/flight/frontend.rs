@@ -2,7 +2,7 @@
 //!
 //! It passes commands of Flight SQL on to [`SqlService`], and adds what arrow-flight leaves out of them: GetSchema,
 //! ListFlights, PollFlightInfo, and SQL as plain text in the place of a command or ticket, for clients without a Flight
-//! SQL driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow). Who calls was found out before ([`crate::guard`]).
+//! SQL driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow). Who calls was found out before ([`crate::flight::auth_layer`]).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use prost::Message;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::audit;
 use crate::command::{actions, exchange, ingest, prepared, refuse_transaction, statement, tables};
-use crate::error::internal;
-use crate::handle::Statement;
-use crate::service::SqlService;
-use crate::session::Caller;
-use crate::state::ServerState;
-use crate::work::FlightStream;
+use crate::execution::audit;
+use crate::execution::executor::FlightStream;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
+use crate::flight::flight_sql::SqlService;
+use crate::wire::handle::Statement;
+use crate::wire::status::internal;
 
 type Reply<T> = Result<Response<T>, Status>;
 type ReplyStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -35,11 +35,11 @@ type ReplyStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 const TYPE_URL: &str = "type.googleapis.com/";
 
 /// The service of one server.
-pub(crate) struct Front {
+pub(crate) struct FlightFrontend {
     sql: SqlService,
 }
 
-impl Front {
+impl FlightFrontend {
     pub(crate) fn new(state: Arc<ServerState>) -> Result<Self, Status> {
         Ok(Self { sql: SqlService::new(state)? })
     }
@@ -50,7 +50,7 @@ impl Front {
 }
 
 #[tonic::async_trait]
-impl FlightService for Front {
+impl FlightService for FlightFrontend {
     type HandshakeStream = ReplyStream<HandshakeResponse>;
     type ListFlightsStream = ReplyStream<FlightInfo>;
     type DoGetStream = FlightStream;
@@ -61,7 +61,7 @@ impl FlightService for Front {
 
     async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Reply<Self::HandshakeStream> {
         let start = Instant::now();
-        let token = match self.state().gate.sign_in(request.metadata()).await {
+        let token = match self.state().authentication.sign_in(request.metadata()).await {
             Ok(token) => token,
             Err(refused) => {
                 let (metadata, peer) = (request.metadata(), request.remote_addr());

@@ -18,10 +18,10 @@ use tonic::{Code, Status};
 
 use crate::auth::tried_user;
 use crate::config::{AUDIT_CHARS_MAX, AUDIT_USER_CHARS_MAX};
-use crate::encode::Batches;
-use crate::hidden_paths::without_paths;
-use crate::metrics::Metrics;
-use crate::session::Caller;
+use crate::execution::hidden_paths::without_paths;
+use crate::execution::metrics::Metrics;
+use crate::execution::sessions::Caller;
+use crate::wire::encode::Batches;
 
 const TARGET: &str = "ruvector::audit";
 

@@ -14,31 +14,31 @@ use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tonic::{Request, Status};
 
-use crate::audit;
-use crate::session::Caller;
-use crate::state::ServerState;
+use crate::execution::audit;
+use crate::execution::sessions::Caller;
+use crate::execution::state::ServerState;
 
 /// The one call that needs no permission.
 const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
 
 /// A service whose callers are known: each request has its [`Caller`] with it.
 #[derive(Clone)]
-pub(crate) struct Guard<S> {
+pub(crate) struct AuthLayer<S> {
     inner: S,
     state: Arc<ServerState>,
 }
 
-impl<S> Guard<S> {
+impl<S> AuthLayer<S> {
     pub(crate) fn new(inner: S, state: Arc<ServerState>) -> Self {
         Self { inner, state }
     }
 }
 
-impl<S: NamedService> NamedService for Guard<S> {
+impl<S: NamedService> NamedService for AuthLayer<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<http::Request<Body>> for Guard<S>
+impl<S> Service<http::Request<Body>> for AuthLayer<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -72,7 +72,7 @@ where
 
 async fn caller(state: &ServerState, head: &Request<()>) -> Result<Caller, Status> {
     let start = Instant::now();
-    let caller = Caller::of(&state.gate, head).await;
+    let caller = Caller::of(&state.authentication, head).await;
     if let Err(refused) = &caller {
         audit::sign_in_refused(&state.metrics, head.metadata(), head.remote_addr(), start, refused);
     }

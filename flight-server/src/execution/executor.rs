@@ -3,7 +3,7 @@
 //! A statement that changes something runs to its end even if its caller goes away, so that it is never half cancelled; a
 //! query stops when nobody reads it any more. Both are counted, so that a stopping server can wait for them.
 //!
-//! A bounded number of statements runs at the same time ([`crate::places`]). A query that is not read for too long is ended: it
+//! A bounded number of statements runs at the same time ([`crate::execution::places`]). A query that is not read for too long is ended: it
 //! would keep others waiting. A query that is killed ends at once, also while its client reads nothing.
 
 use std::collections::HashMap;
@@ -27,16 +27,16 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::config::{STREAM_MESSAGES_MAX, ServerConfig};
-use crate::encode::{Encoded, FlightMessages};
-use crate::error::{panic_status, status, task_status};
-use crate::places::{Permit, PlaceLimits, Places};
-use crate::pulse::Pulse;
+use crate::execution::places::{Permit, PlaceLimits, Places};
+use crate::execution::pulse::Pulse;
+use crate::wire::encode::{Encoded, FlightMessages};
+use crate::wire::status::{panic_status, status, task_status};
 
 /// What a DoGet answers with.
 pub(crate) type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
 /// The engine's threads and what runs on them.
-pub(crate) struct Work {
+pub(crate) struct Executor {
     runtime: Handle,
     alive: mpsc::Sender<Infallible>,
     queries: Queries,
@@ -44,10 +44,10 @@ pub(crate) struct Work {
     places: Places,
     pulse: Pulse,
     /// The place of a task that runs where it is asked for.
-    at_once: Arc<Semaphore>,
+    inline: Arc<Semaphore>,
 }
 
-/// What bounds the work.
+/// What bounds the executor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) places: PlaceLimits,
@@ -68,12 +68,12 @@ impl From<&ServerConfig> for Limits {
 /// Resolves when nothing runs any more.
 pub(crate) struct Idle(mpsc::Receiver<Infallible>);
 
-impl Work {
-    /// Work on the threads of `runtime`, and the way to wait for its end once this is dropped.
+impl Executor {
+    /// Executor on the threads of `runtime`, and the way to wait for its end once this is dropped.
     pub(crate) fn new(runtime: Handle, limits: Limits) -> (Self, Idle) {
         let (alive, idle) = mpsc::channel(1);
         let (queries, places, pulse) = (Queries::default(), Places::new(limits.places), Pulse::start(&runtime));
-        (Self { runtime, alive, queries, limits, places, pulse, at_once: Arc::new(Semaphore::new(1)) }, Idle(idle))
+        (Self { runtime, alive, queries, limits, places, pulse, inline: Arc::new(Semaphore::new(1)) }, Idle(idle))
     }
 
     /// The places of statements.
@@ -92,7 +92,7 @@ impl Work {
     }
 
     /// Runs `task` to its end, whether or not the caller waits for it.
-    pub(crate) async fn to_the_end<T: Send + 'static>(
+    pub(crate) async fn run_detached<T: Send + 'static>(
         &self,
         task: impl Future<Output = Result<T, Status>> + Send + 'static,
     ) -> Result<T, Status> {
@@ -100,7 +100,7 @@ impl Work {
     }
 
     /// Runs `task` for as long as the caller waits for it.
-    pub(crate) async fn while_wanted<T: Send + 'static>(
+    pub(crate) async fn run_attached<T: Send + 'static>(
         &self,
         task: impl Future<Output = Result<T, Status>> + Send + 'static,
     ) -> Result<T, Status> {
@@ -108,16 +108,16 @@ impl Work {
     }
 
     /// The place of the one task that may run where it is asked for, if it is free: others have these threads for their sockets.
-    pub(crate) fn place_at_once(&self) -> Option<Permit> {
+    pub(crate) fn inline_place(&self) -> Option<Permit> {
         // With one thread for everything there is nobody else to see to them.
         let threads = Handle::current().runtime_flavor();
-        let place = Arc::clone(&self.at_once).try_acquire_owned().ok();
+        let place = Arc::clone(&self.inline).try_acquire_owned().ok();
         place.filter(|_| threads == RuntimeFlavor::MultiThread).map(Permit::of)
     }
 
     /// Runs `task` on the thread that asks for it, for what is over before another would have begun. What it starts beside
     /// itself runs on the engine's threads.
-    pub(crate) async fn at_once<T>(
+    pub(crate) async fn run_inline<T>(
         &self,
         _place: Permit,
         task: impl Future<Output = Result<T, Status>>,
@@ -131,7 +131,7 @@ impl Work {
     }
 
     /// Encodes on the engine's threads for as long as the result is read, a few messages ahead of the reader. `permit` is
-    /// kept until then. [`Work::cancel`] with the same `id` ends it with an error, and so does a kill that `stops` tells of; an
+    /// kept until then. [`Executor::cancel`] with the same `id` ends it with an error, and so does a kill that `stops` tells of; an
     /// empty `id` is no id.
     pub(crate) fn stream(&self, id: Bytes, encoded: Encoded, permit: Option<Permit>, stops: Stops) -> FlightStream {
         let Encoded { messages, keep_alive } = encoded;
@@ -206,7 +206,7 @@ impl Work {
 }
 
 impl Idle {
-    /// Waits until the [`Work`] is dropped and all it started has ended.
+    /// Waits until the [`Executor`] is dropped and all it started has ended.
     pub(crate) async fn wait(mut self) {
         let _ = self.0.recv().await;
     }
@@ -294,77 +294,77 @@ impl Drop for Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::{Batches, encode};
-    use crate::places::Occupant;
+    use crate::execution::places::Occupant;
+    use crate::wire::encode::{Batches, encode};
     use arrow::array::{Int64Array, RecordBatch};
     use futures::TryStreamExt;
     use tonic::Code;
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_not_the_end_of_the_rows() {
-        let (work, _idle) = work();
+        let (executor, _idle) = executor();
         let rows = stream::iter([Ok(batch())]).chain(stream::once(async { panic!("on purpose") }));
         let result: Result<Vec<_>, _> =
-            work.stream(Bytes::new(), encoded(rows.boxed()), None, Stops::default()).try_collect().await;
+            executor.stream(Bytes::new(), encoded(rows.boxed()), None, Stops::default()).try_collect().await;
         assert_eq!(result.unwrap_err().code(), Code::Internal);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_runs_at_once_may_start_more_and_its_panic_is_an_error() {
-        let (work, _idle) = work();
-        let place = work.place_at_once().unwrap();
-        assert!(work.place_at_once().is_none(), "there is one");
-        let started = work.at_once(place, async { Ok(tokio::spawn(async { 7 })) }).await.unwrap();
+        let (executor, _idle) = executor();
+        let place = executor.inline_place().unwrap();
+        assert!(executor.inline_place().is_none(), "there is one");
+        let started = executor.run_inline(place, async { Ok(tokio::spawn(async { 7 })) }).await.unwrap();
         assert_eq!(started.await.unwrap(), 7);
-        let place = work.place_at_once().unwrap();
-        let panicked: Result<(), _> = work.at_once(place, async { panic!("on purpose") }).await;
+        let place = executor.inline_place().unwrap();
+        let panicked: Result<(), _> = executor.run_inline(place, async { panic!("on purpose") }).await;
         assert_eq!(panicked.unwrap_err().code(), Code::Internal);
     }
 
     #[tokio::test]
     async fn a_cancelled_query_ends_with_an_error() {
-        let (work, _idle) = work();
+        let (executor, _idle) = executor();
         let id = Bytes::from_static(b"q");
         let rows = stream::iter([Ok(batch())]).chain(stream::pending()).boxed();
-        let mut messages = work.stream(id.clone(), encoded(rows), None, Stops::default());
+        let mut messages = executor.stream(id.clone(), encoded(rows), None, Stops::default());
         messages.next().await.unwrap().unwrap();
-        assert!(work.cancel(&id));
+        assert!(executor.cancel(&id));
         let rest: Result<Vec<_>, _> = messages.try_collect().await;
         assert_eq!(rest.unwrap_err().code(), Code::Cancelled);
-        assert!(!work.cancel(&id));
+        assert!(!executor.cancel(&id));
     }
 
     #[tokio::test]
     async fn a_stream_nobody_reads_stops() {
-        let (work, idle) = work();
-        drop(work.stream(Bytes::new(), encoded(stream::pending().boxed()), None, Stops::default()));
-        drop(work);
+        let (executor, idle) = executor();
+        drop(executor.stream(Bytes::new(), encoded(stream::pending().boxed()), None, Stops::default()));
+        drop(executor);
         timeout(Duration::from_secs(5), idle.wait()).await.unwrap();
     }
 
     #[tokio::test]
     async fn an_update_runs_to_its_end_without_its_caller() {
-        let (work, idle) = work();
+        let (executor, idle) = executor();
         let (done, mut is_done) = mpsc::channel(1);
-        let update = work.to_the_end(async move {
+        let update = executor.run_detached(async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
             done.send(()).await.map_err(|_| Status::internal("test ended early"))
         });
         assert!(timeout(Duration::from_millis(1), update).await.is_err());
-        drop(work);
+        drop(executor);
         idle.wait().await;
         assert!(is_done.recv().await.is_some());
     }
 
     #[tokio::test]
     async fn a_query_without_rows_yet_sends_batches_without_rows() {
-        let (work, _idle) = work();
+        let (executor, _idle) = executor();
         let rows = stream::once(async {
             tokio::time::sleep(limits().keep_alive_interval * 10).await;
             Ok(batch())
         });
         let messages: Vec<_> =
-            work.stream(Bytes::new(), encoded(rows.boxed()), None, Stops::default()).try_collect().await.unwrap();
+            executor.stream(Bytes::new(), encoded(rows.boxed()), None, Stops::default()).try_collect().await.unwrap();
         let messages = stream::iter(messages.into_iter().map(Ok));
         let batches: Vec<_> =
             arrow_flight::decode::FlightRecordBatchStream::new_from_flight_data(messages).try_collect().await.unwrap();
@@ -376,23 +376,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_takes_no_rows_loses_its_query_and_its_place() {
-        let (work, idle) = work();
-        let permit = work.places().admit(Occupant::default()).await.unwrap();
-        let mut messages = work.stream(
+        let (executor, idle) = executor();
+        let permit = executor.places().admit(Occupant::default()).await.unwrap();
+        let mut messages = executor.stream(
             Bytes::new(),
             encoded(stream::repeat_with(|| Ok(batch())).boxed()),
             Some(permit),
             Stops::default(),
         );
-        assert_eq!(work.places().load(), (1, 0));
+        assert_eq!(executor.places().load(), (1, 0));
         timeout(Duration::from_secs(20), async {
-            while work.places().load() != (0, 0) {
+            while executor.places().load() != (0, 0) {
                 tokio::time::sleep(limits().stall_max / 4).await;
             }
         })
         .await
         .unwrap();
-        drop(work);
+        drop(executor);
         idle.wait().await;
         // What was made is still handed out; then it says why there is no more.
         for _ in 0..STREAM_MESSAGES_MAX {
@@ -410,8 +410,8 @@ mod tests {
         }
     }
 
-    fn work() -> (Work, Idle) {
-        Work::new(Handle::current(), limits())
+    fn executor() -> (Executor, Idle) {
+        Executor::new(Handle::current(), limits())
     }
 
     fn batch() -> RecordBatch {

@@ -25,12 +25,12 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::auth::{Credential, Gate, Identity};
-use crate::command::session_options::OptionValue;
+use crate::auth::{Authentication, Credential, Identity};
 use crate::config::{ServerConfig, TOKEN_BYTES_MAX};
-use crate::error::internal;
+use crate::wire::headers::{bearer_token, session_cookie, session_cookie_of};
+use crate::wire::status::internal;
 
-const COOKIE: &str = "arrow_flight_session_id";
+use super::session_option::OptionValue;
 
 /// Who calls. Its `Debug` does not show the name of the session, which may be a token.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,13 +58,13 @@ impl fmt::Debug for Caller {
 }
 
 impl Caller {
-    /// The caller of a request, if `gate` lets it in.
+    /// The caller of a request, if `authentication` lets it in.
     ///
     /// # Errors
     /// `Unauthenticated`; `InvalidArgument` for a name of a session that is too long.
-    pub(crate) async fn of<T>(gate: &Gate, request: &Request<T>) -> Result<Self, Status> {
+    pub(crate) async fn of<T>(authentication: &Authentication, request: &Request<T>) -> Result<Self, Status> {
         let peer = request.remote_addr();
-        Ok(match gate.caller(request.metadata()).await? {
+        Ok(match authentication.caller(request.metadata()).await? {
             Some((identity, credential)) => {
                 let session = match credential {
                     Credential::Issued(name) => SessionName::Named(name),
@@ -296,26 +296,6 @@ fn crowded_out<'a>(sessions: impl Iterator<Item = (&'a Key, Instant)> + Clone, n
     theirs.min_by_key(|(_, last_used)| *last_used).map(|(key, _)| key.clone())
 }
 
-/// The token of an `authorization: Bearer ...` header. Other schemes, as `Basic`, name no session.
-pub fn bearer_token(metadata: &MetadataMap) -> Option<String> {
-    let value = metadata.get("authorization")?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
-}
-
-/// The header `cookie` of a client that names its session itself.
-pub fn session_cookie_of(name: &str) -> String {
-    format!("{COOKIE}={name}")
-}
-
-fn session_cookie(metadata: &MetadataMap) -> Option<String> {
-    let cookies = metadata.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, value)| *name == COOKIE && !value.is_empty())?;
-    Some(value.trim_matches('"').to_owned())
-}
-
 fn changes_session(sql: &str) -> bool {
     let word = ruvector_udfs::script::first_word(sql);
     word.eq_ignore_ascii_case("set") || word.eq_ignore_ascii_case("reset")
@@ -413,6 +393,6 @@ mod tests {
         for (name, value) in headers {
             request.metadata_mut().insert(*name, value.parse().unwrap());
         }
-        futures::executor::block_on(Caller::of(&Gate::Open, &request))
+        futures::executor::block_on(Caller::of(&Authentication::Open, &request))
     }
 }

@@ -18,7 +18,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tonic::Status;
 
 use crate::config::MESSAGE_BYTES_TARGET;
-use crate::error::internal;
+use crate::wire::status::internal;
 
 /// Rows on their way to a client.
 pub(crate) type Batches = BoxStream<'static, Result<RecordBatch, Status>>;

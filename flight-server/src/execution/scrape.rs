@@ -1,69 +1,13 @@
-//! What the server counts, for Prometheus.
-//!
-//! Counters and histograms are kept as things happen; what is a state of now (statements that run, bytes of the cache) is asked
-//! for when somebody scrapes.
+//! The answer to a scrape: the counters, and gauges of the current state.
 
-use std::time::Duration;
-
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
-use crate::state::ServerState;
-
-/// Bounds of the buckets for the time of statements, in seconds: a search takes some hundred microseconds, an ingest minutes.
-const SECONDS: [f64; 14] =
-    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
-
-/// The counters of one server.
-pub(crate) struct Metrics {
-    statements: Family<Ended, Counter>,
-    seconds: Family<Kind, Histogram, fn() -> Histogram>,
-    rows: Family<Kind, Counter>,
-    sign_ins_refused: Counter,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Ended {
-    kind: &'static str,
-    outcome: &'static str,
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self {
-            statements: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-            rows: Family::default(),
-            sign_ins_refused: Counter::default(),
-        }
-    }
-}
-
-impl Metrics {
-    /// Counts a statement that has ended. `kind` and `outcome` are few words, and none that a client chose.
-    pub(crate) fn statement(&self, kind: &'static str, outcome: &'static str, rows: u64, time: Duration) {
-        self.statements.get_or_create(&Ended { kind, outcome }).inc();
-        self.seconds.get_or_create(&Kind { kind }).observe(time.as_secs_f64());
-        self.rows.get_or_create(&Kind { kind }).inc_by(rows);
-    }
-
-    /// Counts somebody who was not let in.
-    pub(crate) fn sign_in_refused(&self) {
-        self.sign_ins_refused.inc();
-    }
-}
+use super::state::ServerState;
 
 /// All that is known now, in the text format of OpenMetrics.
 ///
@@ -71,22 +15,13 @@ impl Metrics {
 /// None that can be expected: the text is written to memory.
 pub(crate) fn text(state: &ServerState) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("ruvector");
-    let Metrics { statements, seconds, rows, sign_ins_refused } = &*state.metrics;
-    registry.register("statements", "Statements that ended, by kind and outcome", statements.clone());
-    let help = "Time from the beginning of a statement to its last row";
-    registry.register_with_unit("statement", help, Unit::Seconds, seconds.clone());
-    registry.register("rows", "Rows that statements handed out or changed", rows.clone());
-    registry.register(
-        "sign_ins_refused",
-        "Calls and sign-ins of somebody who was not let in",
-        sign_ins_refused.clone(),
-    );
+    state.metrics.register(&mut registry);
     let mut gauge = |name: &str, help: &str, value: u64| {
         let gauge = Gauge::<i64>::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     };
-    let (running, waiting) = state.work.places().load();
+    let (running, waiting) = state.executor.places().load();
     gauge("statements_running", "Statements that run now", running as u64);
     gauge("statements_waiting", "Statements that wait for their turn now", waiting as u64);
     gauge("sessions", "Sessions that are open now", state.sessions.len() as u64);

@@ -18,16 +18,16 @@ use super::recall::RECALL_RELATION;
 
 /// One of the relations: its name, and what it takes.
 #[derive(Debug)]
-pub(super) struct Form {
-    pub(super) name: &'static str,
+pub(crate) struct Form {
+    pub(crate) name: &'static str,
     /// What its second argument is called.
-    pub(super) second: &'static str,
+    pub(crate) second: &'static str,
     /// Arguments that it takes by name alone.
     named: &'static [&'static str],
-    pub(super) usage: &'static str,
+    pub(crate) usage: &'static str,
 }
 
-pub(super) const KNN: Form = Form {
+pub(crate) const KNN: Form = Form {
     name: RELATION,
     second: "query",
     named: &["column", "metric", "filter", "rerank", "nprobe", "exact", "backends"],
@@ -36,7 +36,7 @@ pub(super) const KNN: Form = Form {
             [, ttl_ms => number] [, backends => [names]] [, timeout_ms => number] [, partial => true])",
 };
 
-pub(super) const BATCH: Form = Form {
+pub(crate) const BATCH: Form = Form {
     name: BATCH_RELATION,
     second: "queries",
     named: &["column", "metric", "filter", "rerank", "nprobe", "exact"],
@@ -45,7 +45,7 @@ pub(super) const BATCH: Form = Form {
             [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => number])",
 };
 
-pub(super) const RECALL: Form = Form {
+pub(crate) const RECALL: Form = Form {
     name: RECALL_RELATION,
     second: "sample",
     named: &["column", "metric", "filter", "rerank", "nprobe"],
@@ -56,7 +56,7 @@ pub(super) const RECALL: Form = Form {
 
 impl Form {
     /// The relation that SQL calls so.
-    pub(super) fn of(name: &ObjectName) -> Option<&'static Self> {
+    pub(crate) fn of(name: &ObjectName) -> Option<&'static Self> {
         let [part] = name.0.as_slice() else { return None };
         let ident = part.as_ident()?;
         [&KNN, &BATCH, &RECALL].into_iter().find(|form| match ident.quote_style {
@@ -66,7 +66,7 @@ impl Form {
     }
 
     /// An argument, as errors call it; `value` tells where it stands in the text.
-    pub(super) fn argument(&self, name: &str, value: &SqlExpr) -> ArgumentName {
+    pub(crate) fn argument(&self, name: &str, value: &SqlExpr) -> ArgumentName {
         let (relation, start) = (self.name, value.span().start);
         ArgumentName(match start.line {
             // What has no place in the text.
@@ -111,22 +111,22 @@ impl PartialOrd for ArgumentName {
 }
 
 /// The arguments, each where it belongs.
-pub(super) struct Arguments {
-    pub(super) form: &'static Form,
-    pub(super) table: Option<SqlExpr>,
+pub(crate) struct Arguments {
+    pub(crate) form: &'static Form,
+    pub(crate) table: Option<SqlExpr>,
     /// The second one.
-    pub(super) query: Option<SqlExpr>,
-    pub(super) k: Option<SqlExpr>,
-    pub(super) column: Option<SqlExpr>,
-    pub(super) metric: Option<SqlExpr>,
-    pub(super) filter: Option<SqlExpr>,
+    pub(crate) query: Option<SqlExpr>,
+    pub(crate) k: Option<SqlExpr>,
+    pub(crate) column: Option<SqlExpr>,
+    pub(crate) metric: Option<SqlExpr>,
+    pub(crate) filter: Option<SqlExpr>,
     /// The alias of the relation in the statement, which its filter may use.
-    pub(super) alias: Option<TableReference>,
-    pub(super) rerank: Option<SqlExpr>,
-    pub(super) nprobe: Option<SqlExpr>,
-    pub(super) exact: Option<SqlExpr>,
+    pub(crate) alias: Option<TableReference>,
+    pub(crate) rerank: Option<SqlExpr>,
+    pub(crate) nprobe: Option<SqlExpr>,
+    pub(crate) exact: Option<SqlExpr>,
     /// The tables of all backends, in the order they were named.
-    pub(super) backends: Option<SqlExpr>,
+    pub(crate) backends: Option<SqlExpr>,
 }
 
 impl Arguments {
@@ -134,7 +134,7 @@ impl Arguments {
     ///
     /// # Errors
     /// If there is another one, or one twice.
-    pub(super) fn parse(
+    pub(crate) fn parse(
         form: &'static Form,
         args: TableFunctionArgs,
         context: &dyn RelationPlannerContext,
@@ -207,13 +207,13 @@ impl Arguments {
     }
 
     /// An argument that has to be there.
-    pub(super) fn required<T>(&self, argument: Option<T>, name: &str) -> Result<T> {
+    pub(crate) fn required<T>(&self, argument: Option<T>, name: &str) -> Result<T> {
         let Form { name: relation, usage, .. } = self.form;
         argument.ok_or_else(|| plan_datafusion_err!("{relation}() needs the argument {name}; usage: {usage}"))
     }
 
     /// The number that an argument is, if it is there.
-    pub(super) fn number(
+    pub(crate) fn number(
         &self,
         argument: &Option<SqlExpr>,
         name: &str,
@@ -229,7 +229,7 @@ impl Arguments {
     }
 
     /// The string that an argument is.
-    pub(super) fn text(&self, value: SqlExpr, name: &str, context: &mut dyn RelationPlannerContext) -> Result<String> {
+    pub(crate) fn text(&self, value: SqlExpr, name: &str, context: &mut dyn RelationPlannerContext) -> Result<String> {
         let argument = self.form.argument(name, &value);
         match constant(value, context)? {
             Expr::Literal(value, _) if value.try_as_str().flatten().is_some() => {
@@ -240,7 +240,7 @@ impl Arguments {
     }
 
     /// Whether an argument is true.
-    pub(super) fn flag(
+    pub(crate) fn flag(
         &self,
         argument: &Option<SqlExpr>,
         name: &str,

@@ -1,13 +1,13 @@
 //! `knn(table, query, k, ...)`: the relation of the `k` nearest rows.
 //!
-//! In travel order: [`rewrite`] makes its arguments ready; [`planner`] turns the table factor into a [`node::KnnNode`]; [`prefilter`] gives a WHERE on it its
+//! In travel order: [`knn_arguments`](crate::plan::knn_arguments) prepares its arguments; [`planner`] turns the table factor into a [`node::KnnNode`]; [`prefilter`] gives a WHERE on it its
 //! meaning before any optimizer rule runs; [`exec`] answers it.
 //!
 //! The node's inputs are plans: one that yields the query vector, and one that yields the addresses of the rows that a
 //! filter allows. So parameters bind, subqueries plan and functions are evaluated as anywhere else, when the plan runs;
 //! and no optimizer rule has anything to push through the node.
 
-mod arguments;
+pub(crate) mod arguments;
 pub(crate) mod exec;
 pub(crate) mod federated;
 pub(crate) mod join;
@@ -19,7 +19,6 @@ pub(crate) mod prefilter;
 mod queries;
 pub(crate) mod recall;
 mod resolve;
-pub(crate) mod rewrite;
 mod search;
 
 use datafusion::common::Result;

@@ -29,7 +29,7 @@ use super::node::{KnnNode, MetricKey, Target};
 use super::recall::plan_recall;
 use super::resolve::replace_columns;
 use crate::collection::{AbsentTable, CollectionTable};
-use crate::wishes::Wishes;
+use crate::plan::lookup::Wishes;
 
 /// Plans `knn(...)`, `knn_batch(...)` and `recall(...)`.
 #[derive(Debug)]

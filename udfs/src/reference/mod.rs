@@ -14,8 +14,8 @@ use std::sync::Arc;
 use datafusion::logical_expr::{DocSection, Documentation};
 use ruvector_embed::EmbedderOptions;
 
-use crate::access::Role;
 use crate::aggregate;
+use crate::engine::authorize::Role;
 use crate::scalar::{self, embed};
 
 mod backends;

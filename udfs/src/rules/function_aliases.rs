@@ -13,8 +13,8 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, Statement, VisitMut, VisitorMut,
 };
 
-use crate::dialect::folded;
 use crate::scalar;
+use crate::text::dialect::folded;
 
 /// The name of each function by its aliases.
 static NAMES: LazyLock<HashMap<String, String>> = LazyLock::new(|| {

@@ -27,6 +27,7 @@ pub(crate) mod nested_floats;
 pub(crate) mod no_row;
 pub(crate) mod not_exists;
 pub(crate) mod null_equal;
+mod one_form;
 pub(crate) mod outer_constants;
 pub(crate) mod places;
 pub(crate) mod row_in;

@@ -18,7 +18,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::scalar::ScalarValue;
 
-use crate::scalar::one_form::in_one_form;
+use crate::rules::one_form::in_one_form;
 
 /// The rule that subtracts floats where they are negated.
 pub(crate) fn rule() -> Arc<dyn AnalyzerRule + Send + Sync> {

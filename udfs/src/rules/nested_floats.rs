@@ -15,7 +15,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Distinct, Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder, Subquery};
 use datafusion::optimizer::AnalyzerRule;
 
-use crate::scalar::one_form::in_one_form;
+use crate::rules::one_form::in_one_form;
 
 /// Gives nested floats one form in keys of groups and joins, DISTINCT, and memberships in subqueries.
 #[derive(Debug)]

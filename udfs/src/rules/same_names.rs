@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::any::call_of;
 use super::merged::unmarked_name;
-use crate::dialect::folded;
+use crate::text::dialect::folded;
 
 /// Begins the aliases; a number follows, a colon, and the name that the statement gives, if it gives one.
 const MARK: &str = "__same_";

@@ -12,9 +12,9 @@ use datafusion::sql::sqlparser::ast::{
     Select, SelectItem, SetExpr, Statement, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use crate::dialect::folded;
 use crate::error::{Error, Result};
-use crate::plan_size::has_subquery;
+use crate::limits::plan_size::has_subquery;
+use crate::text::dialect::folded;
 
 /// Expressions in copies of `unnest()` calls, at most. A bound: a list of so many elements is copied once.
 const COPIES_MAX: usize = 65_536;

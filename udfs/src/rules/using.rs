@@ -15,8 +15,8 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::any::call_of;
 use super::merged::OF_TABLE;
-use crate::dialect::folded;
 use crate::error::{Error, Result};
+use crate::text::dialect::folded;
 
 /// Qualifies the merged columns of a statement.
 ///

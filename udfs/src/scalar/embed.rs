@@ -23,7 +23,7 @@ use ruvector_embed::{Control, DEFAULT_MODEL, Embedder, EmbedderOptions};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::vector_type;
 
-use crate::access::Role;
+use crate::engine::authorize::Role;
 use crate::reference::{Facts, TEXT};
 
 /// The name of the function.

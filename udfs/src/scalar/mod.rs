@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
-use crate::access::Role;
+use crate::engine::authorize::Role;
 
 /// What an argument holds, and how it is read.
 pub(crate) mod vectors;
@@ -21,12 +21,9 @@ mod vector_dims;
 mod vector_norm;
 
 pub(crate) mod async_sort;
-pub(crate) mod bounded;
 pub(crate) mod embed;
 pub(crate) mod from_text;
-pub(crate) mod one_form;
 pub(crate) mod operators;
-pub(crate) mod type_names;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use ruvector_rulake::vectors::dim_of;
 
 use super::arithmetic::Operation;
-use crate::tokens::{L2_DISTANCE, NEGATIVE_INNER_PRODUCT};
+use crate::text::tokens::{L2_DISTANCE, NEGATIVE_INNER_PRODUCT};
 
 /// Plans the operators.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use ruvector_embed::EmbedderOptions;
 use ruvector_rabitq::Metric;
 
 use super::{embed, functions};
-use crate::access::Role;
+use crate::engine::authorize::Role;
 
 const BINARY: [&str; 7] = [
     "l2_distance",

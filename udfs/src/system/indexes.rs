@@ -12,8 +12,9 @@ use serde_json::json;
 
 use super::SystemTable;
 use crate::catalog::MAIN;
-use crate::index::builds::Builds;
-use crate::index::{DeclaredIndex, IndexCatalog, IndexDefinition, bits_of};
+use crate::catalog::index::builds::Builds;
+use crate::catalog::index::{DeclaredIndex, IndexCatalog, IndexDefinition};
+use crate::statements::create_index::bits_of;
 
 /// `system.indexes`: one row for each index, in the order they were declared, then those that are tables.
 ///

@@ -8,8 +8,8 @@ use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 
 use super::SystemTable;
-use crate::queries::{Queries, Query, SQL_CHARS_MAX, Who};
-use crate::shown::{shown_sql, statement_kind};
+use crate::engine::running::{Queries, Query, SQL_CHARS_MAX, Who};
+use crate::text::redact::{shown_sql, statement_kind};
 
 /// `system.queries`: one row for each statement that runs, and for each of the last hundred that ended.
 ///

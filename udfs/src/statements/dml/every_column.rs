@@ -1,0 +1,170 @@
+//! `UPDATE SET *` and `INSERT *` in MERGE: every column of the target, from the source's column of the same name.
+//!
+//! The parser knows neither. In the text the star becomes an assignment to a column that nobody calls so ([`stars`]), and when
+//! the target is known, before the statement is planned, an assignment of each of its columns ([`expanded`]). What the source
+//! has beside them is not read, and a column that it lacks is the planner's error, which names it.
+
+use datafusion::common::{Result, plan_err};
+use datafusion::execution::session_state::SessionState;
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::{
+    Assignment, AssignmentTarget, Expr as SqlExpr, Ident, Merge, MergeAction, MergeInsertKind, ObjectName, Statement,
+    TableFactor,
+};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+
+use crate::statements::table_reference;
+use crate::text::tokens::Edit;
+
+/// The column that stands for every column.
+const EVERY: &str = "@*";
+
+/// Writes `UPDATE SET *` and `INSERT *` of a MERGE so that they can be parsed.
+pub(crate) fn stars(tokens: &[TokenWithSpan]) -> Vec<Edit> {
+    let tokens: Vec<&TokenWithSpan> =
+        tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF)).collect();
+    let is = |at: usize, keyword: Keyword| {
+        let token = tokens.get(at).map(|token| &token.token);
+        matches!(token, Some(Token::Word(Word { keyword: found, quote_style: None, .. })) if *found == keyword)
+    };
+    let mut edits = Vec::new();
+    // MERGE or EXPLAIN [ANALYZE] [VERBOSE] MERGE.
+    if !(0..4).any(|at| is(at, Keyword::MERGE)) {
+        return edits;
+    }
+    for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.token == Token::Mul) {
+        // `CASE WHEN a THEN insert * 2 END` goes on with an operand.
+        let ends = matches!(tokens.get(at + 1).map(|token| &token.token), None | Some(Token::SemiColon))
+            || is(at + 1, Keyword::WHEN);
+        let before = |words: &[Keyword]| {
+            at.checked_sub(words.len())
+                .is_some_and(|first| words.iter().enumerate().all(|(i, word)| is(first + i, *word)))
+        };
+        if ends && before(&[Keyword::THEN, Keyword::UPDATE, Keyword::SET]) {
+            edits.push(Edit::new(token.span.start, 1, format!("\"{EVERY}\" = NULL ")));
+        } else if ends && before(&[Keyword::THEN, Keyword::INSERT]) {
+            edits.push(Edit::new(token.span.start, 1, format!("(\"{EVERY}\") VALUES (NULL) ")));
+        }
+    }
+    edits
+}
+
+/// The statement with every column of its target for each star that [`stars`] found.
+///
+/// # Errors
+/// If there is no such table, or the source of the MERGE has no name that its columns could be told by.
+pub(crate) async fn expanded(state: &SessionState, mut statement: DfStatement) -> Result<DfStatement> {
+    if let Some(merge) =
+        merge_of(&mut statement).filter(|merge| merge.clauses.iter().any(|clause| is_star(&clause.action)))
+    {
+        expand(state, merge).await?;
+    }
+    Ok(statement)
+}
+
+fn merge_of(statement: &mut DfStatement) -> Option<&mut Merge> {
+    match statement {
+        DfStatement::Statement(statement) => match statement.as_mut() {
+            Statement::Merge(merge) => Some(merge),
+            _ => None,
+        },
+        DfStatement::Explain(explain) => merge_of(&mut explain.statement),
+        _ => None,
+    }
+}
+
+fn is_star(action: &MergeAction) -> bool {
+    let is_every = |name: &ObjectName| matches!(name.0.as_slice(), [part] if part.as_ident().is_some_and(|ident| ident.value == EVERY));
+    match action {
+        MergeAction::Update(update) => matches!(
+            update.assignments.as_slice(),
+            [Assignment { target: AssignmentTarget::ColumnName(name), .. }] if is_every(name)
+        ),
+        MergeAction::Insert(insert) => matches!(insert.columns.as_slice(), [name] if is_every(name)),
+        MergeAction::Delete { .. } => false,
+    }
+}
+
+async fn expand(state: &SessionState, merge: &mut Merge) -> Result<()> {
+    let TableFactor::Table { name, .. } = &merge.table else { return Ok(()) };
+    let target = table_reference(name);
+    // That there is no such table is for the planner to say.
+    let Ok(schema) = state.schema_for_ref(target.clone()) else { return Ok(()) };
+    let Some(table) = schema.table(target.table()).await? else { return Ok(()) };
+    let Some(source) = name_of(&merge.source) else {
+        return plan_err!("MERGE with *: expected a source with a name, as in USING (...) AS s, got {}", merge.source);
+    };
+    let columns: Vec<Ident> =
+        table.schema().fields().iter().map(|field| Ident::with_quote('"', field.name().as_str())).collect();
+    let value = |column: &Ident| SqlExpr::CompoundIdentifier(source.iter().chain([column]).cloned().collect());
+    for clause in merge.clauses.iter_mut().filter(|clause| is_star(&clause.action)) {
+        match &mut clause.action {
+            MergeAction::Update(update) => {
+                let assignment = |column: &Ident| Assignment {
+                    target: AssignmentTarget::ColumnName(ObjectName::from(vec![column.clone()])),
+                    value: value(column),
+                };
+                update.assignments = columns.iter().map(assignment).collect();
+            }
+            MergeAction::Insert(insert) => {
+                insert.columns = columns.iter().map(|column| ObjectName::from(vec![column.clone()])).collect();
+                if let MergeInsertKind::Values(values) = &mut insert.kind
+                    && let Some(row) = values.rows.first_mut()
+                {
+                    row.content = columns.iter().map(value).collect();
+                }
+            }
+            MergeAction::Delete { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// How the columns of a source are qualified.
+fn name_of(source: &TableFactor) -> Option<Vec<Ident>> {
+    match source {
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::TableFunction { alias: Some(alias), .. }
+        | TableFactor::NestedJoin { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => Some(vec![alias.name.clone()]),
+        TableFactor::Table { name, alias: None, args: None, .. } => {
+            name.0.iter().map(|part| part.as_ident().cloned()).collect()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::tokens::{edited, tokenize};
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+
+    fn written(sql: &str) -> String {
+        edited(sql, &stars(&tokenize(&GenericDialect {}, sql).unwrap())).text
+    }
+
+    #[test]
+    fn stars_become_assignments() {
+        let sql = "merge INTO t USING s ON t.a = s.a WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *;";
+        let expected = "merge INTO t USING s ON t.a = s.a WHEN MATCHED THEN UPDATE SET \"@*\" = NULL  WHEN NOT MATCHED THEN \
+                        INSERT (\"@*\") VALUES (NULL) ;";
+        assert_eq!(written(sql), expected);
+        assert!(written("EXPLAIN VERBOSE MERGE INTO t USING s ON true WHEN MATCHED THEN UPDATE SET *").contains(EVERY));
+    }
+
+    #[test]
+    fn other_stars_are_left_alone() {
+        for sql in [
+            "SELECT * FROM t",
+            "SELECT CASE WHEN a THEN insert * 2 END FROM merge",
+            "MERGE INTO t USING (SELECT * FROM s) s ON t.a = s.a WHEN MATCHED THEN UPDATE SET a = CASE WHEN true THEN insert * 2 END",
+            "MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN UPDATE SET *, a = 1",
+        ] {
+            assert_eq!(written(sql), sql);
+        }
+    }
+}

@@ -17,7 +17,7 @@ use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::dim_of;
 use ruvector_rulake::{Entry, ErrorKind, Pinned, RuLake, ScanRequest, Snapshot};
 
-use crate::catalog::index::DeclaredIndex;
+use crate::declared_index::DeclaredIndex;
 
 /// A table over one pinned state of a collection. A newer statement gets a newer table.
 #[derive(Clone, Debug)]

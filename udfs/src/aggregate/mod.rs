@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::{dim_of, vector_type};
 
-use crate::reference::{Entry, VECTORS};
+use crate::documentation::{Entry, VECTORS};
 use distinct::Distinct;
 use groups::Groups;
 use sliding::Sliding;

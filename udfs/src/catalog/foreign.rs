@@ -10,9 +10,9 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
 
-use crate::catalog::CATALOG;
 use crate::engine::answer::Answer;
 use crate::error::Result;
+use crate::names::CATALOG;
 
 /// Whether `plan` changes something in a catalog that is not ours.
 pub(crate) fn is_meant(state: &SessionState, plan: &LogicalPlan) -> bool {

@@ -23,18 +23,15 @@ use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, IndexBackend, LocalBacken
 
 use crate::catalog::backend::BackendDefinition;
 use crate::catalog::external::{ExternalTables, Source};
+use crate::catalog::index::IndexCatalog;
 use crate::catalog::index::builds::Builds;
-use crate::catalog::index::{DeclaredIndex, IndexCatalog};
 use crate::catalog::time_travel::split_name;
 use crate::collection::{AbsentTable, CollectionTable};
+use crate::declared_index::DeclaredIndex;
 use crate::engine::running::Queries;
-use crate::plan::lookup::Wishes;
+use crate::lookup::LookupOptions;
+use crate::names::MAIN;
 use crate::system::{BackendsTable, BundlesTable, CacheTable, IndexesTable, QueriesTable, SYSTEM, SystemSchema};
-
-/// The name of the one catalog.
-pub(crate) const CATALOG: &str = "ruvector";
-/// The schema of the default backend: Delta tables in the data directory.
-pub(crate) const MAIN: &str = "main";
 
 /// A backend, and how it was made.
 #[derive(Clone, Debug)]
@@ -198,7 +195,7 @@ impl SchemaProvider for BackendSchema {
         let is_external = || self.external.as_ref().is_some_and(|external| external.find(name).is_some());
         match found {
             // What is said of all tables is said without those that cannot be reached.
-            Err(e) if !Wishes::are_being_planned() && is_external() => {
+            Err(e) if !LookupOptions::is_planning() && is_external() => {
                 tracing::warn!(table = name, reason = %e, "external table cannot be read");
                 Ok(None)
             }
@@ -218,7 +215,7 @@ impl SchemaProvider for BackendSchema {
 
 impl BackendSchema {
     async fn find(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if let Some(found) = Wishes::take_found(self.backend.id(), name) {
+        if let Some(found) = LookupOptions::take_prefetched(self.backend.id(), name) {
             return found;
         }
         if let Some((table, as_of)) = split_name(name).map_err(|e| DataFusionError::Plan(e.to_string()))? {
@@ -227,11 +224,11 @@ impl BackendSchema {
         if let Some(table) = self.external_table(name).await {
             return table.map(Some);
         }
-        let wish = Wishes::of(self.backend.id(), name);
-        if Wishes::are_anew() {
+        let wish = LookupOptions::of(self.backend.id(), name);
+        if LookupOptions::force_refresh() {
             self.lake.unpin(self.backend.id(), name).map_err(to_datafusion)?;
         }
-        let consistency = Wishes::consistency_of(self.backend.id(), name);
+        let consistency = LookupOptions::consistency_of(self.backend.id(), name);
         let pin = self.lake.pin(self.backend.id(), name, consistency);
         let pinned = match wish.as_ref().and_then(|wish| wish.timeout) {
             None => pin.await,

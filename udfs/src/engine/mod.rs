@@ -39,14 +39,15 @@ use crate::catalog::backend::{self, BackendCatalog, BackendDefinition, BackendKi
 use crate::catalog::external;
 use crate::catalog::external::{ExternalTables, MainBackend};
 use crate::catalog::foreign;
+use crate::catalog::index::IndexCatalog;
 use crate::catalog::index::builds::{Awaited, Builds};
-use crate::catalog::index::{IndexCatalog, IndexDefinition};
 use crate::catalog::index_table::{self, IndexTables, WithIndexes};
 use crate::catalog::owner::Owner;
 use crate::catalog::time_travel::MARK;
-use crate::catalog::{Backends, CATALOG, Catalog, MAIN, Registered};
+use crate::catalog::{Backends, Catalog, Registered};
+use crate::declared_index::IndexDefinition;
 use crate::engine::answer::{Answer, answer_schema, answers_rows, shaped};
-use crate::engine::authorize::{Role, check_plan, check_statement};
+use crate::engine::authorize::{check_plan, check_statement};
 use crate::engine::register::equip;
 use crate::engine::running::{Queries, Running, Stop, Who};
 use crate::engine::runtime::runtime;
@@ -57,9 +58,12 @@ use crate::knn;
 use crate::knn::exec::KnnExtensionPlanner;
 use crate::limits::setting_ranges;
 use crate::limits::stop::start;
+use crate::names::{CATALOG, MAIN};
 use crate::plan::cache::{KeptPlan, TableStates};
+use crate::plan::lookup;
 use crate::plan::parameters::{check_number, parameters};
 use crate::plan::snapshot::{Again, of_one_state};
+use crate::role::Role;
 use crate::scalar::embed;
 use crate::settings::{self, Settings};
 use crate::statements::clauses;
@@ -292,14 +296,14 @@ impl Engine {
     async fn try_prepare(&self, session: &Session, sql: &str) -> Result<Prepared> {
         let parsed = parse(sql, session.dialect())?;
         check_statement(session.role(), &parsed)?;
-        let (statement, wishes) = match parsed {
-            Parsed::Other { statement, wishes } => (*statement, wishes),
+        let (statement, options) = match parsed {
+            Parsed::Other { statement, options } => (*statement, options),
             Parsed::Index(_) | Parsed::IndexTable(_) | Parsed::Backend(_) | Parsed::External(_) | Parsed::Kill(_) => {
                 return Ok(Prepared { schema: None, parameters: Arc::new(Schema::empty()) });
             }
         };
         let state = session.context().state();
-        let plan = wishes.plan(&state, statement).await?;
+        let plan = lookup::plan(options, &state, statement).await?;
         check_plan(session.role(), &plan)?;
         prepared(&plan, analyzed(&state, &plan).as_ref())
     }
@@ -401,7 +405,7 @@ impl Engine {
         if wanted == Wanted::Rows && !matches!(parsed, Parsed::Other { .. }) {
             return Err(not_a_query());
         }
-        let (statement, wishes) = match parsed {
+        let (statement, options) = match parsed {
             Parsed::Index(statement) => {
                 create_index::run::execute(self, &state.task_ctx(), statement).await?;
                 return Ok(Answer::Count(0));
@@ -419,10 +423,10 @@ impl Engine {
                 return Ok(Answer::Count(0));
             }
             Parsed::Kill(id) => return Ok(Answer::Count(self.queries.kill(session.who(), id)?.into())),
-            Parsed::Other { statement, wishes } => (Arc::new(*statement), wishes),
+            Parsed::Other { statement, options } => (Arc::new(*statement), options),
         };
-        let again = Again::new(session.context(), &statement, &wishes);
-        let plan = wishes.plan(&state, statement.as_ref().clone()).await?;
+        let again = Again::new(session.context(), &statement, &options);
+        let plan = lookup::plan(options, &state, statement.as_ref().clone()).await?;
         check_plan(session.role(), &plan)?;
         if wanted == Wanted::Rows && !answers_rows(&plan) {
             return Err(not_a_query());

@@ -13,8 +13,6 @@ use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::prelude::SessionContext;
 
 use crate::aggregate;
-use crate::catalog::CATALOG;
-use crate::engine::authorize::Role;
 use crate::engine::{Engine, Planner};
 use crate::functions::lake::{LakeFunction, Operation};
 use crate::functions::table_history::{HISTORY, HistoryFunction};
@@ -27,6 +25,8 @@ use crate::limits::bounded::{self, BoundedCalls, bounded};
 use crate::limits::plan_size::moved::Moved;
 use crate::limits::planning;
 use crate::limits::type_names;
+use crate::names::CATALOG;
+use crate::role::Role;
 use crate::rules::any::equal_any;
 use crate::rules::correlated::Correlated;
 use crate::rules::decimals::DecimalsAsDoubles;

@@ -23,9 +23,9 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::engine::answer::Answer;
-use crate::engine::authorize::Role;
 use crate::engine::own_question::is_own_question;
 use crate::error::{Error, ErrorKind, Result};
+use crate::role::Role;
 use crate::text::redact::{LOOK_AHEAD, boundary};
 
 /// Statements that are remembered when they have ended: enough to see what just happened.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use datafusion::common::config::Dialect;
 use datafusion::prelude::SessionContext;
 
-use crate::engine::authorize::Role;
 use crate::engine::running::Who;
 use crate::plan::cache::PlanCache;
+use crate::role::Role;
 use crate::settings::Settings;
 
 /// One client's settings (`SET ...`) and its role. Statements of one session may run at the same time.

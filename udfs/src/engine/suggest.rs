@@ -9,8 +9,8 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
-use crate::catalog::{CATALOG, MAIN};
 use crate::error::Error;
+use crate::names::{CATALOG, MAIN};
 
 /// The schema of the tables that tell of the engine.
 const SYSTEM: &str = "system";

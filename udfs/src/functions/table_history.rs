@@ -16,7 +16,7 @@ use ruvector_rulake::backend::is_name;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{Error, RuLake};
 
-use crate::catalog::{CATALOG, MAIN};
+use crate::names::{CATALOG, MAIN};
 
 /// The name of the function.
 pub(crate) const HISTORY: &str = "table_history";

@@ -29,7 +29,7 @@ use super::node::{KnnNode, MetricKey, Target};
 use super::recall::plan_recall;
 use super::resolve::replace_columns;
 use crate::collection::{AbsentTable, CollectionTable};
-use crate::plan::lookup::Wishes;
+use crate::lookup::LookupOptions;
 
 /// Plans `knn(...)`, `knn_batch(...)` and `recall(...)`.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ fn plan_backends(
     let backends = searches.iter().map(|search| search.target.table.backend().to_owned()).collect();
     let wish = searches.first().and_then(|search| {
         let table = &search.target.table;
-        Wishes::of(table.backend(), table.name())
+        LookupOptions::of(table.backend(), table.name())
     });
     let federation = Federation {
         backends,

@@ -18,7 +18,7 @@ use ruvector_rulake::exact::{self, Scored};
 use ruvector_rulake::{ErrorKind, RowAddress, ScanRequest, cpu_bound};
 
 use super::node::Target;
-use crate::catalog::index::DeclaredIndex;
+use crate::declared_index::DeclaredIndex;
 use crate::settings::Settings;
 
 /// What a search found.

@@ -25,12 +25,12 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use ruvector_rulake::Snapshot;
 
-use crate::catalog::CATALOG;
 use crate::catalog::time_travel::MARK;
 use crate::collection::CollectionTable;
 use crate::engine::answer::{Answer, shaped};
 use crate::engine::{Prepared, check_count};
 use crate::knn::open::{Opened, closed, opened, repeats, searches, tables};
+use crate::names::CATALOG;
 use crate::plan::snapshot::{Again, of_states, snapshots};
 
 /// Plans that a session keeps, at most: a client has so many statements at hand, and a plan is some kilobytes.
@@ -198,8 +198,8 @@ impl KeptPlan {
             let found = found.downcast_ref::<CollectionTable>();
             found.is_some_and(|found| found.is_unchanged_since(table) && found.ready_indexes() == *ready)
         });
-        let wishes = self.again.wishes().clone();
-        wishes
+        let options = self.again.options().clone();
+        options
             .scope(self.context.session_config().options(), join_all(unchanged))
             .await
             .into_iter()

@@ -2,7 +2,7 @@
 //!
 //! The table becomes a subquery, `knn((SELECT * FROM docs), ...)`, so that DataFusion looks it up; with `backends =>` there
 //! is one for each. How old an answer may be, and how long a backend may take, must be known when tables are looked up:
-//! these arguments become wishes.
+//! these arguments become options.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use ruvector_rulake::Consistency;
 
-use crate::catalog::{CATALOG, MAIN};
 use crate::error::{Error, Result};
 use crate::knn::arguments::{ArgumentName, Form};
 use crate::knn::planner::select_all;
-use crate::plan::lookup::{Wish, Wishes};
+use crate::lookup::{LookupOptions, TableLookup};
+use crate::names::{CATALOG, MAIN};
 use crate::statements::table_reference;
 
 /// Rewrites every `knn()` of a statement, and gathers what they wish for.
 #[derive(Default)]
 pub(crate) struct KnnArguments {
-    pub(crate) wishes: Wishes,
+    pub(crate) options: LookupOptions,
 }
 
 impl VisitorMut for KnnArguments {
@@ -94,7 +94,7 @@ impl KnnArguments {
                 ControlFlow::<()>::Continue(())
             })
         });
-        names.into_iter().try_for_each(|table| self.wishes.add(Wish { table, consistency, timeout, partial }))
+        names.into_iter().try_for_each(|table| self.options.add(TableLookup { table, consistency, timeout, partial }))
     }
 }
 

@@ -23,7 +23,8 @@ use crate::engine::bind;
 use crate::knn::federated::FederatedNode;
 use crate::knn::node::KnnNode;
 use crate::limits::stop::start;
-use crate::plan::lookup::Wishes;
+use crate::lookup::LookupOptions;
+use crate::plan::lookup;
 
 /// The rows of `plan`. The last of them come when it is certain that all are of the states that the plan has pinned.
 pub(crate) fn of_one_state(rows: SendableRecordBatchStream, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
@@ -105,14 +106,14 @@ pub(crate) fn snapshots(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Snapshot>>> {
 pub(crate) struct Again {
     context: SessionContext,
     statement: Arc<DfStatement>,
-    wishes: Wishes,
+    options: LookupOptions,
     params: Vec<ScalarValue>,
 }
 
 impl Again {
-    pub(crate) fn new(context: &SessionContext, statement: &Arc<DfStatement>, wishes: &Wishes) -> Self {
+    pub(crate) fn new(context: &SessionContext, statement: &Arc<DfStatement>, options: &LookupOptions) -> Self {
         let (context, statement) = (context.clone(), Arc::clone(statement));
-        Self { context, statement, wishes: wishes.clone(), params: Vec::new() }
+        Self { context, statement, options: options.clone(), params: Vec::new() }
     }
 
     /// The same query with these values of its parameters.
@@ -138,13 +139,13 @@ impl Again {
     /// The plan of the statement over the newest states.
     pub(crate) async fn plan(&self) -> crate::error::Result<LogicalPlan> {
         let state = self.context.state();
-        let plan = self.wishes.clone().anew().plan(&state, self.statement.as_ref().clone()).await?;
+        let plan = lookup::plan(self.options.clone().refreshed(), &state, self.statement.as_ref().clone()).await?;
         bind(plan, &self.params)
     }
 
-    /// What the query wishes of its tables, the first time.
-    pub(crate) fn wishes(&self) -> &Wishes {
-        &self.wishes
+    /// What the query options of its tables, the first time.
+    pub(crate) fn options(&self) -> &LookupOptions {
+        &self.options
     }
 
     /// The rows; if the state they are of went away before the first of them came, those of the newest state.

@@ -1,6 +1,6 @@
 //! Data that is elsewhere: backends, federated search, external tables. An entry for each; add one with the statement.
 
-use super::{Entry, RELATIONS, STATEMENTS};
+use crate::documentation::{Entry, RELATIONS, STATEMENTS};
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {

@@ -1,6 +1,6 @@
 //! Table functions over the cache. An entry for each; add one with the function.
 
-use super::{CACHE, Entry};
+use crate::documentation::{CACHE, Entry};
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {

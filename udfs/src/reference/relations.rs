@@ -1,6 +1,6 @@
 //! What stands in FROM. An entry for each; add one with the relation.
 
-use super::{Entry, RELATIONS};
+use crate::documentation::{Entry, RELATIONS};
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {

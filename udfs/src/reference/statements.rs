@@ -1,6 +1,6 @@
 //! Types and statements. An entry for each; add one with the statement.
 
-use super::{Entry, STATEMENTS, TYPES};
+use crate::documentation::{Entry, STATEMENTS, TYPES};
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {

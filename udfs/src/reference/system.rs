@@ -1,6 +1,6 @@
 //! What tells about tables, indexes and the engine. An entry for each; add one with the table.
 
-use super::{Entry, SYSTEM};
+use crate::documentation::{Entry, SYSTEM};
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {

@@ -15,7 +15,7 @@ use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::{dim_of, vector_type};
 
 use super::vectors::{Vectors, VectorsBuilder, answer, coerce, precision, rows_to_compute};
-use crate::reference::{Facts, VECTORS};
+use crate::documentation::{Facts, VECTORS};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<ScalarUDF> {

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use ruvector_rabitq::Metric;
 
 use super::vectors::{SAFE_SQUARES, Vectors, answer, coerce, precision, root_of_squares, rows_to_compute, scale_of};
-use crate::reference::{DISTANCES, Facts};
+use crate::documentation::{DISTANCES, Facts};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<ScalarUDF> {

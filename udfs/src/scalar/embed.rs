@@ -23,8 +23,8 @@ use ruvector_embed::{Control, DEFAULT_MODEL, Embedder, EmbedderOptions};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vectors::vector_type;
 
-use crate::engine::authorize::Role;
-use crate::reference::{Facts, TEXT};
+use crate::documentation::{Facts, TEXT};
+use crate::role::Role;
 
 /// The name of the function.
 pub(crate) const EMBED: &str = "embed";

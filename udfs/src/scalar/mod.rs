@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
-use crate::engine::authorize::Role;
+use crate::role::Role;
 
 /// What an argument holds, and how it is read.
 pub(crate) mod vectors;

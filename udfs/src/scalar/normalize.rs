@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 use ruvector_rabitq::metric::norm;
 
 use super::vectors::{Vectors, VectorsBuilder, answer, coerce, item_type, norm_f64, precision, rows_to_compute};
-use crate::reference::{Facts, VECTORS};
+use crate::documentation::{Facts, VECTORS};
 
 /// `normalize(v)`.
 pub(super) fn function() -> ScalarUDF {

@@ -15,7 +15,11 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use ruvector_rulake::vectors::dim_of;
 
 use super::arithmetic::Operation;
-use crate::text::tokens::{L2_DISTANCE, NEGATIVE_INNER_PRODUCT};
+
+/// Name of the operator `<->` in the text that is parsed.
+pub(crate) const L2_DISTANCE: &str = "l2_distance";
+/// Name of the operator `<#>` in the text that is parsed.
+pub(crate) const NEGATIVE_INNER_PRODUCT: &str = "negative_inner_product";
 
 /// Plans the operators.
 #[derive(Debug)]

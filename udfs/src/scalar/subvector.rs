@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::vectors::{Vectors, VectorsBuilder, answer, coerce, item_type, precision, rows_to_compute};
-use crate::reference::{Facts, VECTORS};
+use crate::documentation::{Facts, VECTORS};
 
 /// `subvector(v, start, length)`.
 pub(super) fn function() -> ScalarUDF {

@@ -19,7 +19,7 @@ use ruvector_embed::EmbedderOptions;
 use ruvector_rabitq::Metric;
 
 use super::{embed, functions};
-use crate::engine::authorize::Role;
+use crate::role::Role;
 
 const BINARY: [&str; 7] = [
     "l2_distance",

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 };
 
 use super::vectors::{answer, coerce, item_type, precision, rows_to_compute};
-use crate::reference::{Facts, VECTORS};
+use crate::documentation::{Facts, VECTORS};
 
 /// `vector_dims(v)`.
 pub(super) fn function() -> ScalarUDF {

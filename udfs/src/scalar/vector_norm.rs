@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 use ruvector_rabitq::metric::norm;
 
 use super::vectors::{Vectors, answer, coerce, norm_f64, precision, rows_to_compute};
-use crate::reference::{Facts, VECTORS};
+use crate::documentation::{Facts, VECTORS};
 
 /// `vector_norm(v)`.
 pub(super) fn function() -> ScalarUDF {

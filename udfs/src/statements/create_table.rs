@@ -11,11 +11,11 @@ use datafusion::sql::sqlparser::ast::Statement;
 use ruvector_rulake::Backend;
 use ruvector_rulake::vectors::UNSIGNED_KEY;
 
-use crate::catalog::MAIN;
 use crate::catalog::external;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::stop::start;
+use crate::names::MAIN;
 use crate::plan::snapshot::of_one_state;
 use crate::statements::assign::assigned;
 use crate::statements::column_types::stored_types;

@@ -27,8 +27,8 @@ use crate::catalog::index_table::is_index_table;
 use crate::catalog::time_travel;
 use crate::error::{Error, Result};
 use crate::limits::plan_size;
+use crate::lookup::LookupOptions;
 use crate::plan::knn_arguments::KnnArguments;
-use crate::plan::lookup::Wishes;
 use crate::rules;
 use crate::statements::create_index::IndexStatement;
 use crate::statements::dml::check_assignments;
@@ -49,7 +49,7 @@ pub(crate) enum Parsed {
     External(Box<CreateExternalTable>),
     Other {
         statement: Box<DfStatement>,
-        wishes: Wishes,
+        options: LookupOptions,
     },
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<Parsed> {
     }
     let mut arguments = KnnArguments::default();
     prepare(grammar.as_ref(), &mut statement, &mut written, &mut arguments)?;
-    Ok(Parsed::Other { statement: Box::new(statement), wishes: arguments.wishes })
+    Ok(Parsed::Other { statement: Box::new(statement), options: arguments.options })
 }
 
 fn prepare(

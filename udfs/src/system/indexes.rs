@@ -11,9 +11,10 @@ use ruvector_rulake::{CachedEntry, IndexBackend, IndexSpec, MakingEntry, OwnInde
 use serde_json::json;
 
 use super::SystemTable;
-use crate::catalog::MAIN;
+use crate::catalog::index::IndexCatalog;
 use crate::catalog::index::builds::Builds;
-use crate::catalog::index::{DeclaredIndex, IndexCatalog, IndexDefinition};
+use crate::declared_index::{DeclaredIndex, IndexDefinition};
+use crate::names::MAIN;
 use crate::statements::create_index::bits_of;
 
 /// `system.indexes`: one row for each index, in the order they were declared, then those that are tables.

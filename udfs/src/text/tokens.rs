@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 use crate::error::{Error, Result};
 use crate::limits::nesting;
 use crate::limits::text_size;
+use crate::scalar::operators::{L2_DISTANCE, NEGATIVE_INNER_PRODUCT};
 use crate::statements::dml::stars;
 use crate::text::dialect::{check_operators, grammar_of};
 
@@ -176,10 +177,6 @@ fn mark_in(token: &TokenWithSpan) -> Option<Location> {
         _ => None,
     }
 }
-
-/// What the operators are called in the text ([`crate::scalar::operators`]).
-pub(crate) const L2_DISTANCE: &str = "l2_distance";
-pub(crate) const NEGATIVE_INNER_PRODUCT: &str = "negative_inner_product";
 
 /// Writes pgvector's `<->` and `<#>`, which the parser does not know, as operators with a name. It knows `<=>`.
 fn distance_operators(tokens: &[TokenWithSpan]) -> Vec<Edit> {

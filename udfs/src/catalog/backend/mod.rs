@@ -15,10 +15,11 @@ use std::sync::Arc;
 use ruvector_rulake::failpoint::reach;
 use ruvector_rulake::{Backend, LocalBackend};
 
+use crate::catalog::Registered;
 use crate::catalog::index::IndexCatalog;
-use crate::catalog::{MAIN, Registered};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::names::MAIN;
 use crate::statements::create_index;
 use crate::system::SYSTEM;
 

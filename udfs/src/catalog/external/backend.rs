@@ -5,7 +5,7 @@ use ruvector_rulake::{AsOf, Backend, Commit, DeltaBackend, Error, ErrorKind, Res
 
 use super::ExternalTables;
 use super::table::{ExternalTable, Source};
-use crate::catalog::MAIN;
+use crate::names::MAIN;
 
 /// The default backend as it is read: the Delta tables of the data directory, and the external tables.
 #[derive(Debug)]

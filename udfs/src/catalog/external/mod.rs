@@ -28,9 +28,9 @@ use ruvector_rulake::backend::is_name;
 use ruvector_rulake::failpoint::reach;
 
 use crate::catalog::owner::Owner;
-use crate::catalog::{CATALOG, MAIN};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::names::{CATALOG, MAIN};
 use crate::statements::create_index;
 use crate::statements::table_reference;
 

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 use ruvector_rulake::{CollectionKey, Consistency, ErrorKind, IndexSpec, Result, RuLake};
 use tokio::task::AbortHandle;
 
-use super::{DeclaredIndex, IndexCatalog};
+use crate::catalog::index::IndexCatalog;
+use crate::declared_index::DeclaredIndex;
 
 /// How often an index is tried whose table changes, or whose build somebody else ends, while it is read.
 const TRIES: usize = 5;

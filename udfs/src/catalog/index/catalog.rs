@@ -7,8 +7,8 @@ use ruvector_rabitq::Metric;
 use ruvector_rulake::{Error, IndexKind, IndexSpec, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{DeclaredIndex, IndexDefinition};
 use crate::catalog::owner::{CatalogFile, Owner};
+use crate::declared_index::{DeclaredIndex, IndexDefinition};
 
 /// The newest format of the file that this version reads, and the one it writes.
 const FORMAT_VERSION: u32 = 1;

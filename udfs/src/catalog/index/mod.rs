@@ -1,79 +1,9 @@
-//! Declared indexes: what `CREATE INDEX` said, kept beside the data.
+//! Declarations of indexes, and their builds.
 //!
-//! A declaration is a promise to answer from an index; the index itself is derived data that ruLake builds and seals. In
-//! travel order: `statement` parses, `options` reads the WITH clause, `ddl` runs, `catalog` keeps what was declared, `builds`
-//! builds in the background what nobody waits for.
+//! A declaration is a promise to answer from an index; the index itself is derived data that ruLake builds and seals. `catalog` keeps
+//! the declarations beside the data, `builds` runs builds in the background.
 
 pub(crate) mod builds;
 mod catalog;
-mod status;
-
-use std::ops::Deref;
-use std::sync::Arc;
-
-use ruvector_rulake::{IndexSpec, OwnIndex, Pinned};
 
 pub(crate) use catalog::IndexCatalog;
-pub(crate) use status::IndexStatus;
-
-/// An index as `CREATE INDEX` declared it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexDefinition {
-    /// Its name, unique in its backend.
-    pub name: String,
-    /// The backend of its table.
-    pub backend: String,
-    /// Its table.
-    pub table: String,
-    /// Column, metric, kind and parameters.
-    pub spec: IndexSpec,
-}
-
-impl IndexDefinition {
-    /// Whether one entry of the cache, and one file, is what both answer from.
-    pub(crate) fn shares_entry_with(&self, other: &Self) -> bool {
-        (&self.backend, &self.table, &self.spec) == (&other.backend, &other.table, &other.spec)
-    }
-}
-
-/// A declared index, and whether it can answer by now.
-#[derive(Clone, Debug)]
-pub(crate) struct DeclaredIndex {
-    definition: Arc<IndexDefinition>,
-    /// Shared by all who know of the index: a plan that was made while it was built uses it when it is there.
-    pub(crate) status: Arc<IndexStatus>,
-}
-
-impl DeclaredIndex {
-    pub(crate) fn new(definition: IndexDefinition, built: bool) -> Self {
-        Self { definition: Arc::new(definition), status: Arc::new(IndexStatus::new(built)) }
-    }
-
-    /// The index that a collection is.
-    pub(crate) fn of_table(pinned: &Pinned, own: &OwnIndex) -> Self {
-        let definition = IndexDefinition {
-            name: pinned.collection().to_owned(),
-            backend: pinned.backend().to_owned(),
-            table: pinned.collection().to_owned(),
-            spec: own.spec.clone(),
-        };
-        Self::new(definition, true)
-    }
-
-    pub(crate) fn definition(&self) -> &IndexDefinition {
-        &self.definition
-    }
-
-    /// Whether this is the same declaration, not another one of the same name.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.status, &other.status)
-    }
-}
-
-impl Deref for DeclaredIndex {
-    type Target = IndexDefinition;
-
-    fn deref(&self) -> &IndexDefinition {
-        &self.definition
-    }
-}

@@ -8,9 +8,9 @@ use ruvector_rabitq::VectorIndex;
 use ruvector_rulake::backend::index::check_file;
 use ruvector_rulake::failpoint::reach;
 
-use crate::catalog::MAIN;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::names::MAIN;
 use crate::statements::create_index;
 use crate::statements::table_reference;
 

@@ -14,8 +14,8 @@ use ruvector_rabitq::VectorIndex;
 use ruvector_rulake::{AsOf, Backend, Commit, IndexBackend, Result, Snapshot};
 use tokio::sync::Mutex;
 
-use crate::catalog::MAIN;
 use crate::catalog::owner::Owner;
+use crate::names::MAIN;
 
 pub(crate) use catalog::IndexTableCatalog;
 pub(crate) use ddl::{create, is_index_table};

@@ -17,8 +17,8 @@ use ruvector_rulake::error::to_datafusion;
 
 use super::Operation;
 use crate::catalog::index::IndexCatalog;
-use crate::catalog::{CATALOG, MAIN};
-use crate::engine::authorize::Role;
+use crate::names::{CATALOG, MAIN};
+use crate::role::Role;
 
 /// One of the functions, over a lake, in a session with a role.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use arrow::datatypes::DataType;
 use ruvector_rulake::{Error, Result, RuLake};
 
 use crate::catalog::index::IndexCatalog;
-use crate::engine::authorize::Role;
+use crate::role::Role;
 
 pub(crate) use call::LakeFunction;
 

@@ -10,10 +10,11 @@ use ruvector_rulake::{Consistency, ErrorKind as LakeErrorKind, RuLake};
 
 use super::IndexStatement;
 use super::options::{Options, background};
-use crate::catalog::MAIN;
-use crate::catalog::index::{DeclaredIndex, IndexCatalog, IndexDefinition};
+use crate::catalog::index::IndexCatalog;
+use crate::declared_index::{DeclaredIndex, IndexDefinition};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::names::MAIN;
 use crate::statements::table_reference;
 
 /// Runs one of the statements.

@@ -1,3 +1,5 @@
+//! The status of a declared index, as far as this process knows.
+
 use parking_lot::Mutex;
 use ruvector_rulake::Generation;
 

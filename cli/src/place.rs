@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ruvector_embed::EmbedderOptions;
 use ruvector_flight_server::config::check_folder;
-use ruvector_udfs::EngineConfig;
+use ruvector_sql::EngineConfig;
 use tokio::runtime::Runtime;
 
 use crate::runtime::{new_folder, open};

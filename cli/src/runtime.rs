@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use ruvector_flight_server::config::{ENGINE_THREADS_MAX, STACK_BYTES};
-use ruvector_udfs::{Engine, EngineConfig};
+use ruvector_sql::{Engine, EngineConfig};
 use tokio::runtime::{Builder, Runtime};
 
 /// The folder of tables that does not exist yet.

@@ -25,7 +25,7 @@ pub(crate) struct ServeArgs {
 /// Runs the command. `give_back_memory` is called every second: it asks the allocator to give freed memory back to the system.
 pub(crate) fn run(args: ServeArgs, give_back_memory: fn()) -> Result<(), String> {
     log_to_stderr(
-        "warn,ruvector_cli=info,ruvector_flight_server=info,ruvector_udfs=info,ruvector_rulake=info,ruvector::audit=info",
+        "warn,ruvector_cli=info,ruvector_flight_server=info,ruvector_sql=info,ruvector_udfs=info,ruvector_rulake=info,ruvector::audit=info",
     );
     let variable = |name: &str| std::env::var_os(name);
     let found = Sources { flags: args.flags, variable: Some(&variable) }.find().map_err(|e| e.to_string())?;

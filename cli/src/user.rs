@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Read, Write};
 
 use clap::{Args, Subcommand};
 use ruvector_flight_server::credentials::{check_name, hash_password, hash_token, random_token};
-use ruvector_udfs::Role;
+use ruvector_sql::Role;
 
 use crate::password::ask_password;
 
@@ -54,7 +54,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), String> {
 impl Who {
     fn check(&self) -> Result<Role, String> {
         check_name(&self.name)?;
-        self.role.parse().map_err(|e: ruvector_udfs::Error| e.to_string())
+        self.role.parse().map_err(|e: ruvector_sql::Error| e.to_string())
     }
 }
 

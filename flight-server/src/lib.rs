@@ -1,6 +1,6 @@
 //! The Arrow Flight SQL server.
 //!
-//! It serves a [`ruvector_udfs::Engine`] over the network to every Flight SQL client. Callers are authenticated here; the engine
+//! It serves a [`ruvector_sql::Engine`] over the network to every Flight SQL client. Callers are authenticated here; the engine
 //! checks what they may do.
 //!
 //! The way of a call, in the order of the modules:
@@ -12,7 +12,7 @@
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use ruvector_flight_server::{bind, serve};
-//! use ruvector_udfs::{Engine, EngineConfig};
+//! use ruvector_sql::{Engine, EngineConfig};
 //!
 //! let engine = Engine::open(EngineConfig::default()).await?;
 //! let listener = bind("127.0.0.1:0", false).await?;

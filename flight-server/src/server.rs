@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::future::Either;
-use ruvector_udfs::Engine;
+use ruvector_sql::Engine;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;

@@ -6,8 +6,8 @@ use ruvector_rabitq as rabitq;
 
 /// The Python exception for an error of the SQL engine.
 #[cfg(feature = "sql")]
-pub(crate) fn to_py(py: Python<'_>, error: &ruvector_udfs::Error) -> PyErr {
-    use ruvector_udfs::ErrorKind;
+pub(crate) fn to_py(py: Python<'_>, error: &ruvector_sql::Error) -> PyErr {
+    use ruvector_sql::ErrorKind;
     let class = match error.kind() {
         ErrorKind::InvalidInput => "InvalidInput",
         ErrorKind::NotFound => "NotFound",

@@ -2,7 +2,7 @@
 //!
 //! It is a border: it turns Python arguments into Arrow and Rust values, runs the work with the GIL released, and turns
 //! errors into the classes of `ruvector.exceptions`. It decides nothing: what a statement means is said by
-//! `ruvector_udfs`, what an index answers by `ruvector_rabitq`, what a connection looks like by the Python sources
+//! `ruvector_sql`, what an index answers by `ruvector_rabitq`, what a connection looks like by the Python sources
 //! beside this crate.
 
 /// Rust errors -> `ruvector.exceptions`. The only place that maps them.

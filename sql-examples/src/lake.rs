@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ruvector_rabitq::{BuildParams, Dim, IndexKind, Metric, VectorBatch};
-use ruvector_udfs::{Engine, EngineConfig};
+use ruvector_sql::{Engine, EngineConfig};
 
 /// The variable of lessons that holds the folder's path.
 pub const VARIABLE: &str = "LAKE";

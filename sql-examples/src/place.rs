@@ -10,7 +10,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::TryStreamExt;
 use ruvector_flight_server::{bind, config, serve};
-use ruvector_udfs::{Answer, Engine, EngineConfig, Session};
+use ruvector_sql::{Answer, Engine, EngineConfig, Session};
 use sqllogictest::{DB, DBOutput, DefaultColumnType};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
@@ -127,8 +127,8 @@ impl From<FlightError> for Message {
     }
 }
 
-impl From<ruvector_udfs::Error> for Message {
-    fn from(error: ruvector_udfs::Error) -> Self {
+impl From<ruvector_sql::Error> for Message {
+    fn from(error: ruvector_sql::Error) -> Self {
         Self(error.to_string())
     }
 }
@@ -163,7 +163,7 @@ async fn run_embedded(engine: Arc<Engine>, session: Arc<Session>, sql: String) -
         Answer::Count(count) => Ok(DBOutput::StatementComplete(count)),
         Answer::Rows(rows) => {
             let schema = rows.schema();
-            let batches: Vec<_> = rows.try_collect().await.map_err(|e| Message::from(ruvector_udfs::Error::from(e)))?;
+            let batches: Vec<_> = rows.try_collect().await.map_err(|e| Message::from(ruvector_sql::Error::from(e)))?;
             output(schema, &batches)
         }
     }

@@ -21,41 +21,45 @@ use crate::declared_index::DeclaredIndex;
 
 /// A table over one pinned state of a collection. A newer statement gets a newer table.
 #[derive(Clone, Debug)]
-pub(crate) struct CollectionTable {
-    pub(crate) pinned: Arc<Pinned>,
-    pub(crate) lake: Arc<RuLake>,
-    pub(crate) indexes: Vec<DeclaredIndex>,
+pub struct CollectionTable {
+    /// The state.
+    pub pinned: Arc<Pinned>,
+    /// The lake that the collection belongs to.
+    pub lake: Arc<RuLake>,
+    /// Indexes over the collection; the index that the collection itself is comes first.
+    pub indexes: Vec<DeclaredIndex>,
     /// Whether each row's address follows as the last column. Only plans that `knn()` makes for itself ask for it.
     with_address: bool,
 }
 
 impl CollectionTable {
-    pub(crate) fn new(pinned: Arc<Pinned>, lake: Arc<RuLake>, indexes: Vec<DeclaredIndex>) -> Self {
+    /// The table over a pinned state.
+    pub fn new(pinned: Arc<Pinned>, lake: Arc<RuLake>, indexes: Vec<DeclaredIndex>) -> Self {
         Self { pinned, lake, indexes, with_address: false }
     }
 
     /// The id of its backend.
-    pub(crate) fn backend(&self) -> &str {
+    pub fn backend(&self) -> &str {
         self.pinned.backend()
     }
 
     /// Its name in the backend.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.pinned.collection()
     }
 
     /// The state that it is.
-    pub(crate) fn snapshot(&self) -> &Arc<dyn Snapshot> {
+    pub fn snapshot(&self) -> &Arc<dyn Snapshot> {
         self.pinned.snapshot()
     }
 
     /// The same table with the address of each row as its last column.
-    pub(crate) fn addressed(&self) -> Self {
+    pub fn addressed(&self) -> Self {
         Self { with_address: true, ..self.clone() }
     }
 
     /// Whether this is the state that `other` is, with the same indexes.
-    pub(crate) fn is_unchanged_since(&self, other: &Self) -> bool {
+    pub fn is_unchanged_since(&self, other: &Self) -> bool {
         // An index that is a table comes with its state, and is made anew for each statement.
         let own = usize::from(self.snapshot().index().is_some());
         let same = |(a, b): (&DeclaredIndex, &DeclaredIndex)| a.is(b);
@@ -65,14 +69,14 @@ impl CollectionTable {
     }
 
     /// Which of its indexes may answer by now.
-    pub(crate) fn ready_indexes(&self) -> Vec<bool> {
+    pub fn ready_indexes(&self) -> Vec<bool> {
         let generation = self.snapshot().generation();
         self.indexes.iter().map(|index| index.status.may_answer(generation)).collect()
     }
 
     /// Its columns, less those that a search knows but nobody can read: the vectors of an index that keeps none. They come last,
     /// so the others have the same positions in the state's schema.
-    pub(crate) fn readable(&self) -> SchemaRef {
+    pub fn readable(&self) -> SchemaRef {
         let snapshot = self.snapshot();
         let schema = snapshot.schema();
         match snapshot.index().filter(|own| !own.has_vectors()) {
@@ -85,25 +89,25 @@ impl CollectionTable {
     }
 
     /// Position and dimension of the vector columns.
-    pub(crate) fn vector_columns(&self) -> Vec<(usize, usize)> {
+    pub fn vector_columns(&self) -> Vec<(usize, usize)> {
         let schema = self.snapshot().schema();
         let dims = schema.fields().iter().map(|field| dim_of(field.data_type())).enumerate();
         dims.filter_map(|(i, dim)| Some((i, dim?))).collect()
     }
 
     /// The indexes over a column that answer by a metric, whether they can by now or not.
-    pub(crate) fn indexes_of(&self, column: &str, metric: Metric) -> impl Iterator<Item = &DeclaredIndex> {
+    pub fn indexes_of(&self, column: &str, metric: Metric) -> impl Iterator<Item = &DeclaredIndex> {
         self.indexes.iter().filter(move |index| index.spec.column == column && index.spec.metric == metric)
     }
 
     /// The index that a search asks first; `None` if exact search is to answer.
-    pub(crate) fn index(&self, column: &str, metric: Metric) -> Option<&DeclaredIndex> {
+    pub fn index(&self, column: &str, metric: Metric) -> Option<&DeclaredIndex> {
         let generation = self.snapshot().generation();
         self.indexes_of(column, metric).find(|index| index.status.may_answer(generation))
     }
 
     /// The index that would answer if it could by now, and why it cannot; `None` if another one answers.
-    pub(crate) fn unready_index(&self, column: &str, metric: Metric) -> Option<(&str, &'static str)> {
+    pub fn unready_index(&self, column: &str, metric: Metric) -> Option<(&str, &'static str)> {
         if self.index(column, metric).is_some() {
             return None;
         }
@@ -116,7 +120,7 @@ impl CollectionTable {
     ///
     /// # Errors
     /// `GenerationGone` only: what else keeps an index from being made is noted in its status, and leaves exact search.
-    pub(crate) async fn entry(
+    pub async fn entry(
         &self,
         column: &str,
         metric: Metric,
@@ -234,7 +238,7 @@ impl CollectionTable {
 
 /// Stands for a table whose backend does not answer, where the statement goes on without it.
 #[derive(Debug)]
-pub(crate) struct AbsentTable;
+pub struct AbsentTable;
 
 #[async_trait]
 impl TableProvider for AbsentTable {

@@ -22,26 +22,27 @@ pub struct IndexDefinition {
 
 impl IndexDefinition {
     /// Whether one entry of the cache, and one file, is what both answer from.
-    pub(crate) fn shares_entry_with(&self, other: &Self) -> bool {
+    pub fn shares_entry_with(&self, other: &Self) -> bool {
         (&self.backend, &self.table, &self.spec) == (&other.backend, &other.table, &other.spec)
     }
 }
 
 /// A declared index, and whether it can answer by now.
 #[derive(Clone, Debug)]
-pub(crate) struct DeclaredIndex {
+pub struct DeclaredIndex {
     definition: Arc<IndexDefinition>,
     /// Shared by all who know of the index: a plan that was made while it was built uses it when it is there.
-    pub(crate) status: Arc<IndexStatus>,
+    pub status: Arc<IndexStatus>,
 }
 
 impl DeclaredIndex {
-    pub(crate) fn new(definition: IndexDefinition, built: bool) -> Self {
+    /// A declaration of an index that is built already, or is still to be built.
+    pub fn new(definition: IndexDefinition, built: bool) -> Self {
         Self { definition: Arc::new(definition), status: Arc::new(IndexStatus::new(built)) }
     }
 
     /// The index that a collection is.
-    pub(crate) fn of_table(pinned: &Pinned, own: &OwnIndex) -> Self {
+    pub fn of_table(pinned: &Pinned, own: &OwnIndex) -> Self {
         let definition = IndexDefinition {
             name: pinned.collection().to_owned(),
             backend: pinned.backend().to_owned(),
@@ -51,12 +52,13 @@ impl DeclaredIndex {
         Self::new(definition, true)
     }
 
-    pub(crate) fn definition(&self) -> &IndexDefinition {
+    /// The definition.
+    pub fn definition(&self) -> &IndexDefinition {
         &self.definition
     }
 
     /// Whether this is the same declaration, not another one of the same name.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.status, &other.status)
     }
 }

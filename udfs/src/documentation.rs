@@ -3,33 +3,33 @@
 use datafusion::logical_expr::{DocSection, Documentation};
 
 /// The part of the page about relations.
-pub(crate) const RELATIONS: DocSection = section("Relations", "They stand in FROM.");
+pub const RELATIONS: DocSection = section("Relations", "They stand in FROM.");
 /// The part of the page about distances.
-pub(crate) const DISTANCES: DocSection = section(
+pub const DISTANCES: DocSection = section(
     "Distances",
     "Between vectors (`FLOAT[dim]`) they are `FLOAT`, and equal to the `_distance` of `knn()`. With a list on one side, such \
      as the literal `[1.0, 2.0]`, the list becomes a vector. Between two lists they are `DOUBLE`, and what DataFusion computes.",
 );
 /// The part of the page about other functions over vectors.
-pub(crate) const VECTORS: DocSection = section("Vectors", "");
+pub const VECTORS: DocSection = section("Vectors", "");
 /// The part of the page about text.
-pub(crate) const TEXT: DocSection = section("Text", "");
+pub const TEXT: DocSection = section("Text", "");
 /// The part of the page about types.
-pub(crate) const TYPES: DocSection = section("Types", "");
+pub const TYPES: DocSection = section("Types", "");
 /// The part of the page about statements.
-pub(crate) const STATEMENTS: DocSection = section("Statements", "");
+pub const STATEMENTS: DocSection = section("Statements", "");
 
 /// The part of the page about what is in memory.
-pub(crate) const CACHE: DocSection = section(
+pub const CACHE: DocSection = section(
     "The cache",
     "Table functions: what they do is done once, when their rows are read. Their arguments are text that is written in the \
      statement.",
 );
 /// The part of the page about what tells of the engine.
-pub(crate) const SYSTEM: DocSection = section("System tables", "Their rows are of the moment when the statement runs.");
+pub const SYSTEM: DocSection = section("System tables", "Their rows are of the moment when the statement runs.");
 
 /// The parts of the page, in its order.
-pub(crate) const SECTIONS: [DocSection; 8] = [RELATIONS, DISTANCES, VECTORS, TEXT, TYPES, STATEMENTS, CACHE, SYSTEM];
+pub const SECTIONS: [DocSection; 8] = [RELATIONS, DISTANCES, VECTORS, TEXT, TYPES, STATEMENTS, CACHE, SYSTEM];
 
 const fn section(label: &'static str, description: &'static str) -> DocSection {
     DocSection { include: true, label, description: Some(description) }
@@ -37,25 +37,30 @@ const fn section(label: &'static str, description: &'static str) -> DocSection {
 
 /// What the reference says of a function.
 #[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    pub(crate) section: DocSection,
-    pub(crate) text: &'static str,
+pub struct Facts {
+    /// The section of the page.
+    pub section: DocSection,
+    /// What the function does, in Markdown.
+    pub text: &'static str,
     /// Names and meanings; the name of one that may be left out ends with `?`.
-    pub(crate) arguments: &'static [(&'static str, &'static str)],
-    pub(crate) returns: &'static str,
-    pub(crate) unit: &'static str,
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// What the function returns.
+    pub returns: &'static str,
+    /// The unit of the answer.
+    pub unit: &'static str,
     /// When the answer is NULL.
-    pub(crate) nulls: &'static str,
-    pub(crate) example: &'static str,
+    pub nulls: &'static str,
+    /// A script for a shell, with the expected rows as comments.
+    pub example: &'static str,
 }
 
 impl Facts {
     /// To be completed.
-    pub(crate) const NONE: Self =
+    pub const NONE: Self =
         Self { section: VECTORS, text: "", arguments: &[], returns: "", unit: "", nulls: "", example: "" };
 
     /// The documentation of the function `name`.
-    pub(crate) fn documentation(&self, name: &str) -> Documentation {
+    pub fn documentation(&self, name: &str) -> Documentation {
         let mut signature = format!("{name}(");
         for (i, (argument, _)) in self.arguments.iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
@@ -78,18 +83,24 @@ impl Facts {
 
 /// What the reference says of a relation, a type or a statement.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) section: DocSection,
-    pub(crate) title: &'static str,
+pub struct Entry {
+    /// The section of the page.
+    pub section: DocSection,
+    /// The heading.
+    pub title: &'static str,
     /// How it is written.
-    pub(crate) syntax: &'static str,
-    pub(crate) text: &'static str,
-    pub(crate) arguments: &'static [(&'static str, &'static str)],
-    pub(crate) example: &'static str,
+    pub syntax: &'static str,
+    /// What it does, in Markdown.
+    pub text: &'static str,
+    /// Names and meanings of its arguments.
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// A script for a shell, with the expected rows as comments.
+    pub example: &'static str,
 }
 
 impl Entry {
-    pub(crate) fn documentation(&self) -> Documentation {
+    /// The entry as DataFusion keeps it.
+    pub fn documentation(&self) -> Documentation {
         let mut documentation =
             Documentation::builder(self.section.clone(), self.text, self.syntax).with_sql_example(self.example);
         for (name, meaning) in self.arguments {

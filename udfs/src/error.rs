@@ -66,7 +66,7 @@ impl Error {
     }
 
     /// The same error with another message.
-    pub(crate) fn saying(self, message: String) -> Self {
+    pub fn saying(self, message: String) -> Self {
         Self { message, ..self }
     }
 

@@ -1,45 +1,22 @@
-//! Everything SQL: the engine, `knn()`, distances, `embed()`, index DDL and catalogs.
+//! Functions and search relations for any DataFusion session: distances and other functions over vectors, `embed()`, sums and means
+//! of vectors, `knn()`, `knn_batch()` and `recall()`, and ORDER BY of a distance as a search.
 //!
-//! [`Engine`] is the one way in: the Flight server, the shell, the Python package and the tests all call
-//! [`Engine::execute`]. It knows SQL and DataFusion; it knows no wire protocol.
+//! Searches run over a [`collection::CollectionTable`]: one pinned state of a table, with the indexes that are declared over it.
 
 #![forbid(unsafe_code)]
 
-/// Errors: a kind to act on, and a message to read.
+pub mod aggregate;
+pub mod collection;
+pub mod declared_index;
+pub mod documentation;
 pub mod error;
-/// The settings `ruvector.*` of a session.
+pub mod index_status;
+pub mod knn;
+pub mod lookup;
+pub mod names;
+pub mod register;
+pub mod role;
+pub mod scalar;
 pub mod settings;
 
-mod aggregate;
-mod catalog;
-mod collection;
-mod declared_index;
-mod documentation;
-mod engine;
-mod functions;
-mod index_status;
-mod knn;
-mod limits;
-mod lookup;
-mod names;
-mod plan;
-pub mod reference;
-mod role;
-mod rules;
-mod scalar;
-mod statements;
-mod system;
-mod text;
-
-pub use catalog::backend::{BackendDefinition, BackendKind};
-pub use engine::answer::Answer;
-pub use engine::own_question::{OWN_QUESTION, is_own_question};
-pub use engine::register::register_all;
-pub use engine::running::Stop;
-pub use engine::session::Session;
-pub use engine::{Engine, EngineConfig, IngestMode, Prepared};
-pub use error::{Error, ErrorKind, Result};
-pub use plan::parameters::check_number;
-pub use role::Role;
-pub use text::redact::{shown_sql, statement_kind};
-pub use text::split as script;
+pub use register::register_all;

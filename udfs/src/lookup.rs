@@ -23,21 +23,24 @@ tokio::task_local! {
 }
 
 /// The answer of a backend to the name of a table.
-pub(crate) type Found = DfResult<Option<Arc<dyn TableProvider>>>;
+pub type Found = DfResult<Option<Arc<dyn TableProvider>>>;
 
 /// Lookup options of one table.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct TableLookup {
-    pub(crate) table: ResolvedTableReference,
-    pub(crate) consistency: Option<Consistency>,
-    pub(crate) timeout: Option<Duration>,
+pub struct TableLookup {
+    /// The table.
+    pub table: ResolvedTableReference,
+    /// The age that its state may have; `None` leaves it to the session, the collection, the backend and the lake.
+    pub consistency: Option<Consistency>,
+    /// The time that its backend has; `None` is no limit.
+    pub timeout: Option<Duration>,
     /// Whether to go on without the table if its backend does not answer.
-    pub(crate) partial: bool,
+    pub partial: bool,
 }
 
 /// Lookup options of a statement.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LookupOptions {
+pub struct LookupOptions {
     tables: Vec<TableLookup>,
     /// The consistency that the session asks of all tables.
     consistency: Option<Consistency>,
@@ -50,7 +53,7 @@ impl LookupOptions {
     ///
     /// # Errors
     /// `InvalidInput` if the table has other options already: a statement reads a table in one state.
-    pub(crate) fn add(&mut self, lookup: TableLookup) -> Result<()> {
+    pub fn add(&mut self, lookup: TableLookup) -> Result<()> {
         match self.tables.iter().find(|known| known.table == lookup.table && **known != lookup) {
             Some(known) => Err(Error::invalid_input(format!(
                 "a statement reads a table in one state: two calls of knn() say different things of {}",
@@ -64,39 +67,39 @@ impl LookupOptions {
     }
 
     /// The same options, for the newest states: for the second try after a state went away.
-    pub(crate) fn refreshed(self) -> Self {
+    pub fn refreshed(self) -> Self {
         Self { force_refresh: true, ..self }
     }
 
     /// Runs a future, perhaps a look-up of tables, with these options and those of a session.
-    pub(crate) async fn scope<F: Future>(mut self, settings: &ConfigOptions, future: F) -> F::Output {
+    pub async fn scope<F: Future>(mut self, settings: &ConfigOptions, future: F) -> F::Output {
         self.consistency = Settings::of(settings).consistency();
         OPTIONS.scope(self, future).await
     }
 
     /// Whether the statement that is being planned needs the newest states.
-    pub(crate) fn force_refresh() -> bool {
+    pub fn force_refresh() -> bool {
         OPTIONS.try_with(|options| options.force_refresh).unwrap_or(false)
     }
 
     /// Whether a statement is being planned. Otherwise tables are looked up for their metadata, as `information_schema` does.
-    pub(crate) fn is_planning() -> bool {
+    pub fn is_planning() -> bool {
         OPTIONS.try_with(|_| ()).is_ok()
     }
 
     /// Takes a table that was looked up before planning began; `None` the second time.
-    pub(crate) fn take_prefetched(backend: &str, table: &str) -> Option<Found> {
+    pub fn take_prefetched(backend: &str, table: &str) -> Option<Found> {
         PREFETCHED.try_with(|found| found.lock().remove(&(backend.to_owned(), table.to_owned()))).ok().flatten()
     }
 
     /// The age that the state of a table may have for the statement that is being planned.
-    pub(crate) fn consistency_of(backend: &str, table: &str) -> Option<Consistency> {
+    pub fn consistency_of(backend: &str, table: &str) -> Option<Consistency> {
         let of_session = || OPTIONS.try_with(|options| options.consistency).ok().flatten();
         Self::of(backend, table).and_then(|lookup| lookup.consistency).or_else(of_session)
     }
 
     /// The options of a table in the statement that is being planned.
-    pub(crate) fn of(backend: &str, table: &str) -> Option<TableLookup> {
+    pub fn of(backend: &str, table: &str) -> Option<TableLookup> {
         let is_named = |lookup: &&TableLookup| {
             (&*lookup.table.catalog, &*lookup.table.schema, &*lookup.table.table) == (CATALOG, backend, table)
         };
@@ -105,6 +108,6 @@ impl LookupOptions {
 }
 
 /// Runs a future with tables that were looked up already, by backend and name.
-pub(crate) async fn with_prefetched<F: Future>(found: HashMap<(String, String), Found>, future: F) -> F::Output {
+pub async fn with_prefetched<F: Future>(found: HashMap<(String, String), Found>, future: F) -> F::Output {
     PREFETCHED.scope(Mutex::new(found), future).await
 }

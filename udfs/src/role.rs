@@ -33,7 +33,7 @@ impl Role {
     ///
     /// # Errors
     /// `PermissionDenied`.
-    pub(crate) fn check(self, needed: Self, what: &str) -> Result<()> {
+    pub fn check(self, needed: Self, what: &str) -> Result<()> {
         match self >= needed {
             true => Ok(()),
             false => Err(Error::new(

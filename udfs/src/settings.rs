@@ -50,12 +50,12 @@ impl Default for Settings {
 
 impl Settings {
     /// Those of a session.
-    pub(crate) fn of(options: &ConfigOptions) -> Self {
+    pub fn of(options: &ConfigOptions) -> Self {
         options.extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
     /// How old answers may be, if the session says.
-    pub(crate) fn consistency(&self) -> Option<Consistency> {
+    pub fn consistency(&self) -> Option<Consistency> {
         match (self.consistency, self.ttl_ms) {
             (Some(Consistency::Eventual(_)), Some(ttl)) => Some(Consistency::Eventual(Duration::from_millis(ttl))),
             (consistency, _) => consistency,
@@ -146,7 +146,7 @@ impl ExtensionOptions for Settings {
 ///
 /// # Errors
 /// `InvalidInput` if there is no such setting of ours.
-pub(crate) fn reset(context: &SessionContext, variable: &str, defaults: &ConfigOptions) -> Result<bool> {
+pub fn reset(context: &SessionContext, variable: &str, defaults: &ConfigOptions) -> Result<bool> {
     let default = defaults.entries().into_iter().find(|entry| entry.key == variable);
     let is_ours = variable.strip_prefix(Settings::PREFIX).is_some_and(|rest| rest.starts_with('.'));
     let value = match default.and_then(|entry| entry.value) {

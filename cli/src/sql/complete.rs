@@ -9,7 +9,7 @@ use super::command::{COMMANDS, RELATIONS};
 use super::keywords::{KEYWORDS, OPENING};
 use super::tokens::{Token, tokens};
 use super::words::Words;
-use ruvector_udfs::script;
+use ruvector_sql::script;
 
 /// Named arguments of `knn()`, `knn_batch()` and `recall()`.
 const ARGUMENTS: [&str; 11] = [

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustyline::history::FileHistory;
 use rustyline::{Editor, Helper};
-use ruvector_udfs::shown_sql;
+use ruvector_sql::shown_sql;
 
 use super::input::{Input, inputs};
 

@@ -1,6 +1,6 @@
 //! What was typed, piped in or read from a file, taken apart: statements that end with `;`, and lines that begin with `\`.
 
-use ruvector_udfs::script;
+use ruvector_sql::script;
 
 /// Words that are commands by themselves, as in other shells: a person who types one is not writing SQL.
 const WORDS: [&str; 3] = ["exit", "quit", "help"];

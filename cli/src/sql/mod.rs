@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use ruvector_udfs::{OWN_QUESTION, statement_kind};
+use ruvector_sql::{OWN_QUESTION, statement_kind};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 

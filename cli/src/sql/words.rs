@@ -117,7 +117,7 @@ async fn fetch(target: &Target) -> Words {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ruvector_udfs::{Engine, EngineConfig};
+    use ruvector_sql::{Engine, EngineConfig};
 
     #[test]
     fn names_follow_what_changes() {

@@ -17,7 +17,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use ruvector_flight_server::wire::{COUNT_METADATA, decode_batches, decode_schema, internal, status};
-use ruvector_udfs::{Answer, Engine, OWN_QUESTION, Session};
+use ruvector_sql::{Answer, Engine, OWN_QUESTION, Session};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -62,8 +62,8 @@ impl From<Status> for Failure {
     }
 }
 
-impl From<ruvector_udfs::Error> for Failure {
-    fn from(error: ruvector_udfs::Error) -> Self {
+impl From<ruvector_sql::Error> for Failure {
+    fn from(error: ruvector_sql::Error) -> Self {
         status(&error).into()
     }
 }
@@ -107,7 +107,7 @@ impl Target {
                 Answer::Count(count) => Ok(Outcome::Count(count)),
                 Answer::Rows(rows) => {
                     let schema = rows.schema();
-                    let rows = rows.map_err(|e| Failure::from(ruvector_udfs::Error::from(e)));
+                    let rows = rows.map_err(|e| Failure::from(ruvector_sql::Error::from(e)));
                     Ok(Outcome::Rows(schema, rows.boxed()))
                 }
             },

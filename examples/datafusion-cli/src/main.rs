@@ -1,6 +1,6 @@
 //! The DataFusion command line with ruvector in it: `knn()`, `embed()`, and the tables of a data directory.
 //!
-//! All that is ruvector's is one call, [`ruvector_udfs::register_all`]; any program with a DataFusion session can do the
+//! All that is ruvector's is one call, [`ruvector_sql::register_all`]; any program with a DataFusion session can do the
 //! same. Statements that are ruvector's alone, as CREATE INDEX, are those of `ruvector sql`.
 //!
 //! ```text
@@ -17,7 +17,7 @@ use datafusion_cli::exec;
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::{MaxRows, PrintOptions};
-use ruvector_udfs::{Engine, EngineConfig, register_all};
+use ruvector_sql::{Engine, EngineConfig, register_all};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -88,7 +88,7 @@ fn random_text<const BYTES: usize>() -> Result<String, getrandom::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ruvector_udfs::Role;
+    use ruvector_sql::Role;
 
     fn identity(user: &str) -> Identity {
         Identity { user: user.into(), role: Role::Reader, credential: Fingerprint::of(b"x") }

@@ -62,7 +62,7 @@ impl Remembered {
 mod tests {
     use super::*;
     use crate::auth::Fingerprint;
-    use ruvector_udfs::Role;
+    use ruvector_sql::Role;
 
     fn ann() -> Identity {
         Identity { user: "ann".into(), role: Role::Reader, credential: Fingerprint::of(b"x") }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use ruvector_udfs::Role;
+use ruvector_sql::Role;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::passwords::{NOBODY, PasswordChecks, check_hash};

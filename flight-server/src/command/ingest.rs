@@ -3,7 +3,7 @@
 use arrow_flight::FlightDescriptor;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::sql::{CommandStatementIngest, TableDefinitionOptions, TableExistsOption, TableNotExistOption};
-use ruvector_udfs::IngestMode;
+use ruvector_sql::IngestMode;
 use std::sync::Arc;
 use tonic::Status;
 

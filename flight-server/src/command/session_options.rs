@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::{Enumeration, Message};
-use ruvector_udfs::Session;
+use ruvector_sql::Session;
 use tonic::Status;
 
 use crate::execution::session_option::{OptionValue, Value};

@@ -12,7 +12,7 @@ use arrow_flight::{FlightDescriptor, FlightInfo};
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
-use ruvector_udfs::{Prepared, check_number};
+use ruvector_sql::{Prepared, check_number};
 use tonic::Status;
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use ruvector_udfs::Answer;
+use ruvector_sql::Answer;
 use tonic::Status;
 
 use super::batch_insert::executions;
@@ -12,7 +12,7 @@ use crate::execution::sessions::Caller;
 use crate::execution::state::ServerState;
 use crate::wire::handle::Statement;
 use crate::wire::status::{status, stream_status};
-use ruvector_udfs::script;
+use ruvector_sql::script;
 
 /// Runs `statement` once for every row of its parameters and returns how many rows it changed in all.
 ///

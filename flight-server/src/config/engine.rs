@@ -6,11 +6,11 @@ use super::{Config, EngineConfig, memory};
 
 impl Config {
     /// Returns the settings of the engine that the server opens.
-    pub fn engine_config(&self) -> ruvector_udfs::EngineConfig {
+    pub fn engine_config(&self) -> ruvector_sql::EngineConfig {
         let EngineConfig { data, model_dir, models_dir, models_download, onnxruntime, memory_bytes_max, spill_dir } =
             self.engine.clone();
         let statement_time_max = self.server.statement_time_max;
-        ruvector_udfs::EngineConfig {
+        ruvector_sql::EngineConfig {
             data_dir: data,
             embed: EmbedderOptions {
                 model_dir,

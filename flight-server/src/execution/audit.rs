@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
-use ruvector_udfs::{Role, is_own_question, shown_sql, statement_kind};
+use ruvector_sql::{Role, is_own_question, shown_sql, statement_kind};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 

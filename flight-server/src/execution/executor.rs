@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures::stream::{AbortHandle, AbortRegistration, Abortable, Aborted};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use parking_lot::Mutex;
-use ruvector_udfs::Stop;
+use ruvector_sql::Stop;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;

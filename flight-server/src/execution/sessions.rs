@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use ruvector_udfs::{Engine, Role, Session};
+use ruvector_sql::{Engine, Role, Session};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -297,7 +297,7 @@ fn crowded_out<'a>(sessions: impl Iterator<Item = (&'a Key, Instant)> + Clone, n
 }
 
 fn changes_session(sql: &str) -> bool {
-    let word = ruvector_udfs::script::first_word(sql);
+    let word = ruvector_sql::script::first_word(sql);
     word.eq_ignore_ascii_case("set") || word.eq_ignore_ascii_case("reset")
 }
 

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
-use ruvector_udfs::{Engine, Prepared, Session};
+use ruvector_sql::{Engine, Prepared, Session};
 use tonic::Status;
 
 use crate::auth::Authentication;
@@ -17,7 +17,7 @@ use crate::execution::places::Permit;
 use crate::execution::sessions::{Caller, Sessions};
 use crate::setup::Setup;
 use crate::wire::status::{status, stream_status};
-use ruvector_udfs::script;
+use ruvector_sql::script;
 
 /// The server's state. Shared by all calls.
 pub(crate) struct ServerState {

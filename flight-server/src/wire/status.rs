@@ -5,7 +5,7 @@
 
 use arrow_flight::error::FlightError;
 use datafusion::error::DataFusionError;
-use ruvector_udfs::{Error, ErrorKind};
+use ruvector_sql::{Error, ErrorKind};
 use tokio::task::JoinError;
 use tonic::{Code, Status};
 

@@ -13,7 +13,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{FlightInfo, IpcMessage};
 use futures::TryStreamExt;
 use ruvector_flight_server::{Setup, bind, config, serve_on};
-use ruvector_udfs::{Engine, EngineConfig};
+use ruvector_sql::{Engine, EngineConfig};
 use tokio::sync::oneshot;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};

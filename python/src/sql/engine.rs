@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 use ruvector_embed::EmbedderOptions;
-use ruvector_udfs::{Answer, EngineConfig, IngestMode, Session};
+use ruvector_sql::{Answer, EngineConfig, IngestMode, Session};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::input::Input;
@@ -30,7 +30,7 @@ pub(crate) struct Engine(Mutex<Option<Open>>);
 
 #[derive(Clone)]
 struct Open {
-    engine: Arc<ruvector_udfs::Engine>,
+    engine: Arc<ruvector_sql::Engine>,
     session: Arc<Session>,
 }
 
@@ -103,7 +103,7 @@ impl Engine {
 
 /// An engine that is open, and the options that it was opened with.
 struct Opened {
-    engine: Weak<ruvector_udfs::Engine>,
+    engine: Weak<ruvector_sql::Engine>,
     onnxruntime: Option<PathBuf>,
 }
 
@@ -114,7 +114,7 @@ static OPENED: AsyncMutex<BTreeMap<PathBuf, Opened>> = AsyncMutex::const_new(BTr
 async fn open(
     data_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
-) -> ruvector_udfs::Result<Arc<ruvector_udfs::Engine>> {
+) -> ruvector_sql::Result<Arc<ruvector_sql::Engine>> {
     let Some(folder) = data_dir else { return open_own(None, onnxruntime).await };
     let mut opened = OPENED.lock().await;
     opened.retain(|_, known| known.engine.strong_count() > 0);
@@ -123,7 +123,7 @@ async fn open(
     {
         return match known.onnxruntime == onnxruntime {
             true => Ok(engine),
-            false => Err(ruvector_udfs::Error::invalid_input(format!(
+            false => Err(ruvector_sql::Error::invalid_input(format!(
                 "folder {} is open in this process with another ONNX Runtime: expected {:?}, got {onnxruntime:?}",
                 folder.display(),
                 known.onnxruntime
@@ -139,9 +139,9 @@ async fn open(
 async fn open_own(
     data_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
-) -> ruvector_udfs::Result<Arc<ruvector_udfs::Engine>> {
+) -> ruvector_sql::Result<Arc<ruvector_sql::Engine>> {
     let embed = EmbedderOptions { onnxruntime, ..EmbedderOptions::default() };
-    ruvector_udfs::Engine::open(EngineConfig { data_dir, embed, ..EngineConfig::default() }).await
+    ruvector_sql::Engine::open(EngineConfig { data_dir, embed, ..EngineConfig::default() }).await
 }
 
 /// The one path of a folder, however it was written.

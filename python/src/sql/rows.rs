@@ -113,7 +113,7 @@ fn next(
     let (batch, stream) = wait(py, async move { (stream.next().await, stream) })?;
     match batch {
         Some(Ok(batch)) => Ok(Some((batch, stream))),
-        Some(Err(e)) => Err(error::to_py(py, &ruvector_udfs::Error::from(e))),
+        Some(Err(e)) => Err(error::to_py(py, &ruvector_sql::Error::from(e))),
         None => Ok(None),
     }
 }

@@ -16,7 +16,7 @@ use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaPr
 use datafusion::common::DataFusionError;
 use datafusion::config::FormatOptions;
 use futures::TryStreamExt;
-use ruvector_udfs::{Answer, Engine, EngineConfig, Session};
+use ruvector_sql::{Answer, Engine, EngineConfig, Session};
 use sqllogictest::{DB, DBOutput, DefaultColumnType, Location, Normalizer, Record, Runner, strict_column_validator};
 use tokio::runtime::Handle;
 
@@ -214,8 +214,8 @@ impl fmt::Display for Message {
 
 impl std::error::Error for Message {}
 
-impl From<ruvector_udfs::Error> for Message {
-    fn from(error: ruvector_udfs::Error) -> Self {
+impl From<ruvector_sql::Error> for Message {
+    fn from(error: ruvector_sql::Error) -> Self {
         match std::error::Error::source(&error).and_then(|source| source.downcast_ref::<DataFusionError>()) {
             Some(source) => Self(format!("DataFusion error: {}", source.strip_backtrace())),
             None => Self(error.to_string()),
@@ -251,7 +251,7 @@ async fn answer(engine: &Arc<Engine>, session: &Arc<Session>, sql: &str) -> Resu
         Answer::Count(count) => return Ok(DBOutput::StatementComplete(count)),
         Answer::Rows(rows) => {
             let schema = rows.schema();
-            (schema, rows.try_collect().await.map_err(|e| Message::from(ruvector_udfs::Error::from(e)))?)
+            (schema, rows.try_collect().await.map_err(|e| Message::from(ruvector_sql::Error::from(e)))?)
         }
     };
     let types = schema.fields().iter().map(|field| type_letter(field.data_type())).collect();

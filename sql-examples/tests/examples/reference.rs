@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use ruvector_sql::{Answer, Engine, EngineConfig, Session};
 use ruvector_sql_examples::{lake, values};
-use ruvector_udfs::{Answer, Engine, EngineConfig, Session};
 
 use crate::{root, runtime};
 
@@ -14,7 +14,7 @@ const WRITE: &str = "RUVECTOR_WRITE_DOCS";
 #[test]
 fn the_reference_is_what_the_code_says() {
     let path = root().join("docs/sql.md");
-    let page = ruvector_udfs::reference::page();
+    let page = ruvector_sql::reference::page();
     if std::env::var_os(WRITE).is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         return std::fs::write(path, page).unwrap();
@@ -26,7 +26,7 @@ fn the_reference_is_what_the_code_says() {
 
 #[test]
 fn the_examples_of_the_reference_hold() {
-    let page = ruvector_udfs::reference::page();
+    let page = ruvector_sql::reference::page();
     let examples: Vec<&str> =
         page.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
     assert!(examples.len() >= 10, "only {} examples", examples.len());
@@ -100,7 +100,7 @@ async fn answer(engine: &Arc<Engine>, session: &Arc<Session>, sql: &str) -> Resu
     let rows = match engine.execute(session, sql, &[]).await.map_err(|e| e.to_string())? {
         Answer::Count(_) => return Ok(Vec::new()),
         Answer::Rows(rows) => {
-            rows.try_collect::<Vec<_>>().await.map_err(|e| ruvector_udfs::Error::from(e).to_string())?
+            rows.try_collect::<Vec<_>>().await.map_err(|e| ruvector_sql::Error::from(e).to_string())?
         }
     };
     let rows = rows.iter().map(values::rows).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;

@@ -36,7 +36,7 @@ mod sliding;
 mod total;
 
 /// The functions, under DataFusion's names.
-pub(crate) fn functions() -> Vec<AggregateUDF> {
+pub fn functions() -> Vec<AggregateUDF> {
     [(Kind::Sum, sum_udaf()), (Kind::Avg, avg_udaf())].map(|(kind, numbers)| over_vectors(kind, numbers)).into()
 }
 
@@ -46,7 +46,7 @@ fn over_vectors(kind: Kind, numbers: Arc<AggregateUDF>) -> AggregateUDF {
 }
 
 /// Entries of the aggregates in the reference.
-pub(crate) const ENTRIES: &[Entry] = &[Entry {
+pub const ENTRIES: &[Entry] = &[Entry {
     section: VECTORS,
     title: "sum and avg of vectors",
     syntax: "sum([DISTINCT] v) [FILTER (WHERE condition)] [OVER (...)]\navg([DISTINCT] v) [FILTER (WHERE condition)] [OVER (...)]",

@@ -18,10 +18,11 @@ use super::recall::RECALL_RELATION;
 
 /// One of the relations: its name, and what it takes.
 #[derive(Debug)]
-pub(crate) struct Form {
-    pub(crate) name: &'static str,
+pub struct Form {
+    /// Its name.
+    pub name: &'static str,
     /// What its second argument is called.
-    pub(crate) second: &'static str,
+    pub second: &'static str,
     /// Arguments that it takes by name alone.
     named: &'static [&'static str],
     pub(crate) usage: &'static str,
@@ -56,7 +57,7 @@ pub(crate) const RECALL: Form = Form {
 
 impl Form {
     /// The relation that SQL calls so.
-    pub(crate) fn of(name: &ObjectName) -> Option<&'static Self> {
+    pub fn of(name: &ObjectName) -> Option<&'static Self> {
         let [part] = name.0.as_slice() else { return None };
         let ident = part.as_ident()?;
         [&KNN, &BATCH, &RECALL].into_iter().find(|form| match ident.quote_style {
@@ -66,7 +67,7 @@ impl Form {
     }
 
     /// An argument, as errors call it; `value` tells where it stands in the text.
-    pub(crate) fn argument(&self, name: &str, value: &SqlExpr) -> ArgumentName {
+    pub fn argument(&self, name: &str, value: &SqlExpr) -> ArgumentName {
         let (relation, start) = (self.name, value.span().start);
         ArgumentName(match start.line {
             // What has no place in the text.
@@ -78,7 +79,7 @@ impl Form {
 
 /// What errors call an argument, also those of a search that runs. Plans that differ in it alone are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct ArgumentName(Arc<str>);
+pub struct ArgumentName(Arc<str>);
 
 impl ArgumentName {
     pub(crate) fn new(name: &str) -> Self {
@@ -111,22 +112,22 @@ impl PartialOrd for ArgumentName {
 }
 
 /// The arguments, each where it belongs.
-pub(crate) struct Arguments {
+pub struct Arguments {
     pub(crate) form: &'static Form,
     pub(crate) table: Option<SqlExpr>,
     /// The second one.
-    pub(crate) query: Option<SqlExpr>,
+    pub query: Option<SqlExpr>,
     pub(crate) k: Option<SqlExpr>,
     pub(crate) column: Option<SqlExpr>,
     pub(crate) metric: Option<SqlExpr>,
     pub(crate) filter: Option<SqlExpr>,
     /// The alias of the relation in the statement, which its filter may use.
-    pub(crate) alias: Option<TableReference>,
+    pub alias: Option<TableReference>,
     pub(crate) rerank: Option<SqlExpr>,
     pub(crate) nprobe: Option<SqlExpr>,
     pub(crate) exact: Option<SqlExpr>,
     /// The tables of all backends, in the order they were named.
-    pub(crate) backends: Option<SqlExpr>,
+    pub backends: Option<SqlExpr>,
 }
 
 impl Arguments {
@@ -134,11 +135,7 @@ impl Arguments {
     ///
     /// # Errors
     /// If there is another one, or one twice.
-    pub(crate) fn parse(
-        form: &'static Form,
-        args: TableFunctionArgs,
-        context: &dyn RelationPlannerContext,
-    ) -> Result<Self> {
+    pub fn parse(form: &'static Form, args: TableFunctionArgs, context: &dyn RelationPlannerContext) -> Result<Self> {
         let mut arguments = Self {
             form,
             table: None,
@@ -207,13 +204,13 @@ impl Arguments {
     }
 
     /// An argument that has to be there.
-    pub(crate) fn required<T>(&self, argument: Option<T>, name: &str) -> Result<T> {
+    pub fn required<T>(&self, argument: Option<T>, name: &str) -> Result<T> {
         let Form { name: relation, usage, .. } = self.form;
         argument.ok_or_else(|| plan_datafusion_err!("{relation}() needs the argument {name}; usage: {usage}"))
     }
 
     /// The number that an argument is, if it is there.
-    pub(crate) fn number(
+    pub fn number(
         &self,
         argument: &Option<SqlExpr>,
         name: &str,
@@ -229,7 +226,7 @@ impl Arguments {
     }
 
     /// The string that an argument is.
-    pub(crate) fn text(&self, value: SqlExpr, name: &str, context: &mut dyn RelationPlannerContext) -> Result<String> {
+    pub fn text(&self, value: SqlExpr, name: &str, context: &mut dyn RelationPlannerContext) -> Result<String> {
         let argument = self.form.argument(name, &value);
         match constant(value, context)? {
             Expr::Literal(value, _) if value.try_as_str().flatten().is_some() => {
@@ -240,7 +237,7 @@ impl Arguments {
     }
 
     /// Whether an argument is true.
-    pub(crate) fn flag(
+    pub fn flag(
         &self,
         argument: &Option<SqlExpr>,
         name: &str,
@@ -267,7 +264,7 @@ fn constant(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Resu
 }
 
 /// The value of a literal that counts something; `argument` is what errors call it.
-pub(crate) fn positive(value: Expr, argument: &ArgumentName) -> Result<usize> {
+pub fn positive(value: Expr, argument: &ArgumentName) -> Result<usize> {
     let number = match &value {
         Expr::Literal(scalar, _) if scalar.data_type().is_integer() => match scalar.cast_to(&DataType::Int64)? {
             ScalarValue::Int64(number) => number,

@@ -43,7 +43,7 @@ use super::search::{Found, SearchMetrics, sql_distance};
 
 /// Turns a [`KnnNode`] into a [`KnnExec`].
 #[derive(Debug)]
-pub(crate) struct KnnExtensionPlanner;
+pub struct KnnExtensionPlanner;
 
 #[async_trait]
 impl ExtensionPlanner for KnnExtensionPlanner {
@@ -137,7 +137,7 @@ enum Input {
 
 /// Answers `knn()` with one batch, nearest first.
 #[derive(Clone)]
-pub(crate) struct KnnExec {
+pub struct KnnExec {
     target: Target,
     k: Count,
     query: Input,

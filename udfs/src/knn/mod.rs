@@ -7,15 +7,15 @@
 //! filter allows. So parameters bind, subqueries plan and functions are evaluated as anywhere else, when the plan runs;
 //! and no optimizer rule has anything to push through the node.
 
-pub(crate) mod arguments;
-pub(crate) mod exec;
-pub(crate) mod federated;
-pub(crate) mod join;
-pub(crate) mod node;
-pub(crate) mod open;
-pub(crate) mod order_by;
-pub(crate) mod planner;
-pub(crate) mod prefilter;
+pub mod arguments;
+pub mod exec;
+pub mod federated;
+pub mod join;
+pub mod node;
+pub mod open;
+pub mod order_by;
+pub mod planner;
+pub mod prefilter;
 mod queries;
 pub(crate) mod recall;
 mod resolve;
@@ -36,11 +36,11 @@ fn changes_each_time(expr: &Expr) -> Result<bool> {
 }
 
 /// The relations of this module, by their names in SQL.
-pub(crate) fn relations() -> [&'static str; 3] {
+pub fn relations() -> [&'static str; 3] {
     [arguments::KNN.name, arguments::BATCH.name, arguments::RECALL.name]
 }
 
 /// The column of distances in the relation's answer.
-pub(crate) const DISTANCE_COLUMN: &str = "_distance";
+pub const DISTANCE_COLUMN: &str = "_distance";
 /// The qualifier of its columns, if the query gives it no alias.
-pub(crate) const RELATION: &str = "knn";
+pub const RELATION: &str = "knn";

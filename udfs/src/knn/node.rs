@@ -20,20 +20,20 @@ use crate::collection::CollectionTable;
 
 /// The `k` nearest rows of a collection, nearest first, with their distance as the last column.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
-pub(crate) struct KnnNode {
+pub struct KnnNode {
     pub(crate) target: Target,
     pub(crate) k: Expr,
     pub(crate) query: Query,
     /// Yields the addresses of the rows to search among; `None` is all of them.
-    pub(crate) allowed: Option<LogicalPlan>,
+    pub allowed: Option<LogicalPlan>,
     /// Whether rows without a distance are answers.
-    pub(crate) nulls: Option<Nulls>,
+    pub nulls: Option<Nulls>,
     schema: Schema,
 }
 
 /// Where the query vector comes from.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
-pub(crate) enum Query {
+pub enum Query {
     /// A plan of one row and one column.
     Plan(LogicalPlan),
     /// A parameter, counted from 0, whose value is given when the plan runs ([`super::open`]).
@@ -42,7 +42,7 @@ pub(crate) enum Query {
 
 impl Query {
     /// The plan that yields it.
-    pub(crate) fn plan(&self) -> Option<&LogicalPlan> {
+    pub fn plan(&self) -> Option<&LogicalPlan> {
         match self {
             Self::Plan(plan) => Some(plan),
             Self::Parameter(_) => None,
@@ -52,35 +52,37 @@ impl Query {
 
 /// What is searched, and how.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
-pub(crate) struct Target {
+pub struct Target {
     pub(crate) table: CollectionTable,
     /// The name under which filters know the table's columns.
-    pub(crate) name: TableReference,
+    pub name: TableReference,
     /// Position of the vector column.
-    pub(crate) column: usize,
+    pub column: usize,
     pub(crate) metric: MetricKey,
     /// Whether to read every vector instead of an index.
-    pub(crate) exact: bool,
+    pub exact: bool,
     pub(crate) rerank_factor: Option<usize>,
     /// Lists that the search looks into; only some kinds have a use for it.
-    pub(crate) nprobe: Option<usize>,
+    pub nprobe: Option<usize>,
     /// What errors call the query vectors.
-    pub(crate) query_name: ArgumentName,
+    pub query_name: ArgumentName,
     /// What errors call `k`.
-    pub(crate) k_name: ArgumentName,
+    pub k_name: ArgumentName,
 }
 
 /// Where rows without a distance stand in the answer: those without a vector, or all if the query is NULL. In `knn()` they
 /// are never an answer; in an ORDER BY they are sorted like any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd)]
-pub(crate) enum Nulls {
+pub enum Nulls {
+    /// Before all other rows.
     First,
+    /// After all other rows.
     Last,
 }
 
 /// A metric that plans can order and hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct MetricKey(pub(crate) Metric);
+pub struct MetricKey(pub Metric);
 
 impl PartialOrd for MetricKey {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
@@ -100,18 +102,18 @@ impl PartialOrd for Schema {
 
 impl Target {
     /// Coordinates per vector.
-    pub(crate) fn dim(&self) -> usize {
+    pub fn dim(&self) -> usize {
         let schema = self.table.snapshot().schema();
         dim_of(schema.field(self.column).data_type()).expect("the column was checked to hold vectors")
     }
 
     /// The name of the vector column.
-    pub(crate) fn column_name(&self) -> String {
+    pub fn column_name(&self) -> String {
         self.table.snapshot().schema().field(self.column).name().clone()
     }
 
     /// The answer's columns: those of the table that can be read, then the distance.
-    pub(crate) fn output_schema(&self, nulls: Option<Nulls>) -> arrow::datatypes::SchemaRef {
+    pub fn output_schema(&self, nulls: Option<Nulls>) -> arrow::datatypes::SchemaRef {
         let distance = Arc::new(Field::new(DISTANCE_COLUMN, DataType::Float32, nulls.is_some()));
         let schema = self.table.readable();
         Arc::new(arrow::datatypes::Schema::new(schema.fields().iter().cloned().chain([distance]).collect::<Vec<_>>()))
@@ -127,7 +129,7 @@ impl KnnNode {
     }
 
     /// The same search among the rows for which all of `predicates` hold, beside those that it has already.
-    pub(crate) fn with_filter(mut self, predicates: Vec<Expr>) -> Result<Self> {
+    pub fn with_filter(mut self, predicates: Vec<Expr>) -> Result<Self> {
         let Some(predicate) = conjunction(predicates) else { return Ok(self) };
         let rows = match self.allowed.take() {
             // Under the projection are the rows with all their columns.

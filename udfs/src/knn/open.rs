@@ -29,15 +29,16 @@ pub(super) fn position(placeholder: &Placeholder) -> Option<usize> {
 }
 
 /// A plan with open arguments.
-pub(crate) struct Opened {
-    pub(crate) plan: LogicalPlan,
+pub struct Opened {
+    /// The plan.
+    pub plan: LogicalPlan,
     /// Whether a cast of a query vector was left out: the search does the same, but for text.
-    pub(crate) casts: bool,
+    pub casts: bool,
 }
 
 /// The plan with open arguments, to be run many times; `None` if it has other parameters, reads other tables than ours, or
 /// answers something else each time.
-pub(crate) fn opened(plan: LogicalPlan) -> Result<Option<Opened>> {
+pub fn opened(plan: LogicalPlan) -> Result<Option<Opened>> {
     let mut casts = false;
     let opened = plan.transform_down_with_subqueries(|plan| match open_node(&plan, &mut casts) {
         Some(node) => Ok(Transformed::yes(LogicalPlan::Extension(Extension { node }))),
@@ -77,7 +78,7 @@ pub(crate) fn opened(plan: LogicalPlan) -> Result<Option<Opened>> {
 }
 
 /// Whether there is a search in a plan.
-pub(crate) fn searches(plan: &LogicalPlan) -> Result<bool> {
+pub fn searches(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|plan| {
         if let LogicalPlan::Extension(extension) = plan {
@@ -115,12 +116,12 @@ const REPEATED: [&str; 20] = [
 ];
 
 /// Whether a plan may run many times.
-pub(crate) fn repeats(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub fn repeats(plan: &Arc<dyn ExecutionPlan>) -> bool {
     REPEATED.contains(&plan.name()) && plan.children().into_iter().all(repeats)
 }
 
 /// The tables that a plan reads or searches.
-pub(crate) fn tables(plan: &LogicalPlan) -> Result<Vec<CollectionTable>> {
+pub fn tables(plan: &LogicalPlan) -> Result<Vec<CollectionTable>> {
     let mut found = Vec::new();
     plan.apply_with_subqueries(|plan| {
         match plan {
@@ -196,7 +197,7 @@ fn is_fixed(expr: &Expr) -> Result<bool> {
 ///
 /// # Errors
 /// If an argument has no value, or one that does not fit.
-pub(crate) fn closed(plan: &Arc<dyn ExecutionPlan>, values: &[ScalarValue]) -> Result<Arc<dyn ExecutionPlan>> {
+pub fn closed(plan: &Arc<dyn ExecutionPlan>, values: &[ScalarValue]) -> Result<Arc<dyn ExecutionPlan>> {
     let value = |position: usize| {
         values.get(position).ok_or_else(|| exec_datafusion_err!("parameter ${} has no value", position + 1))
     };

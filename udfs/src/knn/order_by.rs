@@ -45,7 +45,7 @@ const SORT_COLUMN: &str = "__distance";
 
 /// Rewrites `ORDER BY distance LIMIT k` to a search.
 #[derive(Debug)]
-pub(crate) struct OrderByDistance;
+pub struct OrderByDistance;
 
 impl AnalyzerRule for OrderByDistance {
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {

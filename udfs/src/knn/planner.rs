@@ -33,13 +33,14 @@ use crate::lookup::LookupOptions;
 
 /// Plans `knn(...)`, `knn_batch(...)` and `recall(...)`.
 #[derive(Debug)]
-pub(crate) struct KnnPlanner {
+pub struct KnnPlanner {
     /// Where a table is looked up that the AST stage has not seen: in sessions of other programs.
     catalogs: Arc<dyn CatalogProviderList>,
 }
 
 impl KnnPlanner {
-    pub(crate) fn new(catalogs: Arc<dyn CatalogProviderList>) -> Self {
+    /// The planner of sessions with these catalogs.
+    pub fn new(catalogs: Arc<dyn CatalogProviderList>) -> Self {
         Self { catalogs }
     }
 
@@ -433,7 +434,7 @@ pub(super) fn typed(expr: Expr, data_type: DataType) -> Expr {
 }
 
 /// `SELECT * FROM table`, as [`relation_of`] sees through it; `None` if the name means something else after FROM.
-pub(crate) fn select_all(table: &ObjectName) -> Option<Box<Query>> {
+pub fn select_all(table: &ObjectName) -> Option<Box<Query>> {
     use datafusion::sql::sqlparser::{ast::Statement, dialect::GenericDialect, parser::Parser};
     let sql = format!("SELECT * FROM {table}");
     match Parser::parse_sql(&GenericDialect {}, &sql).map(|mut statements| statements.pop()) {

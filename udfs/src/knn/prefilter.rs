@@ -22,7 +22,7 @@ use super::node::KnnNode;
 
 /// Moves the conjuncts of a filter right above `knn()` into it.
 #[derive(Debug)]
-pub(crate) struct Prefilter;
+pub struct Prefilter;
 
 impl AnalyzerRule for Prefilter {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {

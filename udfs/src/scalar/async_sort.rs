@@ -12,7 +12,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 /// Moves keys that are awaited into a projection under their Sort.
 #[derive(Debug)]
-pub(crate) struct AsyncSort;
+pub struct AsyncSort;
 
 impl AnalyzerRule for AsyncSort {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {

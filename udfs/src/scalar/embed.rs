@@ -27,7 +27,7 @@ use crate::documentation::{Facts, TEXT};
 use crate::role::Role;
 
 /// The name of the function.
-pub(crate) const EMBED: &str = "embed";
+pub const EMBED: &str = "embed";
 
 /// Texts remembered per engine. At 384 coordinates that is 6 MB of vectors.
 const REMEMBERED_TEXTS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not 0");
@@ -37,14 +37,15 @@ type Remembered = LruCache<(String, String), Arc<[f32]>>;
 
 /// The models of an engine, loaded when first used, and the texts embedded lately.
 #[derive(Debug)]
-pub(crate) struct Models {
+pub struct Models {
     options: EmbedderOptions,
     loaded: Mutex<HashMap<String, Arc<Embedder>>>,
     remembered: Mutex<Remembered>,
 }
 
 impl Models {
-    pub(crate) fn new(options: EmbedderOptions) -> Self {
+    /// Models that are found and loaded by these options.
+    pub fn new(options: EmbedderOptions) -> Self {
         Self { options, loaded: Mutex::default(), remembered: Mutex::new(LruCache::new(REMEMBERED_TEXTS_MAX)) }
     }
 
@@ -107,7 +108,7 @@ fn external(error: ruvector_embed::Error) -> DataFusionError {
 }
 
 /// `embed(text [, model])`, for a session of `role`.
-pub(crate) fn function(models: Arc<Models>, role: Role) -> ScalarUDF {
+pub fn function(models: Arc<Models>, role: Role) -> ScalarUDF {
     let documentation = Facts {
         section: TEXT,
         text: "Returns the vector of a text, by a model that runs in this process. Texts of a batch are embedded together.",

@@ -25,7 +25,7 @@ use ruvector_rulake::vectors::dim_of;
 use super::vectors::{Vectors, VectorsBuilder, answer, rows_to_compute};
 
 /// The rule that lets text be cast to a vector, and a vector to text.
-pub(crate) fn rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
+pub fn rule() -> Arc<dyn AnalyzerRule + Send + Sync> {
     Arc::new(ApplyFunctionRewrites::new(vec![Arc::new(CastsOfText)]))
 }
 
@@ -158,7 +158,7 @@ impl ScalarUDFImpl for VectorFromText {
 ///
 /// # Errors
 /// If a text is no vector.
-pub(crate) fn vectors(texts: &dyn Array) -> Result<ListArray> {
+pub fn vectors(texts: &dyn Array) -> Result<ListArray> {
     let texts = cast(texts, &DataType::Utf8)?;
     let mut builder = ListBuilder::new(Float32Builder::new());
     let mut values = Vec::new();
@@ -174,7 +174,7 @@ pub(crate) fn vectors(texts: &dyn Array) -> Result<ListArray> {
 }
 
 /// Whether a text is meant to be a vector.
-pub(crate) fn is_vector(text: &str) -> bool {
+pub fn is_vector(text: &str) -> bool {
     text.trim_start().starts_with('[')
 }
 

@@ -20,23 +20,23 @@ mod subvector;
 mod vector_dims;
 mod vector_norm;
 
-pub(crate) mod async_sort;
-pub(crate) mod embed;
-pub(crate) mod from_text;
-pub(crate) mod operators;
+pub mod async_sort;
+pub mod embed;
+pub mod from_text;
+pub mod operators;
 
 #[cfg(test)]
 mod tests;
 
 /// Every function, in the order of the reference page.
-pub(crate) fn functions(models: Arc<embed::Models>, role: Role) -> Vec<ScalarUDF> {
+pub fn functions(models: Arc<embed::Models>, role: Role) -> Vec<ScalarUDF> {
     let mut functions = of_vectors();
     functions.push(embed::function(models, role));
     functions
 }
 
 /// The functions that take vectors.
-pub(crate) fn of_vectors() -> Vec<ScalarUDF> {
+pub fn of_vectors() -> Vec<ScalarUDF> {
     let mut functions = distance::functions();
     functions.extend([vector_norm::function(), normalize::function(), vector_dims::function(), subvector::function()]);
     functions.extend(arithmetic::functions());

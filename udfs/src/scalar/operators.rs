@@ -17,22 +17,24 @@ use ruvector_rulake::vectors::dim_of;
 use super::arithmetic::Operation;
 
 /// Name of the operator `<->` in the text that is parsed.
-pub(crate) const L2_DISTANCE: &str = "l2_distance";
+pub const L2_DISTANCE: &str = "l2_distance";
 /// Name of the operator `<#>` in the text that is parsed.
-pub(crate) const NEGATIVE_INNER_PRODUCT: &str = "negative_inner_product";
+pub const NEGATIVE_INNER_PRODUCT: &str = "negative_inner_product";
 
 /// Plans the operators.
 #[derive(Debug)]
-pub(crate) struct VectorOperators {
+pub struct VectorOperators {
     functions: Vec<Arc<ScalarUDF>>,
 }
 
-impl VectorOperators {
-    pub(crate) fn new() -> Self {
+impl Default for VectorOperators {
+    fn default() -> Self {
         let functions = super::distance::functions().into_iter().chain(super::arithmetic::functions());
         Self { functions: functions.map(Arc::new).collect() }
     }
+}
 
+impl VectorOperators {
     fn call(&self, name: &str, arguments: [Expr; 2]) -> Option<Expr> {
         let function = self.functions.iter().find(|function| function.name() == name)?;
         Some(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), arguments.to_vec())))

@@ -8,8 +8,8 @@ mod node;
 mod planner;
 
 pub(crate) use exec::plan_federated_exec;
-pub(crate) use node::FederatedNode;
+pub use node::FederatedNode;
 pub(crate) use planner::{Federation, plan_federated};
 
 /// The column that says which backend a row is from.
-pub(crate) const BACKEND_COLUMN: &str = "_backend";
+pub const BACKEND_COLUMN: &str = "_backend";

@@ -12,12 +12,12 @@ use crate::knn::arguments::ArgumentName;
 
 /// The `k` nearest rows of its inputs, which have equal columns.
 #[derive(Clone)]
-pub(crate) struct FederatedNode {
+pub struct FederatedNode {
     /// One search for each backend that is there, under a projection.
-    pub(crate) searches: Vec<LogicalPlan>,
+    pub searches: Vec<LogicalPlan>,
     pub(crate) k: Expr,
     /// What errors call `k`.
-    pub(crate) k_name: ArgumentName,
+    pub k_name: ArgumentName,
     pub(crate) federation: Federation,
     schema: DFSchemaRef,
 }
@@ -37,12 +37,12 @@ impl FederatedNode {
     }
 
     /// The columns of its answer.
-    pub(crate) fn columns(&self) -> &SchemaRef {
+    pub fn columns(&self) -> &SchemaRef {
         self.schema.inner()
     }
 
     /// The same node with other searches of the same columns.
-    pub(crate) fn with_searches(&self, searches: Vec<LogicalPlan>) -> Self {
+    pub fn with_searches(&self, searches: Vec<LogicalPlan>) -> Self {
         Self { searches, ..self.clone() }
     }
 

@@ -28,7 +28,7 @@ const QUERY_COLUMN: &str = "__query";
 
 /// Makes a [`KnnJoinNode`] of a lateral join with `knn()`.
 #[derive(Debug)]
-pub(crate) struct Lateral;
+pub struct Lateral;
 
 impl AnalyzerRule for Lateral {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {

@@ -11,5 +11,5 @@ mod node;
 
 pub(crate) use batch::{BATCH_RELATION, plan_batch};
 pub(crate) use exec::{KnnJoinExec, Queries};
-pub(crate) use lateral::Lateral;
+pub use lateral::Lateral;
 pub(crate) use node::KnnJoinNode;

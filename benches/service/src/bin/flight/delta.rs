@@ -11,7 +11,7 @@ use deltalake::DeltaTableBuilder;
 use deltalake::protocol::SaveMode;
 use futures::{StreamExt, TryStreamExt, stream};
 use ruvector_bench_service::{Failure, Report, median_of};
-use ruvector_udfs::EngineConfig;
+use ruvector_sql::EngineConfig;
 
 use crate::memory::Growth;
 use crate::served::Served;

@@ -15,7 +15,7 @@ use futures::channel::mpsc::{self, Sender};
 use futures::{SinkExt, StreamExt, TryStreamExt, stream};
 use ruvector_bench_service::{Failure, Report, SEED, data, median};
 use ruvector_rulake::LocalBackend;
-use ruvector_udfs::EngineConfig;
+use ruvector_sql::EngineConfig;
 use tonic::Streaming;
 use tonic::transport::Channel;
 

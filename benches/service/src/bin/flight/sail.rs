@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ruvector_bench_service::{Failure, Report, SEED, data};
-use ruvector_udfs::EngineConfig;
+use ruvector_sql::EngineConfig;
 use serde::Deserialize;
 
 use crate::served::Served;

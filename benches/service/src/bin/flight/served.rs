@@ -7,7 +7,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use ruvector_bench_service::Failure;
 use ruvector_flight_server::config::{IO_THREADS, STACK_BYTES};
 use ruvector_flight_server::{Setup, bind, serve_on};
-use ruvector_udfs::{Engine, EngineConfig};
+use ruvector_sql::{Engine, EngineConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};

@@ -11,7 +11,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::TryStreamExt;
 use ruvector_bench_service::{Failure, Report, SEED, data, median_of};
 use ruvector_rulake::LocalBackend;
-use ruvector_udfs::EngineConfig;
+use ruvector_sql::EngineConfig;
 
 use crate::bare::Bare;
 use crate::memory::Growth;

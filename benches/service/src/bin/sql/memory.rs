@@ -9,7 +9,7 @@ use datafusion::scalar::ScalarValue;
 use ruvector_bench_service::{Failure, Report, SEED, data, median_of};
 use ruvector_rabitq::{Dim, Hit, IndexKind, SearchParams, VectorBatch, VectorIndex};
 use ruvector_rulake::{Backend, IndexSpec, LocalBackend, RowAddress, RuLake, cpu_bound};
-use ruvector_udfs::{Engine, EngineConfig, Session};
+use ruvector_sql::{Engine, EngineConfig, Session};
 
 const ROWS: usize = 100_000;
 const DIM: usize = 128;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use ruvector_bench_service::{Failure, Report, SEED, data, median};
-use ruvector_udfs::{Engine, EngineConfig, Session};
+use ruvector_sql::{Engine, EngineConfig, Session};
 
 use crate::duckdb::DuckDb;
 use crate::memory::list;

@@ -1,0 +1,362 @@
+//! The file of declared indexes.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use ruvector_rabitq::Metric;
+use ruvector_rulake::{Error, IndexKind, IndexSpec, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::owner::{CatalogFile, Owner};
+use ruvector_udfs::declared_index::{DeclaredIndex, IndexDefinition};
+
+/// The newest format of the file that this version reads, and the one it writes.
+const FORMAT_VERSION: u32 = 1;
+
+/// The declared indexes of an engine.
+#[derive(Debug)]
+pub(crate) struct IndexCatalog {
+    file: CatalogFile,
+    declared: RwLock<Declared>,
+}
+
+/// What the file holds, and its text.
+#[derive(Debug)]
+struct Declared {
+    contents: Contents,
+    text: Vec<u8>,
+}
+
+/// What the file holds.
+#[derive(Clone, Debug, Default)]
+struct Contents {
+    /// The declared indexes.
+    indexes: Vec<DeclaredIndex>,
+    /// Indexes that are not declared, or not yet, although their files may be there.
+    undeclared: Vec<IndexDefinition>,
+}
+
+impl Contents {
+    /// Notes that the file of an index may be there, unless a declared index answers from it.
+    fn note(&mut self, index: &IndexDefinition) {
+        let is_declared = self.indexes.iter().any(|known| known.shares_entry_with(index));
+        if !is_declared && !self.undeclared.iter().any(|known| known.shares_entry_with(index)) {
+            self.undeclared.push(index.clone());
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCatalog {
+    format_version: u32,
+    indexes: Vec<StoredIndex>,
+    /// Versions that do not know it leave the files where they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    undeclared: Vec<StoredIndex>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredIndex {
+    name: String,
+    backend: String,
+    table: String,
+    column: String,
+    kind: String,
+    metric: String,
+    seed: u64,
+    rerank_factor: usize,
+    nlist: Option<usize>,
+    nprobe: Option<usize>,
+    /// Whether it was built once; files of versions that built before they declared do not say it.
+    #[serde(default = "built")]
+    built: bool,
+}
+
+fn built() -> bool {
+    true
+}
+
+impl IndexCatalog {
+    /// Reads the catalog of `owner`; no file is an empty catalog.
+    pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
+        let file = owner.file("indexes.json");
+        let contents = match std::fs::read(file.path()) {
+            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.path().display()))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Contents::default(),
+            Err(e) => {
+                return Err(Error::unavailable("index catalog cannot be read")
+                    .with("path", file.path().display())
+                    .with("reason", e));
+            }
+        };
+        let text = serialise(&contents)?;
+        Ok(Self { file, declared: RwLock::new(Declared { contents, text }) })
+    }
+
+    /// The indexes over one table, in the order they were declared.
+    pub(crate) fn of_table(&self, backend: &str, table: &str) -> Vec<DeclaredIndex> {
+        let declared = self.declared.read();
+        let indexes = declared.contents.indexes.iter();
+        indexes.filter(|index| index.backend == backend && index.table == table).cloned().collect()
+    }
+
+    /// All indexes, in the order they were declared.
+    pub(crate) fn list(&self) -> Vec<DeclaredIndex> {
+        self.declared.read().contents.indexes.clone()
+    }
+
+    /// The index of that name.
+    pub(crate) fn find(&self, backend: &str, name: &str) -> Option<DeclaredIndex> {
+        let declared = self.declared.read();
+        declared.contents.indexes.iter().find(|index| index.backend == backend && index.name == name).cloned()
+    }
+
+    /// The indexes that are not declared although their files may be there.
+    pub(crate) fn undeclared(&self) -> Vec<IndexDefinition> {
+        self.declared.read().contents.undeclared.clone()
+    }
+
+    /// Notes that the file of an index may be there before the index is declared. [`IndexCatalog::add`] and
+    /// [`IndexCatalog::forget_file`] take the note away.
+    ///
+    /// # Errors
+    /// `Unavailable` if the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn note(&self, index: &IndexDefinition) -> Result<()> {
+        self.change(|contents| {
+            contents.note(index);
+            Ok(())
+        })
+    }
+
+    /// Notes that the file of an undeclared index is not there, or belongs to a declared one.
+    ///
+    /// # Errors
+    /// `Unavailable` if the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn forget_file(&self, index: &IndexDefinition) -> Result<()> {
+        self.change(|contents| {
+            contents.undeclared.retain(|known| !known.shares_entry_with(index));
+            Ok(())
+        })
+    }
+
+    /// Declares an index; with `replace`, in the place of the one of that name, which it returns and whose file it notes.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the name is taken; `Unavailable` if the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn add(&self, index: DeclaredIndex, replace: bool) -> Result<Option<DeclaredIndex>> {
+        self.change(|contents| {
+            let declared = &mut contents.indexes;
+            let known = declared.iter().position(|known| known.backend == index.backend && known.name == index.name);
+            let before = match known {
+                Some(_) if !replace => {
+                    return Err(Error::already_exists("index exists already").with("index", &index.name));
+                }
+                Some(position) => Some(std::mem::replace(&mut declared[position], index.clone())),
+                None => {
+                    declared.push(index.clone());
+                    None
+                }
+            };
+            contents.undeclared.retain(|known| !known.shares_entry_with(&index));
+            if let Some(before) = &before {
+                contents.note(before);
+            }
+            Ok(before)
+        })
+    }
+
+    /// Notes that an index was built, unless it was dropped meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` if the catalog cannot be written: the next start builds it again.
+    pub(crate) fn set_built(&self, index: &DeclaredIndex) -> Result<()> {
+        index.status.set_built();
+        self.change(|_| Ok(()))
+    }
+
+    /// Forgets an index, notes its file, and returns it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` if the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn remove(&self, backend: &str, name: &str) -> Result<DeclaredIndex> {
+        self.change(|contents| {
+            let known = contents.indexes.iter().position(|known| known.backend == backend && known.name == name);
+            let position = known.ok_or_else(|| Error::not_found("no such index").with("index", name))?;
+            let removed = contents.indexes.remove(position);
+            contents.note(&removed);
+            Ok(removed)
+        })
+    }
+
+    /// Forgets the indexes over a table that is gone, and returns them.
+    ///
+    /// # Errors
+    /// `Unavailable` if the table has indexes and the catalog cannot be written. Nothing is changed on error.
+    pub(crate) fn remove_table(&self, backend: &str, table: &str) -> Result<Vec<DeclaredIndex>> {
+        if self.of_table(backend, table).is_empty() {
+            return Ok(Vec::new());
+        }
+        self.remove_where(|known| known.backend == backend && known.table == table)
+    }
+
+    /// Forgets the indexes over the tables of a backend that is gone, and returns them.
+    pub(crate) fn remove_backend(&self, backend: &str) -> Result<Vec<DeclaredIndex>> {
+        self.remove_where(|known| known.backend == backend)
+    }
+
+    fn remove_where(&self, gone: impl Fn(&IndexDefinition) -> bool) -> Result<Vec<DeclaredIndex>> {
+        self.change(|contents| {
+            contents.undeclared.retain(|known| !gone(known));
+            Ok(contents.indexes.extract_if(.., |known| gone(known.definition())).collect())
+        })
+    }
+
+    /// Makes a change, and writes the file if it is another one then.
+    fn change<T>(&self, change: impl FnOnce(&mut Contents) -> Result<T>) -> Result<T> {
+        let mut current = self.declared.write();
+        let mut changed = current.contents.clone();
+        let answer = change(&mut changed)?;
+        let text = serialise(&changed)?;
+        if current.text != text {
+            self.file.write(&text)?;
+        }
+        *current = Declared { contents: changed, text };
+        Ok(answer)
+    }
+}
+
+fn serialise(contents: &Contents) -> Result<Vec<u8>> {
+    let stored = |index: &IndexDefinition, built: bool| StoredIndex {
+        name: index.name.clone(),
+        backend: index.backend.clone(),
+        table: index.table.clone(),
+        column: index.spec.column.clone(),
+        kind: index.spec.kind.to_string(),
+        metric: index.spec.metric.to_string(),
+        seed: index.spec.seed,
+        rerank_factor: index.spec.rerank_factor,
+        nlist: index.spec.nlist,
+        nprobe: index.spec.nprobe,
+        built,
+    };
+    let catalog = StoredCatalog {
+        format_version: FORMAT_VERSION,
+        indexes: contents.indexes.iter().map(|index| stored(index, index.status.is_built())).collect(),
+        undeclared: contents.undeclared.iter().map(|index| stored(index, false)).collect(),
+    };
+    serde_json::to_vec_pretty(&catalog)
+        .map_err(|e| Error::internal("index catalog does not serialise").with("reason", e))
+}
+
+fn parse(bytes: &[u8]) -> Result<Contents> {
+    let catalog: StoredCatalog =
+        serde_json::from_slice(bytes).map_err(|e| Error::corrupt("index catalog is not valid").with("reason", e))?;
+    if catalog.format_version > FORMAT_VERSION {
+        return Err(Error::corrupt("index catalog has a newer format")
+            .with("at most", FORMAT_VERSION)
+            .with("got", catalog.format_version));
+    }
+    let definition = |index: StoredIndex| -> Result<IndexDefinition> {
+        let spec = IndexSpec {
+            metric: index.metric.parse::<Metric>()?,
+            kind: index.kind.parse::<IndexKind>()?,
+            seed: index.seed,
+            rerank_factor: index.rerank_factor,
+            nlist: index.nlist,
+            nprobe: index.nprobe,
+            ..IndexSpec::new(index.column)
+        };
+        Ok(IndexDefinition { name: index.name, backend: index.backend, table: index.table, spec })
+    };
+    let declared = |index: StoredIndex| -> Result<DeclaredIndex> {
+        let built = index.built;
+        Ok(DeclaredIndex::new(definition(index)?, built))
+    };
+    Ok(Contents {
+        indexes: catalog.indexes.into_iter().map(declared).collect::<Result<_>>()?,
+        undeclared: catalog.undeclared.into_iter().map(definition).collect::<Result<_>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ruvector_rulake::ErrorKind;
+
+    fn index(name: &str, table: &str) -> IndexDefinition {
+        let spec = IndexSpec { metric: Metric::Cosine, ..IndexSpec::new("vec") };
+        IndexDefinition { name: name.into(), backend: "main".into(), table: table.into(), spec }
+    }
+
+    /// Names of indexes and tables, and whether they are built.
+    fn listed(catalog: &IndexCatalog) -> Vec<(String, String, bool)> {
+        let indexes = catalog.list().into_iter();
+        indexes.map(|index| (index.name.clone(), index.table.clone(), index.status.is_built())).collect()
+    }
+
+    #[tokio::test]
+    async fn declarations_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let catalog = IndexCatalog::open(&owner).unwrap();
+        let (a, b) = (DeclaredIndex::new(index("a", "docs"), true), DeclaredIndex::new(index("b", "other"), false));
+        catalog.add(a.clone(), false).unwrap();
+        catalog.add(b.clone(), false).unwrap();
+        assert_eq!(catalog.add(a.clone(), false).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        let row = |name: &str, table: &str, built| (name.to_owned(), table.to_owned(), built);
+        assert_eq!(listed(&IndexCatalog::open(&owner).unwrap()), [row("a", "docs", true), row("b", "other", false)]);
+
+        let moved = DeclaredIndex::new(index("a", "moved"), false);
+        assert!(catalog.add(moved, true).unwrap().is_some_and(|before| before.is(&a)));
+        catalog.set_built(&b).unwrap();
+        let again = IndexCatalog::open(&owner).unwrap();
+        assert_eq!(listed(&again), [row("a", "moved", false), row("b", "other", true)]);
+        again.remove("main", "a").unwrap();
+        assert_eq!(again.remove_table("main", "other").unwrap().len(), 1);
+        assert_eq!(again.remove("main", "a").unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(IndexCatalog::open(&owner).unwrap().list().is_empty());
+    }
+
+    /// The names of the indexes whose files are noted.
+    fn noted(catalog: &IndexCatalog) -> Vec<String> {
+        catalog.undeclared().into_iter().map(|index| index.name).collect()
+    }
+
+    #[tokio::test]
+    async fn files_of_undeclared_indexes_are_noted_until_they_are_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let catalog = IndexCatalog::open(&owner).unwrap();
+        let a = DeclaredIndex::new(index("a", "docs"), true);
+        catalog.note(&a).unwrap();
+        catalog.note(&a).unwrap();
+        assert_eq!(noted(&IndexCatalog::open(&owner).unwrap()), ["a"]);
+        catalog.add(a, false).unwrap();
+        assert!(noted(&catalog).is_empty(), "it is declared");
+
+        // Another index answers from the same file.
+        let twin = DeclaredIndex::new(index("twin", "docs"), true);
+        catalog.add(twin.clone(), false).unwrap();
+        catalog.remove("main", "twin").unwrap();
+        catalog.note(&twin).unwrap();
+        assert!(noted(&catalog).is_empty());
+
+        catalog.add(DeclaredIndex::new(index("a", "moved"), true), true).unwrap();
+        assert_eq!(noted(&IndexCatalog::open(&owner).unwrap()), ["a"], "the file over docs");
+        catalog.remove("main", "a").unwrap();
+        assert_eq!(noted(&catalog), ["a", "a"]);
+        catalog.forget_file(&index("other name", "docs")).unwrap();
+        let left = IndexCatalog::open(&owner).unwrap().undeclared();
+        assert_eq!(left, [index("a", "moved")]);
+        catalog.remove_backend("main").unwrap();
+        assert!(noted(&catalog).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_catalog_is_corrupt() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        std::fs::write(owner.folder().join("indexes.json"), b"{").unwrap();
+        assert_eq!(IndexCatalog::open(&owner).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

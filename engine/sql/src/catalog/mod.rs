@@ -1,0 +1,257 @@
+//! Backends as schemas, collections as tables.
+
+pub(crate) mod backend;
+pub(crate) mod external;
+pub(crate) mod foreign;
+pub(crate) mod index;
+pub(crate) mod index_table;
+pub(crate) mod owner;
+pub(crate) mod time_travel;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::TableType;
+use parking_lot::RwLock;
+use ruvector_rulake::backend::is_name;
+use ruvector_rulake::error::to_datafusion;
+use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, IndexBackend, LocalBackend, RuLake};
+
+use crate::catalog::backend::BackendDefinition;
+use crate::catalog::external::{ExternalTables, Source};
+use crate::catalog::index::IndexCatalog;
+use crate::catalog::index::builds::Builds;
+use crate::catalog::time_travel::split_name;
+use crate::engine::running::Queries;
+use crate::system::{BackendsTable, BundlesTable, CacheTable, IndexesTable, QueriesTable, SYSTEM, SystemSchema};
+use ruvector_udfs::collection::{AbsentTable, CollectionTable};
+use ruvector_udfs::declared_index::DeclaredIndex;
+use ruvector_udfs::lookup::LookupOptions;
+use ruvector_udfs::names::MAIN;
+
+/// A backend, and how it was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) backend: Arc<dyn Backend>,
+    /// What is known of it; `None` if a program added it.
+    pub(crate) definition: Option<BackendDefinition>,
+    /// The same backend, if SQL made it to be filled by the program.
+    pub(crate) memory: Option<Arc<LocalBackend>>,
+}
+
+impl Registered {
+    pub(crate) fn new(backend: Arc<dyn Backend>, definition: Option<BackendDefinition>) -> Self {
+        Self { backend, definition, memory: None }
+    }
+}
+
+/// The backends of an engine, by name: the lake answers from them, and here is how they were made.
+#[derive(Debug)]
+pub(crate) struct Backends {
+    lake: Arc<RuLake>,
+    made: RwLock<BTreeMap<String, Registered>>,
+}
+
+impl Backends {
+    pub(crate) fn new(lake: Arc<RuLake>) -> Self {
+        Self { lake, made: RwLock::default() }
+    }
+
+    /// Adds a backend.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is one of that name; `NotSupported` for a consistency that it cannot have.
+    pub(crate) fn add(&self, registered: Registered) -> ruvector_udfs::error::Result<()> {
+        let name = registered.backend.id().to_owned();
+        let consistency = registered.definition.as_ref().map(BackendDefinition::consistency).transpose()?.flatten();
+        self.lake.register_backend(Arc::clone(&registered.backend))?;
+        if let Err(e) = self.lake.set_consistency(&name, None, consistency) {
+            self.lake.remove_backend(&name)?;
+            return Err(e.into());
+        }
+        self.made.write().insert(name, registered);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.made.write().remove(name);
+        // It may be gone already: that is what is wanted.
+        let _ = self.lake.remove_backend(name);
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Registered> {
+        self.made.read().get(name).cloned()
+    }
+
+    /// All of them, sorted by name.
+    pub(crate) fn list(&self) -> Vec<Registered> {
+        self.made.read().values().cloned().collect()
+    }
+}
+
+/// The one catalog: a schema for each backend, and `system`.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    lake: Arc<RuLake>,
+    indexes: Arc<IndexCatalog>,
+    backends: Arc<Backends>,
+    external: Arc<ExternalTables>,
+    system: Arc<SystemSchema>,
+}
+
+impl Catalog {
+    pub(crate) fn new(
+        lake: Arc<RuLake>,
+        builds: Arc<Builds>,
+        indexes: Arc<IndexCatalog>,
+        backends: Arc<Backends>,
+        index_tables: Arc<IndexBackend>,
+        external: Arc<ExternalTables>,
+        queries: Queries,
+    ) -> Self {
+        let system = SystemSchema::new(vec![
+            Arc::new(BackendsTable::new(Arc::clone(&backends))),
+            Arc::new(BundlesTable::new(Arc::clone(&lake))),
+            Arc::new(CacheTable::new(Arc::clone(&lake))),
+            Arc::new(IndexesTable::new(Arc::clone(&lake), builds, Arc::clone(&indexes), index_tables)),
+            Arc::new(QueriesTable::new(queries)),
+        ]);
+        Self { lake, indexes, backends, external, system: Arc::new(system) }
+    }
+}
+
+impl CatalogProvider for Catalog {
+    fn schema_names(&self) -> Vec<String> {
+        let backends = self.backends.list().into_iter().map(|registered| registered.backend.id().to_owned());
+        backends.chain([SYSTEM.to_owned()]).collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        if name == SYSTEM {
+            return Some(Arc::clone(&self.system) as _);
+        }
+        let backend = self.backends.find(name)?.backend;
+        let external = (name == MAIN).then(|| Arc::clone(&self.external));
+        let (lake, indexes) = (Arc::clone(&self.lake), Arc::clone(&self.indexes));
+        Some(Arc::new(BackendSchema { backend, external, lake, indexes }))
+    }
+}
+
+/// One backend as a schema.
+#[derive(Debug)]
+struct BackendSchema {
+    backend: Arc<dyn Backend>,
+    /// Tables of it that are no collections of the backend, perhaps.
+    external: Option<Arc<ExternalTables>>,
+    lake: Arc<RuLake>,
+    indexes: Arc<IndexCatalog>,
+}
+
+impl BackendSchema {
+    async fn external_table(&self, name: &str) -> Option<Result<Arc<dyn TableProvider>>> {
+        let table = self.external.as_ref()?.find(name)?;
+        match table.source() {
+            Ok(Source::Files(files)) => Some(files.provider().await),
+            Ok(Source::Collection { .. }) => None,
+            Err(e) => Some(Err(to_datafusion(e))),
+        }
+    }
+
+    /// A state that a table had. Indexes are over the newest state: a search of another one is exact.
+    async fn table_as_of(&self, table: &str, as_of: AsOf) -> Result<Option<Arc<dyn TableProvider>>> {
+        match self.backend.snapshot(table).await {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::NotFound || !is_name(table) => return Ok(None),
+            Err(e) => return Err(to_datafusion(e)),
+        }
+        let pinned = self.lake.pin_as_of(self.backend.id(), table, as_of).await.map_err(to_datafusion)?;
+        Ok(Some(Arc::new(CollectionTable::new(pinned, Arc::clone(&self.lake), Vec::new()))))
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for BackendSchema {
+    fn table_names(&self) -> Vec<String> {
+        // The trait is synchronous; listing is not. Backends answer within seconds, or fail.
+        let list = self.backend.list();
+        let names = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread => {
+                tokio::task::block_in_place(|| runtime.block_on(list))
+            }
+            _ => futures::executor::block_on(list),
+        };
+        names.unwrap_or_else(|e| {
+            tracing::warn!(backend = self.backend.id(), reason = %e, "collections cannot be listed");
+            Vec::new()
+        })
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let found = self.find(name).await;
+        let is_external = || self.external.as_ref().is_some_and(|external| external.find(name).is_some());
+        match found {
+            // What is said of all tables is said without those that cannot be reached.
+            Err(e) if !LookupOptions::is_planning() && is_external() => {
+                tracing::warn!(table = name, reason = %e, "external table cannot be read");
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    async fn table_type(&self, _name: &str) -> Result<Option<TableType>> {
+        // Asked of the names above, one by one: pinning each would read the footers of all files of a lake.
+        Ok(Some(TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|known| known == name)
+    }
+}
+
+impl BackendSchema {
+    async fn find(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(found) = LookupOptions::take_prefetched(self.backend.id(), name) {
+            return found;
+        }
+        if let Some((table, as_of)) = split_name(name).map_err(|e| DataFusionError::Plan(e.to_string()))? {
+            return self.table_as_of(table, as_of).await;
+        }
+        if let Some(table) = self.external_table(name).await {
+            return table.map(Some);
+        }
+        let wish = LookupOptions::of(self.backend.id(), name);
+        if LookupOptions::force_refresh() {
+            self.lake.unpin(self.backend.id(), name).map_err(to_datafusion)?;
+        }
+        let consistency = LookupOptions::consistency_of(self.backend.id(), name);
+        let pin = self.lake.pin(self.backend.id(), name, consistency);
+        let pinned = match wish.as_ref().and_then(|wish| wish.timeout) {
+            None => pin.await,
+            Some(limit) => tokio::time::timeout(limit, pin).await.unwrap_or_else(|_| {
+                Err(Error::unavailable("backend did not answer in time")
+                    .with("backend", self.backend.id())
+                    .with("milliseconds at most", limit.as_millis()))
+            }),
+        };
+        let pinned = match pinned {
+            Ok(pinned) => pinned,
+            Err(e) if wish.is_some_and(|wish| wish.partial) => {
+                tracing::warn!(backend = self.backend.id(), reason = %e, "left out of a federated answer");
+                return Ok(Some(Arc::new(AbsentTable)));
+            }
+            // A name that no collection can have is as absent as one that none has.
+            Err(e) if e.kind() == ErrorKind::NotFound || !is_name(name) => return Ok(None),
+            Err(e) => return Err(to_datafusion(e)),
+        };
+        let mut indexes = self.indexes.of_table(self.backend.id(), name);
+        if let Some(own) = pinned.snapshot().index() {
+            indexes.insert(0, DeclaredIndex::of_table(&pinned, own));
+        }
+        Ok(Some(Arc::new(CollectionTable::new(pinned, Arc::clone(&self.lake), indexes))))
+    }
+}

@@ -5,20 +5,15 @@
 //! `ruvector_sql`, what an index answers by `ruvector_rabitq`, what a connection looks like by the Python sources
 //! beside this crate.
 
-/// Rust errors -> `ruvector.exceptions`. The only place that maps them.
 mod error;
 
-/// The vector indexes.
 mod index;
 
-/// The process that the threads run in.
 mod process;
 
-/// The one tokio runtime, and waiting on it from Python.
 #[cfg(feature = "sql")]
 mod runtime;
 
-/// The SQL engine in process, and the `ruvector` command.
 #[cfg(feature = "sql")]
 mod sql;
 

@@ -3,35 +3,20 @@
 //! What was typed is taken apart (`input`) into statements, which run on the `target`, and commands (`command`), most of
 //! which are queries too. Answers are shown (`output`, `table`) as the `view` says.
 
-/// Where in a statement an error is.
 mod caret;
-/// Commands that begin with `\`.
 pub(crate) mod command;
-/// What the word at the cursor may become.
 mod complete;
-/// The line editor.
 mod editor;
-/// What was typed before.
 mod history;
-/// Statements and commands in what was typed.
 mod input;
-/// Words of SQL.
 mod keywords;
-/// Bounds of what a table shows.
 mod limits;
-/// Rows as a table, CSV or JSON.
 pub(crate) mod output;
-/// How far a statement is.
 mod progress;
-/// The interactive loop.
 mod repl;
-/// Rows as a table that a person reads.
 mod table;
-/// SQL that is still being written.
 mod tokens;
-/// How answers are shown, and where.
 mod view;
-/// The names that the connection knows.
 mod words;
 
 use std::fs;

@@ -1,3 +1,5 @@
+//! The JSON files beside a model: sequence length, pooling, dimension.
+
 use std::path::Path;
 
 use serde_json::Value;

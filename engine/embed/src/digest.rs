@@ -1,3 +1,5 @@
+//! SHA-256 and Git blob digests of files.
+
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;

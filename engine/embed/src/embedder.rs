@@ -1,3 +1,5 @@
+//! [`Embedder`]: the parts above, put together.
+
 use std::fmt;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! What went wrong: a small kind to act on, a message to read.
+
 use std::error::Error as StdError;
 use std::fmt;
 

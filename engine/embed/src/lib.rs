@@ -19,39 +19,27 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
-/// What went wrong: a small kind to act on, a message to read.
 mod error;
-/// Where models and the runtime library are looked for, and how a long call is watched.
 mod options;
 
-/// Model names, and what is known about a model before it is loaded.
 mod name;
 
-/// SHA-256 and Git blob digests of files.
 mod digest;
 
-/// The model hub: its cache folder and its downloader.
 mod hub;
 
-/// From a model name to a folder whose files may be trusted.
 mod locate;
 
-/// `manifest.json`: which bytes a model folder should hold.
 mod manifest;
 
-/// Finding and loading `libonnxruntime`, once per process.
 mod runtime;
 
-/// The JSON files beside a model: sequence length, pooling, dimension.
 mod config;
 
-/// Texts to token ids, and token ids to batches.
 mod tokens;
 
-/// The ONNX session: token ids in, pooled unit vectors out.
 mod model;
 
-/// [`Embedder`]: the parts above, put together.
 mod embedder;
 
 pub use embedder::Embedder;

@@ -1,3 +1,5 @@
+//! From a model name to a folder whose files may be trusted.
+
 use std::env;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+//! `manifest.json`: which bytes a model folder should hold.
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 

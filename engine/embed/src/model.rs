@@ -1,3 +1,5 @@
+//! The ONNX session: token ids in, pooled unit vectors out.
+
 use std::path::Path;
 
 use ort::session::builder::GraphOptimizationLevel;

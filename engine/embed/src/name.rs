@@ -1,3 +1,5 @@
+//! Model names, and what is known about a model before it is loaded.
+
 use std::fmt;
 
 use crate::{EmbedderOptions, Error, Result, config, locate};

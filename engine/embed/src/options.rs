@@ -1,3 +1,5 @@
+//! Where models and the runtime library are looked for, and how a long call is watched.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

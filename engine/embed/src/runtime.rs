@@ -1,3 +1,5 @@
+//! Finding and loading `libonnxruntime`, once per process.
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 

@@ -1,3 +1,5 @@
+//! Texts to token ids, and token ids to batches.
+
 use std::path::Path;
 
 use tokenizers::{Encoding, PreTokenizerWrapper, Tokenizer, TruncationParams};

@@ -1,3 +1,5 @@
+//! What went wrong, and what a caller can do about it.
+
 use std::error::Error as StdError;
 use std::fmt;
 

@@ -35,14 +35,11 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps an error fails with its message"))]
 
-/// What went wrong, and what a caller can do about it.
 pub mod error;
-/// Dimensions and batches of vectors, checked once.
 pub mod vector;
 
 mod kernel;
 
-/// Which of two vectors is nearer.
 pub mod metric;
 
 mod rotation;

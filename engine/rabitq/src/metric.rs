@@ -1,3 +1,5 @@
+//! Which of two vectors is nearer.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! Dimensions and batches of vectors, checked once.
+
 use std::fmt;
 
 use rayon::prelude::*;

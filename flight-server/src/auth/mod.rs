@@ -7,15 +7,10 @@
 //! A token is bound to its user and the role at sign-in. One whose user is gone, or has another password or role since, is
 //! good no more.
 
-/// The header of a handshake with a user and a password.
 mod basic;
-/// Tokens that sign-ins answer with.
 mod issued;
-/// Checks of passwords, a few at a time.
 mod passwords;
-/// Passwords that come with every call.
 mod remembered;
-/// The file of users and tokens.
 mod users;
 
 use std::fmt;

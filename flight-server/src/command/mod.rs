@@ -1,36 +1,20 @@
 //! One file per Flight SQL command.
 
-/// What DoAction can be asked for.
 pub(crate) mod actions;
-/// Many rows of parameters for one INSERT.
 mod batch_insert;
-/// `CancelFlightInfo`, `CancelQuery`.
 pub(crate) mod cancel;
-/// `CommandGetCatalogs`.
 pub(crate) mod catalogs;
-/// `CommandGetDbSchemas`.
 pub(crate) mod db_schemas;
-/// DoExchange `knn`.
 pub(crate) mod exchange;
-/// `CommandStatementIngest` and plain DoPut.
 pub(crate) mod ingest;
-/// `CommandGetPrimaryKeys`, `ExportedKeys`, `ImportedKeys`, `CrossReference`: no table has keys.
 pub(crate) mod keys;
-/// `CommandPreparedStatementQuery` and `Update`, and the actions that make and close prepared statements.
 pub(crate) mod prepared;
-/// `SetSessionOptions`, `GetSessionOptions`, `CloseSession`.
 pub(crate) mod session_options;
-/// `CommandGetSqlInfo`.
 pub(crate) mod sql_info;
-/// `CommandStatementQuery`.
 pub(crate) mod statement;
-/// `CommandGetTableTypes`.
 pub(crate) mod table_types;
-/// `CommandGetTables` and ListFlights.
 pub(crate) mod tables;
-/// `CommandStatementUpdate`.
 pub(crate) mod update;
-/// `CommandGetXdbcTypeInfo`.
 pub(crate) mod xdbc_type_info;
 
 use arrow::array::RecordBatch;

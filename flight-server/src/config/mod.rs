@@ -4,22 +4,16 @@
 //! first of these that says something wins over the next, and all win over the default. `setting.rs` lists them; the page
 //! `docs/server.md` is made from that list.
 
-/// From the settings to those of the engine.
 mod engine;
 
-/// How much memory there is to share.
 mod memory;
 
-/// The error of a configuration.
 mod error;
 
-/// Files and folders that settings name.
 mod files;
 
-/// The list of settings.
 mod setting;
 
-/// Flags, environment and file.
 mod sources;
 
 use std::path::PathBuf;

@@ -15,13 +15,9 @@ use ruvector_rabitq::{BuildParams, Dim, Progress, SearchParams, VectorBatch, Vec
 
 use crate::{error, process};
 
-/// Hits -> named tuples and arrays.
 mod answer;
-/// Python arguments -> slices and numbers.
 mod argument;
-/// A build that Python watches.
 mod build;
-/// A set of ids to search among.
 mod filter;
 
 use answer::Arrays;

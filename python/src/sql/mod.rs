@@ -1,12 +1,8 @@
 //! The SQL engine in process, and the `ruvector` command.
 
-/// The engine and one session of it.
 mod engine;
-/// The rows of a caller's object, over the Arrow C interface.
 mod input;
-/// One Arrow batch of parameters -> the values of `$1, $2, ...`.
 mod params;
-/// The rows of one statement, pulled batch by batch.
 mod rows;
 
 pub(crate) use engine::{Engine, wait_for_readers};

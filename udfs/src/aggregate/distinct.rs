@@ -1,3 +1,5 @@
+//! Each vector once.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Many groups at a time.
+
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;

@@ -26,13 +26,9 @@ use groups::Groups;
 use sliding::Sliding;
 use total::Total;
 
-/// Each vector once.
 mod distinct;
-/// Many groups at a time.
 mod groups;
-/// Windows whose beginning moves.
 mod sliding;
-/// The vectors of one group, and what is made of their sum.
 mod total;
 
 /// The functions, under DataFusion's names.

@@ -1,3 +1,5 @@
+//! Windows whose beginning moves.
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 

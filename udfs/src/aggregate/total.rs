@@ -1,3 +1,5 @@
+//! The vectors of one group, and what is made of their sum.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};

@@ -10,7 +10,6 @@ use datafusion::logical_expr::ScalarUDF;
 
 use crate::role::Role;
 
-/// What an argument holds, and how it is read.
 pub(crate) mod vectors;
 
 mod arithmetic;

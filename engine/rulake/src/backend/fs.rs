@@ -1,3 +1,5 @@
+//! Folders of Parquet files on a local disk.
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

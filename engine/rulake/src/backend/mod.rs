@@ -1,20 +1,12 @@
 //! Where vectors come from: backends, and the states of collections that they pin.
 
-/// Delta Lake tables, the default store of record.
 pub mod delta;
-/// Folders of Parquet files on a local disk.
 pub mod fs;
-/// Values of partitions in the names of folders.
 pub mod hive;
-/// Indexes, saved or in memory, as collections.
 pub mod index;
-/// Stores whose rows have a key and no address.
 pub mod keyed;
-/// Wrappers around any backend.
 pub mod layer;
-/// Arrow batches in memory.
 pub mod local;
-/// Folders of Parquet files in an object store.
 pub mod object_store;
 mod parquet;
 mod vectors;

@@ -5,15 +5,10 @@
 //! the sum of what will be allocated against a budget ([`crate::config`]). Valid messages are not copied for it. Nothing
 //! else in this crate calls a decoder of Arrow's on foreign bytes.
 
-/// The check of a batch against its schema.
 mod batch;
-/// Messages in their order.
 mod checker;
-/// The sizes of LZ4 frames.
 mod lz4;
-/// The error of the checks.
 mod malformed;
-/// The check of a schema.
 mod schema;
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(crate) struct OnTable {
     place: PlaceArgs,
 }
 
-/// Why it was not done. Each has its exit code: whoever calls does something else.
+/// The reason that a bundle command failed. Each has its exit code, because callers react differently to each.
 #[derive(Debug)]
 pub(crate) enum BundleError {
     /// There is no bundle there: publish one.
@@ -89,7 +89,7 @@ impl From<String> for BundleError {
     }
 }
 
-/// What a statement says of a bundle: only damage can be told from other failures by its code.
+/// Classifies the failure of a statement on a bundle: only damage can be told from other failures by its code.
 impl From<Failure> for BundleError {
     fn from(Failure { code, message }: Failure) -> Self {
         match code {

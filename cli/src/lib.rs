@@ -60,7 +60,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, give_back_memory: fn()) -> 
     ExitCode::from(exit_code(args, give_back_memory))
 }
 
-/// As [`run`], with the exit code as a number: 0, 1 if something failed, 2 if the arguments are wrong.
+/// Runs like [`run`], with the exit code as a number: 0, 1 if something failed, 2 if the arguments are wrong. `bundle` has 3 to 5
+/// besides, for the results of its checks.
 pub fn exit_code(args: impl IntoIterator<Item = OsString>, give_back_memory: fn()) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,

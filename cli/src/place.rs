@@ -23,7 +23,7 @@ pub(crate) struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// Whether they name a server.
+    /// True if the arguments name a server.
     pub(crate) fn is_remote(&self) -> bool {
         self.remote.is_some()
     }

@@ -1,5 +1,5 @@
-//! `ruvector user`: sections for the file of users. It reads and writes no file: the sections are printed, for whoever keeps the
-//! file.
+//! `ruvector user`: sections for the file of users. It reads and writes no file: the sections are printed, and the operator
+//! adds them to the file.
 
 use std::io::{self, IsTerminal, Read, Write};
 

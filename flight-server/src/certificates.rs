@@ -158,8 +158,8 @@ fn certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<Vec<Certificat
     }
 }
 
-/// Chooses the process's cryptography, if nobody has: there are two in the tree of dependencies, and rustls takes neither by
-/// itself.
+/// Installs the process's cryptography provider, unless one is installed: there are two in the tree of dependencies, and rustls
+/// takes neither by itself.
 pub fn choose_crypto() {
     // It fails if it was chosen already, by the program that embeds this one perhaps: then that is used.
     let _ = aws_lc_rs::default_provider().install_default();

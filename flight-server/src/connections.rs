@@ -66,7 +66,7 @@ struct Activity {
     /// Tells it from an earlier connection of the same peer.
     number: u64,
     running: usize,
-    /// When the last call ended, or the connection was opened.
+    /// The time at which the last call ended, or the connection was opened.
     quiet_since: Instant,
 }
 
@@ -96,7 +96,7 @@ impl Connections {
         })
     }
 
-    /// How many are open.
+    /// The number of open connections.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.open.lock().len()
@@ -134,7 +134,7 @@ impl Connections {
         Some(Connection { stream, silence, heard: 0, place: Place { connections: self.clone(), peer, number } })
     }
 
-    /// When the connection from `peer` will have been quiet for too long, as things are now.
+    /// The time at which the connection from `peer` will have been quiet for too long, unless a call comes.
     fn quiet_until(&self, peer: SocketAddr) -> Instant {
         let idle_max = self.limits.idle_max;
         match self.open.lock().get(&peer) {
@@ -144,7 +144,7 @@ impl Connections {
     }
 }
 
-/// Whether two addresses are of one host. An address of IPv6 counts as its network of 64 bits, which one host may have whole.
+/// True if two addresses are of one host. An address of IPv6 counts as its network of 64 bits, which one host may have whole.
 fn same_host(one: IpAddr, other: IpAddr) -> bool {
     match (one.to_canonical(), other.to_canonical()) {
         (IpAddr::V6(one), IpAddr::V6(other)) => one.segments()[..4] == other.segments()[..4],
@@ -155,7 +155,7 @@ fn same_host(one: IpAddr, other: IpAddr) -> bool {
 /// A connection that counts, and that ends when it is silent for too long.
 pub(crate) struct Connection {
     stream: TcpStream,
-    /// When it has to be looked at whether it is silent.
+    /// Ends at the next check for silence.
     silence: Pin<Box<Sleep>>,
     /// Bytes that came, up to [`GREETING_BYTES`].
     heard: usize,
@@ -179,7 +179,7 @@ impl Drop for Place {
 }
 
 impl Connection {
-    /// Why it ends now, if it does. Without a reason, `context` is woken when it has to be asked again.
+    /// The reason that the connection ends now, if it does. Without a reason, `context` is woken for the next check.
     fn poll_silent(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         let Place { connections, peer, .. } = &self.place;
         while self.silence.as_mut().poll(context).is_ready() {

@@ -1,6 +1,7 @@
-//! Plain HTTP beside Flight: `/metrics` for Prometheus, `/healthz` for those who only ask whether the server is there.
+//! Plain HTTP beside Flight: `/metrics` for Prometheus, `/healthz` for health checks.
 //!
-//! It asks nobody who they are: it listens where the operator says, and what it tells is numbers.
+//! Requests are not authenticated: the operator chooses the address to listen on, and the answers tell only numbers of the
+//! server's state.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Listening, serving, and stopping without cutting anybody off.
+//! Listening, serving, and stopping without breaking off calls before the time for them is up.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,13 +28,13 @@ use crate::flight::frontend::FlightFrontend;
 use crate::http;
 use crate::setup::Setup;
 
-/// Why a server cannot listen or serve.
+/// The reason that a server cannot listen or serve.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerError {
     /// The address is no `HOST:PORT`, or the host has no address.
     Address(String, io::Error),
-    /// The configuration cannot be used, or lets everybody in.
+    /// The configuration cannot be used, or opens the server to other machines without TLS or authentication.
     Config(ConfigError),
     /// The address can be reached from other machines, and there is neither TLS nor authentication.
     NotLoopback(SocketAddr),
@@ -119,8 +119,8 @@ pub async fn serve(
     serve_on(listener, engine, Handle::current(), Setup::default(), shutdown).await
 }
 
-/// As [`serve`], with the settings of `setup`, and with statements on the threads of `engine_runtime`, so that a heavy one does
-/// not keep the sockets waiting. Those threads need a stack of [`STACK_BYTES`](crate::config::STACK_BYTES).
+/// Serves as [`serve`] does, with the settings of `setup`, and with statements on the threads of `engine_runtime`. A heavy
+/// statement does not keep the sockets waiting there. The threads need a stack of [`STACK_BYTES`](crate::config::STACK_BYTES).
 ///
 /// # Errors
 /// As [`serve`].

@@ -70,7 +70,8 @@ impl Setup {
         Ok(addresses)
     }
 
-    /// What is missing for a server that other machines can reach; `None` if nothing is, or if it was said to do without.
+    /// The protection that is missing for a server that other machines can reach. `None` if nothing is missing, or if the
+    /// configuration allows a server without it.
     fn missing(&self) -> Option<&'static str> {
         match (&self.tls, &self.authenticator) {
             _ if self.config.server.insecure_allow_remote => None,
@@ -81,7 +82,7 @@ impl Setup {
         }
     }
 
-    /// What a client's URL begins with.
+    /// The scheme of a client's URL.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "grpc+tls" } else { "grpc" }
     }

@@ -27,7 +27,7 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     }
 }
 
-/// Whether this process was forked from one that used the module.
+/// True if this process was forked from one that used the module.
 pub(crate) fn is_forked() -> bool {
     let owner = OWNER.load(Ordering::Relaxed);
     owner != 0 && owner != std::process::id()

@@ -18,7 +18,7 @@ const THREADS_MAX: usize = 8;
 /// Planning a deeply nested statement recurses: the default of 2 MiB is not enough. Only touched pages are ever used.
 const STACK_BYTES: usize = 16 << 20;
 
-/// How long Ctrl-C may wait. Shorter costs wake-ups, longer is felt.
+/// The longest delay of Ctrl-C. A bound: shorter costs wake-ups, longer is felt.
 pub(crate) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The runtime of every connection in this process. It is never dropped: work may outlive the interpreter's last object.

@@ -28,7 +28,7 @@ pub struct CollectionTable {
     pub lake: Arc<RuLake>,
     /// Indexes over the collection; the index that the collection itself is comes first.
     pub indexes: Vec<DeclaredIndex>,
-    /// Whether each row's address follows as the last column. Only plans that `knn()` makes for itself ask for it.
+    /// True if each row's address follows as the last column. Only plans that `knn()` makes for itself ask for it.
     with_address: bool,
 }
 
@@ -58,7 +58,7 @@ impl CollectionTable {
         Self { with_address: true, ..self.clone() }
     }
 
-    /// Whether this is the state that `other` is, with the same indexes.
+    /// True if this table pins the same state as `other`, with the same indexes.
     pub fn is_unchanged_since(&self, other: &Self) -> bool {
         // An index that is a table comes with its state, and is made anew for each statement.
         let own = usize::from(self.snapshot().index().is_some());
@@ -68,14 +68,14 @@ impl CollectionTable {
             && self.indexes.iter().zip(&other.indexes).skip(own).all(same)
     }
 
-    /// Which of its indexes may answer by now.
+    /// For each index over the table, true if it may answer a search of the pinned state.
     pub fn ready_indexes(&self) -> Vec<bool> {
         let generation = self.snapshot().generation();
         self.indexes.iter().map(|index| index.status.may_answer(generation)).collect()
     }
 
-    /// Its columns, less those that a search knows but nobody can read: the vectors of an index that keeps none. They come last,
-    /// so the others have the same positions in the state's schema.
+    /// The columns that a statement can read: all but the vectors of an index that keeps none. Such vectors come last in the
+    /// state's schema, so the positions of the other columns are the same in both schemas.
     pub fn readable(&self) -> SchemaRef {
         let snapshot = self.snapshot();
         let schema = snapshot.schema();
@@ -142,7 +142,7 @@ impl CollectionTable {
         Ok(None)
     }
 
-    /// What names the pinned state.
+    /// The key by which tables are compared: the pinned state, and whether addresses follow.
     fn identity(&self) -> (&str, String, bool) {
         (self.snapshot().data_ref(), self.snapshot().generation().to_string(), self.with_address)
     }

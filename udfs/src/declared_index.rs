@@ -21,7 +21,7 @@ pub struct IndexDefinition {
 }
 
 impl IndexDefinition {
-    /// Whether one entry of the cache, and one file, is what both answer from.
+    /// True if both definitions are answered from the same entry of the cache, and from the same file.
     pub fn shares_entry_with(&self, other: &Self) -> bool {
         (&self.backend, &self.table, &self.spec) == (&other.backend, &other.table, &other.spec)
     }
@@ -31,7 +31,7 @@ impl IndexDefinition {
 #[derive(Clone, Debug)]
 pub struct DeclaredIndex {
     definition: Arc<IndexDefinition>,
-    /// Shared by all who know of the index: a plan that was made while it was built uses it when it is there.
+    /// Shared by all plans and catalogs of the index: a plan that was made while it was built uses it when it is there.
     pub status: Arc<IndexStatus>,
 }
 
@@ -57,7 +57,7 @@ impl DeclaredIndex {
         &self.definition
     }
 
-    /// Whether this is the same declaration, not another one of the same name.
+    /// True if this is the same declaration, not another one of the same name.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.status, &other.status)
     }

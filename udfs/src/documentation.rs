@@ -35,20 +35,20 @@ const fn section(label: &'static str, description: &'static str) -> DocSection {
     DocSection { include: true, label, description: Some(description) }
 }
 
-/// What the reference says of a function.
+/// The entry of a function in the SQL reference.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The section of the page.
     pub section: DocSection,
-    /// What the function does, in Markdown.
+    /// The description of the function, in Markdown.
     pub text: &'static str,
     /// Names and meanings; the name of one that may be left out ends with `?`.
     pub arguments: &'static [(&'static str, &'static str)],
-    /// What the function returns.
+    /// The return value: its type, and its meaning.
     pub returns: &'static str,
     /// The unit of the answer.
     pub unit: &'static str,
-    /// When the answer is NULL.
+    /// The condition under which the answer is NULL.
     pub nulls: &'static str,
     /// A script for a shell, with the expected rows as comments.
     pub example: &'static str,
@@ -81,16 +81,16 @@ impl Facts {
     }
 }
 
-/// What the reference says of a relation, a type or a statement.
+/// The entry of a relation, a type or a statement in the SQL reference.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The section of the page.
     pub section: DocSection,
     /// The heading.
     pub title: &'static str,
-    /// How it is written.
+    /// The syntax.
     pub syntax: &'static str,
-    /// What it does, in Markdown.
+    /// The description, in Markdown.
     pub text: &'static str,
     /// Names and meanings of its arguments.
     pub arguments: &'static [(&'static str, &'static str)],

@@ -9,7 +9,7 @@ use ruvector_embed::ErrorKind as EmbedKind;
 use ruvector_rulake::ErrorKind as LakeKind;
 use ruvector_rulake::error::{find_ours, is_disk_full, is_generation_gone, without_backtrace};
 
-/// What a caller can do about an error.
+/// The kind of an error: the reaction that it asks of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -83,7 +83,7 @@ impl Error {
         }
     }
 
-    /// What a caller can do about it.
+    /// The kind: the reaction that the error asks of the caller.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -199,9 +199,9 @@ fn is_missing_table(message: &str) -> bool {
     message.starts_with("table '") && message.trim_end_matches('.').ends_with("not found")
 }
 
-/// How DataFusion begins to say which arguments a function was called with.
+/// The words with which DataFusion begins the argument types that a function was called with.
 const NO_SUCH_FUNCTION: &str = "No function matches the given name and argument types";
-/// How it begins to say what a function said of its arguments.
+/// The words before a function's own message about its arguments, in DataFusion's error.
 const SAID: &str = "user-defined coercion failed with: Error during planning: ";
 
 /// The error of a call whose arguments have types that the function does not take. DataFusion puts its own internal error

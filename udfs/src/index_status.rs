@@ -9,13 +9,13 @@ pub struct IndexStatus(Mutex<Known>);
 
 #[derive(Debug)]
 struct Known {
-    /// Whether it was built once: from then on it follows its table.
+    /// True if the index was built once. From then on it follows its table.
     built: bool,
     dropped: bool,
     failure: Option<Failure>,
 }
 
-/// Why an index could not be made.
+/// The reason that an index could not be made.
 #[derive(Debug)]
 struct Failure {
     error: String,
@@ -29,7 +29,7 @@ impl IndexStatus {
         Self(Mutex::new(Known { built, dropped: false, failure: None }))
     }
 
-    /// Whether a search of that state may ask for its entry; if not, exact search answers.
+    /// True if a search of the state `generation` may ask for the index's entry. Otherwise exact search answers.
     pub fn may_answer(&self, generation: &Generation) -> bool {
         let known = self.0.lock();
         // What could not be made of one state may be made of the next; until then nobody tries in vain.
@@ -37,17 +37,17 @@ impl IndexStatus {
         known.built && !known.dropped && !failed
     }
 
-    /// Whether the index was built once.
+    /// True if the index was built once.
     pub fn is_built(&self) -> bool {
         self.0.lock().built
     }
 
-    /// Whether the declaration was dropped.
+    /// True if the declaration was dropped.
     pub fn is_dropped(&self) -> bool {
         self.0.lock().dropped
     }
 
-    /// Why it could not be made, the last time that somebody tried.
+    /// The error of the last attempt to make the index, if the attempt failed.
     pub fn error(&self) -> Option<String> {
         self.0.lock().failure.as_ref().map(|failure| failure.error.clone())
     }

@@ -1,5 +1,5 @@
-//! Functions and search relations for any DataFusion session: distances and other functions over vectors, `embed()`, sums and means
-//! of vectors, `knn()`, `knn_batch()` and `recall()`, and ORDER BY of a distance as a search.
+//! Functions and search relations for any DataFusion session: distances and other functions over vectors, `embed()`, sums and
+//! means of vectors, `knn()`, `knn_batch()` and `recall()`, and ORDER BY of a distance as a search.
 //!
 //! Searches run over a [`collection::CollectionTable`]: one pinned state of a table, with the indexes that are declared over it.
 

@@ -34,7 +34,7 @@ pub struct TableLookup {
     pub consistency: Option<Consistency>,
     /// The time that its backend has; `None` is no limit.
     pub timeout: Option<Duration>,
-    /// Whether to go on without the table if its backend does not answer.
+    /// True if the statement goes on without the table when its backend does not answer.
     pub partial: bool,
 }
 
@@ -44,7 +44,7 @@ pub struct LookupOptions {
     tables: Vec<TableLookup>,
     /// The consistency that the session asks of all tables.
     consistency: Option<Consistency>,
-    /// Whether every backend is asked again, whatever is said of its consistency.
+    /// True if every backend is asked again, regardless of its consistency.
     force_refresh: bool,
 }
 
@@ -77,12 +77,12 @@ impl LookupOptions {
         OPTIONS.scope(self, future).await
     }
 
-    /// Whether the statement that is being planned needs the newest states.
+    /// True if the statement that is being planned needs the newest states.
     pub fn force_refresh() -> bool {
         OPTIONS.try_with(|options| options.force_refresh).unwrap_or(false)
     }
 
-    /// Whether a statement is being planned. Otherwise tables are looked up for their metadata, as `information_schema` does.
+    /// True if a statement is being planned. Otherwise tables are looked up for their metadata, as `information_schema` does.
     pub fn is_planning() -> bool {
         OPTIONS.try_with(|_| ()).is_ok()
     }

@@ -28,8 +28,8 @@ use crate::scalar::{self, from_text};
 use crate::settings::Settings;
 
 /// Gives a session of any DataFusion program the functions over vectors and text, sums and means of vectors, `knn()`,
-/// `knn_batch()` and `recall()`, and ORDER BY of a distance as a search. Searches find their tables in the catalogs of the session:
-/// each is a [`CollectionTable`](crate::collection::CollectionTable).
+/// `knn_batch()` and `recall()`, and ORDER BY of a distance as a search. Searches find their tables in the catalogs of the
+/// session: each is a [`CollectionTable`](crate::collection::CollectionTable).
 ///
 /// The session's query planner is replaced by DataFusion's own with a planner of searches.
 pub fn register_all(context: &SessionContext, models: Arc<Models>) {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a session may do. Each role may do all that the one before it may.
+/// The role of a session: its permissions. Each role includes the permissions of the role before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Reads: queries, EXPLAIN, SHOW, and settings of its own session.

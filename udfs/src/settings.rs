@@ -1,4 +1,4 @@
-//! What a session says of its searches: `SET ruvector.use_index = false`. All settings are listed in
+//! Settings of a session for its searches: `SET ruvector.use_index = false`. All settings are listed in
 //! `information_schema.df_settings`, and `SHOW ruvector.use_index` shows one.
 
 use std::any::Any;
@@ -17,8 +17,8 @@ const DEFAULT: &str = "default";
 /// The settings of a session.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whether searches use indexes. Without them every vector is read and compared, and `ORDER BY distance LIMIT k` is what
-    /// DataFusion makes of it. `true` by default.
+    /// True if searches use indexes, which is the default. Without indexes every vector is read and compared, and `ORDER BY
+    /// distance LIMIT k` is what DataFusion makes of it.
     pub use_index: bool,
     /// Lists that a search of an `ivf_rabitq` index looks into, unless `knn()` says `nprobe =>`; as the index says if not
     /// set.
@@ -26,12 +26,12 @@ pub struct Settings {
     /// Floor of candidates reranked exactly, as a multiple of `k`, unless `knn()` says `rerank =>`; as the index says if not
     /// set.
     pub rerank_factor: Option<usize>,
-    /// How old answers may be, unless `knn()` says `consistency =>`: `fresh`, `eventual` or `stale`; as each backend says if
-    /// not set.
+    /// The consistency of answers, unless `knn()` says `consistency =>`: `fresh`, `eventual` or `stale`; as each backend says
+    /// if not set.
     pub consistency: Option<Consistency>,
-    /// How old an answer that is `eventual` may be, in milliseconds.
+    /// The age that an answer with `eventual` consistency may have, in milliseconds.
     pub ttl_ms: Option<u64>,
-    /// How long a statement may take, in milliseconds; as long as the engine lets it if not set.
+    /// The time that a statement may take, in milliseconds; as long as the engine lets it if not set.
     pub statement_timeout_ms: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ impl Settings {
         options.extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// How old answers may be, if the session says.
+    /// The consistency of answers, if the session sets it.
     pub fn consistency(&self) -> Option<Consistency> {
         match (self.consistency, self.ttl_ms) {
             (Some(Consistency::Eventual(_)), Some(ttl)) => Some(Consistency::Eventual(Duration::from_millis(ttl))),

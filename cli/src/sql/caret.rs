@@ -1,4 +1,4 @@
-//! Where in a statement an error is.
+//! The place of an error in a statement: a message and the statement in, the message with the marked line out.
 
 use console::measure_text_width;
 
@@ -20,7 +20,7 @@ pub(super) fn with_caret(message: &str, sql: &str) -> String {
     shown.unwrap_or_else(|| message.to_owned())
 }
 
-/// What takes one place on a terminal.
+/// Returns a character that takes one place on a terminal: `c`, or a space for a control character.
 fn printable(c: char) -> char {
     if c.is_control() { ' ' } else { c }
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use super::output::Format;
 
-/// What there is: the name, other names, arguments, and what it does.
+/// The commands: the name, other names, arguments, and the description.
 pub(super) const COMMANDS: [(&str, &[&str], &str, &str); 13] = [
     ("d", &[], "[TABLE]", "list tables, or show the columns and indexes of one"),
     ("dt", &[], "[PATTERN]", "list tables but those that tell of the system"),
@@ -37,11 +37,11 @@ pub(super) enum Command {
     RowsMax(Option<Option<usize>>),
     Include(String),
     Output(Option<String>),
-    /// What is asked in SQL.
+    /// Queries in SQL, and the part of each answer to show.
     Queries(Vec<(String, Part)>),
 }
 
-/// What is shown of an answer.
+/// The part of an answer that is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Part {
     /// Its rows, and how many they are.
@@ -116,7 +116,7 @@ pub(super) fn help() -> String {
 
 const BACKENDS: &str = "SELECT name, kind, location, collections, status FROM system.backends ORDER BY name";
 
-/// What has no entry in `information_schema.routines`: it stands in FROM.
+/// Relations that stand in FROM, with their usage: they have no entry in `information_schema.routines`.
 pub(super) const RELATIONS: [(&str, &str); 9] = [
     ("invalidate_cache", "invalidate_cache('table')"),
     ("knn", "knn('table', query, k [, name => value ...])"),

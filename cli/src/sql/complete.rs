@@ -1,4 +1,4 @@
-//! What the word at the cursor may become.
+//! Completion of the word at the cursor.
 //!
 //! It looks at the statement as tokens, asks where the cursor stands in it (after FROM, in an argument of `knn()`, in a
 //! text that names a table), and offers the names that fit there.
@@ -32,7 +32,7 @@ const INDEX_OPTIONS: [&str; 6] = ["background", "metric", "nlist", "nprobe", "re
 const BACKEND_KINDS: [&str; 4] = ["delta", "memory", "object_store", "parquet"];
 const FILE_KINDS: [&str; 5] = ["CSV", "DELTA", "JSON", "PARQUET", "RBPX"];
 
-/// What stands before the cursor and may be replaced, as the place where it starts, and by what.
+/// The place where the text to replace starts, which ends at the cursor, and its replacements.
 pub(super) type Completions = (usize, Vec<String>);
 
 /// Completes the word of `text` that ends at `cursor`.
@@ -65,18 +65,18 @@ pub(super) fn complete_command(text: &str, words: &Words) -> Completions {
     (start, found)
 }
 
-/// Where the cursor is.
+/// The position of the cursor in a statement.
 struct Place<'a> {
     words: &'a Words,
     /// The statement up to the cursor.
     text: &'a str,
-    /// What stands before the word at the cursor.
+    /// Tokens before the word at the cursor.
     before: Vec<Token<'a>>,
     after: Vec<Token<'a>>,
-    /// What stands of the word, and bytes before it.
+    /// The part of the word before the cursor, and the number of bytes before it.
     prefix: &'a str,
     prefix_start: usize,
-    /// What the word is in: a text, a name in quotes, or neither.
+    /// The opening character of a text, a quoted name or a comment that the word is in; `None` outside of them.
     quote: Option<char>,
 }
 
@@ -418,7 +418,7 @@ mod tests {
         }
     }
 
-    /// What `|` may become, with the text before it that stays.
+    /// Checks the completions of `|`, each with the text before it that stays.
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
         let cursor = text.find('|').unwrap();

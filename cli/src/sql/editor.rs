@@ -16,7 +16,7 @@ use super::words::Names;
 /// The editor of the shell.
 pub(super) type ShellEditor = Editor<SqlHelper, FileHistory>;
 
-/// What it knows of SQL.
+/// The editor's knowledge of SQL.
 pub(super) struct SqlHelper {
     names: Arc<Names>,
     files: FilenameCompleter,

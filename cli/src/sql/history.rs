@@ -1,4 +1,4 @@
-//! What was typed before, in this shell and in earlier ones.
+//! The history of inputs, in this shell and in earlier ones.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::input::{Input, inputs};
 /// Entries that are kept.
 pub(super) const ENTRIES_MAX: usize = 10_000;
 
-/// Where the history is kept; nowhere, if there is no folder for it or nobody wants it.
+/// The file of the history; none, if there is no folder for it or `RUVECTOR_HISTORY` is empty.
 pub(super) struct History {
     path: Option<PathBuf>,
 }

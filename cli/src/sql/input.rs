@@ -1,4 +1,6 @@
-//! What was typed, piped in or read from a file, taken apart: statements that end with `;`, and lines that begin with `\`.
+//! Inputs of the shell: from text to statements that end with `;`, and lines that begin with `\`.
+//!
+//! The text was typed, piped in or read from a file.
 
 use ruvector_sql::script;
 
@@ -50,13 +52,13 @@ impl Pending {
         inputs
     }
 
-    /// What is left at the end of a text: a statement without `;`.
+    /// The rest at the end of a text: a statement without `;`.
     pub(super) fn finish(self) -> Option<(usize, Input)> {
         let rest = script::statements(&self.text).into_iter().next()?;
         Some((self.line_of(rest), Input::Statement(rest.to_owned())))
     }
 
-    /// Whether nothing was begun, be it a statement or a comment.
+    /// True if nothing was begun, neither a statement nor a comment.
     fn is_done(&self) -> bool {
         script::is_blank(&self.text) && script::complete_statements(&format!("{};", self.text)).1.is_empty()
     }
@@ -82,7 +84,7 @@ pub(super) fn inputs(text: &str) -> Vec<Input> {
     numbered_inputs(text).into_iter().map(|(_, input)| input).collect()
 }
 
-/// Whether `text` is done with its last line: a person who presses Enter wants it run.
+/// True if `text` is complete with its last line: Enter then runs it.
 pub(super) fn is_complete(text: &str) -> bool {
     let mut pending = Pending::default();
     for line in text.lines() {

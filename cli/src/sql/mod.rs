@@ -46,13 +46,13 @@ use words::Names;
 /// Files that `\i` may open one from within another.
 const INCLUDED_MAX: usize = 16;
 
-/// How long a statement that was interrupted has to stop printing.
+/// Time that an interrupted statement has to stop printing. A bound: after it the statement is not waited for.
 const STOP_MAX: Duration = Duration::from_millis(200);
 
 /// The name of standard input in errors.
 const STDIN: &str = "standard input";
 
-/// Where statements come from.
+/// The source of statements.
 enum Source {
     Text(String),
     /// A file, by the name that errors give it.
@@ -130,7 +130,7 @@ fn read_stdin() -> Result<String, String> {
     Ok(text)
 }
 
-/// What comes after an input.
+/// The step after an input.
 #[derive(PartialEq)]
 enum Next {
     Input,
@@ -138,9 +138,9 @@ enum Next {
 }
 
 struct Shell<'a> {
-    /// Where statements run.
+    /// The runtime of statements.
     runtime: &'a Runtime,
-    /// Where the shell waits for them, and for Ctrl-C: a statement may keep all threads of the other one busy.
+    /// The runtime on which the shell waits for statements, and for Ctrl-C: a statement may keep all threads of `runtime` busy.
     console: Runtime,
     target: Target,
     names: Arc<Names>,
@@ -269,18 +269,18 @@ fn on_or_off(on: bool) -> &'static str {
     if on { "on" } else { "off" }
 }
 
-/// Whether names may be others after `sql`.
+/// True if `sql` may change names that completion offers.
 fn changes_names(sql: &str) -> bool {
     let kind = statement_kind(sql);
     ["create", "drop", "other"].iter().any(|word| kind.starts_with(word))
 }
 
-/// Whether `sql` may wait for an index to be built.
+/// True if `sql` may wait for an index to be built.
 fn may_build(sql: &str) -> bool {
     matches!(statement_kind(sql), "create index" | "reindex") || sql.to_ascii_lowercase().contains("knn")
 }
 
-/// What `statement` returns, unless Ctrl-C comes first: that stops it, and not the shell.
+/// Returns the result of `statement`, unless Ctrl-C comes first: Ctrl-C stops the statement, and not the shell.
 async fn unless_interrupted<T>(mut statement: JoinHandle<Result<T, String>>, progress: &Progress) -> Result<T, String> {
     let interrupted = tokio::signal::ctrl_c();
     let mut interrupted = std::pin::pin!(interrupted);

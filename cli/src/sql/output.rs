@@ -40,7 +40,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// What was printed of an answer; as text, the line below the rows.
+/// The part of an answer that was printed; as text, the line below the rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     Rows {
@@ -50,7 +50,7 @@ pub(crate) enum Shown {
     /// There are more rows; they were not read. The text says how to see them.
     FirstRows(usize, &'static str),
     Count(u64),
-    /// Whoever read our output has gone (`| head`).
+    /// The process that reads the output has gone (`| head`).
     OutputClosed,
 }
 
@@ -222,7 +222,7 @@ fn as_json(field: &FieldRef, column: &ArrayRef) -> Result<ArrayRef, ArrowError> 
     Ok(Arc::new(values.collect::<StringArray>()))
 }
 
-/// Why rows could not be printed.
+/// The reason that rows could not be printed.
 enum PrintError {
     Output(io::Error),
     Rows(String),

@@ -1,4 +1,4 @@
-//! What a person sees of a statement that takes long: on standard error, on a terminal, and gone when it is done.
+//! The display of a statement that takes long: on standard error, on a terminal, and gone when the statement is done.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ const ASKED_EVERY_REMOTE: Duration = Duration::from_secs(1);
 /// Time between two pictures.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// How far a statement is.
+/// The progress of a statement.
 pub(super) struct Progress {
     start: Instant,
     rows: AtomicU64,
@@ -36,21 +36,21 @@ struct Build {
 }
 
 enum Drawn {
-    /// There is nobody who looks, or rows are being printed.
+    /// Nothing is drawn: the output is not a terminal, or rows are being printed.
     Never,
     NotYet,
     Bar(ProgressBar),
 }
 
 impl Progress {
-    /// It is shown if standard output and standard error are terminals: of a pipe nobody knows who else writes.
+    /// It is shown if standard output and standard error are terminals: other processes may write to the end of a pipe, too.
     pub(super) fn new() -> Self {
         let is_seen = io::stderr().is_terminal() && io::stdout().is_terminal();
         let drawn = Mutex::new(if is_seen { Drawn::NotYet } else { Drawn::Never });
         Self { start: Instant::now(), rows: AtomicU64::new(0), build: Mutex::new(None), drawn }
     }
 
-    /// Whether anybody may see it.
+    /// True if the display may be drawn.
     pub(super) fn is_seen(&self) -> bool {
         !matches!(*self.drawn.lock(), Drawn::Never)
     }
@@ -100,7 +100,7 @@ impl Progress {
         }
     }
 
-    /// Asks again and again which index is being built, and how far it is. It ends when nobody is there to answer.
+    /// Asks again and again which index is being built, and how far it is. It ends when the target does not answer.
     pub(super) async fn follow_build(&self, target: &Target) {
         let sql = "SELECT name, rows_read, vectors_done, vectors_total FROM system.indexes WHERE state = 'building'";
         let every = if matches!(target, Target::Embedded { .. }) { ASKED_EVERY } else { ASKED_EVERY_REMOTE };

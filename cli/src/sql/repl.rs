@@ -9,7 +9,7 @@ use super::output::print_line;
 use super::{Next, Shell};
 
 const PROMPT: &str = "ruvector> ";
-/// As wide as the other, so that lines stand below one another.
+/// The prompt of a continued statement. As wide as [`PROMPT`], so that lines stand below one another.
 const CONTINUATION: &str = "     ...> ";
 
 /// Reads and runs statements until the person leaves.

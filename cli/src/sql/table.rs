@@ -22,7 +22,7 @@ const NULL: &str = "NULL";
 /// Width that a text keeps on a narrow terminal, in characters.
 const TEXT_WIDTH_MIN: usize = 8;
 
-/// What stands in the place of columns that are left out.
+/// The mark in the place of columns that are left out.
 const LEFT_OUT: &str = "…";
 
 /// A table, and how many columns of it the terminal has no room for.
@@ -79,7 +79,7 @@ struct Column {
     name: String,
     cells: Vec<String>,
     width: usize,
-    /// Whether cells may be cut: a number that is cut is another number.
+    /// True if cells may be cut. A number may not: a number that is cut is another number.
     may_shrink: bool,
 }
 
@@ -162,7 +162,7 @@ fn fit(columns: &mut Vec<Column>, width: usize) -> usize {
     left_out
 }
 
-/// Whether this is the answer to `EXPLAIN`.
+/// True if `schema` is that of the answer to `EXPLAIN`.
 fn is_plan(schema: &Schema) -> bool {
     schema.fields().iter().map(|field| field.name().as_str()).eq(["plan_type", "plan"])
 }

@@ -1,13 +1,13 @@
 //! SQL that is still being written, as tokens: a text or a comment may be open at its end.
 
-/// What means something to completion.
+/// A token that means something to completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
     /// A keyword, a name or a number.
     Word(&'a str),
     /// A name in double quotes, without them.
     Quoted(&'a str),
-    /// What stands in single quotes.
+    /// A text in single quotes, without them.
     Text(&'a str),
     /// Any other character, and `=>`.
     Mark(&'a str),
@@ -30,7 +30,7 @@ impl<'a> Token<'a> {
         }
     }
 
-    /// Whether it is this keyword.
+    /// True if the token is the word `keyword`, regardless of case.
     pub(super) fn is(&self, keyword: &str) -> bool {
         self.word().is_some_and(|word| word.eq_ignore_ascii_case(keyword))
     }

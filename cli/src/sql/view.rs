@@ -1,4 +1,4 @@
-//! How answers are shown, and where.
+//! The view of answers: their format, their limits, and the place that rows go to.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -13,18 +13,18 @@ use super::output::Format;
 /// Rows of an answer that a person sees as a table: about two screens. `\rows` changes it.
 const PERSON_ROWS_MAX: usize = 100;
 
-/// How answers are shown, and where.
+/// The view of answers: their format, their limits, and the place that rows go to.
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) format: Format,
-    /// Whether each row of a table is lines of column and value.
+    /// True if each row of a table is printed as lines of column and value.
     pub(super) expanded: bool,
     /// Rows of an answer that a table shows.
     pub(super) rows_max: Option<usize>,
     pub(super) sink: Sink,
-    /// Whether nothing is printed of a table without rows.
+    /// True if nothing is printed of a table without rows.
     pub(super) leave_out_empty: bool,
-    /// Whether a person may change all this.
+    /// True if a person may change the view.
     pub(super) is_interactive: bool,
 }
 
@@ -42,7 +42,7 @@ impl View {
     }
 }
 
-/// Where rows go.
+/// The place that rows go to.
 #[derive(Clone)]
 pub(super) enum Sink {
     Stdout,

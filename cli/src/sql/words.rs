@@ -9,13 +9,13 @@ use tokio::runtime::Handle;
 
 use crate::target::Target;
 
-/// How long Tab waits for names that are being asked for. After it, it makes do with what is there.
+/// The longest wait of Tab for names that are being asked for, a bound. After it, Tab makes do with the names that are known.
 const WAIT_MAX: Duration = Duration::from_millis(400);
 
 /// Names older than this are asked for again, without waiting: others change tables too.
 const AGE_MAX: Duration = Duration::from_secs(30);
 
-/// What there is.
+/// The names that completion offers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words {
     /// Columns in their order, by schema and table.
@@ -37,7 +37,7 @@ pub(super) struct Names {
 #[derive(Default)]
 struct State {
     words: Arc<Words>,
-    /// Counts the changes that somebody noticed here.
+    /// The number of changes that were noted in this shell.
     changes: u64,
     /// The number of changes that `words` are of, and when they were asked for.
     fetched: Option<(u64, Instant)>,
@@ -60,7 +60,7 @@ impl Names {
         Arc::new(Self { target, runtime, state: Mutex::default(), fetched: Condvar::new() })
     }
 
-    /// What is known by now, after a short wait if something may be missing.
+    /// The names that are known by now, after a short wait if some may be missing.
     pub(super) fn words(self: &Arc<Self>) -> Arc<Words> {
         let mut state = self.state.lock();
         if state.is_old() && !state.fetching {

@@ -31,13 +31,13 @@ pub(crate) enum Target {
     Remote(Box<FlightSqlServiceClient<Channel>>),
 }
 
-/// What a statement answered.
+/// The answer of a statement.
 pub(crate) enum Outcome {
     Rows(SchemaRef, BoxStream<'static, Result<RecordBatch, Failure>>),
     Count(u64),
 }
 
-/// Why a statement failed: the same here and on a server.
+/// The error of a statement: the same here and on a server.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
@@ -78,7 +78,7 @@ impl From<ArrowError> for Failure {
     }
 }
 
-/// What a server says about an error, without the layers it came through.
+/// Takes the server's own words about an error, without the layers they came through.
 impl From<FlightError> for Failure {
     fn from(error: FlightError) -> Self {
         match error {

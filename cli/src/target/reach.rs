@@ -1,4 +1,4 @@
-//! Why a server cannot be reached, and what to check: from the errors of connections, a line for a person.
+//! The diagnosis of a server that cannot be reached: takes errors of connections, and gives a line that tells what to check.
 
 use std::error::Error;
 use std::io;
@@ -23,7 +23,7 @@ pub(super) fn lost(status: &Status) -> Option<&(dyn Error + 'static)> {
     matches!(status.code(), Code::Unknown | Code::Unavailable | Code::Internal | Code::Cancelled).then_some(source)
 }
 
-/// Whether the status is made of an answer of HTTP, by a server that speaks no gRPC.
+/// True if the status was made from an answer of HTTP, by a server that speaks no gRPC.
 pub(super) fn is_http(status: &Status) -> bool {
     // The words of the gRPC library, which has no code for it.
     status.message().contains("grpc-status header missing")

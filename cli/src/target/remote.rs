@@ -1,4 +1,4 @@
-//! The server that the shell's statements run on: where it is, whom it trusts, and who signs in there.
+//! The server that the shell's statements run on: its address, the authorities that are trusted, and the credentials for it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub(crate) struct Remote {
     login: Login,
 }
 
-/// Who signs in. It has no `Debug`, which would show secrets.
+/// The credentials of a sign-in. It has no `Debug`, which would show secrets.
 enum Login {
     Nobody,
     User(String, String),
@@ -67,7 +67,7 @@ impl fmt::Debug for Remote {
 }
 
 impl RemoteArgs {
-    /// Whether they name a server.
+    /// True if the arguments name a server.
     pub(crate) fn is_some(&self) -> bool {
         self.remote.is_some()
     }
@@ -77,7 +77,7 @@ impl Remote {
     /// The server that the flags name; `None` if they name none. Asks for a password if there is none.
     ///
     /// # Errors
-    /// If there is nobody to ask for a password.
+    /// If a password is needed and there is no terminal to ask for it.
     pub(crate) fn from_args(args: RemoteArgs) -> Result<Option<Self>, String> {
         let RemoteArgs { remote, tls_ca, tls_cert, tls_key, user, token } = args;
         let Some(url) = remote else { return Ok(None) };
@@ -145,7 +145,7 @@ impl Remote {
     }
 }
 
-/// The cookie by which the server tells the session of this process from those of others who bring the same token.
+/// The cookie by which the server tells the session of this process from those of other clients with the same token.
 pub(super) static SESSION: LazyLock<String> = LazyLock::new(|| session_cookie_of(&Uuid::new_v4().to_string()));
 
 /// The token that the server answers a handshake with. arrow-flight's own handshake loses the code of an error.
@@ -179,7 +179,7 @@ fn tls(ca: Option<&Path>, identity: Option<(PathBuf, PathBuf)>) -> Result<Client
     Ok(tls)
 }
 
-/// Whether a URL asks for TLS, and its `HOST:PORT`.
+/// Splits a URL into true for TLS, false without, and its `HOST:PORT`.
 fn address(url: &str) -> Result<(bool, &str), String> {
     let (scheme, address) = url.split_once("://").unwrap_or(("grpc", url));
     let is_tls = match scheme {

@@ -8,7 +8,7 @@ use crate::digest::cannot_read;
 use crate::name::KnownModel;
 use crate::{Error, Result};
 
-/// How token vectors become one sentence vector.
+/// The method that makes one sentence vector from token vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pooling {
     /// The mean over the tokens that are not padding.
@@ -17,7 +17,7 @@ pub(crate) enum Pooling {
     Cls,
 }
 
-/// What the JSON files beside a model say.
+/// The contents of the JSON files beside a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelConfig {
     /// Tokens of a text that are read, `[CLS]` and `[SEP]` included; the rest is cut off.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Error, Result};
 
-/// How the hub names a blob: large files by SHA-256, small ones by the id that Git gives them.
+/// The digest by which the hub names a blob: SHA-256 for large files, the id that Git gives for small ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Digest {
     Sha256(String),

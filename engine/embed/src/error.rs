@@ -1,9 +1,9 @@
-//! What went wrong: a small kind to act on, a message to read.
+//! Errors: a small kind to act on, a message to read.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What a caller can do about an [`Error`].
+/// The kind of an [`Error`]: the reaction that it asks of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -94,7 +94,7 @@ impl Error {
         Self::new(self.0.kind, message)
     }
 
-    /// What a caller can do about it.
+    /// The kind: the reaction that the error asks of the caller.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// The file's name in a model folder.
 const MANIFEST: &str = "manifest.json";
 
-/// What `models/build_minilm.py` writes beside the files it made.
+/// The manifest that `models/build_minilm.py` writes beside the files it made.
 #[derive(Debug, Deserialize)]
 struct Manifest {
     files: BTreeMap<String, Entry>,

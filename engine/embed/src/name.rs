@@ -80,7 +80,7 @@ impl fmt::Display for ModelName {
     }
 }
 
-/// What is known about a model before any of its files is read.
+/// The facts that are known about a model before any of its files is read.
 #[derive(Debug)]
 pub(crate) struct KnownModel {
     repo: &'static str,

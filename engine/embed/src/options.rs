@@ -1,4 +1,4 @@
-//! Where models and the runtime library are looked for, and how a long call is watched.
+//! Options: the places of models and of the runtime library, and the control of a long call.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, Result};
 
-/// Where models and the runtime library come from. The default finds both through the environment.
+/// The sources of models and of the runtime library. The default finds both through the environment.
 ///
 /// A model is looked for in `model_dir` alone if that is set; else in `models_dir`, in the hub's cache folder, and
 /// last on the hub itself.
@@ -37,7 +37,7 @@ pub struct EmbedderOptions {
     pub online_hint: Option<&'static str>,
 }
 
-/// How a long call is watched and stopped. The default does neither.
+/// The control of a long call: its progress and its cancellation. The default has neither.
 #[derive(Clone, Copy, Default)]
 pub struct Control<'a> {
     /// Called after each batch, on the calling thread, with the number of texts done so far; the last call gets the

@@ -70,7 +70,7 @@ fn explicit(path: &Path, named_by: &str) -> Result<PathBuf> {
     })
 }
 
-/// Returns where to look when nobody said where: beside the executable, then wherever the linker looks.
+/// Returns the places to look in if none is given: beside the executable, then the places that the linker searches.
 ///
 /// Without the executable's folder there is nothing to try: `ort` asks for it too before it gives a bare name to the
 /// linker, and panics if the system cannot tell.

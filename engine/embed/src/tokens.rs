@@ -12,7 +12,8 @@ pub(crate) const PADDED_TOKENS_MAX: usize = 512;
 
 /// Bytes of a text that are tokenised first, for each token that the model reads. A bound: a token of usual text has fewer.
 const FIRST_BYTES_PER_TOKEN: usize = 16;
-/// Bytes of a text that are tokenised, at most. A bound: a tokenizer keeps the place of each of them, and makes a token of it in the worst case.
+/// Bytes of a text that are tokenised, at most. A bound: a tokenizer keeps the place of each of them, and makes a token of it
+/// in the worst case.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Texts tokenised at a time, whose tokens beyond those that the model reads are in memory.
 const TEXTS_AT_A_TIME: usize = 64;
@@ -22,7 +23,7 @@ pub(crate) struct TextTokenizer {
     inner: Tokenizer,
     pad_id: i64,
     max_seq_length: usize,
-    /// Whether words are tokenised one by one, so that the tokens of a text begin with those of its first words.
+    /// True if words are tokenised one by one, so that the tokens of a text begin with those of its first words.
     by_words: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::rotation::SplitMix64;
 
 /// One inner loop of one kernel, with what it works on.
 pub struct Loop<'a> {
-    /// What it does.
+    /// Name of the operation.
     pub name: &'static str,
     /// Bytes it reads, of those that do not stay in the nearest cache.
     pub bytes: usize,

@@ -1,4 +1,4 @@
-//! What went wrong, and what a caller can do about it.
+//! The error type of this crate: each [`Error`] has a message, and an [`ErrorKind`] that tells the caller's next step.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong: a kind to act on, and a message to read that names expected and got.
+/// An error of this crate: a kind for the caller to act on, and a message that names the expected and the given value.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -15,7 +15,7 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What a caller can do about an [`Error`].
+/// The class of an [`Error`], by the action that is left to the caller.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -35,7 +35,7 @@ pub enum ErrorKind {
     Cancelled,
     /// The file system refused: look at the path, its permissions and the space left.
     Io,
-    /// What is stored was built from other bytes than the ones asked for: rebuild, or trust neither.
+    /// The stored data was built from other bytes than the ones asked for: rebuild, or trust neither.
     WitnessMismatch,
     /// The generation a search began with is no longer there: start over with the current one.
     GenerationGone,
@@ -108,7 +108,7 @@ impl Error {
         self
     }
 
-    /// What a caller can do about it.
+    /// Returns the kind, which tells the caller's next step.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! Which of two vectors is nearer.
+//! The metrics: two vectors go in, their distance comes out, with the same bits on every machine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::kernel::{self, Kernels};
 
-/// How far apart two vectors are. In every metric nearer is smaller.
+/// The measure of the distance of two vectors. In every metric nearer is smaller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Metric {
     /// Squared Euclidean distance: the sum of squared differences.
@@ -64,8 +64,8 @@ impl Metric {
         }
     }
 
-    /// Whether a distance of finite vectors, as [`distance`](Self::distance) returns it, may have lost bits to underflow:
-    /// [`score`](Self::score) has them.
+    /// Returns true if a distance of finite vectors, as [`distance`](Self::distance) returns it, may have lost bits to
+    /// underflow. The result of [`score`](Self::score) has them.
     pub fn may_have_vanished(self, distance: f32) -> bool {
         self != Self::Cosine && distance.abs() < *FULL_PRECISION.start()
     }

@@ -71,7 +71,7 @@ impl<'a> VectorBatch<'a> {
         Ok(Self { dim, values })
     }
 
-    /// Whether an index by `metric` takes all of them; see [`Metric::max_coordinate`].
+    /// Returns true if an index by `metric` takes all of them; see [`Metric::max_coordinate`].
     pub fn fits(&self, metric: Metric) -> bool {
         self.check_fit(metric).is_ok()
     }

@@ -1,4 +1,4 @@
-//! Where a row lies inside one generation: (file, physical row), packed into the `u64` that indexes store.
+//! Address of a row inside one generation: (file, physical row), packed into the `u64` that indexes store.
 
 use crate::error::{Error, Result};
 

@@ -36,9 +36,9 @@ pub fn assign(array: &ArrayRef, column: &Field) -> Result<ArrayRef> {
 #[derive(Clone, Debug)]
 struct Place {
     path: String,
-    /// Whether positions count items of lists, not rows.
+    /// True if positions count items of lists, not rows.
     is_item: bool,
-    /// Whether integers may be rounded: they are coordinates of vectors.
+    /// True if integers may be rounded: they are coordinates of vectors.
     rounds: bool,
 }
 

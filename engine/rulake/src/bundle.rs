@@ -23,7 +23,7 @@ const FIELD_BYTES_MAX: usize = 4 * 1024;
 /// A witness has 64 hex digits; one of more than twice that is no witness and is not worth printing.
 const WITNESS_BYTES_MAX: usize = 128;
 
-/// What a cache entry was, or is to be, built from.
+/// The state and the parameters that a cache entry was, or is to be, built from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
     /// Version of the format.
@@ -164,7 +164,7 @@ fn open_plain(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Reads all of `file`, which may grow meanwhile.
+/// Reads all of `file`, which may grow during the read. More than `bytes_max` bytes are an error.
 fn read_at_most(file: impl Read, bytes_max: u64, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max + 1)
@@ -186,7 +186,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes, File::options().write(true).create_new(true))
 }
 
-/// As [`write_atomically`], for a file that only its owner may read and write.
+/// Replaces a file as [`write_atomically`] does. Only its owner may read and write the new file.
 ///
 /// # Errors
 /// `Unavailable` with the path and the reason.
@@ -257,7 +257,7 @@ mod tests {
         let long = Bundle::from_json(&json.replace("file:///data/docs", &"x".repeat(5000)));
         assert_eq!(long.unwrap_err().kind(), ErrorKind::Corrupt);
     }
-    /// What the file system said of its size is not what counts.
+    /// The bytes that are read count, not the size that the file system reports.
     #[test]
     fn a_file_that_never_ends_is_refused() {
         let read = |file: &mut dyn Read| read_at_most(file, JSON_BYTES_MAX, Path::new(FILE_NAME));

@@ -1,4 +1,4 @@
-//! How old an answer may be.
+//! Consistency of answers: the bound on the age of the state that a search answers from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// How long EVENTUAL waits before it asks a backend again, unless something else is said.
+/// Default bound on the age of a state under EVENTUAL. A search asks the backend again if the last question is older.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(5);
 
-/// How old the state may be that a search answers from. Whatever it is, an answer is of one state as a whole.
+/// Bound on the age of the state that a search answers from. In every mode an answer comes from one state as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Consistency {
     /// The backend is asked for its generation before every search; if it does not answer, neither does the search.

@@ -1,4 +1,4 @@
-//! What went wrong: the error type of the index engine, which this crate shares, and the borders to other libraries.
+//! Errors: the error type of the index engine, which this crate shares, and conversions from and to errors of other libraries.
 
 use std::error::Error as StdError;
 use std::io;
@@ -44,7 +44,7 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     Error::new(kind, message).with_source(error)
 }
 
-/// Whether the error is that a file of a pinned state is not there any more.
+/// Returns true if the error says that a pinned state, or a file of it, is not there any more.
 pub fn is_generation_gone(error: &DataFusionError) -> bool {
     if let Some(ours) = find_ours(error) {
         return ours.kind() == ErrorKind::GenerationGone;
@@ -95,7 +95,7 @@ pub fn without_backtrace(text: &str) -> String {
     text[..end.unwrap_or(text.len())].trim_end().to_owned()
 }
 
-/// Whether an error is, or comes from, a disk or a quota that is full.
+/// Returns true if an error is, or comes from, a disk or a quota that is full.
 pub fn is_disk_full(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {

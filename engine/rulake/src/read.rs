@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// Rows of a batch that are folded by one thread.
 const ROWS_AT_ONCE: usize = 2048;
 
-/// Which vectors are folded, and what they must look like.
+/// The vectors to fold: their column, their dimension, their parts and the allowed rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Folded<'a> {
     pub(crate) column: &'a str,
@@ -89,11 +89,11 @@ fn pieces(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     (0..rows).step_by(ROWS_AT_ONCE).map(move |first| batch.slice(first, ROWS_AT_ONCE.min(rows - first)))
 }
 
-/// What a state gives, counted.
+/// Stream of a state's vectors, with a count of the rows received.
 struct Windows<'a> {
     snapshot: &'a dyn Snapshot,
     windows: VectorStream<'a>,
-    /// Whether all rows are read.
+    /// True if all parts of the state are read, so that fewer rows than its row count are an error.
     all: bool,
     got: usize,
 }
@@ -175,7 +175,7 @@ fn not_as_asked(batch: &RecordBatch) -> Error {
         .with("got", got.join(", "))
 }
 
-/// Whether every coordinate is. All are looked at, so that the loop has no branch.
+/// Returns true if every coordinate is finite. All coordinates are looked at, so that the loop has no branch.
 fn is_finite(vector: &[f32]) -> bool {
     const EXPONENT: u32 = 0x7f80_0000;
     !vector.iter().fold(false, |found, value| found | (value.to_bits() & EXPONENT == EXPONENT))
@@ -218,7 +218,7 @@ impl<'a> Lists<'a> {
         Ok(Self { item_type: items.data_type(), floats: items.as_primitive_opt::<Float32Type>(), layout })
     }
 
-    /// Where the items of a row are.
+    /// Positions of the items of a row.
     fn range(&self, row: usize) -> Range<usize> {
         match self.layout {
             Layout::Fixed(dim) => row * dim..(row + 1) * dim,

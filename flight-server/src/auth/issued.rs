@@ -1,7 +1,7 @@
 //! Tokens that sign-ins answer with: random, for a time, and known to this process only. A restart ends them all.
 //!
-//! A token has a part by which it is found, and a secret that is compared in constant time. What is kept is the secret's hash:
-//! nobody who sees the memory of the server can sign in with it.
+//! A token has a part by which it is found, and a secret that is compared in constant time. Only the secret's hash is kept: the
+//! memory of the server does not suffice to sign in.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::{Fingerprint, Identity};
 use crate::config::TOKENS_PER_USER_MAX;
 use crate::wire::status::internal;
 
-/// What the tokens begin with, so that tools that look for leaked secrets know them.
+/// The prefix of issued tokens, by which tools that look for leaked secrets recognise them.
 const PREFIX: &str = "rvs_";
 
 /// The tokens that are good.
@@ -36,7 +36,7 @@ impl IssuedTokens {
         Self { lifetime, tokens: Mutex::default() }
     }
 
-    /// Whether a token looks like one of these.
+    /// True if a token looks like an issued one.
     pub(super) fn is_one(token: &str) -> bool {
         token.starts_with(PREFIX)
     }
@@ -60,7 +60,7 @@ impl IssuedTokens {
         Ok(text)
     }
 
-    /// Whose token it is, and its name, which is no secret.
+    /// The identity that a token was issued for, and the token's name, which is no secret.
     pub(super) fn find(&self, token: &str) -> Option<(Identity, String)> {
         let (name, secret) = token.strip_prefix(PREFIX)?.split_once('.')?;
         let secret = Fingerprint::of(secret.as_bytes());

@@ -1,11 +1,11 @@
-//! Who calls, and what they may do.
+//! Authentication: from the headers of a call to its user and role.
 //!
-//! Without users everybody is an admin, and a bearer token only names a session ([`Authentication::Open`]). With users every call
-//! brings a bearer token: one that was issued for a user and a password, which a handshake brings ([`issued`]), or one that
-//! the users file has ([`users`]). A client that knows no handshake may bring user and password with every call. A refusal says the same whatever is wrong, and takes the same time.
+//! Without users every caller is an admin, and a bearer token only names a session ([`Authentication::Open`]). With users every
+//! call brings a bearer token. The token was issued for the user and password of a handshake ([`issued`]), or it is in the
+//! users file ([`users`]). A client that knows no handshake may bring user and password with every call. A refusal tells
+//! neither by its text nor by its time which part of a credential is wrong.
 //!
-//! A token is bound to its user and the role at sign-in. One whose user is gone, or has another password or role since, is
-//! good no more.
+//! A token is bound to its user and the role at sign-in. It is refused once the user is gone, or has another password or role.
 
 mod basic;
 mod issued;
@@ -32,16 +32,16 @@ pub use passwords::hash_password;
 pub(crate) use users::{Stamp, UsersFile, stamp};
 pub use users::{check_name, hash_token};
 
-/// Somebody who proved who they are.
+/// An authenticated user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) user: Arc<str>,
     pub(crate) role: Role,
-    /// Of which password or token it is: an identity of another one is another one.
+    /// The password or token that proved the identity: identities of different credentials are different.
     pub(crate) credential: Fingerprint,
 }
 
-/// Which sessions belong to what a caller proved.
+/// The credential of a caller, as far as it decides which sessions belong to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// A token of one sign-in, by its name: it is a session by itself.
@@ -67,7 +67,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Why somebody is not let in.
+/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// It is not said which of user and password is wrong, and whether a token was ever good.
@@ -76,24 +76,24 @@ pub(crate) enum Refusal {
     Busy,
 }
 
-/// Something that knows who people are: a file of users, or one day an OIDC provider.
+/// A source of identities: a file of users, or one day an OIDC provider.
 #[tonic::async_trait]
 pub(crate) trait Authenticator: Send + Sync {
-    /// Who has this name and password. It takes as long for a name that is not known as for a wrong password.
+    /// The identity with this name and password. An unknown name takes as long as a wrong password.
     async fn password(&self, user: &str, password: &str) -> Result<Identity, Refusal>;
 
-    /// Who has this bearer token, which is not one of [`issued`].
+    /// The identity with this bearer token, which is not one of [`issued`].
     async fn token(&self, token: &str) -> Result<Identity, Refusal>;
 
-    /// Whether somebody who proved who they are would be the same by now.
+    /// True if the same credential would prove the same identity now.
     fn is_current(&self, identity: &Identity) -> bool;
 }
 
-/// What stands before the server.
+/// The authentication of a server.
 pub(crate) enum Authentication {
-    /// Everybody comes in and is an admin.
+    /// Every caller is let in and is an admin.
     Open,
-    /// Those come in whom the authenticator knows.
+    /// Callers that the authenticator knows are let in.
     Guarded { authenticator: Arc<dyn Authenticator>, issued: IssuedTokens, remembered: Box<Remembered> },
 }
 

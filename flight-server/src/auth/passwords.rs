@@ -14,7 +14,7 @@ use crate::config::SIGN_INS_WAITING_MAX;
 /// Largest memory of a hash, in KiB. A file of users must not be able to take all there is.
 const MEMORY_KIB_MAX: u32 = 1 << 20;
 
-/// What an unknown user's password is compared with where there is no user at all: a hash by the default parameters.
+/// The hash that an unknown user's password is compared with if there is no user at all. It has the default parameters.
 pub(super) const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -29,7 +29,7 @@ impl PasswordChecks {
         Self { running: Arc::new(Semaphore::new(running_max)), waiting: AtomicUsize::new(0) }
     }
 
-    /// Whether `password` is the one of `hash`.
+    /// Returns true if `password` is the one of `hash`.
     pub(super) async fn check(&self, hash: Arc<str>, password: &str) -> Result<bool, Refusal> {
         let waiting = Waiting::enter(&self.waiting)?;
         let permit = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Refusal::Busy)?;

@@ -1,7 +1,7 @@
 //! Passwords that were right a while ago, for clients that send theirs with every call.
 //!
-//! A check of a password is slow by design, and such a client would pay for it with every call. What is kept is a hash under a key
-//! of this process, found by itself: nothing is compared, and no time tells how much of a guess was right.
+//! A check of a password is slow by design, and such a client would pay for it with every call. Only a hash under a key of this
+//! process is kept, and found by itself. Nothing is compared, and no time tells how much of a guess was right.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ impl Remembered {
         Self { key, lifetime, known: Mutex::new(LruCache::new(REMEMBERED)) }
     }
 
-    /// Whose these are, if they were right a while ago.
+    /// The identity of this user and password, if they were right a while ago.
     pub(super) fn find(&self, user: &str, password: &str) -> Option<Identity> {
         let hash = self.hash(user, password);
         let mut known = self.known.lock();

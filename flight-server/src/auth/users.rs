@@ -10,8 +10,8 @@
 //! sha256 = "9f86d081884c7d65..."
 //! ```
 //!
-//! It is read again when it changes. One that became wrong changes nothing: those who could sign in still can, and the log
-//! says what is wrong.
+//! It is read again when it changes. A file that became wrong changes nothing: the users of the last valid file can still sign
+//! in, and the log says what is wrong.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -271,8 +271,7 @@ mod tests {
         assert!(!shown.contains(&hash) && shown.contains("***"), "{shown}");
     }
 
-    /// Who measures how long a refusal takes does not learn which names there are. Without the work of a hash it would take a
-    /// thousandth.
+    /// The time of a refusal does not tell which names exist. Without the work of a hash a refusal would take a thousandth.
     #[tokio::test]
     async fn a_name_that_nobody_has_takes_as_long_as_a_wrong_password() {
         let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use super::{cancel, session_options};
 /// The action that makes a prepared statement.
 pub(crate) const CREATE_PREPARED_STATEMENT: &str = "CreatePreparedStatement";
 
-/// What DoAction can be asked for.
+/// The actions that DoAction answers.
 pub(crate) fn list() -> Vec<ActionType> {
     [
         (CREATE_PREPARED_STATEMENT, "Plans a statement and returns a handle for it."),

@@ -32,7 +32,7 @@ struct SimpleInsert {
 }
 
 impl SimpleInsert {
-    /// Whether each of `num_parameters` is used, so that those of the next row follow on them.
+    /// True if the highest parameter number is `num_parameters`, so that the numbers of the next row follow on it.
     fn fits(&self, num_parameters: usize) -> bool {
         let numbers: Option<Vec<_>> = self.numbers().collect();
         numbers.is_some_and(|numbers| numbers.iter().max() == Some(&num_parameters))

@@ -1,9 +1,9 @@
 //! DoExchange `knn`: query vectors in, hits out, on one stream for as long as the client likes.
 //!
-//! The descriptor's command is JSON, [`Search`]: `{"knn": {"table": "docs", "k": 10}}`. The first data message is a schema
-//! with one column of vectors; each batch after it is answered by exactly one batch, in order, with the `app_metadata` that
-//! the batch came with: the columns `query_index` (the row of the query in its batch), the selected ones, and `_distance`,
-//! nearest first. It is `knn_batch()` in SQL, planned once: what it means, and who may do it, is said there.
+//! The descriptor's command is JSON, [`Search`]: `{"knn": {"table": "docs", "k": 10}}`. The first data message is a schema with
+//! one column of vectors. Each batch after it is answered by exactly one batch, in order, with the `app_metadata` that the
+//! batch came with. The columns are `query_index` (the row of the query in its batch), the selected ones, and `_distance`,
+//! nearest first. The search is `knn_batch()` in SQL, planned once, with the same meaning and the same permissions.
 
 use std::fmt::{self, Write};
 use std::pin::Pin;
@@ -35,7 +35,7 @@ use crate::wire::status::{internal, stream_status};
 /// The column of the answers that says which query they are for.
 const QUERY_INDEX: &str = "query_index";
 
-/// Nobody on a thread that serves sockets waits for longer.
+/// The longest time of a search on a thread that serves sockets, a bound: other tasks of the thread wait for as long.
 const QUICK: Duration = Duration::from_millis(1);
 
 /// A descriptor's command.
@@ -45,7 +45,7 @@ struct Command {
     knn: Search,
 }
 
-/// What is searched: the arguments of `knn_batch()`.
+/// The search: the arguments of `knn_batch()`.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Search {
@@ -134,7 +134,7 @@ pub(crate) async fn answer(
     Ok(schema.chain(answers.of(messages)).boxed())
 }
 
-/// What one stream is answered with.
+/// The context in which the batches of one stream are answered.
 struct Answers {
     state: Arc<ServerState>,
     caller: Caller,
@@ -196,7 +196,7 @@ impl Answers {
         to_schema(&rows, &self.schema)
     }
 
-    /// Whether the caller would still be let in, as who they were when the stream began: a role may be another by now.
+    /// Checks that the headers still give the identity that the stream began with: a role may be another by now.
     async fn check_caller(&self) -> Result<(), Status> {
         let now = self.state.authentication.caller(&self.headers).await?;
         match self.caller.is_identity(now.as_ref().map(|(identity, _)| identity)) {
@@ -206,15 +206,16 @@ impl Answers {
     }
 }
 
-/// How long the last batch took, if it was of one query. As short a search is made on the thread where its question came in:
-/// another one would have to be woken for it, and woken again for its answer, which takes as long as half of it.
+/// The time that the last batch took, if it was of one query. The next search of a short one is made on the thread where its
+/// query came in. Another thread would have to be woken for the query, and this one again for the answer, which takes half as
+/// long as the search.
 #[derive(Default)]
 struct Pace {
     took: Option<Duration>,
 }
 
 impl Pace {
-    /// Whether a query is likely to be answered before anybody else notices.
+    /// True if the next query is likely to be answered within [`QUICK`].
     fn is_quick(&self) -> bool {
         self.took.is_some_and(|took| took < QUICK)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a configuration cannot be used, in one line.
+/// The reason that a configuration cannot be used, in one line.
 #[derive(Debug)]
 pub struct ConfigError(String);
 

@@ -32,7 +32,7 @@ pub fn check_folder(setting: &str, path: Option<&Path>) -> Result<(), ConfigErro
     }
 }
 
-/// Whether a path reads as `HOST:PORT`.
+/// True if a path reads as `HOST:PORT`.
 fn is_address(path: &Path) -> bool {
     let parts = path.to_str().and_then(|text| text.rsplit_once(':'));
     parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains(['/', '\\']) && port.parse::<u16>().is_ok())

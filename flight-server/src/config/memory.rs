@@ -1,4 +1,4 @@
-//! How much memory there is to share.
+//! The amount of memory that there is to share.
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 

@@ -1,4 +1,4 @@
-//! What an operator can set, and every other number of the server, with its unit and its reason.
+//! The configuration: settings of the operator, and every other number of the server, with its unit and its reason.
 //!
 //! A setting is a flag of `ruvector serve`, a variable of the environment and a key of the file that `--config` names; the
 //! first of these that says something wins over the next, and all win over the default. `setting.rs` lists them; the page
@@ -26,23 +26,23 @@ pub use sources::{Environment, Flags, Found, Sources};
 /// The settings of `ruvector serve`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
-    /// Where the server listens, and its limits.
+    /// The address of the server, and its limits.
     pub server: ServerConfig,
-    /// Where tables and models are.
+    /// The places of tables and models.
     pub engine: EngineConfig,
     /// Encryption.
     pub tls: TlsConfig,
-    /// Who may come in.
+    /// Authentication of callers.
     pub auth: AuthConfig,
 }
 
-/// Where the server listens, and its limits.
+/// The address of the server, and its limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerConfig {
     /// `HOST:PORT` to listen on; port 0 takes a free one. Loopback unless said otherwise; the port is the usual one of
     /// Flight SQL examples, so that snippets found elsewhere work.
     pub listen: String,
-    /// Whether to listen on an address that other machines can reach although TLS or authentication is missing.
+    /// True if the server may listen on an address that other machines can reach although TLS or authentication is missing.
     pub insecure_allow_remote: bool,
     /// Largest message the server reads, in bytes. gRPC's own default of 4 MiB is less than one batch of 8192 x 768 floats,
     /// and ADBC sends a batch of `adbc_ingest` as one message.
@@ -50,8 +50,8 @@ pub struct ServerConfig {
     /// Largest list of request headers, in bytes. JDBC turns unknown connection parameters and cookies into headers and
     /// passes 8 KiB easily.
     pub header_list_bytes_max: usize,
-    /// Sessions kept; beyond it the one unused for longest is forgotten, of the user who has the most. Without authentication
-    /// any bearer token opens a session, so there must be a bound.
+    /// Sessions kept; beyond it the one unused for longest is forgotten, of the user with the most. Without authentication any
+    /// bearer token opens a session, so there must be a bound.
     pub sessions_max: usize,
     /// A session unused for this long is forgotten with its settings.
     pub session_idle_max: Duration,
@@ -69,12 +69,12 @@ pub struct ServerConfig {
     pub statements_per_user_max: usize,
     /// Statements that wait; more are told to try again.
     pub statements_waiting_max: usize,
-    /// How long a statement waits before it is told to try again.
+    /// The time that a statement waits before it is told to try again.
     pub statement_wait_max: Duration,
-    /// How long a statement may take; zero is no limit.
+    /// The time that a statement may take; zero is no limit.
     pub statement_time_max: Duration,
-    /// How long a client may take no rows before its query ends, or send none before its ingest ends: it holds memory and one
-    /// of the statements that run.
+    /// The time that a client may take no rows before its query ends, or send none before its ingest ends. A stalled client
+    /// holds memory and one of the statements that run.
     pub stall_max: Duration,
     /// Connections at the same time; more are closed at once. Half of the 1,024 files that a process may usually have open: the
     /// others are tables and indexes.
@@ -115,7 +115,7 @@ impl Default for ServerConfig {
     }
 }
 
-/// Where tables and models are.
+/// The places of tables and models.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EngineConfig {
     /// Folder of the tables.
@@ -124,8 +124,8 @@ pub struct EngineConfig {
     pub model_dir: Option<PathBuf>,
     /// Folder of embedding models by name.
     pub models_dir: Option<PathBuf>,
-    /// Whether models that are in no folder are fetched from the hub. Not unless it is said: every reader may name any model,
-    /// and the hub is asked with the operator's token.
+    /// True if models that are in no folder are fetched from the hub. False by default: every reader may name any model, and
+    /// the hub is asked with the operator's token.
     pub models_download: bool,
     /// The ONNX Runtime library.
     pub onnxruntime: Option<PathBuf>,
@@ -146,12 +146,12 @@ pub struct TlsConfig {
     pub client_ca: Option<PathBuf>,
 }
 
-/// Who may come in.
+/// Authentication of callers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuthConfig {
     /// The file of users and tokens.
     pub users: Option<PathBuf>,
-    /// How long the token that a sign-in answers with is good for: a working day.
+    /// The time for which the token of a sign-in is good: a working day.
     pub token_lifetime: Duration,
     /// Passwords checked at the same time. A check costs 19 MiB and some hundredths of a second of a core by design, so there
     /// must be a bound; others wait.

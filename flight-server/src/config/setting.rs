@@ -12,13 +12,13 @@ use super::Config;
 pub(super) struct Setting {
     /// Section and name: its key in the file.
     pub(super) key: &'static str,
-    /// Where its value goes, and what it may be.
+    /// The place of its value, and the values that are allowed.
     pub(super) field: Field,
-    /// What it does, in sentences.
+    /// Its documentation, in sentences.
     pub(super) doc: &'static str,
 }
 
-/// Where the value of a setting is, by its type.
+/// The place of the value of a setting, by its type.
 pub(super) enum Field {
     Text(fn(&mut Config) -> &mut String),
     OptionalText(fn(&mut Config) -> &mut Option<String>),
@@ -275,7 +275,7 @@ impl Setting {
         })
     }
 
-    /// What its value may be.
+    /// A description of the allowed values.
     pub(super) fn expected(&self) -> String {
         match &self.field {
             Field::Path(_) => "a path as a string".to_owned(),

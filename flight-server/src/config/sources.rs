@@ -25,7 +25,7 @@ pub struct Flags {
 /// Looks up a variable of the environment.
 pub type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
-/// Where values come from.
+/// The sources of values.
 #[derive(Default)]
 pub struct Sources<'a> {
     /// The flags of the command line.
@@ -183,7 +183,7 @@ fn arg(setting: &Setting) -> Arg {
     }
 }
 
-/// What is wrong with a file that is no TOML, in one line.
+/// The error of a file that is no TOML, in one line.
 fn syntax(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let place = line.map_or(String::new(), |line| format!("line {line}: "));

@@ -1,8 +1,9 @@
-//! What is noted of a statement when it has ended: a line in the audit log, under the target `ruvector::audit`, and its part in
-//! the metrics.
+//! The record of a statement that has ended: a line in the audit log, under the target `ruvector::audit`, and its part in the
+//! metrics.
 //!
 //! A query ends when its rows do; one whose client goes away before that is `cancelled`. A statement that cannot be planned
-//! ends there. Questions of the shell's own are not noted: no user typed them. The text is cut, and has no secrets; the message of an error is not in the line, for it may quote the statement.
+//! ends there. Questions of the shell's own are not recorded: no user typed them. The text is cut, and has no secrets. The
+//! message of an error is not in the line, for it may quote the statement.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -30,9 +31,9 @@ pub(crate) struct Audit {
     metrics: Arc<Metrics>,
     kind: &'static str,
     start: Instant,
-    /// Whether the shell asks it for itself.
+    /// True if the shell asks the statement for itself.
     is_own: bool,
-    /// What its line says, if there is a log.
+    /// The contents of its line, if there is a log.
     entry: Option<Entry>,
     /// The statement of a reader, whose errors have no paths but its own.
     reader: Option<String>,
@@ -111,7 +112,7 @@ impl Audit {
     }
 }
 
-/// Writes the line of a caller that was not let in, with the name that it tried; who it was is not known.
+/// Writes the line of a caller that was not let in, with the name that it tried; its real name is not known.
 pub(crate) fn sign_in_refused(
     metrics: &Metrics,
     metadata: &MetadataMap,

@@ -1,10 +1,10 @@
-//! Where statements run: on the engine's threads, never on those that serve sockets.
+//! The executor: runs statements on the engine's threads, never on those that serve sockets.
 //!
-//! A statement that changes something runs to its end even if its caller goes away, so that it is never half cancelled; a
-//! query stops when nobody reads it any more. Both are counted, so that a stopping server can wait for them.
+//! A statement that changes something runs to its end even if its caller goes away, so that it is never half cancelled. A query
+//! stops when its client no longer reads it. Both are counted, so that a stopping server can wait for them.
 //!
-//! A bounded number of statements runs at the same time ([`crate::execution::places`]). A query that is not read for too long is ended: it
-//! would keep others waiting. A query that is killed ends at once, also while its client reads nothing.
+//! A bounded number of statements runs at the same time ([`crate::execution::places`]). A query that is not read for too long
+//! is ended: it would keep others waiting. A query that is killed ends at once, also while its client reads nothing.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -32,7 +32,7 @@ use crate::execution::pulse::Pulse;
 use crate::wire::encode::{Encoded, FlightMessages};
 use crate::wire::status::{panic_status, status, task_status};
 
-/// What a DoGet answers with.
+/// The stream of messages that answers a DoGet.
 pub(crate) type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
 /// The engine's threads and what runs on them.
@@ -47,7 +47,7 @@ pub(crate) struct Executor {
     inline: Arc<Semaphore>,
 }
 
-/// What bounds the executor.
+/// Bounds of the executor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) places: PlaceLimits,
@@ -81,12 +81,12 @@ impl Executor {
         &self.places
     }
 
-    /// Whether the engine's threads run.
+    /// The pulse of the engine's threads.
     pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
     }
 
-    /// How long a client may keep a statement waiting.
+    /// The time that a client may keep a statement waiting.
     pub(crate) fn stall_max(&self) -> Duration {
         self.limits.stall_max
     }
@@ -131,8 +131,8 @@ impl Executor {
     }
 
     /// Encodes on the engine's threads for as long as the result is read, a few messages ahead of the reader. `permit` is
-    /// kept until then. [`Executor::cancel`] with the same `id` ends it with an error, and so does a kill that `stops` tells of; an
-    /// empty `id` is no id.
+    /// kept until then. [`Executor::cancel`] with the same `id` ends it with an error, and so does a kill that `stops` tells
+    /// of; an empty `id` is no id.
     pub(crate) fn stream(&self, id: Bytes, encoded: Encoded, permit: Option<Permit>, stops: Stops) -> FlightStream {
         let Encoded { messages, keep_alive } = encoded;
         let messages = self.ahead(id, messages, permit, stops);
@@ -227,8 +227,8 @@ impl<T> Drop for StopOnDrop<T> {
     }
 }
 
-/// How to learn that the statement whose rows a stream hands on was stopped. A stream of several statements, one after the
-/// other, has the newest one. Cheap to clone.
+/// Tells that the statement whose rows a stream hands on was stopped. A stream of several statements, one after the other, has
+/// the newest one. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Stops(Arc<Mutex<Option<Stop>>>);
 

@@ -27,7 +27,7 @@ fn hidden(message: &str, statement: &str) -> Option<String> {
     (shown != message).then_some(shown)
 }
 
-/// Whether a word is a path: object stores leave the first slash out.
+/// True if a word is a path: object stores leave the first slash out.
 fn is_path(word: &str) -> bool {
     word.matches('/').count() >= 2 || (word.starts_with('/') && word.len() > 1)
 }

@@ -1,7 +1,7 @@
-//! What the server counts, for Prometheus.
+//! The server's counters and histograms, for Prometheus.
 //!
-//! Counters and histograms are kept as things happen; what is a state of now (statements that run, bytes of the cache) is asked
-//! for when somebody scrapes.
+//! They are updated as events happen. The current state (statements that run, bytes of the cache) is read when a scrape asks
+//! for it.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Metrics {
         self.rows.get_or_create(&Kind { kind }).inc_by(rows);
     }
 
-    /// Counts somebody who was not let in.
+    /// Counts a caller that was not let in.
     pub(crate) fn sign_in_refused(&self) {
         self.sign_ins_refused.inc();
     }

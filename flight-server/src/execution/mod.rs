@@ -1,7 +1,7 @@
 //! The execution of statements: sessions, admission, threads, and the record of each statement that ended.
 //!
-//! A call comes in with its authenticated caller. `sessions` finds its session, `places` admits its statement, `executor` runs it on
-//! the threads of the engine, `audit` and `metrics` note its end.
+//! A call comes in with its authenticated caller. `sessions` finds its session, `places` admits its statement, `executor` runs
+//! it on the threads of the engine, `audit` and `metrics` note its end.
 
 pub(crate) mod audit;
 pub(crate) mod executor;

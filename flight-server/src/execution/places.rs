@@ -197,7 +197,7 @@ impl Places {
         Ok(Permit { _place: place, _of_user: of_user })
     }
 
-    /// A place of the reserve. Never resolves for callers who have none.
+    /// A place of the reserve. Never resolves for callers that are no admins.
     async fn reserved(&self, who: Occupant<'_>) -> Result<Permit, AcquireError> {
         match who.is_admin {
             true => Arc::clone(&self.reserved).acquire_owned().await.map(Permit::of),

@@ -24,7 +24,7 @@ impl Pulse {
         Self(stamp)
     }
 
-    /// How old the stamp is, if that is too old.
+    /// The age of the stamp, if the stamp is too old.
     pub(crate) fn missed(&self) -> Option<Duration> {
         let age = self.0.lock().elapsed();
         (age > PULSE_AGE_MAX).then_some(age)

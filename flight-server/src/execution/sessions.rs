@@ -1,12 +1,12 @@
-//! Which session a call belongs to.
+//! Sessions: from a call and its authenticated caller to the SQL session that the call belongs to.
 //!
 //! Without authentication a bearer token or the session cookie only *names* a session, and a name not seen before opens a
 //! new one. Handshakes of every kind therefore succeed, so that drivers that insist on one work.
 //!
-//! With authentication a session is one of a user and a role: no user gets into one of another, and what runs in it is
-//! checked with the role of who calls. The token of a sign-in is a session by itself. A token of the users file, and a
-//! password that comes with every call, may be in the hands of many clients: there the cookie names the session, of those of
-//! that token or password, and without a cookie the connection does.
+//! With authentication a session belongs to one user and one role. No user gets into the session of another. Statements are
+//! checked with the role of the caller. The token of a sign-in is a session by itself. Many clients may have the same token of
+//! the users file, or the same password that comes with every call. The cookie then names the session, among those of the token
+//! or password; without a cookie the connection does.
 //!
 //! A call with none of these is anonymous. All anonymous calls share one session, whose settings cannot be changed: `SET` without
 //! a session of one's own is an error, and every other statement that changes something runs in a session that ends with it.
@@ -32,10 +32,10 @@ use crate::wire::status::internal;
 
 use super::session_option::OptionValue;
 
-/// Who calls. Its `Debug` does not show the name of the session, which may be a token.
+/// The caller of a request. Its `Debug` does not show the name of the session, which may be a token.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// Who proved who they are; `None` where nobody needs to.
+    /// The authenticated identity; `None` without authentication.
     identity: Option<Identity>,
     peer: Option<SocketAddr>,
     session: SessionName,
@@ -76,28 +76,28 @@ impl Caller {
         })
     }
 
-    /// The caller that the guard noted on `request`.
+    /// The caller that the authentication layer ([`crate::flight::auth_layer`]) noted on `request`.
     pub(crate) fn from_request<T>(request: &Request<T>) -> Result<Self, Status> {
-        // A command that is reached without the guard must not be open to anybody.
+        // A command that is reached without the authentication layer must not be open to any client.
         request.extensions().get::<Self>().cloned().ok_or_else(|| internal("nobody noted who calls"))
     }
 
-    /// The user; nobody where there is no authentication.
+    /// The user; `None` without authentication.
     pub(crate) fn user(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| &*identity.user)
     }
 
-    /// Whether this is who `identity` is.
+    /// True if the caller's identity is `identity`.
     pub(crate) fn is_identity(&self, identity: Option<&Identity>) -> bool {
         self.identity.as_ref() == identity
     }
 
-    /// What the caller may do.
+    /// The role of the caller.
     pub(crate) fn role(&self) -> Role {
         self.identity.as_ref().map_or(Role::Admin, |identity| identity.role)
     }
 
-    /// Where the caller is.
+    /// The address of the caller.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
@@ -163,7 +163,7 @@ fn checked_name(name: String) -> Result<String, Status> {
     }
 }
 
-/// What tells sessions apart.
+/// The key of a session: its owner and its name.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     user: Option<(Arc<str>, Role)>,
@@ -204,7 +204,7 @@ impl Sessions {
     /// The session in which `caller` runs the statement `sql` that answers with a count.
     ///
     /// # Errors
-    /// `InvalidArgument` for an anonymous `SET`, which nobody would ever see.
+    /// `InvalidArgument` for an anonymous `SET`, whose effect no statement would ever see.
     pub(crate) fn for_update(&self, caller: &Caller, sql: &str) -> Result<Arc<Session>, Status> {
         match caller.session {
             SessionName::Named(_) => Ok(self.own(caller)),
@@ -236,7 +236,7 @@ impl Sessions {
         Some(session.options.clone())
     }
 
-    /// How many are open.
+    /// The number of open sessions.
     pub(crate) fn len(&self) -> usize {
         self.named.lock().len()
     }
@@ -279,7 +279,7 @@ impl Sessions {
     }
 }
 
-/// The session that is forgotten to make room for `new`: of the user who would have the most sessions, the one unused for
+/// The session that is forgotten to make room for `new`: of the user with the most sessions, `new` included, the one unused for
 /// longest. A user with few sessions keeps them, however often others sign in.
 fn crowded_out<'a>(sessions: impl Iterator<Item = (&'a Key, Instant)> + Clone, new: &Key) -> Option<Key> {
     let user = |key: &Key| key.user.as_ref().map(|(name, _)| Arc::clone(name));

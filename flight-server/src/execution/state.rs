@@ -1,4 +1,4 @@
-//! What every command needs: the engine, the sessions and the threads that statements run on.
+//! The state that every command needs: the engine, the sessions and the threads that statements run on.
 
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ impl ServerState {
         Audit::of_statement(&self.metrics, caller, sql)
     }
 
-    /// Waits until the caller's `sql` may run. `KILL` does not wait, since it is there to make room, nor does a look at what to kill.
+    /// Waits until the caller's `sql` may run. `KILL` does not wait, since it is there to make room, nor does a look at what to
+    /// kill.
     pub(crate) async fn admit(&self, caller: &Caller, sql: &str) -> Result<Option<Permit>, Status> {
         if script::first_word(sql).eq_ignore_ascii_case("kill") {
             return Ok(None);

@@ -1,7 +1,8 @@
-//! Before anything of a call is read: who calls.
+//! Authentication of a call, from its headers, before anything else of the call is read.
 //!
-//! A message may be hundreds of megabytes, and gRPC decodes it before the service sees the call. So the headers are looked at
-//! here, and who is not let in is turned away before the first byte of the message is taken. The handshake is how to get in.
+//! A message may be hundreds of megabytes, and gRPC decodes it before the service sees the call. So the headers are checked
+//! here. A caller that is not let in is turned away before the first byte of the message is taken. Only the handshake passes
+//! without permission: it is how a client signs in.
 
 use std::convert::Infallible;
 use std::sync::Arc;

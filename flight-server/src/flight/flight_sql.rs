@@ -34,7 +34,8 @@ use crate::wire::status::internal;
 type Reply<T> = Result<Response<T>, Status>;
 type ReplyStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// The commands of Flight SQL. [`FlightFrontend`](crate::flight::frontend::FlightFrontend) adds what plain Flight has beyond them.
+/// The commands of Flight SQL. [`FlightFrontend`](crate::flight::frontend::FlightFrontend) adds what plain Flight has beyond
+/// them.
 pub(crate) struct SqlService {
     pub(crate) state: Arc<ServerState>,
     sql_info: SqlInfoData,
@@ -125,7 +126,7 @@ impl FlightSqlService for SqlService {
         prepared::run(&self.state, &caller, &query.prepared_statement_handle, request.into_inner()).await
     }
 
-    /// What is no command: a path, to which rows are appended.
+    /// Answers a DoPut that has no command: rows are appended to the table of its path.
     async fn do_put_fallback(
         &self,
         mut request: Request<PeekableFlightDataStream>,

@@ -1,8 +1,9 @@
 //! The Flight service that clients talk to.
 //!
-//! It passes commands of Flight SQL on to [`SqlService`], and adds what arrow-flight leaves out of them: GetSchema,
-//! ListFlights, PollFlightInfo, and SQL as plain text in the place of a command or ticket, for clients without a Flight
-//! SQL driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow). Who calls was found out before ([`crate::flight::auth_layer`]).
+//! It passes commands of Flight SQL on to [`SqlService`]. It adds what arrow-flight leaves out of them: GetSchema, ListFlights,
+//! PollFlightInfo, and SQL as plain text in the place of a command or ticket. Plain text is for clients without a Flight SQL
+//! driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow). The caller was authenticated before
+//! ([`crate::flight::auth_layer`]).
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -33,7 +33,7 @@ pub(crate) struct Piece {
     pub(crate) metadata: Bytes,
 }
 
-/// Why an upload broke off, for the one who sees only that the engine failed.
+/// The status that broke off an upload, for a caller that sees only that the engine failed.
 #[derive(Clone, Default)]
 pub(crate) struct UploadError(Arc<Mutex<Option<Status>>>);
 

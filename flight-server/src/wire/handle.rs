@@ -20,7 +20,7 @@ pub(crate) struct Statement {
     pub(crate) parameters: Option<RecordBatch>,
 }
 
-/// What a ticket stands for.
+/// The answer that a ticket stands for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     /// The statement ran when the ticket was made, and changed this many rows.

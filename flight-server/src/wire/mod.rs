@@ -1,7 +1,7 @@
 //! The messages of the protocol, and the parts of it that a client shares with the server.
 //!
-//! Record batches become messages (`encode`), and messages become record batches (`decode`, behind the checks of `ipc`). `handle` has
-//! the contents of tickets and of handles of statements, `status` the form of errors, `headers` those of sessions.
+//! Record batches become messages (`encode`), and messages become record batches (`decode`, behind the checks of `ipc`).
+//! `handle` has the contents of tickets and of handles of statements, `status` the form of errors, `headers` those of sessions.
 
 pub(crate) mod decode;
 pub(crate) mod encode;

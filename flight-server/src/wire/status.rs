@@ -67,7 +67,7 @@ pub fn internal(error: impl std::fmt::Display) -> Status {
     Status::internal(error.to_string())
 }
 
-/// What an error came from in the end: the layers above it say where, which nobody needs to know.
+/// The innermost cause of an error: the layers above it only say where the error occurred.
 pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

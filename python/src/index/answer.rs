@@ -6,7 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 use ruvector_rabitq::Hit;
 
-/// What stands in a row of ids that has no more answers.
+/// The id in the places of a row that have no answer.
 const NO_ID: u64 = u64::MAX;
 
 /// The hits as a list of `ruvector.Hit`.

@@ -157,7 +157,7 @@ impl<'py> Ids<'py> {
         items.map(|item| id(&item?)).collect::<PyResult<_>>().map(Self::Copied)
     }
 
-    /// As [`new`](Self::new), or one int.
+    /// Reads ids as [`new`](Self::new) does, or one int.
     pub(super) fn one_or_more(value: &Bound<'py, PyAny>) -> PyResult<Self> {
         match value.cast::<PyInt>().is_ok() || value.getattr("ndim").is_ok_and(|ndim| ndim.eq(0).unwrap_or(false)) {
             true => Ok(Self::Copied(vec![id(value)?])),
@@ -192,7 +192,7 @@ pub(super) fn count(py: Python<'_>, name: &str, least: usize, value: i128) -> Py
     })
 }
 
-/// As [`count`], if there is a value.
+/// Checks a number as [`count`] does, if there is a value.
 pub(super) fn optional_count(py: Python<'_>, name: &str, least: usize, value: Option<i128>) -> PyResult<Option<usize>> {
     value.map(|value| count(py, name, least, value)).transpose()
 }

@@ -11,14 +11,14 @@ use ruvector_rabitq::{Progress, Result};
 
 use crate::{error, process};
 
-/// How often progress is told, and how long Ctrl-C may wait. Shorter costs wake-ups, longer is felt.
+/// Time between two reports of progress, and the longest delay of Ctrl-C. A bound: shorter costs wake-ups, longer is felt.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Runs `build` with the GIL released and returns what it built. Meanwhile `progress(done, total)` is called in this
+/// Runs `build` with the GIL released and returns what it built. During the build `progress(done, total)` is called in this
 /// thread, with rising numbers; the last call, after the build, says that all are done.
 ///
 /// # Errors
-/// What `progress` or a signal (`KeyboardInterrupt`) raised: the build is cancelled. `Unavailable` in a forked child.
+/// The exception of `progress` or of a signal (`KeyboardInterrupt`): the build is cancelled. `Unavailable` in a forked child.
 pub(super) fn watched<T: Send>(
     py: Python<'_>,
     total: usize,

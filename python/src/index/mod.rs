@@ -25,7 +25,7 @@ pub(crate) use answer::cpu_features;
 use argument::{Ids, Matrix, Vector};
 pub(crate) use filter::IdFilter;
 
-/// The state of an index at one time. Changes copy it first if somebody else holds it.
+/// The state of an index at one time. Changes copy it first if another reader holds it.
 type State = Arc<Box<dyn VectorIndex>>;
 
 /// What the index classes share. Not to be made: each class has `build` and `load`.

@@ -71,7 +71,7 @@ impl Rows {
     }
 }
 
-/// The same rows for a consumer of the Arrow C stream, who calls from any thread, with the GIL or without.
+/// The same rows for a consumer of the Arrow C stream, which calls from any thread, with the GIL or without.
 struct Reader {
     schema: SchemaRef,
     stream: Option<SendableRecordBatchStream>,

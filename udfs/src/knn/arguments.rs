@@ -21,7 +21,7 @@ use super::recall::RECALL_RELATION;
 pub struct Form {
     /// Its name.
     pub name: &'static str,
-    /// What its second argument is called.
+    /// The name of its second argument.
     pub second: &'static str,
     /// Arguments that it takes by name alone.
     named: &'static [&'static str],
@@ -77,7 +77,7 @@ impl Form {
     }
 }
 
-/// What errors call an argument, also those of a search that runs. Plans that differ in it alone are the same.
+/// The name of an argument in errors, also in those of a search that runs. Plans that differ in it alone are the same.
 #[derive(Clone, Debug)]
 pub struct ArgumentName(Arc<str>);
 
@@ -236,7 +236,7 @@ impl Arguments {
         }
     }
 
-    /// Whether an argument is true.
+    /// Returns true if an argument is true.
     pub fn flag(
         &self,
         argument: &Option<SqlExpr>,
@@ -278,7 +278,7 @@ pub fn positive(value: Expr, argument: &ArgumentName) -> Result<usize> {
     }
 }
 
-/// What was written. A literal by itself: an expression would print its type too.
+/// The text of a value for an error. A literal is written by itself: an expression would print its type too.
 fn shown(value: &Expr) -> String {
     match value {
         Expr::Literal(literal, _) => literal.to_string(),

@@ -116,7 +116,7 @@ fn constant(expr: &dyn PhysicalExpr) -> Result<Expr> {
     Ok(Expr::Literal(value, None))
 }
 
-/// How many answers are wanted.
+/// The number of answers.
 #[derive(Clone, Copy)]
 enum Count {
     Number(usize),
@@ -124,7 +124,7 @@ enum Count {
     Parameter(usize),
 }
 
-/// Where the query vector comes from.
+/// The source of the query vector.
 #[derive(Clone)]
 enum Input {
     /// A plan of one row and one column.

@@ -1,7 +1,7 @@
 //! `knn(table, query, k, ...)`: the relation of the `k` nearest rows.
 //!
-//! In travel order: [`knn_arguments`](crate::plan::knn_arguments) prepares its arguments; [`planner`] turns the table factor into a [`node::KnnNode`]; [`prefilter`] gives a WHERE on it its
-//! meaning before any optimizer rule runs; [`exec`] answers it.
+//! In travel order: `plan::knn_arguments` of `ruvector_sql` prepares its arguments; [`planner`] turns the table factor into a
+//! [`node::KnnNode`]; [`prefilter`] gives a WHERE on it its meaning before any optimizer rule runs; [`exec`] answers it.
 //!
 //! The node's inputs are plans: one that yields the query vector, and one that yields the addresses of the rows that a
 //! filter allows. So parameters bind, subqueries plan and functions are evaluated as anywhere else, when the plan runs;
@@ -27,8 +27,8 @@ use datafusion::logical_expr::Expr;
 
 use crate::scalar::embed::EMBED;
 
-/// Whether an expression answers something else each time it is asked. `embed()` is called volatile so that no planner runs it;
-/// it says the same of the same text.
+/// True if the value of an expression may change between evaluations. `embed()` is excluded: it is declared volatile so that no
+/// planner runs it, but it answers the same for the same text.
 fn changes_each_time(expr: &Expr) -> Result<bool> {
     expr.exists(|expr| {
         Ok(expr.is_volatile_node() && !matches!(expr, Expr::ScalarFunction(call) if call.name() == EMBED))

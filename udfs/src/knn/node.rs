@@ -26,12 +26,12 @@ pub struct KnnNode {
     pub(crate) query: Query,
     /// Yields the addresses of the rows to search among; `None` is all of them.
     pub allowed: Option<LogicalPlan>,
-    /// Whether rows without a distance are answers.
+    /// The place of rows without a distance among the answers; `None` if they are no answers.
     pub nulls: Option<Nulls>,
     schema: Schema,
 }
 
-/// Where the query vector comes from.
+/// The source of the query vector.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
 pub enum Query {
     /// A plan of one row and one column.
@@ -50,7 +50,7 @@ impl Query {
     }
 }
 
-/// What is searched, and how.
+/// The table, the column and the options of a search.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
 pub struct Target {
     pub(crate) table: CollectionTable,
@@ -59,19 +59,19 @@ pub struct Target {
     /// Position of the vector column.
     pub column: usize,
     pub(crate) metric: MetricKey,
-    /// Whether to read every vector instead of an index.
+    /// True if every vector is read instead of an index.
     pub exact: bool,
     pub(crate) rerank_factor: Option<usize>,
     /// Lists that the search looks into; only some kinds have a use for it.
     pub nprobe: Option<usize>,
-    /// What errors call the query vectors.
+    /// The name of the query vectors in errors.
     pub query_name: ArgumentName,
-    /// What errors call `k`.
+    /// The name of `k` in errors.
     pub k_name: ArgumentName,
 }
 
-/// Where rows without a distance stand in the answer: those without a vector, or all if the query is NULL. In `knn()` they
-/// are never an answer; in an ORDER BY they are sorted like any other.
+/// The place of rows without a distance in the answer: those without a vector, or all if the query is NULL. In `knn()` they are
+/// never an answer; in an ORDER BY they are sorted like any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd)]
 pub enum Nulls {
     /// Before all other rows.

@@ -1,8 +1,8 @@
 //! Plans that are made before the parameters are known: a `knn($1, ...)` keeps its arguments open, and gets them each time
 //! that the plan runs.
 //!
-//! DataFusion plans no placeholder physically, so a parameter anywhere else leaves a plan as it is: such a statement is
-//! planned anew with its values, which also lets the optimizer see them.
+//! DataFusion plans no placeholder physically, so a parameter anywhere else leaves a plan as it is. A statement with such a
+//! parameter is planned again with its values, which also lets the optimizer see them.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) fn position(placeholder: &Placeholder) -> Option<usize> {
 pub struct Opened {
     /// The plan.
     pub plan: LogicalPlan,
-    /// Whether a cast of a query vector was left out: the search does the same, but for text.
+    /// True if a cast of a query vector was left out. The search does the same conversion, but not for text.
     pub casts: bool,
 }
 
@@ -77,7 +77,7 @@ pub fn opened(plan: LogicalPlan) -> Result<Option<Opened>> {
     Ok(fits.then_some(Opened { plan, casts }))
 }
 
-/// Whether there is a search in a plan.
+/// Returns true if a plan has a search.
 pub fn searches(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|plan| {
@@ -115,7 +115,7 @@ const REPEATED: [&str; 20] = [
     "WithVectorsExec",
 ];
 
-/// Whether a plan may run many times.
+/// Returns true if a plan may run many times.
 pub fn repeats(plan: &Arc<dyn ExecutionPlan>) -> bool {
     REPEATED.contains(&plan.name()) && plan.children().into_iter().all(repeats)
 }
@@ -179,7 +179,7 @@ fn is_list(data_type: &DataType) -> bool {
     matches!(data_type, DataType::List(item) | DataType::LargeList(item) if item.data_type() == &DataType::Float32)
 }
 
-/// Whether an expression has the same value each time, and no parameter.
+/// Returns true if an expression has the same value each time, and no parameter.
 fn is_fixed(expr: &Expr) -> Result<bool> {
     let mut fixed = true;
     expr.apply(|expr| {

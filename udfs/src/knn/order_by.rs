@@ -60,7 +60,7 @@ impl AnalyzerRule for OrderByDistance {
     }
 }
 
-/// What the distances of an ORDER BY are to.
+/// The vectors that the distances of an ORDER BY are computed to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Vectors {
     /// One vector.
@@ -185,13 +185,13 @@ fn table_below(plan: &LogicalPlan, predicates: &mut Vec<Expr>) -> Result<Option<
     }
 }
 
-/// What an ORDER BY wants nearest.
+/// The search that an ORDER BY asks for.
 struct Wanted {
     /// Position of the vector column.
     column: usize,
     query: Expr,
     metric: Metric,
-    /// Whether the expression computes with more digits than the search.
+    /// True if the expression computes with more digits than the search.
     in_double: bool,
 }
 
@@ -242,7 +242,7 @@ fn uncast(expr: &Expr) -> &Expr {
     }
 }
 
-/// Makes what is under the Sort anew, over the search.
+/// Rebuilds the plan under the Sort over the search.
 struct Rebuild<'a> {
     search: LogicalPlan,
     ordered_by: &'a Expr,
@@ -300,7 +300,7 @@ impl Rebuild<'_> {
         Ok(name.restore(replaced.data))
     }
 
-    /// What is ordered by, if the distance tells it.
+    /// The expression of the ORDER BY in terms of `distance`; `None` if the distance does not determine it.
     fn known(&self, distance: &Column) -> Option<Expr> {
         let distance = Expr::Column(distance.clone());
         let (function, negated) = match self.ordered_by {

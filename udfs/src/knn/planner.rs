@@ -34,7 +34,7 @@ use crate::lookup::LookupOptions;
 /// Plans `knn(...)`, `knn_batch(...)` and `recall(...)`.
 #[derive(Debug)]
 pub struct KnnPlanner {
-    /// Where a table is looked up that the AST stage has not seen: in sessions of other programs.
+    /// The catalogs of tables that the AST stage has not looked up, as in sessions of other programs.
     catalogs: Arc<dyn CatalogProviderList>,
 }
 
@@ -44,7 +44,7 @@ impl KnnPlanner {
         Self { catalogs }
     }
 
-    /// What the first argument stands for.
+    /// The relation that the first argument names or selects.
     fn relation(&self, arguments: &mut Arguments, context: &mut dyn RelationPlannerContext) -> Result<Relation> {
         let table = arguments.table.take();
         match arguments.required(table, "table")? {
@@ -187,7 +187,7 @@ fn plan_backends(
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
-/// Whether a plan answers something else each time it is run.
+/// True if the answer of a plan may change between runs.
 fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
@@ -206,7 +206,7 @@ fn plan_search(relation: Relation, arguments: &Arguments, context: &mut dyn Rela
     KnnNode::try_new(target, query, k, None)?.with_filter(predicates)
 }
 
-/// What is searched and how, how many answers are wanted, and the predicates of those that may be.
+/// Returns the target of a search, the number of answers, and the predicates on the rows that may be answers.
 fn plan_target(
     relation: Relation,
     arguments: &Arguments,
@@ -268,7 +268,7 @@ fn plan_filter(
     context.sql_to_expr(filter, &relation.schema)
 }
 
-/// What the first argument stands for.
+/// The relation that the first argument names or selects.
 struct Relation {
     table: CollectionTable,
     name: TableReference,

@@ -65,7 +65,7 @@ fn move_into_knn(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     }))
 }
 
-/// Where in the text a column is written, if that is known.
+/// The position of a column in the text of the statement, as an error writes it; empty if it is not known.
 fn place(column: &Column) -> String {
     match column.spans.first() {
         Some(span) if span.start.line > 0 => format!(" at line {}, column {}", span.start.line, span.start.column),
@@ -96,7 +96,7 @@ fn columns_of(predicate: &Expr) -> Result<Vec<Column>> {
     Ok(columns)
 }
 
-/// If the plan is a `knn()`, under aliases only: whether it is over several backends.
+/// For a plan that is a `knn()` under aliases only, true if it is over several backends; `None` for another plan.
 fn knn_below(plan: &LogicalPlan) -> Option<bool> {
     match plan {
         LogicalPlan::SubqueryAlias(alias) => knn_below(&alias.input),

@@ -57,14 +57,14 @@ impl QueryVectors {
     }
 }
 
-/// Whether it is text, and all of it as vectors are written.
+/// True if a column is text, and each text in it is written like a vector.
 fn is_text_of_vectors(column: &ArrayRef) -> bool {
     let is_text = column.data_type().is_string();
     let Some(texts) = is_text.then(|| cast(column, &DataType::Utf8)) else { return false };
     texts.is_ok_and(|texts| texts.as_string::<i32>().iter().flatten().all(from_text::is_vector))
 }
 
-/// Whether it is a type of lists of lists.
+/// True for a type of lists of lists.
 pub(super) fn is_list_of_lists(data_type: &DataType) -> bool {
     match data_type {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
@@ -74,7 +74,7 @@ pub(super) fn is_list_of_lists(data_type: &DataType) -> bool {
     }
 }
 
-/// Whether it is a type of lists.
+/// True for a type of lists.
 pub(super) fn is_list(data_type: &DataType) -> bool {
     matches!(
         data_type,

@@ -21,15 +21,15 @@ use super::node::Target;
 use crate::declared_index::DeclaredIndex;
 use crate::settings::Settings;
 
-/// What a search found.
+/// The result of a search.
 pub(super) struct Found {
     /// For each query the nearest rows, nearest first.
     pub(super) answers: Vec<Vec<Scored>>,
-    /// Whether it is known that every row of the table has a vector.
+    /// True if every row of the table is known to have a vector.
     pub(super) complete: bool,
 }
 
-/// What EXPLAIN ANALYZE tells of searches.
+/// Metrics of searches for EXPLAIN ANALYZE.
 #[derive(Clone, Debug)]
 pub(super) struct SearchMetrics {
     pub(super) baseline: BaselineMetrics,
@@ -86,7 +86,7 @@ impl Target {
         self.table.index(&self.column_name(), self.metric.0).filter(|_| !self.exact)
     }
 
-    /// What is searched and how, for EXPLAIN.
+    /// Writes the target and the method of the search, for EXPLAIN.
     pub(super) fn fmt_search(&self, f: &mut fmt::Formatter<'_>, k: &str) -> fmt::Result {
         write!(f, "table={}.{}, column={}", self.table.backend(), self.table.name(), self.column_name())?;
         write!(f, ", metric={}, k={k}", self.metric.0)?;

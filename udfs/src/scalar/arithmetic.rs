@@ -22,7 +22,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
     Operation::ALL.map(Operation::function).into()
 }
 
-/// What is done.
+/// The operation of an arithmetic function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operation {
     Add,
@@ -104,7 +104,7 @@ impl Operation {
         }
     }
 
-    /// Whether it may have a number in the place of its argument `position`.
+    /// True if the argument at `position`, counted from 0, may be a number.
     fn takes_number(self, position: usize) -> bool {
         match self {
             Self::Multiply => true,

@@ -1,9 +1,9 @@
-//! `l2_distance`, `l2_squared`, `cosine_distance`, `cosine_similarity`, `inner_product`, `l1_distance`, and
-//! `array_distance`, as which DataFusion knows the first: of two vectors a number, NULL if either is NULL.
+//! The distance functions of two vectors: `l2_distance`, `l2_squared`, `cosine_distance`, `cosine_similarity`, `inner_product`,
+//! `l1_distance`, and `array_distance`, DataFusion's name for the first. The result is a number, NULL if either vector is NULL.
 //!
-//! Of vectors they compute what the index engine computes, by the same kernels, so that `_distance` of `knn()` and these
-//! functions give equal numbers. No intermediate result overflows or vanishes: where the answer fits its type, it is right. Of two lists they compute in Float64, in DataFusion's order, what DataFusion's functions of
-//! the same name do.
+//! Vectors are computed by the kernels of the index engine, so that `_distance` of `knn()` and these functions give equal
+//! numbers. No intermediate result overflows or vanishes: where the answer fits its type, it is right. Two lists are computed
+//! in Float64, in DataFusion's order, like DataFusion's functions of the same name.
 
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
     all.into_iter().map(ScalarUDF::from).collect()
 }
 
-/// What all of them have in common.
+/// The facts that all distances share.
 const BINARY: Facts = Facts {
     section: DISTANCES,
     arguments: &[

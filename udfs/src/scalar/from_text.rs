@@ -108,7 +108,7 @@ fn text_of(vector: &[f32]) -> String {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct VectorFromText {
     target: FieldRef,
-    /// Whether other text is an error; else it is NULL.
+    /// True if text that is no vector of the target type is an error. Otherwise the result of such text is NULL.
     strict: bool,
     signature: Signature,
 }
@@ -173,7 +173,7 @@ pub fn vectors(texts: &dyn Array) -> Result<ListArray> {
     Ok(builder.finish())
 }
 
-/// Whether a text is meant to be a vector.
+/// Returns true if a text is meant to be a vector.
 pub fn is_vector(text: &str) -> bool {
     text.trim_start().starts_with('[')
 }
@@ -193,7 +193,7 @@ fn append(text: &str, out: &mut Vec<f32>) -> Result<(), String> {
     Ok(())
 }
 
-/// As much of a text as a message should repeat.
+/// The part of a text that a message repeats.
 fn beginning(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("{}...", &text[..end]),

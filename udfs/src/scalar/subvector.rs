@@ -133,7 +133,7 @@ fn parts<T: ArrowPrimitiveType>(args: &ScalarFunctionArgs) -> Result<ArrayRef> {
     builder.finish()
 }
 
-/// Where `length` coordinates from the `start`th on are in a vector of `dim`.
+/// The range of `length` coordinates from the `start`th on, counted from 1, in a vector of `dim`.
 fn range(start: i64, length: i64, dim: usize) -> Result<std::ops::Range<usize>> {
     let inside = || {
         let (first, length) = (usize::try_from(start.checked_sub(1)?).ok()?, usize::try_from(length).ok()?);

@@ -84,7 +84,7 @@ fn floats(array: &dyn Array) -> Vec<Option<f64>> {
 
 type Rows = Vec<Option<Vec<Option<f32>>>>;
 
-/// How vectors lie in memory.
+/// The layout of vectors in memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     Fixed,
@@ -128,7 +128,7 @@ fn array(rows: &Rows, dim: usize, form: Form, before: usize) -> ArrayRef {
     array.slice(before, rows.len())
 }
 
-/// What a function means, in f64. The kernels sum in Float32, hence the tolerance, which `scale` sets.
+/// The reference value of a function, in f64. The kernels sum in Float32, hence the tolerance, which `scale` sets.
 fn meaning(name: &str, a: &[f32], b: &[f32], of_lists: bool) -> Option<f64> {
     let pairs = || a.iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b)));
     let squared: f64 = pairs().map(|(a, b)| (a - b) * (a - b)).sum();

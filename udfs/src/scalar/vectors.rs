@@ -98,7 +98,7 @@ pub(crate) struct Vectors<T: ArrowPrimitiveType> {
     constant: bool,
 }
 
-/// Where the coordinates of a row are.
+/// The layout of rows in the array of coordinates.
 enum Layout {
     Fixed(usize),
     List(OffsetBuffer<i32>),
@@ -138,7 +138,7 @@ impl<T: ArrowPrimitiveType> Vectors<T> {
         Ok(Self { values: values.clone(), nulls: lists.nulls().cloned(), layout, constant })
     }
 
-    /// Where the coordinates of a row are, or `None` if the row is NULL.
+    /// The range of the coordinates of a row, or `None` if the row is NULL.
     pub(super) fn range(&self, row: usize) -> Option<Range<usize>> {
         let row = if self.constant { 0 } else { row };
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {

@@ -1,3 +1,5 @@
+//! The hub's cache folder on disk: finds the snapshot of a model, checks digests, and writes blobs, links and locks.
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,8 +48,8 @@ fn announced_digest(blob: &Path) -> Option<Digest> {
 /// is known.
 ///
 /// # Errors
-/// `Corrupt` with the digest expected and the one got. A blob that contradicts its name is removed, so that the next
-/// call fetches it anew.
+/// `Corrupt` with the digest expected and the one got. A blob that contradicts its name is removed, so that the next call
+/// fetches it again.
 pub(crate) fn verify_cached(file: &Path, known: Option<&KnownModel>) -> Result<()> {
     let blob = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
     let announced = announced_digest(&blob);

@@ -1,3 +1,5 @@
+//! The HTTP client of the hub: the path of a file in, its description ([`RemoteFile`]) or its bytes out.
+
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, LOCATION, RANGE};
@@ -16,7 +18,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// From the hub to its storage is one step; a renamed repository is another.
 const REDIRECTS_MAX: usize = 5;
 
-/// What the hub says about a file before sending it.
+/// The hub's description of a file, from before the file is sent.
 #[derive(Clone, Debug)]
 pub(super) struct RemoteFile {
     pub(super) path: String,

@@ -1,3 +1,7 @@
+//! The download of a model: its name and the hub's settings in, a complete snapshot in the hub's cache out.
+//!
+//! A downloaded file is checked against its digest before it becomes a blob of the cache.
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;

@@ -29,7 +29,7 @@ pub(crate) use download::download;
 /// The public hub.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
-/// Where the hub and its cache are, from the options and the environment.
+/// The places of the hub and its cache, from the options and the environment.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct HubSettings {
     /// Without a slash at the end.

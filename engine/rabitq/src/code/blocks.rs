@@ -1,3 +1,6 @@
+//! Storage of 1-bit codes: [`CodeBlocks`] packs the nibbles and [`Factors`] of vectors into blocks of 32, in the layout of the
+//! kernels. Blocks come out as a [`BlockRun`] for scans, and as the bytes of a file.
+
 use super::Factors;
 use crate::kernel::{
     self, BLOCK_LEN, BlockRun, FACTOR_LINES, LINE_BYTES, Layout, Line, bytes, bytes_mut, code_bytes, floats,

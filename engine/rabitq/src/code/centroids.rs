@@ -1,3 +1,6 @@
+//! The centroids of the lists, in 8-bit integers. Rotated vectors go in; the nearest centroid of a vector, or the `nprobe`
+//! nearest lists of a query, come out. Both are found by integer products, which are the same on every machine.
+
 use crate::kernel::{self, CENTROID_LANES, LINE_BYTES, Line, Nearest, TO_INTEGER, bytes_mut};
 use crate::metric::Metric;
 
@@ -21,7 +24,8 @@ pub(crate) struct Centroids {
     norms: Vec<i32>,
 }
 
-/// What an absent centroid has for a norm, and for a score, its bytes being zero: more than any other scores.
+/// Norm of an absent centroid. Its bytes are zero, so its score by this norm is the same number. The score of a centroid that
+/// is there is at most 1.33e9, a bound for [`MAX_DIM`](crate::vector::MAX_DIM).
 const ABSENT: i32 = i32::MAX;
 
 impl Centroids {

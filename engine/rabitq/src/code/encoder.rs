@@ -1,3 +1,6 @@
+//! Encoding of one vector: the vector and the number of its list go in. The 1-bit code, its [`Factors`], the distance to the
+//! centroid and, if asked for, a four-bit row come out; the formulas stand in [`code`](crate::code).
+
 use super::centroids::quantize;
 use super::{Centroids, Factors, MAX_SQUARED_LENGTH, Quantizer, round_up, rows};
 use crate::metric::Metric;
@@ -150,7 +153,7 @@ impl ResidualSums {
         }
     }
 
-    /// What turns a coordinate into levels of the four-bit code.
+    /// Factor that turns a coordinate into levels of the four-bit code; 0 where it would not be finite.
     fn four_bit_scale(&self, padded_dim: usize) -> f32 {
         let deviation = (self.squared_radius / padded_dim as f64).sqrt() as f32;
         let scale = 1.0 / (FOUR_BIT_STEP * deviation);

@@ -26,7 +26,7 @@ const STEP_SAMPLE: usize = 4096;
 /// The step reaches this many times the root mean square of the coordinates: they are nearly normal after the rotation.
 const STEP_REACH: f64 = 5.0;
 
-/// Points assigned in one go: the centroids stay in the cache meanwhile.
+/// Points assigned in one go: the centroids stay in the cache for all of them.
 pub(crate) const ASSIGN_CHUNK: usize = 96;
 
 /// Learns `nlist` centroids of `vectors`. `check` is asked before every round whether to go on.

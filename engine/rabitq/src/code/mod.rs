@@ -74,7 +74,7 @@ const MAX_SQUARED_LENGTH: f64 = 1e34;
 /// A query of a squared length below this could underflow in f32: it is never estimated, unless it is zero.
 const MIN_SQUARED_LENGTH: f64 = 1e-60;
 
-/// What one vector has beside its bits; see the formulas above.
+/// The three numbers that one vector has beside its bits; see the formulas of the [module](self).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Factors {
     pub(crate) add: f32,

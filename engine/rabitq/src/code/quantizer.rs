@@ -1,3 +1,6 @@
+//! The frame of the codes: [`Quantizer`] learns the origin from the vectors of a build. A vector of `dim` values goes in, a
+//! rotated one of `padded_dim` values comes out.
+
 use rayon::prelude::*;
 
 use crate::metric::{Metric, dot_f64};

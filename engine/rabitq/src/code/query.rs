@@ -1,10 +1,13 @@
+//! Preparation of a query for the kernels: the vector goes in, lookup tables, small integers and the [`ListTerms`] of each list
+//! come out. It also bounds the distances of a list from below, by the radius of the list.
+
 use super::centroids::{quantize, widest_step};
 use super::rows::{Rows, split_coordinates};
 use super::{Centroids, MAX_SQUARED_LENGTH, MIN_SQUARED_LENGTH, Quantizer};
 use crate::kernel::{self, GROUP_DIMS, Kernels, QueryTerms, RowPass, Survivors, TO_INTEGER, code_bytes};
 use crate::metric::{Metric, dot_f64};
 
-/// What f32 sums may be off by, relative to the lengths that enter them; far below the error of one bit.
+/// Assumed bound on the rounding error of f32 sums, relative to the lengths that enter them; far below the error of one bit.
 const ROUNDING: f64 = 4e-6;
 
 /// The coordinates of a query for products with centroids are at most so many steps; one less than 16 bits could be, for
@@ -22,8 +25,8 @@ pub(crate) struct QueryCode {
     epsilon: f64,
     pub(crate) rotated: Vec<f32>,
     squared_length: f64,
-    /// Whether it is nearly nothing: the tables, or the rotation itself, have lost bits. With L2 there is an origin, and
-    /// what is lost in the difference from it is within the error of any vector.
+    /// True if the query is nearly zero, but not zero: the tables, or the rotation itself, have lost bits. Never true with L2:
+    /// the bits lost in the difference from the origin are within the error of any vector.
     underflows: bool,
     /// For each group of 4 dimensions the 16 sums of subsets of its coordinates, in units of a step above the smallest.
     tables: Vec<u8>,
@@ -43,11 +46,11 @@ struct Integers {
     /// The coordinates in finer steps, for products with centroids.
     fine: Vec<i16>,
     fine_step: f64,
-    /// What a sum of 0 stands for, a code being 7.5 less than the number it is kept as.
+    /// The product that a sum of 0 stands for: a code is 7.5 less than the number it is kept as.
     smallest_product: f64,
 }
 
-/// What the estimates of one query have in common for one list.
+/// The terms that the estimates of one query have in common for one list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListTerms {
     /// For the bits.
@@ -56,7 +59,7 @@ pub(crate) struct ListTerms {
     rows: QueryTerms,
     /// The distance of the query from the centroid, as the bound sees it.
     pub(crate) length: f64,
-    /// What rounding can make of a distance at most: a limit, where the bounds of vectors have a deviation.
+    /// The largest rounding error of a distance. It is a worst case, where the bounds of vectors use a standard deviation.
     slack: f64,
 }
 
@@ -69,7 +72,7 @@ impl QueryCode {
         code
     }
 
-    /// As [`new`](Self::new), in the memory of another query.
+    /// Prepares `query` like [`new`](Self::new), in the memory of another query.
     pub(crate) fn prepare(&mut self, quantizer: &Quantizer, query: &[f32], epsilon: f32) {
         let kernels = kernel::best();
         self.rotated.resize(quantizer.padded_dim(), 0.0);
@@ -234,7 +237,7 @@ impl Integers {
 }
 
 impl Default for QueryCode {
-    /// Of no query yet.
+    /// Returns the buffers for a query; [`prepare`](Self::prepare) fills them.
     fn default() -> Self {
         Self {
             kernels: kernel::best(),

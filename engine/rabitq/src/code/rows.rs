@@ -1,3 +1,6 @@
+//! Storage of four-bit codes: [`Rows`] keeps one packed row of codes and factors per vector, as kernels and files read it.
+//! The coordinates of a query go in as well, and come out in the order of a row.
+
 use super::Factors;
 use crate::kernel::{BLOCK_LEN, on_huge_pages};
 

@@ -1,3 +1,6 @@
+//! Candidates of one search that wait for an exact distance. Lower bounds and rows go in, the candidates still of use come
+//! out at the end of the search.
+
 use std::cmp::Ordering;
 
 /// A vector whose distance is not below `lower_bound`.
@@ -21,7 +24,7 @@ pub(super) struct Pending {
     candidates: Vec<Candidate>,
     /// A bound above it is of no use to the floor.
     floor_threshold: f32,
-    /// How many there may be before they are looked through.
+    /// The number of candidates at which those of no use are removed.
     cut_at: usize,
 }
 

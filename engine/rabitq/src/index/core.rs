@@ -1,3 +1,6 @@
+//! The parts that all kinds of index share, as one [`Core`]. Added vectors, removed ids and new ids go in; every part is
+//! changed in step.
+
 use super::ids::Ids;
 use super::lists::Lists;
 use super::originals::Originals;
@@ -5,7 +8,7 @@ use super::{Attributes, BuildParams, IndexKind};
 use crate::error::{Error, Result};
 use crate::vector::{Dim, VectorBatch};
 
-/// What every kind of index is made of; a kind is a choice of parts.
+/// The parts that every kind of index is made of; a kind is a choice of parts.
 #[derive(Clone, Debug)]
 pub struct Core {
     pub(crate) kind: IndexKind,
@@ -18,7 +21,8 @@ pub struct Core {
 }
 
 impl PartialEq for Core {
-    /// Whether both would be the same file: the same vectors in the same rows, built in the same way.
+    /// Returns true if both hold the same vectors under the same ids in the same rows, built in the same way, with the same
+    /// attributes.
     fn eq(&self, other: &Self) -> bool {
         // `nlist` is compared as the lists there are, `keep_originals` as the originals there are: a default and the
         // same number asked for are equal.

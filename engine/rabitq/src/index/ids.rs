@@ -1,3 +1,6 @@
+//! The ids of an index: maps an id to its row, a row to its id, and a filter of ids to rows. Ids that only count the rows are
+//! not stored.
+
 use std::collections::HashMap;
 
 use roaring::RoaringTreemap;

@@ -1,3 +1,5 @@
+//! The kinds of index as public types: ids, vectors and [`BuildParams`] go in, an index with the parts of its kind comes out.
+
 use std::fmt;
 use std::path::Path;
 
@@ -163,7 +165,7 @@ impl Core {
 }
 
 impl IndexKind {
-    /// Whether an index of this kind holds the originals.
+    /// Returns true if an index of this kind holds the originals.
     pub(crate) fn keeps_originals(self, params: &BuildParams) -> bool {
         match self {
             Self::FlatF32 | Self::RabitqPlus => true,
@@ -189,7 +191,7 @@ mod tests {
     use crate::test_data::clustered;
     use crate::vector::{Dim, VectorBatch};
 
-    /// What a vector costs in codes alone: a bit for each coordinate, and three factors.
+    /// The memory of a vector in codes alone: a bit for each coordinate, and three factors.
     #[test]
     fn a_vector_of_rabitq_takes_its_bits_and_twelve_bytes() {
         for dim in [3, 128, 384, 1000] {

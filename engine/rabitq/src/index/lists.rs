@@ -1,3 +1,5 @@
+//! Inverted lists of codes: vectors go in, a [`List`] of codes for each centroid comes out, and the list and slot of each row.
+
 use rayon::prelude::*;
 
 use super::params::{BuildParams, Control};

@@ -56,7 +56,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     #[doc(hidden)]
     fn core_mut(&mut self) -> &mut Core;
 
-    /// Which structure this is.
+    /// Returns the kind of the index.
     fn kind(&self) -> IndexKind {
         self.core().kind
     }
@@ -66,7 +66,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         self.core().dim
     }
 
-    /// How distances are measured.
+    /// Returns the metric of the distances.
     fn metric(&self) -> Metric {
         self.build_params().metric
     }
@@ -81,7 +81,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         self.core().len()
     }
 
-    /// Whether there are no vectors.
+    /// Returns true if there are no vectors.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -96,7 +96,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         self.core().ids.iter().collect()
     }
 
-    /// Whether there is a vector of this id.
+    /// Returns true if there is a vector of this id.
     fn contains(&self, id: u64) -> bool {
         self.core().ids.row(id).is_some()
     }
@@ -163,8 +163,8 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     }
 
     /// Checks that all vectors that were read until now are those of the index: its file, if it is
-    /// [mapped](crate::load_mapped), was not cut short or written over. Searches and [`save`](Self::save) do it themselves; who
-    /// reads [`vector`](Self::vector) or [`vectors`](Self::vectors) asks afterwards.
+    /// [mapped](crate::load_mapped), was not cut short or written over. Searches and [`save`](Self::save) do it themselves. A
+    /// caller that reads [`vector`](Self::vector) or [`vectors`](Self::vectors) calls it afterwards.
     ///
     /// # Errors
     /// `Corrupt` from then on, also of copies: build the index again, or load it if its file is whole.
@@ -172,7 +172,7 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         self.core().verify()
     }
 
-    /// Whether it is known that [`verify`](Self::verify) fails. It costs next to nothing.
+    /// Returns true if [`verify`](Self::verify) is known to fail. It costs next to nothing.
     fn is_damaged(&self) -> bool {
         self.core().originals.as_ref().is_some_and(Originals::is_damaged)
     }
@@ -189,7 +189,8 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `InvalidInput` if the dimension is not that of the index, if a component is above [`Metric::max_coordinate`], if the
-    /// number of ids is not that of the vectors, or if two ids are equal; `AlreadyExists` if the index has an id. Nothing is changed on error.
+    /// number of ids is not that of the vectors, or if two ids are equal; `AlreadyExists` if the index has an id. Nothing is
+    /// changed on error.
     fn add_batch(&mut self, ids: &[u64], vectors: VectorBatch<'_>) -> Result<()> {
         self.core_mut().add_batch(ids, vectors)
     }
@@ -213,12 +214,12 @@ pub trait VectorIndex: Send + Sync + fmt::Debug {
         self.core().memory_bytes()
     }
 
-    /// What the owner sealed into the index.
+    /// The attributes that the owner sealed into the index.
     fn attributes(&self) -> &Attributes {
         &self.core().attributes
     }
 
-    /// What the owner seals into the index; saved with it.
+    /// The attributes that the owner seals into the index, to change; they are saved with it.
     fn attributes_mut(&mut self) -> &mut Attributes {
         &mut self.core_mut().attributes
     }
@@ -248,8 +249,8 @@ impl Clone for Box<dyn VectorIndex> {
 }
 
 impl PartialEq for dyn VectorIndex {
-    /// Whether both answer alike, now and after the same changes: the same vectors under the same ids in the same rows,
-    /// built in the same way, with the same attributes.
+    /// Returns true if both answer alike, now and after the same changes. They hold the same vectors under the same ids in the
+    /// same rows, and were built in the same way with the same attributes.
     fn eq(&self, other: &Self) -> bool {
         self.core() == other.core()
     }
@@ -258,14 +259,14 @@ impl PartialEq for dyn VectorIndex {
 /// One answer of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
-    /// Whose vector it is.
+    /// Id of the vector.
     pub id: u64,
     /// The distance by the metric of the index, nearer is smaller: *squared* L2, the negated inner product, or one minus
     /// the cosine. Exact where the index keeps originals, else the estimate.
     pub distance: f32,
 }
 
-/// Which structure an index is.
+/// The structure of an index.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IndexKind {

@@ -1,3 +1,5 @@
+//! The original vectors of an index: rows of f32 go in, exact distances from a query to a row come out.
+
 use super::values::Values;
 use crate::metric::{self, ExactQuery, Metric};
 use crate::vector::{Dim, VectorBatch};
@@ -49,12 +51,12 @@ impl Originals {
         &self.values
     }
 
-    /// Whether it is known that some values are wrong. It asks the system nothing.
+    /// Returns true if some values are known to be wrong. It makes no system call.
     pub(crate) fn is_damaged(&self) -> bool {
         self.values.is_damaged()
     }
 
-    /// Whether all values that were read until now are right.
+    /// Returns true if all values that were read until now are right.
     pub(crate) fn verify(&self) -> bool {
         self.values.verify()
     }

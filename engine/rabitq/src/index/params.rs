@@ -1,3 +1,5 @@
+//! Parameters of builds and searches, with their checks, and the progress and cancellation of a build.
+
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,7 +25,7 @@ pub const DEFAULT_EPSILON: f32 = 3.0;
 /// `Cancelled`.
 pub type Progress<'a> = &'a (dyn Fn(usize) -> ControlFlow<()> + Sync);
 
-/// What watches over a build.
+/// The progress and the cancellation of a build, shared by its threads.
 #[derive(Default)]
 pub(crate) struct Control<'a> {
     progress: Option<Progress<'a>>,
@@ -62,10 +64,10 @@ impl fmt::Debug for Control<'_> {
     }
 }
 
-/// How an index is built. Equal vectors and parameters give equal files on every machine.
+/// Parameters of a build. Equal vectors and parameters give equal files on every machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BuildParams {
-    /// How distances are measured.
+    /// The metric of the distances.
     pub metric: Metric,
     /// Seed of the random rotation.
     pub seed: u64,
@@ -78,7 +80,7 @@ pub struct BuildParams {
     pub nlist: Option<usize>,
     /// Number of lists a search looks into, unless it says otherwise; without it a sixteenth of them, at least 16.
     pub nprobe: Option<usize>,
-    /// Whether an index of codes keeps the originals too, where its kind leaves the choice.
+    /// True if an index of codes keeps the originals too, where its kind leaves the choice.
     pub keep_originals: bool,
 }
 
@@ -152,7 +154,7 @@ impl Default for BuildParams {
     }
 }
 
-/// What a search asks for.
+/// Parameters of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct SearchParams<'a> {
     /// Answers wanted, at least 1.
@@ -165,7 +167,7 @@ pub struct SearchParams<'a> {
     pub nprobe: Option<usize>,
     /// Replaces the width of the error bound; see [`BuildParams::epsilon`].
     pub epsilon: Option<f32>,
-    /// Where to count what the search does.
+    /// Counts that the search adds its own to.
     pub stats: Option<&'a SearchStats>,
 }
 

@@ -1,3 +1,6 @@
+//! An index with several owners: a boxed index goes in, handles to it come out. A change through one handle copies the index
+//! if another handle exists.
+
 use std::sync::Arc;
 
 use super::{Core, VectorIndex};

@@ -1,7 +1,9 @@
+//! Counts of the work of searches: each search adds its own counts, the caller reads the sums.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What searches did, added up. Ask for it with [`SearchParams::with_stats`](super::SearchParams::with_stats); one may be
-/// shared by many searches, from many threads.
+/// Counts of the work of searches, added up. A caller asks for them with
+/// [`SearchParams::with_stats`](super::SearchParams::with_stats). Many searches, from many threads, may share one value.
 #[derive(Debug, Default)]
 pub struct SearchStats {
     lists_probed: AtomicU64,

@@ -1,3 +1,5 @@
+//! The `k` best of a stream: pairs of key and value go in, the `k` smallest come out in order.
+
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -49,7 +51,7 @@ impl<T: Ord> TopK<T> {
         }
     }
 
-    /// How many more would stay whatever their key.
+    /// The number of further entries that would stay whatever their key.
     pub(super) fn missing(&self) -> usize {
         self.k - self.heap.len()
     }

@@ -1,3 +1,5 @@
+//! Storage of f32 values, in memory of the process or in a mapped file; both come out as one slice.
+
 use std::ops::{Deref, DerefMut};
 
 #[cfg(all(unix, target_endian = "little"))]
@@ -16,8 +18,8 @@ pub(crate) enum Values {
     Damaged(Vec<f32>),
 }
 
-/// How many numbers to take room for, where there will be `len`: a large index that is added to would else be moved as a
-/// whole by the first vector. Room that is not written to takes no memory.
+/// Returns the number of values to take room for, where there will be `len`. Without more room the first vector added to a
+/// large index would move the index as a whole. Room that is not written to takes no memory.
 pub(crate) fn roomy(len: usize) -> usize {
     const LARGE: usize = 1 << 24;
     if len < LARGE { len } else { len + len / 8 }
@@ -55,7 +57,7 @@ impl Values {
         }
     }
 
-    /// Whether it is known that some of the numbers are wrong. It asks the system nothing.
+    /// Returns true if some of the numbers are known to be wrong. It makes no system call.
     pub(crate) fn is_damaged(&self) -> bool {
         match self {
             Self::Owned(_) => false,
@@ -65,7 +67,7 @@ impl Values {
         }
     }
 
-    /// Whether all numbers that were read until now are right.
+    /// Returns true if all numbers that were read until now are right.
     pub(crate) fn verify(&self) -> bool {
         match self {
             Self::Owned(_) => true,

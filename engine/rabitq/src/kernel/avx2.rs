@@ -18,7 +18,7 @@ static KERNELS: Kernels = Kernels {
     fill_tables,
 };
 
-/// The table, if this CPU has AVX2: the only way to these functions, so whoever calls one has AVX2.
+/// The table, if this CPU has AVX2. It is the only way to these functions, so every caller of one has AVX2.
 pub(super) fn kernels() -> Option<&'static Kernels> {
     is_x86_feature_detected!("avx2").then_some(&KERNELS)
 }
@@ -340,7 +340,8 @@ fn fold_i32(sums: __m256i) -> i32 {
     _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
 }
 
-/// As the definition, eight centroids in a register. Bytes are widened to 16 bits first: `maddubs` would saturate.
+/// Computes the scores of the definition, four centroids in a register. Bytes are widened to 16 bits first: `maddubs` would
+/// saturate.
 #[target_feature(enable = "avx2")]
 unsafe fn centroid_scores_avx2(point: &[i8], blocks: &[Line], norms: &[i32], scores: &mut [i32]) {
     let quads = point.len() / 4;

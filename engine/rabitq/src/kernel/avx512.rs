@@ -224,7 +224,7 @@ fn fold([a, b]: Lanes) -> f32 {
     fold_eight(_mm256_add_ps(_mm512_castps512_ps256(sixteen), upper))
 }
 
-/// How many bytes ahead of the scan lines are asked for: the CPU's own prefetcher stops at every 4 KiB.
+/// Number of bytes ahead of the scan at which lines are prefetched: the CPU's own prefetcher stops at every 4 KiB.
 const PREFETCH_BYTES: usize = 2048;
 
 /// Scans all blocks for `N` queries at once.

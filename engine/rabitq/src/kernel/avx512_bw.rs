@@ -27,7 +27,7 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
     KERNELS.get_or_init(table).as_ref()
 }
 
-/// Whether this CPU has the part of AVX-512 that all its kernels use.
+/// Returns true if this CPU has the part of AVX-512 that all AVX-512 kernels use.
 pub(super) fn detected() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("avx512f")
@@ -85,7 +85,7 @@ unsafe fn scan_bw(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
 /// of a register were added up.
 const QUADRUPLES_PER_FLUSH: usize = 64;
 
-/// As the AVX2 kernel, four groups in a load.
+/// Computes the sums of a block like the AVX2 kernel, with four groups in a load.
 #[inline]
 #[target_feature(enable = "avx2,avx512f,avx512bw")]
 fn block_sums(codes: &[u8], tables: &[u8], sums: &mut [i32; BLOCK_LEN]) {

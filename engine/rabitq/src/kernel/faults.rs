@@ -70,7 +70,7 @@ impl WatchedRange {
         Ok(Self(slot))
     }
 
-    /// Whether a part of the range was lost.
+    /// Returns true if the range is marked as damaged: by the handler, or by [`set_damaged`](Self::set_damaged).
     pub(super) fn is_damaged(&self) -> bool {
         self.0.damaged.load(SeqCst)
     }

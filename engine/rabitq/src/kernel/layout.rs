@@ -1,6 +1,9 @@
+//! Layouts of the codes and lookup tables of a block. A group and a vector go in, the position of the code or table comes out.
+//! Codes are converted from one [`Layout`] to another.
+
 use super::BLOCK_LEN;
 
-/// How the bits of a block of 32 vectors lie in memory. Every layout takes `padded_dim * 4` bytes: half a byte for each
+/// The order of the bits of a block of 32 vectors in memory. Every layout takes `padded_dim * 4` bytes: half a byte for each
 /// vector and group of 4 dimensions. Files hold [`Layout::Lanes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -25,7 +28,7 @@ pub(crate) const fn code_bytes(padded_dim: usize) -> usize {
 }
 
 impl Layout {
-    /// Where the 4 bits of a group lie for a vector: the byte within the block, and how far they are shifted.
+    /// Position of the 4 bits of a group for a vector: the byte within the block, and the number of bits they are shifted by.
     #[inline(always)]
     pub(crate) fn nibble(self, group: usize, lane: usize) -> (usize, usize) {
         match self {
@@ -37,7 +40,7 @@ impl Layout {
         }
     }
 
-    /// Where the table of a group begins.
+    /// Position of the first byte of a group's table.
     #[inline(always)]
     pub(crate) fn table(self, group: usize) -> usize {
         match self {

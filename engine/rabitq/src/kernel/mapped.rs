@@ -59,8 +59,8 @@ impl MappedFloats {
         // From here on dropping it gives the range back.
         let mut mapped = Self { start, map_len, before, len, capacity, watched: None, file, seen };
         let over_it = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
-        // SAFETY: the range lies within the one just reserved, which nobody else knows. What of the file's last page is
-        // not of the floats is room like any other: zeros or not, it is written before it is read.
+        // SAFETY: the range lies within the one just reserved, which no other code knows. The rest of the file's last page,
+        // behind the floats, is room like any other: zeros or not, it is written before it is read.
         let front = unsafe { libc::mmap(start.as_ptr(), of_file, access, over_it, mapped.file.as_raw_fd(), from) };
         if front == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -70,12 +70,13 @@ impl MappedFloats {
         Ok(mapped)
     }
 
-    /// Whether it is known that the floats are not those that were mapped.
+    /// Returns true if the floats are known not to be those that were mapped.
     pub(crate) fn is_damaged(&self) -> bool {
         self.watched.as_ref().is_some_and(WatchedRange::is_damaged)
     }
 
-    /// Whether all floats that were read until now are those that were mapped: nothing cut the file short or wrote over it.
+    /// Returns true if all floats that were read until now are those that were mapped: nothing cut the file short or wrote over
+    /// it.
     pub(crate) fn verify(&self) -> bool {
         // Of a page in which the file ends now, the rest is zeros without a fault.
         if let Some(watched) = &self.watched

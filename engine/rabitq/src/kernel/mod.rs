@@ -54,7 +54,7 @@ type NearestCentroids = fn(points: &[i8], padded_dim: usize, blocks: &[Line], no
 /// The inner loops for one kind of CPU.
 pub(crate) struct Kernels {
     pub(crate) name: &'static str,
-    /// How `scan` wants codes and tables to lie.
+    /// Layout of the codes and tables that `scan` reads.
     pub(crate) layout: Layout,
     /// The sum of squared differences of two slices of one length.
     pub(crate) l2_squared: fn(&[f32], &[f32]) -> f32,
@@ -93,7 +93,7 @@ impl Nearest {
     pub(crate) const NONE: Self = Self { score: i32::MAX, centroid: u32::MAX };
 }
 
-/// Which inner loops run in this process.
+/// The inner loops that run in this process, and those that could.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuFeatures {
     /// The kernel in use: `scalar`, `avx2`, `avx512bw` or `avx512vnni`.

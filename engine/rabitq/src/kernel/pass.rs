@@ -1,3 +1,6 @@
+//! Input and output of the scan kernels: blocks or rows and the terms of a query go in, [`Survivors`] come out. The definition
+//! of an estimate and its error bound is [`QueryTerms::estimate`].
+
 use super::{BLOCK_LEN, Line, bytes, code_bytes, floats};
 
 /// Lines of factors behind the codes of a block: 32 times `add`, `rescale` and `error`.
@@ -64,7 +67,7 @@ impl<'a> BlockRun<'a> {
     }
 }
 
-/// What the estimates of one query have in common.
+/// The terms that the estimates of one query have in common.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct QueryTerms {
     /// One unit of the lookup tables.
@@ -79,7 +82,7 @@ pub(crate) struct QueryTerms {
     pub(crate) error_scale: f32,
     /// Epsilon times the standard deviation of the product that the rounding of the tables causes.
     pub(crate) table_error: f32,
-    /// What rounding of f32 may add to the error: a constant, and a share of the factor `add`.
+    /// The part of the error bound for the rounding of f32: a constant, and a share of the factor `add`.
     pub(crate) rounding: f32,
     pub(crate) rounding_share: f32,
 }
@@ -93,7 +96,7 @@ impl QueryTerms {
         self.bound(product, add, rescale, error)
     }
 
-    /// As [`estimate`](Self::estimate), from the product of code and query.
+    /// Returns the result of [`estimate`](Self::estimate), from the product of code and query.
     #[inline(always)]
     pub(crate) fn bound(&self, product: f32, add: f32, rescale: f32, error: f32) -> (f32, f32) {
         let distance = (self.add_scale * add + self.add) + rescale * product;
@@ -103,7 +106,7 @@ impl QueryTerms {
     }
 }
 
-/// What one query asks of a pass over some blocks.
+/// The input and output of one query in a pass over some blocks.
 #[derive(Debug)]
 pub(crate) struct QueryPass<'a> {
     pub(crate) tables: &'a [u8],
@@ -128,7 +131,7 @@ impl QueryPass<'_> {
     }
 }
 
-/// What one query asks of a pass over some rows of four bits.
+/// The input and output of one query in a pass over some rows of four bits.
 #[derive(Debug)]
 pub(crate) struct RowPass<'a> {
     /// Rows one after another: codes, then `add`, `rescale` and `error` as little-endian floats.
@@ -184,7 +187,7 @@ impl<'a> RowPass<'a> {
 }
 
 impl BlockRun<'_> {
-    /// As [`QueryPass::assert_fits`].
+    /// Panics unless the kernels may read the run without further checks, like [`QueryPass::assert_fits`].
     pub(super) fn assert_fits(&self) {
         assert!(self.padded_dim.is_multiple_of(64), "codes in multiples of 64 dimensions");
         let needed = self.num_blocks() * block_bytes(self.padded_dim);

@@ -224,7 +224,7 @@ pub(super) fn hadamard(values: &mut [f32]) {
     }
 }
 
-/// Which of the 16 subsets of a group hold its coordinate `i`: 1 where they do.
+/// Membership of each coordinate of a group in the 16 subsets: 1 in a subset that holds the coordinate, else 0.
 const SUBSETS: [[f32; TABLE_LEN]; 4] = {
     let mut subsets = [[0.0; TABLE_LEN]; 4];
     let mut entry = 0;

@@ -1,3 +1,5 @@
+//! The section of attributes of an index file: converts [`Attributes`] to bytes, and bytes to checked attributes.
+
 use std::io;
 
 use super::fields::Fields;

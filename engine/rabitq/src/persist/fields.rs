@@ -1,3 +1,6 @@
+//! Decoding of the fields of an index file: bytes go in, little-endian numbers and runs of bytes come out, or `Corrupt` where
+//! bytes are missing.
+
 use crate::error::{Error, Result};
 
 /// Takes numbers from the front of some bytes.

@@ -1,3 +1,6 @@
+//! The header of an index file: converts a [`Header`] to bytes, and bytes to a header whose checksum, version and fields were
+//! checked.
+
 use super::fields::Fields;
 use super::format::{
     ENDIAN_TAG, FLAG_KEEP_ORIGINALS, MAGIC, MAGIC_OF_PYPI_0_1, MAJOR, MINOR, NUM_SECTIONS_OFFSET, Section, header_len,
@@ -44,7 +47,7 @@ impl Header {
         bytes.extend((self.params.rerank_factor as u64).to_le_bytes());
         bytes.extend(self.params.epsilon.to_le_bytes());
         bytes.extend(if self.params.keep_originals { FLAG_KEEP_ORIGINALS } else { 0 }.to_le_bytes());
-        // Nobody may ask for 0 lists, so 0 stands for "not asked".
+        // No caller may ask for 0 lists, so 0 stands for "not asked".
         bytes.extend((self.params.nlist.unwrap_or(0) as u64).to_le_bytes());
         bytes.extend((self.params.nprobe.unwrap_or(0) as u64).to_le_bytes());
         bytes.extend(u64::from(self.nlist).to_le_bytes());
@@ -145,7 +148,7 @@ pub(super) fn num_sections(fixed: &[u8]) -> Result<u32> {
     Fields(&fixed[NUM_SECTIONS_OFFSET..]).u32()
 }
 
-/// What a checksum passed, and yet no index has.
+/// Returns the error for contents under a right checksum that no index has.
 pub(super) fn impossible(error: Error) -> Error {
     Error::corrupt(format!("index file holds what no index has: {error}"))
 }

@@ -1,3 +1,6 @@
+//! The directory and the lists of an index file: the bytes of both sections go in, checked lists of codes come out. Lists are
+//! read on all threads.
+
 use rayon::prelude::*;
 
 use super::fields::Fields;
@@ -13,7 +16,7 @@ use crate::kernel::{BLOCK_LEN, Layout, code_bytes};
 /// Bytes of one entry of the directory.
 pub(super) const ENTRY_BYTES: usize = 24;
 
-/// What the directory tells of one list.
+/// The entry of the directory for one list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     /// From the start of the section of lists.

@@ -75,16 +75,18 @@ pub fn load_any(path: &Path) -> Result<Box<dyn VectorIndex>> {
     load(path).map(boxed)
 }
 
-/// As [`load_any`], but the vectors stay in the file: its memory is shared by all processes that map it, and is the
-/// system's to take back. Every byte is checked all the same.
+/// Reads an index of any kind like [`load_any`], but leaves its vectors in the file. Their memory is shared by all processes
+/// that map the file, and the system may take it back. Every byte is checked all the same.
 ///
-/// For files that are replaced, as [`VectorIndex::save`] does, and not written over: a search of an index whose file was cut
-/// short or written over since is `Corrupt`, as [`VectorIndex::verify`] says. The first call installs a handler of SIGBUS, which
-/// passes on every signal that is not of a mapped index file; a handler that is installed later has to pass on signals as
-/// well. A change to the index leaves the file as it is. Where files cannot be mapped, it is `load_any`.
+/// It is for files that are replaced, as [`VectorIndex::save`] does, and not written over. A search of an index whose file was
+/// cut short or written over since is `Corrupt`, as [`VectorIndex::verify`] says. A change to the index leaves the file as it
+/// is. Where files cannot be mapped, the vectors are read as [`load_any`] reads them.
+///
+/// The first mapping installs a handler of SIGBUS, which passes on every signal that is not of a mapped index file. A handler
+/// that is installed later has to pass on signals as well.
 ///
 /// # Errors
-/// As [`load_any`].
+/// The errors of [`load_any`].
 pub fn load_mapped(path: &Path) -> Result<Box<dyn VectorIndex>> {
     read_from(path, true).map(boxed)
 }

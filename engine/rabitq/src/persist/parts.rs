@@ -1,3 +1,6 @@
+//! Assembly of an index from its file: the header and the contents of the sections go in, a [`Core`] with checked parts comes
+//! out.
+
 use super::header::{Header, impossible};
 use crate::code::{Centroids, Quantizer};
 use crate::error::{Error, Result};
@@ -10,7 +13,7 @@ use crate::vector::VectorBatch;
 pub(super) struct Parts {
     pub(super) ids: Option<Vec<u64>>,
     pub(super) vectors: Values,
-    /// Whether it is known that they are finite, and within the limit of the metric.
+    /// True if the vectors are known to be finite, and within the limit of the metric.
     pub(super) vectors_fit: bool,
     pub(super) origin: Vec<f32>,
     step: f32,

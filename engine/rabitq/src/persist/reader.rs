@@ -1,3 +1,5 @@
+//! The reader of index files: an untrusted [`Source`] of bytes goes in, an index or an error comes out.
+
 use std::io::ErrorKind as IoErrorKind;
 
 use super::format::{ALIGNMENT, FIXED_BYTES, FLAG_REQUIRED, MAGIC, MAX_SECTIONS, Section, SectionId, header_len};

@@ -1,4 +1,4 @@
-//! Where the bytes of an index file come from.
+//! Sources of the bytes of an index file: a file, a file whose vectors are mapped, or bytes in memory.
 
 use std::fs::File;
 use std::io::{ErrorKind, Result};

@@ -40,7 +40,7 @@ pub fn remove_unsaved(folder: &Path) -> Result<()> {
     removed
 }
 
-/// Whether it is the name of an index file that is being written.
+/// Returns true for the name of an index file that is being written.
 fn is_unsaved(name: &str) -> bool {
     let parts = || {
         let (file, numbers) = name.strip_prefix('.')?.strip_suffix(UNSAVED)?.rsplit_once('.')?;

@@ -1,3 +1,5 @@
+//! The writer of index files: a [`Core`] and [`Attributes`] go in, the bytes of all sections and the header come out.
+
 use std::io::{BufWriter, Result, Seek, SeekFrom, Write};
 
 use super::attributes;

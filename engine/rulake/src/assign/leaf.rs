@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// Whether some value of this kind is one of the other, too.
+    /// Returns true if some value of this kind is a value of the kind `to`, too.
     fn is_assigned_to(self, to: Self) -> bool {
         use Kind::{Binary, Bool, Date, Decimal, Float, Int, Other, Text, Timestamp};
         match (self, to) {

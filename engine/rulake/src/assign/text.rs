@@ -54,14 +54,14 @@ fn says_infinite(text: &str) -> bool {
     text.to_ascii_lowercase().contains("inf")
 }
 
-/// Whether a text is more than a date: its time of day would be lost.
+/// Returns true if a text is more than a date: its time of day would be lost.
 fn has_time(text: &str) -> bool {
     const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
     let midnight = read(text, "+00:00").is_some_and(|(seconds, nanos)| seconds % SECONDS_OF_A_DAY == 0 && nanos == 0);
     text.contains(':') && !midnight
 }
 
-/// Whether a decimal number has no more digits after its point than there is room for.
+/// Returns true if a decimal number has no exponent and at most `scale` digits after its point. Zeros at its end do not count.
 fn digits_fit(text: &str, scale: usize) -> bool {
     let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction).trim_end_matches('0');
     !text.contains(['e', 'E']) && fraction.len() <= scale

@@ -1,4 +1,4 @@
-//! Where vectors come from: backends, and the states of collections that they pin.
+//! Backends: stores of collections, and the states of collections that they pin.
 
 pub mod delta;
 pub mod fs;
@@ -55,11 +55,11 @@ pub enum AsOf {
 pub struct Commit {
     /// The number of the state that it made.
     pub version: u64,
-    /// When it was made, in milliseconds since 1970 (UTC).
+    /// Time of the commit, in milliseconds since 1970 (UTC).
     pub timestamp_ms: i64,
-    /// What was done, as the writer calls it.
+    /// Name of the operation, as the writer calls it.
     pub operation: Option<String>,
-    /// How, as a JSON object.
+    /// Parameters of the operation, as a JSON object.
     pub parameters: Option<String>,
 }
 
@@ -95,8 +95,8 @@ pub trait Backend: Debug + Send + Sync {
         Err(no_older_states(self.id(), collection))
     }
 
-    /// Whether [`snapshot`](Self::snapshot) can tell that nothing changed: equal generations of one collection mean equal
-    /// rows. A backend that cannot gives every snapshot a generation of its own, and is never asked for FRESH.
+    /// Returns true if [`snapshot`](Self::snapshot) can tell that nothing changed: equal generations of one collection mean
+    /// equal rows. A backend that cannot gives every snapshot a generation of its own, and is never asked for FRESH.
     fn has_generations(&self) -> bool {
         true
     }
@@ -130,7 +130,7 @@ pub trait Snapshot: Debug + Send + Sync {
         vec![Part { id: self.generation().to_string(), deleted: RoaringBitmap::new() }]
     }
 
-    /// Where index files over this collection may be kept, if anywhere.
+    /// Folder for index files over this collection, if they may be kept anywhere.
     fn index_dir(&self) -> Option<&Path>;
 
     /// The index that it is, where it is one: a search by its specification is answered by that.
@@ -180,12 +180,12 @@ pub struct Part {
     pub deleted: RoaringBitmap,
 }
 
-/// What a scan reads.
+/// Request of a scan: columns, parts and rows to read.
 #[derive(Clone, Debug, Default)]
 pub struct ScanRequest {
     /// Columns of the schema, in output order; `None` is all of them.
     pub projection: Option<Vec<usize>>,
-    /// Whether the address of each row follows as the last column ([`crate::address::ADDRESS_COLUMN`], `UInt64`).
+    /// True if the address of each row follows as the last column ([`crate::address::ADDRESS_COLUMN`], `UInt64`).
     pub with_address: bool,
     /// Only these parts, by their positions in [`Snapshot::parts`]; `None` is all of them.
     pub parts: Option<Vec<usize>>,
@@ -197,8 +197,8 @@ pub struct ScanRequest {
     pub as_stored: bool,
 }
 
-/// Whether a collection can have the name: letters, digits, `_`, `-`, `.` and spaces after a letter or digit, 255 bytes at
-/// most.
+/// Returns true if a collection can have the name: letters, digits, `_`, `-`, `.` and spaces after a letter or digit, 255
+/// bytes at most.
 pub fn is_name(collection: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
     collection.starts_with(|c: char| c.is_alphanumeric()) && collection.chars().all(plain) && collection.len() <= 255

@@ -15,7 +15,7 @@ use crate::error::{Result, from_datafusion};
 /// Batches that are ready at the same time are handed out together, so that they can be worked on at the same time.
 const BATCHES_AT_ONCE: usize = 16;
 
-/// What is read of a vector column.
+/// Request of the vectors of a column: parts and rows to read.
 #[derive(Clone, Copy, Debug)]
 pub struct VectorRequest<'a> {
     /// The position of the column in the schema.
@@ -29,9 +29,9 @@ pub struct VectorRequest<'a> {
 /// Some vectors of a column. Those of one are in memory at the same time.
 #[derive(Clone, Debug)]
 pub struct VectorWindow {
-    /// The rows that it stands for, those that were left out because nobody wants them included.
+    /// The number of rows that the window stands for, including rows left out because the request does not allow them.
     pub num_rows: usize,
-    /// Of two columns: vectors as they are stored, unchecked, and the addresses of their rows (`UInt64`).
+    /// Batches of two columns: vectors as they are stored, unchecked, and the addresses of their rows (`UInt64`).
     pub batches: Vec<RecordBatch>,
 }
 

@@ -1,4 +1,4 @@
-//! Entries made anew while the one they replace goes on answering, and entries that are not wanted any more.
+//! Replacement of an entry by a new build, while the old entry still answers, and removal of entries that are not wanted.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,9 +1,12 @@
+//! Limits of the cache: the entries in memory go in; the least recently used entries are evicted until the rest fits
+//! or none can be evicted.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{EntryKey, Slot, State};
 
-/// How much the cache may hold; without a number, as much as there is.
+/// Limits of the cache: memory and number of entries. `None` is no limit.
 ///
 /// Entries that were not used for the longest time go first. An entry that a search is using, one of a collection that is
 /// kept, and the one that was just asked for stay, so the budget may be exceeded by those.

@@ -1,3 +1,5 @@
+//! Entry of the cache: an index with its seal and columns of ids. Queries go in, hits by row address come out.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -18,11 +20,11 @@ pub struct Entry {
     pub(super) unsaved: AtomicUsize,
     /// Columns of ids that searches asked for.
     pub(super) ids: RwLock<Vec<(String, Arc<IdColumn>)>>,
-    /// Held by who reads a column of ids: of many first searches one does.
+    /// Held by the task that reads a column of ids, so that concurrent first searches read it once.
     pub(super) reading_ids: tokio::sync::Mutex<()>,
-    /// When it was last used, on the clock of its cache.
+    /// Time of the last use, on the clock of its cache, which counts uses.
     pub(super) used: AtomicU64,
-    /// Whether somebody asked to forget it.
+    /// True if no new search may use the entry: it was invalidated, replaced, or changed into the entry of a newer state.
     pub(super) forgotten: AtomicBool,
 }
 
@@ -85,7 +87,7 @@ impl Entry {
         self.index.memory_bytes() + self.ids.read().iter().map(|(_, ids)| ids.memory_bytes()).sum::<usize>()
     }
 
-    /// Whether no search may begin with it: a caller asked to forget it, or its index file was changed while it was mapped.
+    /// Returns true if no search may begin with the entry: it was forgotten, or its index file was changed while it was mapped.
     pub(crate) fn is_forgotten(&self) -> bool {
         self.forgotten.load(Ordering::Acquire) || self.index.is_damaged()
     }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// Says of a collection and a specification whether the index file is wanted.
 type IsWanted = dyn Fn(&CollectionKey, &IndexSpec) -> bool + Send + Sync;
 
-/// Which index files are wanted; all of them if nothing else is said.
+/// The set of wanted index files: those that a predicate accepts, or all files if there is no predicate.
 #[derive(Clone, Default)]
 pub(crate) struct WantedFiles(Option<Arc<IsWanted>>);
 

@@ -2,7 +2,7 @@
 //!
 //! Parts that both states have keep their codes, less the rows deleted since. The vectors of the other parts are read; one
 //! whose bytes are those of a row that went away with its part was moved, not changed, and keeps its code. What is left
-//! is removed and encoded. The answers are those of an index built anew.
+//! is removed and encoded. The answers are those of an index built from all vectors.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use crate::backend::{Part, Snapshot};
 use crate::error::{Error, Result};
 use crate::read::{Folded, fold_vectors};
 
-/// An index whose lists were made for this many times more or fewer vectors is built anew. So is one of which as many
-/// vectors changed since as it was made of.
+/// Bound on the growth, and on the shrinkage, of an index since its lists were made, as a factor of its vectors then.
+/// An index beyond the bound is rebuilt. So is an index of which more vectors changed than it was made of.
 const GROWTH_MAX: usize = 2;
 
-/// What leads from the index of one state to that of another.
+/// Difference between the index of one state and the index of another.
 #[derive(Debug)]
 pub(super) struct Change {
     /// The ids, in the older index, of vectors that are gone.
     removed: Vec<u64>,
-    /// Where the part of that number in the older state is in the newer one.
+    /// Address of row 0 in the newer state, for each part of the older state; `None` if the part is gone.
     kept: Vec<Option<u64>>,
     /// The new ids of vectors that were moved, by their old ones.
     moved: HashMap<u64, u64>,
@@ -38,7 +38,7 @@ pub(super) struct Change {
     dim: Dim,
 }
 
-/// Finds what changed between the state that `index` is sealed with and `snapshot`; `None` if it is better built anew.
+/// Finds what changed between the state that `index` is sealed with and `snapshot`; `None` if a rebuild is better.
 pub(super) async fn changes(
     index: &dyn VectorIndex,
     seal: &Seal,
@@ -111,9 +111,9 @@ impl Change {
     }
 }
 
-/// What becomes of the parts of the older state.
+/// Fate of the parts of the older state.
 struct Fate {
-    /// Where each is in the newer state.
+    /// Position of each part in the newer state; `None` if the part is gone.
     kept: Vec<Option<usize>>,
     /// Its rows that were deleted since.
     deleted: Vec<RoaringBitmap>,
@@ -132,7 +132,7 @@ impl Fate {
         fate
     }
 
-    /// Whether the row was deleted from a part that is kept.
+    /// Returns true if the row was deleted from a part that is kept.
     fn deletes(&self, address: RowAddress) -> bool {
         self.deleted.get(address.file()).is_some_and(|deleted| deleted.contains(address.row()))
     }

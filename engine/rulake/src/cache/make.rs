@@ -145,7 +145,7 @@ impl Cache {
             .then(|| Base { entry, key: Some(known.clone()) })
     }
 
-    /// Makes the entry from that of another state; `None` if it is better built anew.
+    /// Makes the entry from the entry of another state; `None` if it has to be built from all vectors.
     async fn follow(
         &self,
         pinned: &Pinned,
@@ -180,7 +180,8 @@ impl Cache {
         Ok(Some(Entry { unsaved: unsaved.into(), ids: ids.into(), ..Entry::new(index, seal) }))
     }
 
-    /// The index of an entry, to be changed: the entry leaves the cache if nobody else uses it, else it is copied.
+    /// Takes the index of an entry, to change it. The entry leaves the cache if no other collection uses it.
+    /// An index that is still in use is copied.
     fn take(&self, pinned: &Pinned, base: Base) -> Box<dyn VectorIndex> {
         let Base { entry, key } = base;
         if let Some(key) = key {

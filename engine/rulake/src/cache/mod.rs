@@ -2,8 +2,8 @@
 //!
 //! An entry is keyed by the witness of the state it was built from, the column, the metric, the kind and the parameters, so
 //! a search against a newer state never meets an older entry, and collections of equal bytes share one. Making an entry is
-//! singleflight: one task makes it for all who wait, and who gives up waiting stops it only if nobody else waits for a while; a
-//! build that fails leaves nothing behind. Searches hold no lock.
+//! singleflight: one task makes it for all waiters. A waiter that gives up stops the task only if no other waiter comes within
+//! the linger time. A build that fails leaves nothing behind. Searches hold no lock.
 
 mod anew;
 mod budget;
@@ -51,7 +51,7 @@ use work::Work;
 /// Names a collection: backend, collection.
 pub type CollectionKey = (String, String);
 
-/// What names an entry. The specification has column, metric, kind and parameters.
+/// Key of an entry. The specification has column, metric, kind and parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct EntryKey {
     witness: String,
@@ -62,7 +62,7 @@ struct EntryKey {
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     budget: Budget,
-    /// How long an entry is made on while nobody waits for it.
+    /// The time for which the making of an entry continues without a waiter.
     linger: Duration,
     wanted: WantedFiles,
     locks: FileLocks,
@@ -76,11 +76,11 @@ struct State {
     entries: HashMap<EntryKey, Slot>,
     /// The entry that each collection used last, by specification.
     pointers: HashMap<CollectionKey, HashMap<IndexSpec, EntryKey>>,
-    /// How often each collection was forgotten: an entry that is being made meanwhile is forgotten too.
+    /// The number of times that each collection was forgotten. An entry whose making began earlier is forgotten too.
     epochs: HashMap<CollectionKey, u64>,
     /// Collections whose entries stay whatever the budget.
     kept: HashSet<CollectionKey>,
-    /// What is being done for entries; dead where it ended.
+    /// Builds of entries. A reference to a build that ended is dead.
     works: Vec<Weak<Work>>,
 }
 
@@ -95,7 +95,7 @@ pub struct CachedEntry {
     pub entry: Arc<Entry>,
 }
 
-/// What a search finds in the cache.
+/// Result of a lookup in the cache.
 enum Found {
     Entry(Arc<Entry>),
     Making(Making),
@@ -163,7 +163,8 @@ impl Cache {
         entry.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Notes that the collection uses the entry now, and lets go of what nobody uses any more.
+    /// Notes that the collection uses the entry now, drops the entry it used before unless others share it, and enforces the
+    /// budget.
     fn use_for(&self, pinned: &Pinned, key: &EntryKey, entry: &Arc<Entry>, epoch: u64) {
         self.touch(entry);
         let mut state = self.state.lock();

@@ -1,4 +1,4 @@
-//! What an entry was built from, and how its index file says so.
+//! Seal of an entry: the state it was built from. A snapshot goes in, the words of an index file come out, and back.
 
 use roaring::RoaringBitmap;
 use ruvector_rabitq::{Attributes, VectorIndex};
@@ -17,7 +17,7 @@ const PARTS: &str = "parts";
 const BUILT_LEN: &str = "built_len";
 const CHANGED: &str = "changed";
 
-/// What an entry was built from.
+/// The state that an entry was built from, with its witness and its parts.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seal {
     pub(crate) witness: String,

@@ -1,7 +1,7 @@
-//! The place of an entry in the cache, from the moment that somebody asks for it.
+//! The place of an entry in the cache, from the first request for the entry on.
 //!
-//! An entry is made by a task of its own, for all who wait: that one of them gives up, or is given up, costs the others
-//! nothing, and who comes back later finds the work further on.
+//! An entry is made by a task of its own, for all waiters. A waiter that gives up, or is cancelled, costs the other waiters
+//! nothing. A client that comes back later finds the work further on.
 
 use std::sync::{Arc, Weak};
 
@@ -20,7 +20,7 @@ pub(super) enum Slot {
     Making(Making),
 }
 
-/// An entry that is being made. Whoever holds a clone waits for it.
+/// An entry that is being made. Each clone outside the slot stands for a waiter.
 #[derive(Clone, Debug)]
 pub(super) struct Making {
     /// The collection that it was asked for first.
@@ -77,7 +77,7 @@ impl Making {
         Self { collection, outcome: outcome.boxed().shared(), waiting }
     }
 
-    /// Waits for the entry; who waits for one that fails fails with it.
+    /// Waits for the entry. If making it fails, every waiter gets the error.
     pub(super) async fn wait(self) -> Result<Arc<Entry>> {
         self.outcome.clone().await.map_err(|(kind, message)| Error::new(kind, message))
     }
@@ -91,7 +91,7 @@ struct Place {
 }
 
 impl Place {
-    /// Puts the entry where it belongs, unless it was forgotten meanwhile: who waits gets it all the same.
+    /// Puts the entry into its slot, unless it was forgotten while it was made. The waiters get the entry in either case.
     fn fill(&self, pinned: &Pinned, entry: &Arc<Entry>, epoch: u64) {
         if let Some(slot) =
             self.cache.state.lock().entries.get_mut(&self.key).filter(|slot| slot.is_made_by(&self.task))
@@ -101,7 +101,7 @@ impl Place {
         self.cache.use_for(pinned, &self.key, entry, epoch);
     }
 
-    /// Returns once nobody has waited for a while; the slot is empty then.
+    /// Completes once the task had no waiter for the linger time; the slot is empty then.
     async fn abandoned(&self) {
         const TICKS: u32 = 60;
         let mut alone = 0;

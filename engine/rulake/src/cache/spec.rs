@@ -1,3 +1,5 @@
+//! Specification of an index: its column and build parameters. A snapshot goes in, the witness of its entry comes out.
+
 use ruvector_rabitq::index::{DEFAULT_RERANK_FACTOR, DEFAULT_SEED};
 use ruvector_rabitq::{BuildParams, IndexKind, Metric};
 
@@ -6,12 +8,12 @@ use crate::error::{Error, Result};
 use crate::vectors::{NO_VECTORS_KEY, dim_of};
 use crate::witness::witness;
 
-/// What index to build over which column.
+/// Specification of an index: the column, and the structure and parameters to build over it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexSpec {
     /// The vector column.
     pub column: String,
-    /// What near means.
+    /// Distance metric.
     pub metric: Metric,
     /// The structure.
     pub kind: IndexKind,

@@ -1,9 +1,11 @@
+//! Statistics of the cache: events and times are added to atomic counters, and read as `CacheStats`.
+
 use std::iter::Sum;
 use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What happened to the entries of one collection, of a backend, or of all.
+/// Counts and times of cache events, for one collection, for a backend, or for all.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
@@ -19,7 +21,7 @@ pub struct CacheStats {
     pub primes: u64,
     /// Entries made from the one of an older state and the vectors that changed.
     pub follows: u64,
-    /// Entries that somebody asked to forget.
+    /// Calls that invalidated a collection which had entries in memory.
     pub invalidations: u64,
     /// Entries that had to go for the budget.
     pub evictions: u64,

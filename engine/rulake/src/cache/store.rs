@@ -32,7 +32,7 @@ pub(super) async fn load(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<En
     Some(entry)
 }
 
-/// Whether an entry is over an earlier or this very state of the collection, and not of vectors of another dimension.
+/// Returns true if an entry is over an earlier or this very state of the collection, and its vectors have the same dimension.
 pub(super) fn can_follow(entry: &Entry, snapshot: &dyn Snapshot, spec: &IndexSpec) -> bool {
     let dim = dim_of_column(snapshot, &spec.column);
     entry.data_ref() == snapshot.data_ref() && dim.is_ok_and(|dim| dim == entry.index().dim().get())

@@ -53,7 +53,7 @@ pub(crate) fn saved_name(spec: &IndexSpec, data_ref: &str, generation: &Generati
     format!("{}{}", file_name(spec).trim_end_matches(EXTENSION), ending(data_ref, generation))
 }
 
-/// How the names of the files of a state end.
+/// The common ending of the names of a state's files.
 fn ending(data_ref: &str, generation: &Generation) -> String {
     let state = witness(data_ref, 0, 0, 0, generation);
     format!("{}.{EXTENSION}", &state[..16])

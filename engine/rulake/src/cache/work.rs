@@ -1,4 +1,4 @@
-//! How far the making of an entry is, and the wish that it ends.
+//! Progress and cancellation of an index build.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,18 +20,18 @@ pub struct MakingEntry {
     pub rows_read: usize,
     /// Vectors that were encoded so far.
     pub vectors_done: usize,
-    /// How many there are to encode: before all are read what the backend says, if it does.
+    /// The number of vectors to encode, if it is known. Until all rows are read it is the backend's row count.
     pub vectors_total: Option<usize>,
 }
 
-/// What one task does for an entry; others look on.
+/// Progress and cancellation of one build; other tasks read the progress.
 #[derive(Debug)]
 pub(super) struct Work {
     collection: CollectionKey,
     spec: IndexSpec,
     rows_read: AtomicUsize,
     vectors_done: AtomicUsize,
-    /// [`UNKNOWN`] until somebody says it.
+    /// [`UNKNOWN`] until the build sets it.
     vectors_total: AtomicUsize,
     stopped: AtomicBool,
     stop: Notify,
@@ -57,7 +57,7 @@ impl Work {
         }
     }
 
-    /// Returns, with what to fail with, once somebody asked the work to end.
+    /// Waits until a caller cancels the build, and returns the error that the build fails with.
     pub(super) async fn stopped(&self) -> Error {
         // One permit is kept: it does not matter who comes first.
         self.stop.notified().await;
@@ -82,7 +82,7 @@ impl Work {
 }
 
 impl State {
-    /// Notes that an entry is being made; until the work is dropped everybody can see it.
+    /// Notes that an entry is being made. The entry is listed until the work is dropped.
     pub(super) fn begin(&mut self, collection: &CollectionKey, spec: &IndexSpec) -> Arc<Work> {
         let work = Arc::new(Work {
             collection: collection.clone(),
@@ -106,7 +106,7 @@ impl Cache {
         works.iter().filter_map(Weak::upgrade).map(|work| work.look()).collect()
     }
 
-    /// Ends the making of an entry. Who waits for it gets `Cancelled`, and may ask again.
+    /// Ends the making of an entry. Its waiters get `Cancelled`, and may ask again.
     pub(crate) fn stop_making(&self, collection: &CollectionKey, spec: &IndexSpec) {
         let mut state = self.state.lock();
         state.entries.retain(|key, slot| !(key.spec == *spec && slot.is_made_for(collection)));

@@ -1,3 +1,5 @@
+//! Conformance checks of concurrent use: many readers scan a collection during appends, and each must see whole states.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

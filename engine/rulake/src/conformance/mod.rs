@@ -1,4 +1,4 @@
-//! What every backend must do, as a suite that a new one passes in a line.
+//! Conformance suite: the rules that every backend must keep, checked by one call.
 //!
 //! The author of a backend says by a [`Fixture`](crate::conformance::Fixture) how a collection is stored and changed.
 //! [`check`](crate::conformance::check) stores some, changes them, reads them in every way that a query may, and returns
@@ -39,13 +39,13 @@ use self::subject::Subject;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 
-/// How collections of a backend are stored and changed, for [`check`].
+/// Operations of a test that store and change collections of a backend, for [`check`].
 #[async_trait]
 pub trait Fixture: Send + Sync {
     /// The backend to check. It has no collection whose name starts with `conformance`.
     fn backend(&self) -> Arc<dyn Backend>;
 
-    /// Whether names may have spaces and letters of any script.
+    /// Returns true if names may have spaces and letters of any script.
     fn has_unicode_names(&self) -> bool {
         true
     }
@@ -56,7 +56,7 @@ pub trait Fixture: Send + Sync {
     /// Whatever goes wrong; [`check`] passes it on.
     async fn store(&self, collection: &str, batches: &[RecordBatch]) -> Result<()>;
 
-    /// Adds rows to a collection, all at once for who reads meanwhile.
+    /// Adds rows to a collection, atomically: a concurrent reader sees all of them or none.
     ///
     /// # Errors
     /// As [`Fixture::store`].

@@ -1,8 +1,10 @@
+//! Conformance checks of names: the backend's id, the list of collections, and names that a backend must refuse.
+
 use super::rule::Rule;
 use super::subject::Subject;
 use crate::error::{ErrorKind, Result};
 
-/// What must not be taken for a path out of the backend, or into its own files.
+/// Names that must not be taken for a path out of the backend, or into its own files.
 const NO_NAMES: [&str; 20] = [
     "",
     ".",

@@ -1,3 +1,5 @@
+//! Pseudo-random numbers for the conformance checks: a seed goes in, the same sequence comes out in every run.
+
 /// The same numbers in every run: splitmix64.
 #[derive(Debug)]
 pub(super) struct Random(pub(super) u64);

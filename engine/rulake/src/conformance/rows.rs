@@ -1,4 +1,4 @@
-//! What is stored: every row follows from its id, so that what comes back is known.
+//! Rows that the checks store: an id goes in, its row comes out, so that the expected result of every read is known.
 
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Rules of the conformance suite: an observed result goes in; `Ok`, or an error that names the broken rule, comes out.
+
 use std::fmt::Debug;
 
 use crate::error::{Error, ErrorKind, Result};

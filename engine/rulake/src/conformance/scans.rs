@@ -1,3 +1,5 @@
+//! Conformance checks of scans: projections, addresses, parts, limits and pruning, compared with the stored rows.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Conformance checks of states: generations, parts and pinned snapshots across appends, deletions and a removal.
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Backend under check: test rows are stored through the fixture, and read back by scan, sorted or by address.
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Conformance checks of takes: rows read by address are compared with the rows of a scan.
+
 use super::random::Random;
 use super::rows::{COLUMNS, Row, read};
 use super::rule::Rule;

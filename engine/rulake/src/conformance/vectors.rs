@@ -1,3 +1,5 @@
+//! Conformance checks of vectors: exact values, NULL vectors, and collections without rows.
+
 use arrow::datatypes::DataType;
 
 use super::rows::DIM;

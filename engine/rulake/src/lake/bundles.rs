@@ -9,10 +9,10 @@ use crate::bundle::Bundle;
 use crate::cache::{Cache, Entry, IndexSpec, read_dir, remove_saved, saved_name};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What [`RuLake::refresh_from_bundle_dir`] found.
+/// Outcome of [`RuLake::refresh_from_bundle_dir`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshResult {
-    /// What is cached is what the bundle names, or nothing is cached.
+    /// The cached entries are of the state that the bundle names, or nothing is cached.
     UpToDate,
     /// The bundle names another state: what was cached is forgotten, the next search asks the backend.
     Invalidated,
@@ -64,7 +64,7 @@ impl RuLake {
         blocking(dir, move |dir| bundle.write_to_dir(&dir).map(|_| bundle.witness)).await
     }
 
-    /// Holds what is cached of a collection against the bundle that somebody published in `dir`.
+    /// Invalidates the cached entries of a collection if the bundle in `dir` names another state than theirs.
     ///
     /// # Errors
     /// `NotFound` if there is no such backend; `Corrupt` or `WitnessMismatch` for a bundle that cannot be trusted: then

@@ -1,3 +1,5 @@
+//! Settings of a lake: builder calls go in, a `RuLake` with its cache comes out.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +65,7 @@ impl Default for RuLakeBuilder {
 }
 
 impl RuLakeBuilder {
-    /// How old answers may be, unless something else is said of a backend, a collection or a search. FRESH if not set.
+    /// Bound on the age of answers, unless a backend, a collection or a search has its own. FRESH if not set.
     #[must_use]
     pub fn consistency(mut self, consistency: Consistency) -> Self {
         self.config.consistency = consistency;
@@ -77,7 +79,7 @@ impl RuLakeBuilder {
         self
     }
 
-    /// What near means. L2 if not set.
+    /// Distance metric. L2 if not set.
     #[must_use]
     pub fn metric(mut self, metric: Metric) -> Self {
         self.config.metric = metric;
@@ -112,8 +114,8 @@ impl RuLakeBuilder {
         self
     }
 
-    /// How long an index is made on while nobody waits for it: a search that had too little time may be answered by its
-    /// next try, and what nobody comes back for is given up. One minute if not set.
+    /// The time for which the making of an index continues without a waiter. A search that had too little time may be answered
+    /// at its next try; an index that no client comes back for is given up. One minute if not set.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;

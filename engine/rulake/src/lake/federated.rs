@@ -9,20 +9,20 @@ use futures::future::join_all;
 use super::{LakeHit, RuLake, SearchOptions};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How a federated search treats its backends.
+/// Options of a federated search: the backends, and their treatment.
 #[derive(Clone, Debug, Default)]
 pub struct FederatedOptions {
-    /// How each of them is searched.
+    /// Options of the search of each backend.
     pub search: SearchOptions,
     /// The backends to ask; `None` is all that the lake has.
     pub backends: Option<Vec<String>>,
-    /// How long each may take; `None` waits as long as it takes.
+    /// Time limit of each backend; `None` is no limit.
     pub timeout: Option<Duration>,
-    /// Whether to answer from the others, with a warning, if a backend fails; else the search fails.
+    /// True if a failed backend is left out of the answer, with a warning. If false, the search fails.
     pub partial: bool,
 }
 
-/// What a federated search found.
+/// Result of a federated search.
 #[derive(Debug)]
 pub struct FederatedAnswer {
     /// The nearest rows of all, nearest first; ties in the order of the backends asked.
@@ -108,7 +108,7 @@ impl RuLake {
     }
 }
 
-/// What a task answers, within the limit.
+/// The answer of a task, if it comes within the limit.
 async fn in_time<T: Send + 'static>(task: SpawnedTask<Result<T>>, backend: &str, limit: Option<Duration>) -> Result<T> {
     let answer = task.join();
     let answer = match limit {

@@ -58,8 +58,8 @@ impl RuLake {
     /// The entry over a pinned state by `spec`: from memory, else from the index file that a witness seals, else made from
     /// the entry of an older state, else built.
     ///
-    /// An entry that was built is kept as a file if the backend has a place for it. One that is being made is made on for
-    /// [a while](RuLakeBuilder::linger) when nobody waits for it any more.
+    /// An entry that was built is kept as a file if the backend has a place for it. The making of an entry continues for
+    /// [a while](RuLakeBuilder::linger) when it has no waiter any more.
     ///
     /// # Errors
     /// `NotFound` or `InvalidInput` if the column is not a vector column; `InvalidInput` naming file and row for a vector
@@ -74,13 +74,13 @@ impl RuLake {
         self.cache.entry(pinned, spec, context).await
     }
 
-    /// Whether the entry over a pinned state by `spec` is at hand, as far as searches of this state know.
+    /// Returns true if the entry over a pinned state by `spec` is at hand, as far as searches of this state know.
     pub fn has_entry(&self, pinned: &Pinned, spec: &IndexSpec) -> bool {
         pinned.remembered(spec).is_some_and(|entry| !entry.is_forgotten())
     }
 
-    /// Builds the entry over a pinned state from all its vectors, whatever there is already, and puts it in the place of
-    /// that: searches are answered by the old one meanwhile, and from now on if this fails.
+    /// Builds the entry over a pinned state from all its vectors, and replaces the old entry if there is one. Searches use
+    /// the old entry during the build, and keep it if the build fails.
     ///
     /// # Errors
     /// As [`entry`](Self::entry).
@@ -98,7 +98,7 @@ impl RuLake {
         self.cache.making()
     }
 
-    /// Ends the making of an entry as soon as that is possible. Who waits for it gets `Cancelled`, and may ask again.
+    /// Ends the making of an entry as soon as that is possible. Its waiters get `Cancelled`, and may ask again.
     pub fn stop_making(&self, backend: &str, collection: &str, spec: &IndexSpec) {
         self.cache.stop_making(&(backend.to_owned(), collection.to_owned()), spec);
     }

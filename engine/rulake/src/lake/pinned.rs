@@ -1,3 +1,5 @@
+//! Pinned state: the snapshot of a collection that answers come from, and the entries that searches found for it.
+
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::RwLock;
@@ -15,7 +17,7 @@ pub struct Pinned {
     source: Arc<HitSource>,
     snapshot: Arc<dyn Snapshot>,
     counters: Arc<Counters>,
-    /// What a search is answered from that says nothing of it.
+    /// Specification of the index for searches that set neither column nor metric nor kind.
     plain: OnceLock<IndexSpec>,
     /// The entries found for it, so that the next search needs no more than to look here.
     entries: RwLock<Vec<(IndexSpec, Weak<Entry>)>>,
@@ -54,7 +56,7 @@ impl Pinned {
         &self.counters
     }
 
-    /// What a search is answered from that says nothing of it; made by `make` at the first call.
+    /// Specification of the index for searches that set neither column nor metric nor kind; made by `make` at the first call.
     pub(super) fn plain_spec(&self, make: impl FnOnce() -> Result<IndexSpec>) -> Result<&IndexSpec> {
         match self.plain.get() {
             Some(spec) => Ok(spec),

@@ -20,7 +20,7 @@ pub(super) struct Registered {
     collections: RwLock<HashMap<String, Arc<Known>>>,
 }
 
-/// What the lake knows of a collection.
+/// The lake's record of a collection.
 #[derive(Debug, Default)]
 struct Known {
     consistency: RwLock<Option<Consistency>>,
@@ -32,7 +32,7 @@ struct Known {
 #[derive(Debug)]
 struct Pin {
     pinned: Arc<Pinned>,
-    /// When the backend was asked for it; never, if it is known from files alone: rows cannot be read through it.
+    /// Time when the backend was asked for the state. `None` if the state is known from files alone: its rows cannot be read.
     asked: Option<Instant>,
 }
 
@@ -45,12 +45,12 @@ impl Registered {
         (self.backend.id().to_owned(), collection.to_owned())
     }
 
-    /// What is known of a collection, if it was asked for before.
+    /// The record of a collection, if there is one.
     fn known(&self, collection: &str) -> Option<Arc<Known>> {
         self.collections.read().get(collection).cloned()
     }
 
-    /// What is known of a collection, from now on.
+    /// The record of a collection, which is made if there is none.
     fn know(&self, collection: &str) -> Arc<Known> {
         if let Some(known) = self.known(collection) {
             return known;
@@ -167,7 +167,7 @@ impl RuLake {
         Ok(())
     }
 
-    /// How old an answer from a collection may be, unless a search says otherwise.
+    /// Bound on the age of an answer from a collection, unless a search has its own.
     ///
     /// # Errors
     /// `NotFound` if there is no such backend.
@@ -200,7 +200,7 @@ impl RuLake {
         Ok(Arc::new(Pinned::new(key, snapshot, Arc::clone(&known.counters))))
     }
 
-    /// As [`pin`](Self::pin); with `sealed`, a state that is known from files alone will do.
+    /// Pins a state as [`pin`](Self::pin) does. With `sealed`, a state that is known from files alone will do.
     pub(super) async fn pin_state(
         &self,
         registered: &Registered,
@@ -261,12 +261,12 @@ impl RuLake {
         self.cache.keep(&(backend.to_owned(), collection.to_owned()), keep);
     }
 
-    /// What happened to the entries of all collections.
+    /// Statistics of the entries of all collections.
     pub fn cache_stats(&self) -> CacheStats {
         self.cache_stats_by_collection().into_values().sum()
     }
 
-    /// What happened to the entries of each backend's collections.
+    /// Statistics of the entries of each backend's collections.
     pub fn cache_stats_by_backend(&self) -> HashMap<String, CacheStats> {
         let mut stats = HashMap::new();
         for ((backend, _), of_collection) in self.cache_stats_by_collection() {
@@ -276,7 +276,7 @@ impl RuLake {
         stats
     }
 
-    /// What happened to the entries of each collection that was asked for.
+    /// Statistics of the entries of each collection that was asked for.
     pub fn cache_stats_by_collection(&self) -> HashMap<CollectionKey, CacheStats> {
         let backends = self.backends.read();
         let of_backend = |registered: &Arc<Registered>| {

@@ -14,16 +14,16 @@ use crate::vectors::{NO_VECTORS_KEY, vector_columns};
 /// The column of ids, unless a search says otherwise.
 const ID_COLUMN: &str = "id";
 
-/// What a search says, beyond the query, of how it is to be answered. The default says nothing.
+/// Options of a search, beyond the query. The default sets none.
 #[derive(Clone, Debug, Default)]
 pub struct SearchOptions {
-    /// How old the answer may be.
+    /// Bound on the age of the answer; the bound of the collection, the backend or the lake if not set.
     pub consistency: Option<Consistency>,
     /// The vector column; needed where a collection has several.
     pub column: Option<String>,
     /// The column of ids, of integers; `id` if not set.
     pub id_column: Option<String>,
-    /// What near means; the lake's metric if not set.
+    /// Distance metric; the lake's if not set.
     pub metric: Option<Metric>,
     /// The kind of index; the lake's if not set.
     pub kind: Option<IndexKind>,
@@ -42,15 +42,15 @@ impl SearchOptions {
 /// One answer of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LakeHit {
-    /// Where the row is.
+    /// The backend and the collection that hold the row.
     pub source: Arc<HitSource>,
-    /// What the collection calls the row.
+    /// Id of the row in its collection.
     pub id: i64,
     /// The distance, nearer is smaller: *squared* L2, the negated inner product, or one minus the cosine.
     pub score: f32,
 }
 
-/// Where a hit is from; shared by all hits from there.
+/// Origin of a hit: a backend and a collection. All hits of one origin share it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HitSource {
     /// The backend that holds the row.

@@ -1,3 +1,5 @@
+//! Search session: pins each collection once, so that all answers of a session come from the same states.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,7 +27,7 @@ impl RuLake {
 }
 
 impl LakeSession<'_> {
-    /// As [`RuLake::search_one`].
+    /// Searches as [`RuLake::search_one`] does, in the state that the session pinned.
     ///
     /// # Errors
     /// As [`RuLake::search_one`]; `GenerationGone` if the state that the session began with is not there any more.
@@ -40,7 +42,7 @@ impl LakeSession<'_> {
         self.find(backend, collection, options).await?.search(query, k, options)
     }
 
-    /// As [`RuLake::search_batch`].
+    /// Searches as [`RuLake::search_batch`] does, in the state that the session pinned.
     ///
     /// # Errors
     /// As [`search_one`](Self::search_one).

@@ -14,7 +14,7 @@ use crate::engine::answer::Answer;
 use ruvector_udfs::error::Result;
 use ruvector_udfs::names::CATALOG;
 
-/// Whether `plan` changes something in a catalog that is not ours.
+/// Returns true if `plan` changes something in a catalog of the program, not in the engine's own.
 pub(crate) fn is_meant(state: &SessionState, plan: &LogicalPlan) -> bool {
     let defaults = &state.config_options().catalog;
     let is_foreign = |name: &TableReference| name.catalog().unwrap_or(&defaults.default_catalog) != CATALOG;

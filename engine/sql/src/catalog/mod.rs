@@ -37,7 +37,7 @@ use ruvector_udfs::names::MAIN;
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
     pub(crate) backend: Arc<dyn Backend>,
-    /// What is known of it; `None` if a program added it.
+    /// Definition of the backend; `None` if a program added it.
     pub(crate) definition: Option<BackendDefinition>,
     /// The same backend, if SQL made it to be filled by the program.
     pub(crate) memory: Option<Arc<LocalBackend>>,

@@ -86,7 +86,7 @@ impl Owner {
         &self.folder
     }
 
-    /// Whether catalogs can be written.
+    /// Returns true if catalogs can be written.
     pub(crate) fn may_write(&self) -> bool {
         self.lock.is_some()
     }
@@ -208,7 +208,7 @@ impl CatalogFile {
         write_atomically(&self.path, bytes)
     }
 
-    /// As [`CatalogFile::write`], for a file that only the user of this process may read.
+    /// Writes like [`CatalogFile::write`], to a file that only the user of this process may read.
     ///
     /// # Errors
     /// As [`CatalogFile::write`].

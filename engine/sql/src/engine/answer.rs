@@ -1,4 +1,4 @@
-//! What statements answer, and the columns that clients hear of before.
+//! Answers of statements, and the schemas of which clients are told before the rows.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::rules::same_names::written_name;
 use ruvector_udfs::error::Result;
 
-/// What a statement answers.
+/// The answer of a statement.
 pub enum Answer {
     /// Rows, made as they are pulled. Dropping the stream ends the work.
     Rows(SendableRecordBatchStream),

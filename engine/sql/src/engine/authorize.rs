@@ -1,9 +1,9 @@
-//! Who may do what: the role of a session, and the role that a statement needs.
+//! Authorization: the role of a session against the role that a statement needs.
 //!
-//! What a statement is shows twice. Its tree ([`check_statement`]) is looked at before anything is planned, so that a refusal
-//! asks no backend; there, what is not known to be harmless needs more than a reader. Its plan ([`check_plan`]) is what will
-//! really run, however the statement was written. Functions that reach files of the server ask for themselves, where they
-//! are planned ([`Role::check`]): they may stand anywhere in a query.
+//! A statement is checked twice. [`check_statement`] checks its tree before anything is planned, so that a refusal asks no
+//! backend. A statement whose tree is not known to be harmless needs more than a reader. [`check_plan`] checks the plan, which
+//! is what will run, however the statement was written. Functions that reach files of the server check the role themselves,
+//! where they are planned ([`Role::check`]): they may stand anywhere in a query.
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as PlanStatement};

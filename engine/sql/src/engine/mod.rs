@@ -68,14 +68,15 @@ use ruvector_udfs::role::Role;
 use ruvector_udfs::scalar::embed;
 use ruvector_udfs::settings::{self, Settings};
 
-/// How an [`Engine`] is opened.
+/// Configuration of an [`Engine`].
 #[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
     /// Folder of the default backend `main`. `None` keeps tables in a temporary folder that goes with the engine.
     pub data_dir: Option<PathBuf>,
-    /// How `embed()` finds its model and its runtime.
+    /// Options by which `embed()` finds its model and its runtime.
     pub embed: ruvector_embed::EmbedderOptions,
-    /// How long a statement may take; a session's `ruvector.statement_timeout_ms` can only shorten it. `None` is no limit.
+    /// Time that a statement may take, at most. A session's `ruvector.statement_timeout_ms` can only shorten it. `None` is no
+    /// limit.
     pub statement_time_max: Option<Duration>,
     /// Memory that all statements share for what they hold of rows (sorts, joins, aggregates), in bytes: one that needs more
     /// goes on with files in `spill_dir`, or fails if it cannot. `None` is no limit. Vectors and indexes in memory are the
@@ -116,7 +117,7 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// What is known of a statement before it runs.
+/// Description of a statement before it runs.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// The schema of its rows, or `None` if it answers with a count (DDL, DML, SET).
@@ -125,7 +126,7 @@ pub struct Prepared {
     pub parameters: SchemaRef,
 }
 
-/// What [`Engine::ingest`] does with a table of that name.
+/// Treatment of an existing or missing table by [`Engine::ingest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IngestMode {
     /// Create the table; an error if it exists.
@@ -258,7 +259,8 @@ impl Engine {
         self.session_of(None, role)
     }
 
-    /// As [`Engine::session_as`], for a user by name: `system.queries` and `KILL` know their statements by it.
+    /// A new session like one of [`Engine::session_as`], for a user by name. `system.queries` and `KILL` know the user's
+    /// statements by the name.
     pub fn session_of(&self, user: Option<&str>, role: Role) -> Arc<Session> {
         let who = Who { user: user.map(Into::into), role };
         let state = SessionStateBuilder::new()
@@ -392,7 +394,7 @@ impl Engine {
         })
     }
 
-    /// As [`Engine::execute`], which watches over it.
+    /// Runs a statement for [`Engine::execute`], which watches over it.
     async fn run(&self, session: &Session, sql: &str, params: &[ScalarValue], wanted: Wanted) -> Result<Answer> {
         let state = session.context().state();
         let parsed = parse(sql, session.dialect())?;
@@ -514,7 +516,7 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::ingest`], which watches over it.
+    /// Writes the rows of an ingest for [`Engine::ingest`], which watches over it.
     async fn write(
         &self,
         session: &Session,
@@ -644,7 +646,7 @@ impl Engine {
     }
 }
 
-/// What a statement is asked for.
+/// The kind of answer that the caller of a statement accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     /// Rows or a count, as the statement has it.
@@ -689,7 +691,7 @@ fn default_settings() -> SessionConfig {
     config
 }
 
-/// What `system.backends` says of the default backend.
+/// Definition of the default backend, for `system.backends`.
 fn main_definition(data_dir: &Path) -> BackendDefinition {
     // It was made a moment ago; a path that cannot be resolved is shown as it was given.
     let path = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
@@ -713,7 +715,7 @@ fn analyzed(state: &SessionState, plan: &LogicalPlan) -> Option<LogicalPlan> {
     answers_rows(plan).then(analyzed)?
 }
 
-/// What is known of a statement by its plan.
+/// Description of a statement, by its plan.
 fn prepared(plan: &LogicalPlan, analyzed: Option<&LogicalPlan>) -> Result<Prepared> {
     let schema = answers_rows(plan).then(|| answer_schema(plan, analyzed));
     Ok(Prepared { schema, parameters: parameters(plan)? })

@@ -1,7 +1,8 @@
 //! Questions that the shell asks for itself: for completion, progress and its commands.
 //!
 //! They are marked by a comment at their end, so that the mark goes wherever the text goes: to a server, into tickets, into
-//! logs. A mark hides nothing else from who watches: a statement that reads tables, or changes anything, is not one of these.
+//! logs. A mark hides no other statement from the operator: one that reads tables, or changes anything, is no question of the
+//! shell.
 
 use std::ops::ControlFlow;
 
@@ -19,8 +20,8 @@ const BYTES_MAX: usize = 1 << 16;
 /// Schemas that tell of the engine.
 const TELLING: [&str; 2] = ["information_schema", "system"];
 
-/// Whether a statement has the mark and reads nothing but what is told of the engine: it is in neither `system.queries` nor an
-/// audit log.
+/// Returns true if a statement has the mark and reads only descriptions of tables and of the engine. It is then in neither
+/// `system.queries` nor an audit log.
 pub fn is_own_question(sql: &str) -> bool {
     sql.len() <= BYTES_MAX && sql.ends_with(OWN_QUESTION) && only_asks(sql).unwrap_or(false)
 }

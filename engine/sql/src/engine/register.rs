@@ -1,4 +1,5 @@
-//! What ruvector adds to a DataFusion session: the relations, the rules, the functions, the settings and the tables.
+//! Registration of ruvector's parts in a DataFusion session: the relations, the rules, the functions, the settings and the
+//! tables.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The statements that run and those that ran last: `system.queries`, `KILL`, and the time that a statement may take.
 //!
 //! A statement is known from its planning to the end of its rows. It can be stopped wherever it waits or hands out rows. A
-//! change that is stopped while it is being committed may be in effect: whoever stopped it looks.
+//! change that is stopped while it is being committed may be in effect: the caller must look.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ use ruvector_udfs::role::Role;
 const RECENT: usize = 100;
 /// Bytes of the long constants that are computed for a statement, at most. A bound: four of the longest values.
 const CONSTANTS_BYTES_MAX: u64 = 256 << 20;
-/// How long a stopped statement is waited for. A bound: one that is being planned may go on for longer.
+/// Time for which a stopped statement is waited for. A bound: one that is being planned may go on for longer.
 const ABORT_MAX: Duration = Duration::from_millis(500);
 /// Statements of a user that were given up and still keep a thread, at most: a planner ends only between two of its steps. A
 /// bound: one user could keep all threads by statements that are given up again and again.
@@ -44,16 +44,16 @@ const CANCELLED: &str = "cancelled";
 /// Characters of a statement that `system.queries` shows.
 pub(crate) const SQL_CHARS_MAX: usize = 1000;
 
-/// Whose a session is: it is in the configuration of the session, for the tables and functions that ask.
+/// User and role of a session. The session's configuration holds it as an extension, for tables such as `system.queries`.
 #[derive(Clone, Debug)]
 pub(crate) struct Who {
-    /// `None` where nobody needs to say who they are.
+    /// Name of the user; `None` for a session that was opened without one.
     pub(crate) user: Option<Arc<str>>,
     pub(crate) role: Role,
 }
 
 impl Who {
-    /// Whether they may see and stop the statements of `user`.
+    /// Returns true if the session may see and stop the statements of `user`.
     pub(crate) fn may_see(&self, user: Option<&str>) -> bool {
         self.role == Role::Admin || self.user.as_deref() == user
     }
@@ -79,22 +79,22 @@ pub(crate) struct Query {
     pub(crate) id: u64,
     pub(crate) session: String,
     pub(crate) who: Who,
-    /// As much of the text as may be shown. It may have secrets.
+    /// The beginning of the text, as long as may be needed to show it. It may contain secrets.
     pub(crate) sql: String,
     pub(crate) began: SystemTime,
     start: Instant,
-    /// How long it may take.
+    /// Time that it may take, at most.
     limit: Option<Duration>,
     rows: AtomicU64,
     /// Bytes of the long constants that were computed for it.
     constants: AtomicU64,
     stopped: OnceLock<Stopped>,
-    /// Who waits for it.
+    /// Waker of the task that waits for the statement.
     waker: AtomicWaker,
     end: OnceLock<End>,
 }
 
-/// Why a statement was stopped.
+/// Reason for which a statement was stopped.
 #[derive(Debug)]
 enum Stopped {
     KilledBy(Option<Arc<str>>),
@@ -124,12 +124,12 @@ impl Query {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// Why it did not do what it should.
+    /// The error with which it ended, if there was one.
     pub(crate) fn error(&self) -> Option<&str> {
         self.end.get()?.error.as_deref()
     }
 
-    /// What whoever waits for it is told.
+    /// The error that the waiters for the statement get.
     fn error_of(&self, stopped: &Stopped) -> Error {
         let message = match stopped {
             Stopped::KilledBy(Some(user)) => format!("statement {} was killed by {user}", self.id),
@@ -175,7 +175,7 @@ impl Queries {
         Running { queries: self.clone(), query, limit }
     }
 
-    /// Those that run and those that ran last, in the order in which they began.
+    /// The statements that run and those that ran last, in the order in which they began.
     pub(crate) fn list(&self) -> Vec<Arc<Query>> {
         let known = self.0.lock();
         let mut list: Vec<_> = known.recent.iter().chain(known.running.values()).cloned().collect();
@@ -186,7 +186,7 @@ impl Queries {
     /// Stops statement `id`. Says whether it ran; one that has ended already is as stopped as it can be.
     ///
     /// # Errors
-    /// `NotFound` if there never was one; `PermissionDenied` if it is somebody else's.
+    /// `NotFound` if there never was one; `PermissionDenied` if it is another user's and the session's role is not admin.
     pub(crate) fn kill(&self, who: &Who, id: u64) -> Result<bool> {
         let known = self.0.lock();
         let found = known.running.get(&id).cloned();
@@ -247,7 +247,7 @@ impl Stop {
         .await
     }
 
-    /// Of the statement that is being run, if one is.
+    /// Returns the [`Stop`] of the statement that the current task runs, if it runs one.
     pub(crate) fn current() -> Option<Self> {
         STATEMENT.try_with(Clone::clone).ok()
     }
@@ -289,22 +289,22 @@ impl Stop {
     }
 }
 
-/// A statement that runs, for the one who runs it. Dropped before its end, it was cancelled.
+/// A running statement, held by its caller. Dropped before its end, it was cancelled.
 pub(crate) struct Running {
     queries: Queries,
     query: Arc<Query>,
-    /// When it has run for too long.
+    /// The time limit, and the timer that fires at the limit.
     limit: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl Running {
-    /// How to learn that the statement is stopped.
+    /// Returns the handle by which a holder learns that the statement is stopped.
     pub(crate) fn stop(&self) -> Stop {
         Stop(Arc::clone(&self.query))
     }
 
-    /// Runs the statement in a task of its own, and hands its rows on. What keeps the task's thread busy, as a planner does, so
-    /// keeps nobody from hearing that the statement was stopped.
+    /// Runs the statement in a task of its own, and hands its rows on. A planner may keep the thread of the task busy; the caller
+    /// still learns that the statement was stopped.
     ///
     /// # Errors
     /// Those of the statement; `Cancelled` if it was killed or took too long.
@@ -316,7 +316,7 @@ impl Running {
         self.answered(answer)
     }
 
-    /// As [`Running::run`], in the task of the caller: for what answers at once.
+    /// Runs the statement like [`Running::run`], in the task of the caller: for statements that answer at once.
     pub(crate) async fn run_here(mut self, statement: impl Future<Output = Result<Answer>>) -> Result<Answer> {
         let statement = STATEMENT.scope(Stop(Arc::clone(&self.query)), statement);
         let answer = self.until_stopped(statement).await;
@@ -396,7 +396,7 @@ impl Running {
         }
     }
 
-    /// Why it may not go on. Without a reason, `context` is woken when there is one.
+    /// Returns the error by which the statement may not go on. Without one, `context` is woken as soon as there is a reason.
     fn poll_stopped(&mut self, context: &mut Context<'_>) -> Option<Error> {
         let query = &self.query;
         if let Some((limit, deadline)) = &mut self.limit
@@ -446,7 +446,7 @@ impl Drop for Running {
     }
 }
 
-/// What a task returned.
+/// Returns the result of a task. A panic of the task goes on in the caller.
 fn of_task<T>(done: std::result::Result<Result<T>, JoinError>) -> Result<T> {
     match done.map_err(JoinError::try_into_panic) {
         Ok(done) => done,

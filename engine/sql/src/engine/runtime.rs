@@ -1,4 +1,4 @@
-//! Where statements hold what they need besides tables and indexes.
+//! The DataFusion runtime of all sessions: the memory pool with its limit, and the folder for spilled rows.
 
 use std::fmt;
 use std::num::NonZeroUsize;

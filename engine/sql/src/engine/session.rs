@@ -33,7 +33,7 @@ impl Session {
         Self { context, who, plans: PlanCache::new() }
     }
 
-    /// What this session may do.
+    /// Role of the session, by which its statements are allowed.
     pub fn role(&self) -> Role {
         self.who.role
     }
@@ -43,7 +43,7 @@ impl Session {
         &self.context
     }
 
-    /// How long its statements may take, if it says.
+    /// Time that the session's statements may take, if the session sets one.
     pub(crate) fn statement_timeout(&self) -> Option<Duration> {
         let state = self.context.state_ref();
         let state = state.read();

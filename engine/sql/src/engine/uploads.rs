@@ -14,7 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Sender, channel};
 use tokio::time::{Instant, timeout};
 
-/// How long an upload may be silent when its table is to be dropped. A bound.
+/// Time for which an upload may be silent when its table is to be dropped. A bound.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Time between two questions of a DROP TABLE that waits.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);

@@ -80,7 +80,8 @@ pub(crate) fn check(variable: &str, value: &str, defaults: &ConfigOptions) -> Re
     }
 }
 
-/// Whether `variable` sets `name`. DataFusion ignores further parts of the name of a number: `batch_size.x` is `batch_size`.
+/// Returns true if `variable` sets `name`. DataFusion ignores further parts of the name of a number: `batch_size.x` is
+/// `batch_size`.
 fn is_meant(name: &str, variable: &str) -> bool {
     variable.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

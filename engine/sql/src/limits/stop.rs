@@ -78,7 +78,7 @@ fn with_stop(join: &NestedLoopJoinExec, stop: &Stop) -> Result<Option<Arc<dyn Ex
 struct Watched {
     of: Arc<dyn PhysicalExpr>,
     stop: Stop,
-    /// When others had the thread last.
+    /// Time at which other tasks had the thread last.
     turn: Mutex<Instant>,
 }
 

@@ -77,7 +77,7 @@ impl ScalarUDFImpl for Bounded {
     }
 }
 
-/// The bound that the type of this name exceeds, and what it has. A text that names no type is left to who reads it.
+/// The bound that the type of this name exceeds, and the type's own value. A text that names no type is left to its reader.
 fn excess(text: &str) -> Option<String> {
     let nesting = nesting(text);
     if nesting > NESTING_MAX {

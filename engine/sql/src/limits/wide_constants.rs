@@ -74,7 +74,7 @@ fn has_long_constants(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     Ok(false)
 }
 
-/// Whether there may be long constants once subqueries have been computed.
+/// Returns true if there may be long constants once subqueries have been computed.
 fn has_wide_subqueries(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.downcast_ref::<ScalarSubqueryExec>().is_some_and(|of| {
         let mut columns = of.subqueries().iter().flat_map(|subquery| subquery.plan.schema().fields().clone().to_vec());
@@ -136,7 +136,7 @@ fn bounded_node(plan: Arc<dyn ExecutionPlan>, is_answer: bool, batch_size: u64) 
     Ok(Node { plan, row })
 }
 
-/// Whether the batches of the inputs are those of the answer.
+/// Returns true if the operator hands on the batches of its inputs as its own.
 fn passes_batches_on(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<ProjectionExec>()
         || plan.is::<CoalescePartitionsExec>()
@@ -148,7 +148,7 @@ fn passes_batches_on(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.is::<AnalyzeExec>()
 }
 
-/// Whether expressions are evaluated on batches that the operator makes itself.
+/// Returns true if expressions are evaluated on batches that the operator makes itself.
 fn coalesces(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<NestedLoopJoinExec>()
         || plan.is::<HashJoinExec>()
@@ -247,7 +247,7 @@ fn size(value: &ScalarValue) -> u64 {
     }
 }
 
-/// Whether values of a type may be long.
+/// Returns true if values of a type may be long.
 pub(crate) fn is_wide(data_type: &DataType) -> bool {
     !(data_type.is_primitive() || matches!(data_type, DataType::Null | DataType::Boolean))
 }

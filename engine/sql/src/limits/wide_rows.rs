@@ -202,7 +202,7 @@ impl Action for Left {
 #[derive(Clone, Debug)]
 struct Cut {
     measured: Measured,
-    /// Whether operators above may put the copies together again, to batches of any rows.
+    /// True if operators above may coalesce the copies again, into batches of any number of rows.
     is_coalesced: bool,
 }
 

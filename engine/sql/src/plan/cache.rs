@@ -1,9 +1,9 @@
 //! Plans of a session that are kept from one run of a statement to the next.
 //!
-//! A statement with parameters is run again and again with other values. If searches take them all, its plan is made once:
-//! the next run looks up the states of its tables, as every statement does, and if they are the ones that the plan is over
-//! it only gets its values. So it is with a search that has no parameters. Anything else is planned anew, so that what is
-//! kept never changes an answer.
+//! A statement with parameters is run again and again with other values. If searches take all of its parameters, its plan is made
+//! once. Each run looks up the states of its tables, as every statement does. If the plan is over the same states, the run only
+//! puts its values in. The plan of a search without parameters is kept too. Any other statement is planned in each run, so that a
+//! kept plan never changes an answer.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,11 +39,11 @@ const PLANS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
 /// A plan holds the states of its tables, and what replaced them needs the memory: one that was not run for this long goes.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// A statement without parameters comes again only if somebody wrote it down, and then it is not longer than this: vectors that
-/// are written out are others each time.
+/// Bytes of the text of a statement without parameters whose plan is kept, at most. A bound: a longer text has vectors written
+/// out, which differ each time, so that it hardly comes again.
 const TEXT_BYTES_MAX: usize = 2048;
 
-/// Scans gather metrics with each run, which their plan keeps: one that has run this often is made anew.
+/// Runs of a kept plan before it is made again. A bound: scans gather metrics in each run, and their plan keeps them.
 const RUNS_MAX: usize = 256;
 
 /// The plans of a session, by the text of their statements.
@@ -118,7 +118,8 @@ impl PlanCache {
 pub(crate) struct TableStates(Vec<(CollectionTable, Vec<bool>)>);
 
 impl TableStates {
-    /// Of a plan that is not analyzed yet: an index that gets ready in the meantime is one that could not answer.
+    /// The tables of a plan that is not analyzed yet. An index that gets ready in the meantime counts as one that could
+    /// not answer.
     ///
     /// # Errors
     /// If a table cannot be told.
@@ -134,7 +135,7 @@ impl TableStates {
 /// A statement's plan, whose parameters are open.
 pub(crate) struct KeptPlan {
     plan: Arc<dyn ExecutionPlan>,
-    /// Whether the statement casts its vectors.
+    /// True if the statement casts its vectors.
     casts: bool,
     context: Arc<TaskContext>,
     tables: TableStates,
@@ -142,7 +143,7 @@ pub(crate) struct KeptPlan {
     prepared: Prepared,
     /// The schema of its rows.
     schema: SchemaRef,
-    /// The statement, to be planned anew if the state that it reads goes away.
+    /// The statement, to be planned again if the state that it reads goes away.
     again: Again,
     runs: AtomicUsize,
 }
@@ -186,7 +187,8 @@ impl KeptPlan {
         &self.prepared
     }
 
-    /// Whether the tables are in the states, and have the indexes, that the plan was made for.
+    /// Returns true if the tables are in the states, and have the indexes, that the plan was made for. A plan with inputs is
+    /// over after [`RUNS_MAX`] runs.
     pub(crate) async fn is_current(&self, catalog: &dyn CatalogProvider) -> bool {
         if self.runs.load(Ordering::Relaxed) >= RUNS_MAX && !self.plan.children().is_empty() {
             return false;
@@ -206,7 +208,8 @@ impl KeptPlan {
             .all(|unchanged| unchanged)
     }
 
-    /// Whether the search makes vectors of these values: not of text, which a cast in the statement might read.
+    /// Returns true if the search makes vectors of these values. It makes none of text if the statement casts its vectors: the
+    /// cast might read the text.
     pub(crate) fn takes(&self, values: &[ScalarValue]) -> bool {
         !self.casts || values.iter().all(|value| value.try_as_str().is_none())
     }

@@ -1,8 +1,8 @@
-//! What is done to the arguments of `knn()` before DataFusion sees them.
+//! Rewriting of the arguments of `knn()` before DataFusion sees them.
 //!
-//! The table becomes a subquery, `knn((SELECT * FROM docs), ...)`, so that DataFusion looks it up; with `backends =>` there
-//! is one for each. How old an answer may be, and how long a backend may take, must be known when tables are looked up:
-//! these arguments become options.
+//! The table becomes a subquery, `knn((SELECT * FROM docs), ...)`, so that DataFusion looks it up; with `backends =>` there is
+//! one for each. The age of an answer and the time of a backend have limits that must be known when tables are looked up. The
+//! arguments that set them become lookup options.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use ruvector_udfs::knn::planner::select_all;
 use ruvector_udfs::lookup::{LookupOptions, TableLookup};
 use ruvector_udfs::names::{CATALOG, MAIN};
 
-/// Rewrites every `knn()` of a statement, and gathers what they wish for.
+/// Rewrites every `knn()` of a statement, and gathers the lookup options that their arguments set.
 #[derive(Default)]
 pub(crate) struct KnnArguments {
     pub(crate) options: LookupOptions,

@@ -1,7 +1,7 @@
-//! What is known of a statement's parameters before they have values.
+//! Types of a statement's parameters before they have values.
 //!
-//! DataFusion knows the types of those that are compared, or written to a column. Drivers that bind by what they were told (JDBC,
-//! Go) cannot bind one of which nothing is known; so those in the places that vector queries have are looked at here.
+//! DataFusion knows the type of a parameter that is compared, or written to a column. Drivers that bind by the types they were
+//! told (JDBC, Go) cannot bind a parameter of unknown type. So parameters in the places that vector queries have get a type here.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -121,7 +121,7 @@ impl Again {
         Self { params: params.to_vec(), ..self.clone() }
     }
 
-    /// Whether all tables that it names are in one catalog.
+    /// Returns true if all tables that the statement names are in `catalog`.
     ///
     /// # Errors
     /// If a name cannot be read.
@@ -143,7 +143,7 @@ impl Again {
         bind(plan, &self.params)
     }
 
-    /// What the query options of its tables, the first time.
+    /// The lookup options of the first plan.
     pub(crate) fn options(&self) -> &LookupOptions {
         &self.options
     }

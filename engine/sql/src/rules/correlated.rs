@@ -68,7 +68,7 @@ fn check(join: &Join) -> Result<()> {
     }
 }
 
-/// Whether the one group of an aggregate over correlated rows may be dropped.
+/// Returns true if the one group of an aggregate over correlated rows may be dropped.
 fn drops_group(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => drops_group(&projection.input),
@@ -131,7 +131,7 @@ fn correlations(plan: &LogicalPlan, keys: &mut Vec<Expr>) -> bool {
     }
 }
 
-/// Whether an expression has columns of the outer query alone.
+/// Returns true if an expression has columns of the outer query alone.
 fn is_outer(expr: &Expr) -> bool {
     let has_inner = expr.exists(|expr| Ok(matches!(expr, Expr::Column(_)))).unwrap_or(true);
     expr.contains_outer() && !has_inner

@@ -63,7 +63,7 @@ impl PhysicalOptimizerRule for FilterPushdown {
     }
 }
 
-/// Where a filter that is sent to a child came from, by its place there.
+/// Origin of a filter that is sent to a child, by its place there.
 enum Origin {
     Node(usize),
     Parent(usize),
@@ -159,7 +159,7 @@ fn columns(filter: &Arc<dyn PhysicalExpr>) -> Result<Vec<Column>> {
     Ok(columns)
 }
 
-/// Whether `mapped` says of a child's rows what `filter` says of those of `node`.
+/// Returns true if `mapped` says of a child's rows what `filter` says of the rows of `node`.
 fn is_same(
     node: &Arc<dyn ExecutionPlan>,
     side: usize,
@@ -204,7 +204,7 @@ fn is_column(expr: &Arc<dyn PhysicalExpr>, index: usize) -> bool {
     expr.downcast_ref::<Column>().is_some_and(|column| column.index() == index)
 }
 
-/// Whether a column that a join answers is the column `to` of an input, or a key that equals it.
+/// Returns true if a column that a join answers is the column `to` of an input, or a key that equals it.
 fn is_of_side(join: &HashJoinExec, side: usize, from: usize, to: usize) -> bool {
     let (_, columns) = build_join_schema(&join.left().schema(), &join.right().schema(), join.join_type());
     let from = match join.projection.as_ref() {
@@ -224,7 +224,7 @@ fn is_of_side(join: &HashJoinExec, side: usize, from: usize, to: usize) -> bool 
     }
 }
 
-/// Whether a node that takes a filter for its own finds the filter's columns in its input.
+/// Returns true if a node that takes a filter for its own finds the filter's columns in its input.
 fn keeps_columns(node: &Arc<dyn ExecutionPlan>, filter: &Arc<dyn PhysicalExpr>) -> Result<bool> {
     let Some(filtered) = node.downcast_ref::<FilterExec>() else { return Ok(true) };
     let Some(projection) = filtered.projection().as_ref() else { return Ok(true) };

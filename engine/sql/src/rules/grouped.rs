@@ -83,7 +83,7 @@ fn with_aggregate(condition: Expr) -> Expr {
     }
 }
 
-/// Whether a key is the place of a constant in the SELECT list.
+/// Returns true if a key is the place of a constant in the SELECT list.
 fn is_constant(key: &OrderByExpr, projection: &[SelectItem]) -> bool {
     let Expr::Value(value) = &key.expr else { return false };
     let Value::Number(place, _) = &value.value else { return false };
@@ -100,7 +100,7 @@ fn is_constant(key: &OrderByExpr, projection: &[SelectItem]) -> bool {
     }
 }
 
-/// Whether there is an aggregate of this query, and not of one below it.
+/// Returns true if there is an aggregate of this query, not only of a query below it.
 pub(super) fn has_aggregate(node: &impl Visit) -> bool {
     let mut aggregates = Aggregates { names: aggregate_names(), depth: 0 };
     node.visit(&mut aggregates).is_break()

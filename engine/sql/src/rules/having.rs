@@ -79,7 +79,7 @@ impl OptimizerRule for KeepsFilters {
     }
 }
 
-/// Whether the rows of `input` must be there before `predicate` is asked.
+/// Returns true if the rows of `input` must be there before `predicate` is asked.
 fn stays(predicate: &Expr, input: &LogicalPlan) -> bool {
     match input {
         LogicalPlan::Aggregate(aggregate) => {
@@ -90,7 +90,7 @@ fn stays(predicate: &Expr, input: &LogicalPlan) -> bool {
     }
 }
 
-/// Whether an aggregate over no rows has a row.
+/// Returns true if an aggregate over no rows has a row.
 fn answers_no_rows(aggregate: &Aggregate) -> bool {
     aggregate.group_expr.iter().all(|group| match group {
         Expr::GroupingSet(GroupingSet::Rollup(_) | GroupingSet::Cube(_)) => true,

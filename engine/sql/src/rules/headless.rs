@@ -71,7 +71,7 @@ impl OptimizerRule for Headless {
     }
 }
 
-/// Whether a plan is known to have no row.
+/// Returns true if a plan is known to have no row.
 fn is_empty(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::EmptyRelation(relation) => !relation.produce_one_row,

@@ -13,8 +13,8 @@ use datafusion::optimizer::AnalyzerRule;
 #[derive(Debug)]
 pub(crate) struct NegatedKeys;
 
-/// Whether the order of the negative of an expression is its own the other way round. Of intervals it is not said what is
-/// greater; NaN is the greatest float with either sign, and only functions of vectors have none.
+/// Returns true if the order of the negative of an expression is the expression's own order the other way round. Intervals have
+/// no defined order. NaN is the greatest float with either sign, and of floats only the functions of vectors have no NaN.
 fn turns(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     let data_type = expr.get_type(schema)?;
     let of_vectors = matches!(expr, Expr::ScalarFunction(call) if OF_VECTORS.contains(&call.name()));

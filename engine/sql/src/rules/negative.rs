@@ -131,7 +131,7 @@ fn zero_of(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
     }
 }
 
-/// Whether a constant is neither zero nor NaN as a float: it equals only values of the same bits.
+/// Returns true if a constant is neither zero nor NaN as a float: it equals only values of the same bits.
 fn has_one_form(expr: &Expr) -> bool {
     match expr {
         Expr::Literal(ScalarValue::Float64(value), _) => value.is_none_or(|value| value != 0.0 && !value.is_nan()),

@@ -43,7 +43,7 @@ impl FunctionRewrite for NoRow {
     }
 }
 
-/// Whether there is a row whatever the tables hold.
+/// Returns true if there is a row whatever the tables hold.
 fn has_one_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => has_one_row(&projection.input),

@@ -32,7 +32,7 @@ pub(crate) fn in_one_form(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether a type is a list or a struct with floats in it.
+/// Returns true if a type is a list or a struct with floats in it.
 fn has_nested_floats(data_type: &DataType) -> bool {
     let is_or_has = |field: &FieldRef| field.data_type().is_floating() || has_nested_floats(field.data_type());
     match data_type {

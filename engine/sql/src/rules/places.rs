@@ -225,7 +225,7 @@ fn columns_of(subquery: &Expr) -> Result<Vec<Column>> {
     Ok(columns)
 }
 
-/// Whether the columns of `schema` are all that subqueries refer to.
+/// Returns true if subqueries refer to columns of `schema` only.
 fn refer_to(subqueries: &[(Expr, String)], schema: &DFSchema) -> Result<bool> {
     for (subquery, _) in subqueries {
         if columns_of(subquery)?.iter().any(|column| !schema.has_column(column)) {

@@ -119,7 +119,7 @@ impl RowsIn {
         }
     }
 
-    /// Whether a row of the subquery has the values, or, with `may_be`, has none that differs.
+    /// The predicate that a row of the subquery has the values, or, with `may_be`, that a row has none that differs.
     fn exists(&mut self, within: &Within, may_be: bool) -> Expr {
         self.count += 1;
         let rows = format!("__rows_{}", self.count);

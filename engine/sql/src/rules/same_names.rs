@@ -23,7 +23,7 @@ use crate::text::dialect::folded;
 /// Begins the aliases; a number follows, a colon, and the name that the statement gives, if it gives one.
 const MARK: &str = "__same_";
 
-/// How much of a statement gets aliases.
+/// The columns of a statement that get aliases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Columns that are written with equal names.
@@ -32,7 +32,7 @@ pub(crate) enum Extent {
     BesideStars,
 }
 
-/// Whether a statement may have been refused for columns of equal names.
+/// Returns true if a statement may have been refused for columns of equal names.
 pub(crate) fn is_refusal(error: &DataFusionError) -> bool {
     match error.find_root() {
         DataFusionError::Plan(message) => message.contains("require unique expression names"),
@@ -158,7 +158,7 @@ impl Aliases {
 struct Calls {
     /// The calls, each without its casts and as it is.
     found: Vec<(String, String)>,
-    /// Whether calls get other names now.
+    /// True while calls get other names.
     renames: bool,
     /// The expressions that have begun, from a call that got another name on: the calls in it are as they were.
     renamed: usize,
@@ -283,7 +283,7 @@ fn have_same_name(a: &SelectItem, b: &SelectItem) -> bool {
     }
 }
 
-/// Whether two columns of one name have the same values.
+/// Returns true if two columns of one name have the same values.
 fn are_same(a: &SelectItem, b: &SelectItem) -> bool {
     let expr = |item: &SelectItem| match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.to_string().to_lowercase()),

@@ -36,8 +36,8 @@ impl AnalyzerRule for Copies {
 /// The name of the column that has the number of a copy.
 const COPY: &str = "__copy";
 
-/// Whether a join is what EXCEPT ALL or INTERSECT ALL became. Other joins have no equal NULLs before they are optimized, but
-/// for EXCEPT and INTERSECT, whose left side has no copies.
+/// Returns true if a join was planned for EXCEPT ALL or INTERSECT ALL. Before optimization the only other joins with equal NULLs
+/// are those of EXCEPT and INTERSECT, whose left side has no copies.
 fn is_of_copies(join: &Join) -> bool {
     matches!(join.join_type, JoinType::LeftAnti | JoinType::LeftSemi)
         && join.null_equality == NullEquality::NullEqualsNull

@@ -70,7 +70,7 @@ impl FunctionRewrite for Single {
 /// Name of the column of the values.
 const VALUES: &str = "__values";
 
-/// Whether DataFusion takes the subquery for an aggregate, or says better what is wrong with it.
+/// Returns true if DataFusion takes the subquery for an aggregate, or has a better error for it.
 fn is_aggregate(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => is_aggregate(&projection.input),

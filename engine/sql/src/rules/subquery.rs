@@ -8,12 +8,12 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::Exists;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
 
-/// Whether the expression is a subquery itself.
+/// Returns true if the expression is a subquery itself.
 pub(super) fn is_subquery(expr: &Expr) -> bool {
     matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_))
 }
 
-/// Whether the expression is or contains a subquery.
+/// Returns true if the expression is or contains a subquery.
 pub(super) fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|expr| Ok(is_subquery(expr))).unwrap_or(false)
 }
@@ -29,7 +29,7 @@ pub(super) fn subquery(plan: LogicalPlan) -> Subquery {
     Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: Spans::new() }
 }
 
-/// Whether there is a row in a plan, which may refer to the outer query. Without such references it is computed once.
+/// The predicate that a plan has a row. The plan may refer to the outer query; if it does not, the predicate is computed once.
 pub(super) fn exists(plan: LogicalPlan) -> Result<Expr> {
     let subquery = subquery(plan);
     match subquery.outer_ref_columns.is_empty() {
@@ -38,7 +38,7 @@ pub(super) fn exists(plan: LogicalPlan) -> Result<Expr> {
     }
 }
 
-/// Whether there is a row in a plan that stands alone, as a scalar subquery.
+/// The predicate that a plan has a row, as a scalar subquery. The plan must not refer to the outer query.
 pub(super) fn any_row(plan: &Arc<LogicalPlan>) -> Result<Expr> {
     let counted = LogicalPlanBuilder::from(Arc::clone(plan))
         .limit(0, Some(1))?

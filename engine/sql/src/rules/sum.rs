@@ -34,7 +34,7 @@ struct ExactSum {
     others: Arc<AggregateUDF>,
 }
 
-/// Whether sums of this type are made with more bits.
+/// Returns true if sums of this type are made with more bits.
 fn is_widened(return_type: &DataType) -> bool {
     matches!(return_type, DataType::Int64 | DataType::UInt64)
 }

@@ -93,11 +93,11 @@ fn known(expr: Expr) -> Result<Expr> {
     known.map(|known| known.data)
 }
 
-/// What a correlated subquery that ends in an aggregate without GROUP BY is.
+/// The parts of a correlated subquery that ends in an aggregate without GROUP BY.
 struct OneRow {
     /// The subquery without its HAVING.
     row: LogicalPlan,
-    /// What HAVING says of that row, as a plan of one column.
+    /// The condition of HAVING on the row, as a plan of one column.
     having: Option<LogicalPlan>,
 }
 
@@ -136,7 +136,7 @@ fn one_row(plan: &LogicalPlan) -> Result<Option<OneRow>> {
     })
 }
 
-/// Whether HAVING keeps the row.
+/// The predicate that HAVING keeps the row.
 fn kept(having: LogicalPlan) -> Expr {
     Expr::IsTrue(Box::new(Expr::ScalarSubquery(subquery(having))))
 }
@@ -290,7 +290,7 @@ fn value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     valued.map(|valued| valued.data)
 }
 
-/// When `x IN (...)` is TRUE, and when it is unknown if it is not TRUE.
+/// The predicates that `x IN (...)` is TRUE, and that it is unknown if it is not TRUE.
 struct Parts {
     found: Expr,
     /// `None` if it never is.

@@ -129,7 +129,7 @@ struct Reads {
     parts: usize,
     /// The names of the columns outside of the calls.
     names: Vec<String>,
-    /// Whether the next expression is a whole column.
+    /// True if the next expression is a whole column.
     is_root: bool,
     queries: usize,
     /// The expressions that have begun, from an outermost call on.
@@ -183,7 +183,7 @@ impl Visitor for Reads {
     }
 }
 
-/// Whether the argument of a call is written as an array.
+/// Returns true if the argument of a call is written as an array.
 fn is_of_array(expr: &Expr) -> bool {
     let Expr::Function(Function { args: FunctionArguments::List(arguments), .. }) = expr else { return false };
     matches!(arguments.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(_)))])

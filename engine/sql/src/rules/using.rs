@@ -45,7 +45,7 @@ struct Apart {
     table: Vec<Ident>,
     /// `None` of a NATURAL join, which may merge any.
     name: Option<String>,
-    /// Whether the table is known to have the column.
+    /// True if the table is known to have the column.
     is_certain: bool,
 }
 
@@ -136,7 +136,7 @@ impl Joined {
         }
     }
 
-    /// Whether a column may be another than the merged column of its name.
+    /// Returns true if a column may be another than the merged column of its name.
     fn is_apart(&self, column: &[Ident]) -> bool {
         let Some((name, qualifier)) = column.split_last() else { return false };
         !qualifier.is_empty()
@@ -146,7 +146,7 @@ impl Joined {
     }
 }
 
-/// Whether a qualifier is the name of a table, or the end of it.
+/// Returns true if a qualifier is the name of a table, or the end of it.
 fn is_end(qualifier: &[Ident], table: &[Ident]) -> bool {
     qualifier.len() <= table.len()
         && qualifier.iter().rev().zip(table.iter().rev()).all(|(part, of)| folded(part) == folded(of))
@@ -311,7 +311,7 @@ struct Columns<'a> {
     joined: &'a Joined,
     /// Names that mean something else here.
     hidden: &'a [String],
-    /// How many subqueries, lambdas and paths of fields are around.
+    /// The number of subqueries, lambdas and paths of fields around the expression.
     depth: usize,
 }
 

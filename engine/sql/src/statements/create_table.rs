@@ -21,7 +21,7 @@ use crate::statements::create_index;
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 use ruvector_udfs::names::MAIN;
 
-/// Whether a statement is a CREATE TABLE with a list of columns: DataFusion's plan does not tell it from one without.
+/// Returns true if a statement is a CREATE TABLE with a list of columns: DataFusion's plan does not tell it from one without.
 pub(crate) fn declares_columns(statement: &DfStatement) -> bool {
     let DfStatement::Statement(statement) = statement else { return false };
     matches!(statement.as_ref(), Statement::CreateTable(create) if !create.columns.is_empty())

@@ -1,3 +1,5 @@
+//! The table `system.backends`: reads the registered backends, asks each for its collections, and returns one row for each.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};

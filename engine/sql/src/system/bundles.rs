@@ -1,3 +1,5 @@
+//! The table `system.bundles`: reads the entries of the lake's cache and returns the bundle of each collection and witness.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,6 @@
+//! The table `system.cache`: reads the entries and counters of the lake's cache and returns one row for each collection and
+//! entry.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};

@@ -1,3 +1,6 @@
+//! The table `system.indexes`: reads the declared indexes, the index tables, the builds and the cached entries, and returns one
+//! row for each index.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -70,7 +73,7 @@ impl IndexesTable {
 /// An index, and what is known of it.
 struct Row {
     index: DeclaredIndex,
-    /// Whether it is a table by itself, not an index over one.
+    /// True if it is a table by itself, not an index over one.
     is_table: bool,
     making: Option<MakingEntry>,
     cached: Option<CachedEntry>,
@@ -83,7 +86,7 @@ impl Row {
         self.newest.as_ref().ok().filter(|_| self.is_table)?.snapshot().index()
     }
 
-    /// What is known of it; nothing of the file of a table that cannot be read.
+    /// Specification of the index; `None` for an index table whose file cannot be read.
     fn spec(&self) -> Option<&IndexSpec> {
         match (self.is_table, self.own()) {
             (true, own) => own.map(|own| &own.spec),

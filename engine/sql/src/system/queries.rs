@@ -1,3 +1,6 @@
+//! The table `system.queries`: reads the statements that the engine knows (`engine/running`), and returns those that the session
+//! may see.
+
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -58,7 +61,7 @@ impl SystemTable for QueriesTable {
         &self.schema
     }
 
-    /// Those that the session may see: its user's own, or all.
+    /// The statements that the session may see: its user's own, or all.
     async fn rows(&self, context: &TaskContext) -> Result<RecordBatch> {
         let who = context.session_config().get_extension::<Who>();
         // A session of a program that has our tables, and is none of ours, may do everything.

@@ -18,7 +18,7 @@ use crate::functions::table_history::HISTORY;
 use crate::text::dialect::folded;
 use ruvector_udfs::error::{Error, Result};
 
-/// The names of the arguments that stand for the clauses: nobody calls an argument so.
+/// The names of the arguments that stand for the clauses: statements have no arguments of such names.
 const VERSION: &str = "@v";
 const TIMESTAMP: &str = "@t";
 
@@ -55,7 +55,7 @@ struct Clause {
     num_tokens: usize,
     start: Location,
     end: Location,
-    /// What the parser gets instead.
+    /// The text that the parser gets in the place of the clause.
     arguments: String,
 }
 

@@ -4,9 +4,9 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use ruvector_rulake::backend::shown_value;
 
-/// What stands in the place of a secret.
+/// The text in the place of a secret.
 const HIDDEN: &str = "***";
-/// What stands at the end of a text that goes on.
+/// The end of a text that was cut.
 const CUT: &str = "...";
 /// Bytes of a statement that are looked at, for each character that may be shown: a long one is not taken apart for nothing.
 pub(crate) const LOOK_AHEAD: usize = 8;
@@ -104,7 +104,7 @@ fn tokens(sql: &str) -> (Vec<TokenWithSpan>, bool) {
     (tokens, whole)
 }
 
-/// Which of `tokens` may not be shown.
+/// One flag for each of `tokens`: true if the token may not be shown.
 fn hidden(tokens: &[TokenWithSpan]) -> Vec<bool> {
     // The name that a value may follow, and whether something like `=` stands between them.
     let mut name = String::new();
@@ -179,7 +179,7 @@ fn sounds_secret(name: &str) -> bool {
     SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Whether a value is a URL with a user or with parameters, where signatures are.
+/// Returns true if a value is a URL with a user or with parameters, where signatures are.
 fn is_telling_url(value: &str) -> bool {
     value.split_once("://").is_some_and(|(_, rest)| rest.contains(['@', '?']))
 }
@@ -212,7 +212,7 @@ pub(crate) fn boundary(text: &str, bytes_max: usize) -> usize {
     (0..=end).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)
 }
 
-/// Where places of a text are in its bytes; asked in the order of the text.
+/// Byte offsets of places in a text. Places must be asked for in the order of the text.
 struct Offsets<'a> {
     text: &'a str,
     at: usize,

@@ -1,7 +1,7 @@
-//! Where one SQL statement ends and the next begins.
+//! Splitting of a text into SQL statements.
 //!
-//! It knows what a `;` can hide in: quotes, identifiers in double quotes, both kinds of comment (block comments nest) and
-//! dollar quotes. It knows no SQL beyond that: the engine parses.
+//! It knows the places where a `;` ends no statement: quotes, identifiers in double quotes, both kinds of comment (block comments
+//! nest) and dollar quotes. It knows no other SQL: the engine parses.
 
 /// The statements of `text`, without their `;`. Pieces of only space and comments are left out.
 pub fn statements(text: &str) -> Vec<&str> {
@@ -50,12 +50,12 @@ pub fn without_leading_comments(sql: &str) -> &str {
     ""
 }
 
-/// Whether `text` stands somewhere in a statement, whatever the case of its letters.
+/// Returns true if `text` stands somewhere in a statement. The case of ASCII letters does not matter.
 pub fn mentions(sql: &str, text: &str) -> bool {
     sql.as_bytes().windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()))
 }
 
-/// Whether `text` is only space and comments.
+/// Returns true if `text` is only space and comments.
 pub fn is_blank(text: &str) -> bool {
     without_leading_comments(text).is_empty()
 }

@@ -49,7 +49,7 @@ pub(crate) struct Edited {
 /// A piece of the text that is another one than before.
 #[derive(Debug)]
 struct Made {
-    /// Where it stood, and its length there.
+    /// Position of the piece in the text before the edits, and its length there.
     at: Location,
     len: u64,
     /// Its length now.
@@ -57,7 +57,7 @@ struct Made {
 }
 
 impl Edited {
-    /// Where in the text before the edits something stood; what was edited, at its beginning.
+    /// Returns the position in the text before the edits. A position within an edited piece becomes the beginning of the piece.
     pub(crate) fn before(&self, place: Location) -> Location {
         let mut column = place.column;
         for made in self.made.iter().filter(|made| made.at.line == place.line) {
@@ -157,8 +157,8 @@ fn placeholders(tokens: &[TokenWithSpan]) -> Result<Vec<Edit>> {
     Ok(edits)
 }
 
-/// Where a token has a `?` that is a parameter. PostgreSQL has operators with one, which we have not: its dialect takes the `>=?`
-/// of `x>=?` for one of them, and the `?-` of `?-1` for another.
+/// Position of the `?` in a token that is a parameter, if the token has one. PostgreSQL has operators with a `?`, which this
+/// engine lacks. Its dialect takes the `>=?` of `x>=?` for an operator, and the `?-` of `?-1` for another.
 fn mark_in(token: &TokenWithSpan) -> Option<Location> {
     let Location { line, column } = token.span.start;
     match &token.token {

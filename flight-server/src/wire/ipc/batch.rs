@@ -73,12 +73,12 @@ pub(super) fn check<'t>(
     walk.end()
 }
 
-/// Where the walk is.
+/// The state of the walk.
 struct Walk<'a> {
     batch: RecordBatch<'a>,
     body: &'a [u8],
     codec: Option<CompressionType>,
-    /// Whether unions have a bitmap of NULLs, as they had before version 5 of the format.
+    /// True if unions have a bitmap of NULLs, as they had before version 5 of the format.
     union_has_validity: bool,
     nodes: Cursor,
     buffers: Cursor,

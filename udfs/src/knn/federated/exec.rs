@@ -76,7 +76,7 @@ impl FederatedExec {
         }
     }
 
-    /// What a search answers, within the limit.
+    /// The answer of a search, within the limit.
     async fn in_time(&self, search: SpawnedTask<Result<Vec<RecordBatch>>>, backend: &str) -> Result<Vec<RecordBatch>> {
         let answer = match self.federation.timeout {
             None => search.join().await,

@@ -1,3 +1,7 @@
+//! [`FederatedNode`]: the logical node that merges the searches of several backends.
+//!
+//! Its inputs are the projected searches, one for each backend; its output is the `k` nearest rows of all of them.
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -16,7 +20,7 @@ pub struct FederatedNode {
     /// One search for each backend that is there, under a projection.
     pub searches: Vec<LogicalPlan>,
     pub(crate) k: Expr,
-    /// What errors call `k`.
+    /// The name of `k` in errors.
     pub k_name: ArgumentName,
     pub(crate) federation: Federation,
     schema: DFSchemaRef,

@@ -1,3 +1,7 @@
+//! The plan of a `knn()` over several backends: one [`KnnNode`] for each backend in, one [`FederatedNode`] out.
+//!
+//! Each search is projected to the columns that all tables have in common, the distance and the backend's name.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,16 +13,16 @@ use crate::knn::arguments::ArgumentName;
 use crate::knn::node::KnnNode;
 use crate::knn::{DISTANCE_COLUMN, RELATION};
 
-/// How a federated search treats its backends.
+/// The backends of a federated search, and its treatment of slow and failing ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Hash)]
 pub(crate) struct Federation {
     /// The backends that are searched, in the order of the searches.
     pub(crate) backends: Vec<String>,
     /// Those that are left out because they did not answer when they were asked for their state.
     pub(crate) absent: Vec<String>,
-    /// How long each may take.
+    /// The time that each backend has; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
-    /// Whether to answer from the others if one fails.
+    /// True if the other backends answer when one fails.
     pub(crate) partial: bool,
 }
 

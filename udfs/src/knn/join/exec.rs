@@ -42,7 +42,7 @@ const QUERIES: usize = 1024;
 /// Rows of one batch of answers, about.
 const ROWS: usize = 1 << 16;
 
-/// Where the queries come from: rows whose last column is the query vector.
+/// The source of the queries: rows whose last column is the query vector.
 #[derive(Clone)]
 pub(crate) enum Queries {
     Plan(Arc<dyn ExecutionPlan>),
@@ -157,7 +157,7 @@ impl KnnJoinExec {
         Ok(RecordBatch::try_new(Arc::clone(&self.query_columns), columns.collect())?)
     }
 
-    /// How many columns of the answer are of the queries.
+    /// The number of the answer's columns that come from the queries.
     fn num_query_columns(&self) -> usize {
         self.query_columns.fields().len() - 1
     }
@@ -250,8 +250,8 @@ impl KnnJoinExec {
         all
     }
 
-    /// Of the `k` nearest rows to each query those that satisfy the condition with it, as many as are wanted; `None` if it
-    /// takes more than `k` to tell.
+    /// For each query, those of its `k` nearest rows that satisfy the condition with it, as many as are wanted. `None` if more
+    /// than `k` rows are needed to tell.
     async fn satisfying(
         &self,
         together: &Condition,
@@ -386,7 +386,7 @@ struct Joined {
     distances: Vec<Option<f32>>,
     /// The rows that are read: many queries find the same row.
     addresses: Vec<RowAddress>,
-    /// Where they are in `addresses`.
+    /// Positions of the rows in `addresses`.
     known: HashMap<RowAddress, u64>,
 }
 

@@ -69,7 +69,7 @@ fn with_search(right: &Arc<LogicalPlan>) -> Result<Arc<LogicalPlan>> {
 /// A search whose query vector refers to the left side of its join.
 struct Search {
     node: KnnNode,
-    /// What its answers are filtered by, in its own words.
+    /// Predicates on its answers, over the columns of the search.
     predicates: Vec<Expr>,
 }
 
@@ -109,7 +109,7 @@ fn search_of(right: &LogicalPlan) -> Result<Option<Search>> {
     }
 }
 
-/// Whether a limit is above a search of so many rows, or fewer, for each row on the left.
+/// True if a limit keeps all answers: for each row on the left, the search below it finds no more rows than the limit.
 fn keeps_all(limit: &Limit, plan: &LogicalPlan) -> Result<bool> {
     let (SkipType::Literal(0), FetchType::Literal(Some(fetch))) = (limit.get_skip_type()?, limit.get_fetch_type()?)
     else {

@@ -1,3 +1,7 @@
+//! [`KnnJoinNode`]: the logical node of a search for each row of a plan.
+//!
+//! Its input is the rows with the query vectors; its output is each row joined with its `k` nearest rows of the table.
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -17,17 +21,17 @@ pub(crate) struct KnnJoinNode {
     pub(crate) queries: LogicalPlan,
     /// The parameter that the queries are an array in, counted from 0.
     pub(crate) parameter: Option<usize>,
-    /// Whether that has no value yet, and gets one when the plan runs ([`crate::knn::open`]).
+    /// True if the parameter has no value yet, and gets one when the plan runs ([`crate::knn::open`]).
     pub(crate) open: bool,
     pub(crate) target: Target,
     pub(crate) k: Expr,
     /// Yields the addresses of the rows to search among; `None` is all of them.
     pub(crate) allowed: Option<LogicalPlan>,
-    /// Whether rows without a distance are answers.
+    /// The place of rows without a distance among the answers; `None` if they are no answers.
     pub(crate) nulls: Option<Nulls>,
-    /// Whether a query without an answer comes out once, with NULLs.
+    /// True if a query without an answer comes out once, with NULLs.
     pub(crate) outer: bool,
-    /// What an answer and its query have to satisfy together, over the columns of this node.
+    /// The condition that an answer and its query have to satisfy together, over the columns of this node.
     pub(crate) together: Option<Expr>,
     schema: DFSchemaRef,
 }

@@ -1,3 +1,5 @@
+//! Tests of the estimates against true distances: the error bound, the bias, and the gain of four bits over one.
+
 use super::*;
 use crate::code::{CodeBlocks, Encoder, Factors, Rows, row_bytes, set_lane, train_centroids};
 use crate::kernel::{BLOCK_LEN, QueryPass, Survivors};
@@ -7,7 +9,7 @@ use crate::vector::{Dim, VectorBatch};
 const SEED: u64 = 7;
 const NUM_VECTORS: usize = 2000;
 
-/// Which estimate of a vector.
+/// The method that estimates the distance of a vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Estimate {
     /// One bit, by tables: what a scan gives.

@@ -1,3 +1,5 @@
+//! Conformance of builds: parameters, ids, progress, cancellation, and independence of the number of threads.
+
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,3 +1,5 @@
+//! Conformance of changes: after vectors were added and removed, an index holds and answers what a plain list does.
+
 use std::collections::HashMap;
 
 use super::{Case, SEED, Suite, assert_same, everywhere};

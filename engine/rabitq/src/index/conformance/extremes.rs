@@ -1,3 +1,6 @@
+//! Conformance at the limits of f32: extreme coordinates give sorted distances without NaN, and coordinates that could
+//! overflow are refused.
+
 use super::{Case, SEED, Suite, assert_same, assert_sorted, everywhere};
 use crate::error::ErrorKind;
 use crate::index::SearchParams;

@@ -1,3 +1,5 @@
+//! Conformance of filters: a filter of any selectivity leaves `k` answers, and a search of all lists finds the nearest allowed.
+
 use roaring::RoaringTreemap;
 
 use super::{Case, Suite, assert_same, assert_sorted, everywhere, first};

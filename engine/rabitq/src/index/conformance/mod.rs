@@ -1,4 +1,4 @@
-//! What every kind of index promises, against brute force. A kind passes it in a line.
+//! The promises of every kind of index, checked against brute force. A kind is tested by one call of [`index_conformance`].
 
 use std::fmt::Display;
 
@@ -17,13 +17,13 @@ mod nearest;
 mod ranges;
 mod refusals;
 
-/// Of the data, of the rotations and of every choice that a test makes.
+/// Seed of the data, of the rotations and of every choice that a test makes.
 const SEED: u64 = 11;
 
 /// A bound so wide that no vector is ever outside of it: what is left to differ from brute force is a mistake.
 const WIDE_EPSILON: f32 = 8.0;
 
-/// How near the answers of an index come to brute force.
+/// The agreement of an index's answers with brute force.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Exactness {
     /// The same answers.

@@ -1,3 +1,5 @@
+//! Conformance of searches: recall, exact distances, ties, a large `k`, and batches that answer as single queries do.
+
 use roaring::RoaringTreemap;
 
 use super::{Case, Exactness, Hit, SEED, Suite, assert_same, assert_sorted, everywhere, first};
@@ -185,7 +187,7 @@ impl Suite {
 }
 
 impl Case {
-    /// How many of the first ten hits are as near as the tenth nearest vector.
+    /// The number of hits, of the first ten, that are as near as the tenth nearest vector.
     fn found(&self, query: &[f32], hits: &[Hit]) -> usize {
         let tenth = self.ranking(query)[9].distance;
         self.true_distances(query, hits).iter().take(10).filter(|&&distance| distance <= tenth).count()

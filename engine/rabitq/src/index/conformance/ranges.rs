@@ -1,3 +1,5 @@
+//! Conformance of range searches: all vectors within a radius, for any radius, with and without a filter.
+
 use roaring::RoaringTreemap;
 
 use super::{Case, Hit, SearchParams, Suite, assert_same};

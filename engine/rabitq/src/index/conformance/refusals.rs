@@ -1,3 +1,5 @@
+//! Conformance of errors: wrong searches, builds and changes are refused with the right message, and change nothing.
+
 use super::{Case, Suite, assert_same, everywhere};
 use crate::error::{Error, ErrorKind};
 use crate::index::{BuildParams, SearchParams, VectorIndex};

@@ -1,3 +1,6 @@
+//! The filter of a search in the form that a scan uses. The ids of the filter go in, masks of blocks or a test of each
+//! survivor come out.
+
 use std::ops::Range;
 
 use roaring::RoaringTreemap;
@@ -10,7 +13,7 @@ use crate::kernel::BLOCK_LEN;
 /// asked about what survives the scan.
 const MASKS_BELOW: u64 = 16;
 
-/// Which vectors may be answers.
+/// The vectors that may be answers.
 pub(super) enum Allowed<'a> {
     All,
     /// A bit for each slot of each list.
@@ -37,7 +40,7 @@ impl<'a> Allowed<'a> {
         Self::Masks(masks)
     }
 
-    /// What the scan of a list has to leave out by itself.
+    /// The masks by which the scan of a list itself leaves vectors out.
     pub(super) fn masks(&self, list: usize) -> Masks<'_> {
         match self {
             Self::All | Self::Filter(_) => Masks::All,
@@ -46,7 +49,7 @@ impl<'a> Allowed<'a> {
         }
     }
 
-    /// Whether a survivor may be an answer.
+    /// Returns true if a survivor may be an answer.
     #[inline]
     pub(super) fn row(&self, core: &Core, row: usize) -> bool {
         match self {
@@ -56,7 +59,7 @@ impl<'a> Allowed<'a> {
     }
 }
 
-/// Which lanes of the blocks of a list are scanned.
+/// The lanes of the blocks of a list that are scanned.
 #[derive(Clone, Copy)]
 pub(super) enum Masks<'a> {
     All,

@@ -61,7 +61,7 @@ const MEETINGS: usize = 8;
 /// as every list is met by a few of them only.
 const TABLE_BYTES: usize = 1 << 22;
 
-/// What a search asks of this index.
+/// The parameters of a search, resolved for this index.
 struct Plan<'a> {
     core: &'a Core,
     k: usize,
@@ -70,7 +70,7 @@ struct Plan<'a> {
     way: Way<'a>,
 }
 
-/// How the answers are found.
+/// The method that finds the answers.
 enum Way<'a> {
     /// By the distances to all allowed vectors; without a filter that is all.
     Originals(&'a Originals, Option<Vec<usize>>),
@@ -121,8 +121,8 @@ impl Core {
         Plan { core: self, k: params.k.min(self.len()), epsilon, stats: params.stats, way }
     }
 
-    /// Whether the bounds of codes would lose this query to underflow: its products with long vectors are numbers all the
-    /// same. Squared distances to it are those to the origin.
+    /// Returns true if the bounds of codes would lose this query to underflow, while its products with long vectors are still
+    /// numbers. With L2 it is false: squared distances to such a query are those to the origin.
     fn vanishes(&self, query: &[f32]) -> bool {
         let largest = || query.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
         self.params.metric == Metric::InnerProduct && largest() < TINY_QUERY
@@ -217,7 +217,7 @@ impl Core {
 }
 
 impl Plan<'_> {
-    /// How many of `num_queries` should go through the lists together, if they meet there often enough.
+    /// The most of `num_queries` queries that go through the lists together; `None` if too few of them meet in a list.
     fn most_by_list(&self, num_queries: usize) -> Option<usize> {
         let Way::Codes { lists, nprobe, .. } = &self.way else { return None };
         // Their tables are read again for every list: so many stay in the cache.

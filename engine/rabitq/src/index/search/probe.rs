@@ -1,3 +1,6 @@
+//! The search of one query through lists. The query, its lists and a filter go in, the best answers and the counts of the work
+//! come out.
+
 use std::ops::Range;
 
 use super::allowed::{Allowed, Masks};

@@ -1,3 +1,5 @@
+//! Buffers of a search: a thread keeps them after a query, and hands them to its next query.
+
 use std::cell::RefCell;
 
 use super::MOST_BY_LIST;
@@ -12,14 +14,15 @@ pub(super) struct Scratch {
     pub(super) code: QueryCode,
     pub(super) lists: NearestLists,
     pub(super) survivors: Survivors,
-    /// What survives a closer look.
+    /// Buffer for the survivors of a closer look.
     pub(super) closer: Survivors,
     /// Bound and row of what is probably an answer.
     pub(super) likely: Vec<(f32, u32)>,
     pub(super) pending: Pending,
 }
 
-/// Candidates of one query whose memory is kept: a rare query that has more asks for it anew.
+/// Bound on the candidates of one query whose memory is kept. A query with more of them is rare: its memory is freed, and the
+/// next query allocates its own.
 const MOST_KEPT: usize = 4096;
 
 thread_local! {

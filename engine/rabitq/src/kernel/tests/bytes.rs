@@ -1,3 +1,5 @@
+//! Integer kernels against the definition: products of integers, scores of centroids and the nearest centroid.
+
 use proptest::prelude::*;
 
 use super::{CENTROID_LANES, LINE_BYTES, Line, Nearest, available, scalar};

@@ -1,3 +1,5 @@
+//! Float kernels against the definition, bit by bit: distances, the Hadamard transform and the lookup tables.
+
 use proptest::prelude::*;
 
 use super::{Kernels, Layout, TABLE_LEN, available, bits, code_bytes, scalar};
@@ -6,7 +8,7 @@ use crate::test_data::Random;
 /// Around every width of a register and of an unrolled step.
 const LENGTHS: [usize; 15] = [0, 1, 7, 8, 9, 15, 16, 31, 32, 33, 63, 64, 65, 384, 1000];
 
-/// What f32 sums may trip over.
+/// Values that f32 sums may trip over.
 const EXTREMES: [f32; 10] = [0.0, -0.0, 1.0, -1.0, f32::MAX, f32::MIN, 1e-45, -1e-45, f32::MIN_POSITIVE, f32::INFINITY];
 
 #[test]

@@ -1,3 +1,5 @@
+//! Scans of four-bit rows by every kernel against the definition: the same survivors with the same bits.
+
 use proptest::prelude::*;
 
 use super::{Kernels, QueryTerms, RowPass, Survivors, assert_same_survivors, available, scalar};

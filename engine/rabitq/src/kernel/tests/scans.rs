@@ -1,3 +1,5 @@
+//! Scans of 1-bit blocks by every kernel against the definition: the same survivors with the same bits.
+
 use proptest::prelude::*;
 
 use super::pass::block_bytes;
@@ -218,7 +220,7 @@ impl Codes {
         BlockRun { lines, padded_dim: self.padded_dim, num_vectors: self.num_vectors, first_slot: FIRST_SLOT }
     }
 
-    /// What each query keeps.
+    /// The survivors of each query.
     fn scan(&self, kernels: &Kernels, queries: &[Query]) -> Vec<Survivors> {
         let lines = self.lines_in(kernels.layout);
         let tables: Vec<Vec<u8>> = queries.iter().map(|query| query.tables_in(kernels.layout)).collect();
@@ -240,7 +242,7 @@ struct Query {
     terms: QueryTerms,
     threshold: f32,
     masks: Option<Vec<u32>>,
-    /// How many bytes the tables are off their alignment.
+    /// Number of bytes that the tables are off their alignment.
     start: usize,
 }
 

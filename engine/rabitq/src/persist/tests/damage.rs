@@ -1,3 +1,5 @@
+//! Damaged files: every truncation, every flipped byte and every swap of two bytes is refused.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Index files in a folder: saving, loading, mapping, errors that name the file, and removal of unsaved files.
+
 use super::*;
 use crate::index::{FlatF32Index, IvfRabitqIndex};
 

@@ -14,12 +14,12 @@ impl Forgery {
         Self { bytes: small_file(kind, true) }
     }
 
-    /// Where a section starts.
+    /// Position of a section in the file.
     pub(super) fn section(&self, id: SectionId) -> usize {
         number(&self.bytes, self.row(id) + 8, 8) as usize
     }
 
-    /// Where the row of a section starts in the table.
+    /// Position in the file of a section's row of the table.
     pub(super) fn row(&self, id: SectionId) -> usize {
         let num_sections = number(&self.bytes, 28, 4) as usize;
         let mut rows = (0..num_sections).map(|i| FIXED_BYTES + i * SECTION_BYTES);
@@ -60,7 +60,7 @@ pub(super) fn entry(file: &Forgery, num_vectors: u64) -> usize {
     (0..3).map(|list| start + 24 * list).find(|&entry| number(&file.bytes, entry + 8, 4) >= num_vectors).unwrap()
 }
 
-/// Where the range of that list starts.
+/// Position of the range of the first list that has `num_vectors` or more.
 pub(super) fn range(file: &Forgery, num_vectors: u64) -> usize {
     file.section(SectionId::Lists) + number(&file.bytes, entry(file, num_vectors), 8) as usize
 }

@@ -1,3 +1,5 @@
+//! Headers and section tables with false contents under right checksums: the file is `Corrupt`.
+
 use super::forgery::{Forgery, ivf};
 use super::format::{FIXED_BYTES, SECTION_BYTES, SectionId};
 use super::seal::seal;

@@ -1,3 +1,5 @@
+//! Gaps, sections, directories and lists with false contents under right checksums: the file is `Corrupt`.
+
 use super::forgery::{Forgery, entry, ivf, range};
 use super::format::{SectionId, header_len};
 use super::seal::number;

@@ -1,3 +1,5 @@
+//! Tests of index files, and the indexes, files and answers that they share.
+
 use std::io::Cursor;
 
 use super::*;
@@ -30,7 +32,7 @@ const VARIANTS: [(IndexKind, bool); 7] = [
     (IndexKind::IvfRabitq, true),
 ];
 
-/// How the ids of an index are kept.
+/// The order of the ids that an index is built with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum IdOrder {
     None,

@@ -1,3 +1,5 @@
+//! Random mutations of a file under right checksums: the file is refused, or it is exactly the file of another index.
+
 use super::seal::seal;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Round trips: an index that was saved and loaded has the same parts, answers and bytes.
+
 use super::*;
 
 fn assert_round_trips(index: &dyn VectorIndex, what: &str) {
@@ -81,7 +83,7 @@ fn parameters_round_trip() {
     }
 }
 
-/// What a caller asked for is kept, also where the kind leaves no choice.
+/// The parameter of the caller is kept, also where the kind leaves no choice.
 #[test]
 fn originals_are_kept_as_the_kind_says() {
     for kind in IndexKind::ALL {

@@ -1,3 +1,6 @@
+//! Files of other versions: another major version is refused, and additions of a later minor version are skipped unless they
+//! are required.
+
 use super::forgery::{entry, ivf};
 use super::format::{Section, header_len};
 use super::seal::seal;

@@ -145,13 +145,13 @@ fn remove_index_files(folder: &Path) {
     }
 }
 
-/// Whether `folder` is a folder, and all names in it are `ours`.
+/// Returns true if `folder` is a folder, and all names in it are `ours`.
 fn holds_only(folder: &Path, ours: impl Fn(&Path) -> bool) -> bool {
     let Ok(mut entries) = std::fs::read_dir(folder) else { return false };
     entries.all(|entry| entry.is_ok_and(|entry| ours(Path::new(&entry.file_name()))))
 }
 
-/// Whether it is the name of an index file, or of one that is being written.
+/// Returns true if `name` is the name of an index file, or of one that is being written.
 fn is_index_file(name: &Path) -> bool {
     name.extension().is_some_and(|extension| extension == EXTENSION || extension == "unsaved")
 }

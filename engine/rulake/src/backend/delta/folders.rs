@@ -97,7 +97,7 @@ impl DroppedFolder {
     }
 }
 
-/// Whether there is a table of that name whose drop is not decided.
+/// Returns true if there is a table of that name whose drop is not decided.
 pub(super) fn is_dropping(root: &Path, table: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(root) else { return false };
     let found = |entry: std::fs::DirEntry| {
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// The name was taken meanwhile: neither table is lost.
+    /// Another table took the name during the drop: neither table is lost.
     #[test]
     fn a_table_that_cannot_get_its_name_back_stays() {
         let root = root();

@@ -1,4 +1,4 @@
-//! How the files of a table are laid out.
+//! Layout of the files of a table: its stored schema goes in, the properties of a Parquet writer come out.
 
 use arrow::datatypes::{DataType, Schema};
 use parquet::basic::Compression;

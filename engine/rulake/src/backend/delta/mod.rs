@@ -131,7 +131,7 @@ impl DeltaBackend {
         folders::remove_unsaved_index_files(&self.root);
     }
 
-    /// Whether it is certain that there is no table of that name, and none whose drop is not decided. A folder that cannot be
+    /// Returns true if there is certainly no table of that name, and none whose drop is not decided. A folder that cannot be
     /// read may be a table.
     pub fn is_absent(&self, collection: &str) -> bool {
         let found = self.folder(collection).map(|folder| folder.symlink_metadata());
@@ -181,8 +181,8 @@ impl DeltaBackend {
         Ok(snapshot)
     }
 
-    /// Whether the log has the commit of this version and none of the next: the library would list and read the log to
-    /// find out. Where old commits were cleaned away, it has to.
+    /// Returns true if the log has the commit of this version and none of the next. The library would list and read the log
+    /// to find out. It has to where old commits were cleaned away.
     fn is_newest(&self, collection: &str, version: Option<u64>) -> bool {
         let (Ok(folder), Some(version)) = (self.folder(collection), version) else { return false };
         let commit = |version: u64| folder.join(LOG_DIR).join(format!("{version:020}.json"));
@@ -299,7 +299,7 @@ impl Backend for DeltaBackend {
     }
 }
 
-/// What tells a table from a later one in the same folder: the time and tag of its first commit, if that is kept.
+/// Identity of a table, unlike that of a later table in the same folder: time and tag of its first commit, if that is kept.
 async fn identity(table: &DeltaTable) -> Option<String> {
     let store: Arc<dyn ObjectStore> = table.log_store().object_store(None);
     let first = object_store::path::Path::from(format!("{LOG_DIR}/{:020}.json", 0));

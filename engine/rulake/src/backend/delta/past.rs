@@ -88,7 +88,7 @@ pub(super) async fn history(newest: &DeltaSnapshot) -> Result<Vec<Commit>> {
     Ok(commits)
 }
 
-/// What a writer says of its commit, as far as it is of use here.
+/// A writer's information on its commit, as far as it is of use here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CommitInfo {

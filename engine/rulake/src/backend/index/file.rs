@@ -1,3 +1,6 @@
+//! Index file of the user as a collection: a path goes in, the newest state of the file comes out as a snapshot.
+//! The index is loaded again only after the file was replaced.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -12,7 +15,7 @@ use crate::witness::Generation;
 #[derive(Debug)]
 pub(super) struct IndexFile {
     path: PathBuf,
-    /// What was read last. Held while it is read: of many who ask first one does.
+    /// The state that was read last. The lock is held during a read, so that concurrent first callers read the file once.
     read: Mutex<Option<Arc<IndexSnapshot>>>,
 }
 

@@ -38,7 +38,7 @@ impl OwnIndex {
         &self.index
     }
 
-    /// Whether it keeps the vectors that it was made of, so that they can be read.
+    /// Returns true if the index keeps the vectors that it was made of, so that they can be read.
     pub fn has_vectors(&self) -> bool {
         self.index.vectors().is_some()
     }
@@ -85,7 +85,7 @@ impl IndexBackend {
         self.collections.write().remove(collection).is_some()
     }
 
-    /// Whether there is a collection of that name.
+    /// Returns true if there is a collection of that name.
     pub fn contains(&self, collection: &str) -> bool {
         self.collections.read().contains_key(collection)
     }

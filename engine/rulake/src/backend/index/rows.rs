@@ -14,7 +14,7 @@ use ruvector_rabitq::{SharedIndex, VectorIndex};
 
 use crate::error::{Error, Result};
 
-/// What a column of an answer holds.
+/// Content of a column of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Column {
     Id,
@@ -27,7 +27,7 @@ pub(super) enum Column {
 pub(super) struct Rows {
     pub(super) ids: Arc<Vec<i64>>,
     pub(super) index: SharedIndex,
-    /// What is read.
+    /// The columns to read.
     pub(super) columns: Vec<Column>,
     pub(super) schema: SchemaRef,
     /// Rows to give at most.
@@ -67,7 +67,7 @@ impl Rows {
     }
 }
 
-/// What is said where vectors are asked for that are not there.
+/// The error of a request for vectors that the index does not keep.
 pub(super) fn no_vectors(index: &dyn VectorIndex) -> Error {
     Error::not_supported("the index keeps no vectors, so that they cannot be read or compared exactly")
         .with("expected", "other columns, such as id and _distance, and an approximate search")

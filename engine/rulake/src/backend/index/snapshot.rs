@@ -1,3 +1,5 @@
+//! Snapshot of an index that is a collection: an index goes in, its vectors come out as rows of `id` and a vector column.
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

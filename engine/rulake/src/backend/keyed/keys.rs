@@ -1,3 +1,5 @@
+//! Sorted keys of a state: key columns go in; positions by key, and keys by position, come out.
+
 use std::cmp::Ordering;
 use std::fmt;
 

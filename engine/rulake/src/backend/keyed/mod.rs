@@ -47,7 +47,7 @@ pub trait KeyedSource: Debug + Send + Sync {
     /// `NotFound`, `Unavailable`.
     async fn generation(&self, collection: &str) -> Result<Option<Generation>>;
 
-    /// Whether [`generation`](Self::generation) ever answers. If not, it is not asked.
+    /// Returns true if [`generation`](Self::generation) can give a token. If not, it is never called.
     fn has_generations(&self) -> bool;
 
     /// Reads `columns` of all rows, in that order, the rows in any order. Errors on the way keep their kind if they are made by
@@ -119,7 +119,7 @@ impl<S: KeyedSource + ?Sized> KeyedBackend<S> {
         Ok(snapshot)
     }
 
-    /// Where the key column is in the schema.
+    /// Position of the key column in the schema. The column names and the type of the key are checked.
     async fn key_position(&self, collection: &str, schema: &SchemaRef) -> Result<usize> {
         let name = self.source.key_column(collection).await?;
         let refused = |message: &str| {

@@ -1,3 +1,5 @@
+//! Scan of a keyed source: a pinned state and a request go in; checked batches come out, with row addresses if requested.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
@@ -42,7 +44,7 @@ struct Running<S: ?Sized> {
     batches: SendableRecordBatchStream,
     /// The columns asked for.
     asked: SchemaRef,
-    /// Where the key is in them.
+    /// Position of the key column in `asked`, if addresses are requested.
     key: usize,
     /// The positions of the keys that came.
     seen: RoaringBitmap,

@@ -1,3 +1,6 @@
+//! Pinned state of a keyed source: checks the batches of the store, and reads rows by key.
+//! Input is a `KeyedSource`; output is a `Snapshot` whose row addresses are positions in the sorted keys.
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,14 +34,14 @@ impl<S: ?Sized> Clone for KeyedSnapshot<S> {
     }
 }
 
-/// What is known of a state.
+/// A pinned state of a source: its generation, schema and keys.
 #[derive(Debug)]
 pub(super) struct Pinned<S: ?Sized> {
     pub(super) source: Arc<S>,
     pub(super) collection: String,
     pub(super) data_ref: String,
     pub(super) generation: Generation,
-    /// Whether the store told the generation, and can be asked for it again.
+    /// True if the store told the generation, and can be asked for it again.
     pub(super) is_told: bool,
     pub(super) schema: SchemaRef,
     /// The position of the key column.

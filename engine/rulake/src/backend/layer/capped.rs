@@ -1,3 +1,5 @@
+//! Layer that caps the rows and bytes of one scan or take: a result over a cap becomes an `InvalidInput` error.
+
 use super::{Call, Layer, Outcome};
 use crate::error::{Error, Result};
 

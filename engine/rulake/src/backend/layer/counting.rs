@@ -1,3 +1,5 @@
+//! Layer that counts operations, failures, and the data that scans and takes return.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -14,17 +16,17 @@ pub struct Counting {
 }
 
 impl Counting {
-    /// How often an operation was begun. Each partition of a scan is asked for one batch more than it has.
+    /// The number of times that an operation was begun. Each partition of a scan is asked for one batch more than it has.
     pub fn calls(&self, operation: Operation) -> u64 {
         self.calls[operation as usize].load(Ordering::Relaxed)
     }
 
-    /// How often an operation failed.
+    /// The number of times that an operation failed.
     pub fn failures(&self, operation: Operation) -> u64 {
         self.failures[operation as usize].load(Ordering::Relaxed)
     }
 
-    /// What scans and takes gave.
+    /// Size of all data that scans and takes returned.
     pub fn given(&self) -> Size {
         *self.given.lock()
     }

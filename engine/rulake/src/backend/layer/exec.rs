@@ -1,3 +1,5 @@
+//! Physical plan of a layered scan: passes each batch of its input plan through the layer.
+
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;

@@ -1,10 +1,12 @@
+//! Layer that injects faults, for tests: a closure decides if an operation passes, fails, hangs or ends its stream.
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Call, Layer, Operation, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What happens to an operation.
+/// Fate of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing: the backend is asked.

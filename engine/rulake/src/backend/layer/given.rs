@@ -1,8 +1,10 @@
+//! Size of the data that a scan or take has returned so far, by partition.
+
 use parking_lot::Mutex;
 
 use super::Size;
 
-/// What a scan has given so far, by partition: one that is executed again starts from nothing.
+/// Size of the data that a scan has returned so far, by partition. A partition that is executed again starts from zero.
 #[derive(Debug)]
 pub(super) struct Given(Mutex<Vec<Size>>);
 

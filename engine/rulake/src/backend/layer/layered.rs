@@ -1,3 +1,6 @@
+//! Backend and snapshot wrappers: each operation of the inner backend runs through a layer.
+//! Input is a backend and a layer; output is a backend of the same id and collections.
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -46,7 +46,7 @@ pub use layered::Layered;
 pub use throttled::Throttled;
 pub use time_limited::TimeLimited;
 
-/// What is done around each operation of a backend.
+/// A wrapper around each operation of a backend.
 pub trait Layer: fmt::Debug + Send + Sync + 'static {
     /// Does `work`, or refuses to, and returns its outcome, or an error in its place.
     ///
@@ -58,7 +58,7 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<T>> + Send;
 }
 
-/// What a backend is asked for.
+/// Kind of an operation of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// [`Backend::list`](super::Backend::list).
@@ -96,7 +96,7 @@ impl fmt::Display for Operation {
 /// One operation, as a layer sees it.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// What is asked for.
+    /// Kind of the operation.
     pub operation: Operation,
     /// The id of the backend.
     pub backend: &'a str,
@@ -106,7 +106,8 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// What the scan, in all its partitions, or the take has given so far, this call included once its work is done.
+    /// Size of the data that the scan, in all its partitions, or the take has returned so far. This call is included once its
+    /// work is done.
     pub fn given(&self) -> Size {
         self.given.total()
     }
@@ -119,7 +120,7 @@ pub struct Size {
     pub batches: u64,
     /// Their rows.
     pub rows: u64,
-    /// What their values take in memory, without what else is in the same buffers.
+    /// Bytes of their values in memory, without other content of the same buffers.
     pub bytes: u64,
 }
 
@@ -140,9 +141,9 @@ impl std::ops::AddAssign for Size {
     }
 }
 
-/// What an operation gives.
+/// Result of an operation.
 pub trait Outcome: Send + Sized {
-    /// How many rows are in it.
+    /// Size of the data in it.
     fn size(&self) -> Size {
         Size::default()
     }

@@ -1,3 +1,5 @@
+//! Layer that limits concurrent operations, and bytes per second, of a backend: operations and their results are delayed.
+
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
@@ -10,12 +12,12 @@ use crate::error::Result;
 
 /// Spares a backend: so many operations at a time, so many bytes per second. Needs a Tokio runtime with time.
 ///
-/// Waiting for a batch is an operation; between two batches a scan holds up nobody.
+/// Waiting for a batch is an operation. Between two batches a scan does not delay other callers.
 #[derive(Debug)]
 pub struct Throttled {
     operations: Option<Semaphore>,
     bytes_per_second: Option<NonZeroU64>,
-    /// When the bytes that were given are paid for.
+    /// Time at which the bytes that were given are paid for.
     paid_at: Mutex<Instant>,
 }
 
@@ -39,7 +41,7 @@ impl Throttled {
         Self { bytes_per_second: Some(bytes_per_second_max), ..self }
     }
 
-    /// When a batch of so many bytes may be given.
+    /// Time at which a batch of so many bytes may be given.
     fn due(&self, bytes: u64, bytes_per_second: NonZeroU64) -> Instant {
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(bytes_per_second.get());
         let costs = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));

@@ -1,3 +1,5 @@
+//! Layer that limits the time of each operation: an operation over the limit fails as `Unavailable`.
+
 use std::time::Duration;
 
 use super::{Call, Layer, Outcome};
@@ -5,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Gives up on an operation, or on the next batch of a scan, that takes too long. Needs a Tokio runtime with time.
 ///
-/// How long a scan takes in all is not limited, only how long it is silent.
+/// The total time of a scan is not limited, only the time that it waits for its next batch.
 #[derive(Debug)]
 pub struct TimeLimited {
     limit: Duration,

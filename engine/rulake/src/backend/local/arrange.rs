@@ -1,3 +1,5 @@
+//! Merge policy of in-memory batches: the batches of a state and added rows go in, the batches of the next state come out.
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
@@ -57,7 +59,7 @@ pub(super) fn arrange(before: Vec<Batch>, added: Option<RecordBatch>, schema: &S
 }
 
 impl Group {
-    /// Whether its rows are written anew in any case.
+    /// Returns true if its rows are written again in any case.
     fn is_fresh(&self) -> bool {
         self.rewrite || self.batches.len() > 1
     }

@@ -1,3 +1,6 @@
+//! Batch of an in-memory collection: immutable rows, and the set of rows that are deleted. A batch is a part of a snapshot.
+//! Rows and ids to delete go in; batches without the ids, merged batches and live rows come out.
+
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -132,7 +135,7 @@ impl IdOrder {
     }
 }
 
-/// Where the items of this id lie among items that are sorted by their ids.
+/// Positions of the items of this id among items that are sorted by their ids.
 fn equal_range<T>(sorted: &[T], id_of: impl Fn(&T) -> i64, id: i64) -> Range<usize> {
     let from = sorted.partition_point(|item| id_of(item) < id);
     let same = sorted[from..].iter().take_while(|item| id_of(item) == id).count();

@@ -1,3 +1,5 @@
+//! Snapshot of an in-memory collection: its batches go in; scans and takes of their live rows come out.
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

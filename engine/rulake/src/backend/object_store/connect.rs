@@ -15,15 +15,16 @@ use super::guard::GuardedStore;
 use super::secret::{Secrets, shown_url};
 use crate::error::{Error, Result};
 
-/// Whether the environment and the machine's own identity may be asked for what the options leave out.
+/// Option that lets the store take what the options leave out from the environment and the machine's own identity.
 const FROM_ENV: &str = "from_env";
-/// How often a request is tried again.
+/// Option with the number of times that a request is tried again.
 const MAX_RETRIES: &str = "max_retries";
 /// With [`CONNECT_TIMEOUT`], an endpoint that is not there is given up within seconds.
 const DEFAULT_MAX_RETRIES: usize = 2;
 /// No request is tried again later than this.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(6);
-/// In the store's own notation. How long a whole request may take is left at its 30 seconds: it may bring much data.
+/// Time limit of a connect, as an option in the store's own notation. The limit of a whole request stays at the store's
+/// 30 seconds, because a request may bring much data.
 const CONNECT_TIMEOUT: (&str, &str) = ("connect_timeout", "2s");
 const SCHEMES: &str =
     "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or an https address of one of these";

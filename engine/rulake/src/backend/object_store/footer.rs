@@ -1,3 +1,5 @@
+//! Parquet footers of a listing: objects of a store go in; schema, row count and list items of each file come out.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ const REQUESTS: usize = 16;
 /// Read from the end of a file at once: most footers are within, and are read by one request.
 const FOOTER_BYTES_HINT: usize = 64 * 1024;
 
-/// What the footer of a file says.
+/// Content of the footer of a file.
 #[derive(Debug)]
 pub(super) struct Footer {
     pub(super) schema: SchemaRef,

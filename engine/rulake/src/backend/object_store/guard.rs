@@ -1,3 +1,6 @@
+//! Read-only wrapper of an object store: its errors become errors of this crate, with the backend's name and without secrets.
+//! Listings, and requests for the metadata of one object, get a time limit.
+
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
@@ -17,7 +20,7 @@ use object_store::{
 use super::secret::Secrets;
 use crate::error::{Error, ErrorKind};
 
-/// How long the next piece of a listing, or what is said of one object, may take: it is small.
+/// Bound on the time for the next piece of a listing, or for the metadata of one object. Both answers are small.
 const SMALL_ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// A store that is only read, whose errors are ours, name the backend and hold no secrets, wherever they come up.
@@ -64,7 +67,7 @@ impl Guard {
         }
     }
 
-    /// What comes of a request with a small answer.
+    /// Outcome of a request with a small answer, which has to come within [`SMALL_ANSWER_MAX`].
     async fn soon<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         match tokio::time::timeout(SMALL_ANSWER_MAX, answer).await {
             Ok(answer) => answer.map_err(|e| self.error(e)),

@@ -1,4 +1,4 @@
-//! Which columns of lists hold vectors: those whose lists have one length in all files.
+//! Detection of the columns of lists that hold vectors: their lists have one length in all files.
 //!
 //! A footer says how many items a column of a file has. Where that is its rows times the length seen before, nothing is
 //! read; else the lists at the beginning of the file are looked at, and all of them if these do not explain the number.
@@ -147,7 +147,7 @@ impl Look<'_> {
     }
 }
 
-/// Whether rows of `dim` items each and rows that are NULL, which count as one item, can have so many items together.
+/// Returns true if rows of `dim` items and rows that are NULL, which count as one item, can have so many items together.
 fn is_explained(items: usize, rows: usize, dim: usize) -> bool {
     let missing = (rows * dim).checked_sub(items);
     match dim {

@@ -66,7 +66,7 @@ const DELTA_LOG: &str = "_delta_log";
 pub struct ObjectStoreBackend {
     id: String,
     store: Arc<dyn ObjectStore>,
-    /// Of the prefix; ends with `/`.
+    /// URL of the prefix; ends with `/`.
     url: Url,
     store_url: ObjectStoreUrl,
     prefix: ObjectPath,
@@ -79,7 +79,7 @@ pub struct ObjectStoreBackend {
 #[derive(Debug)]
 struct Seen {
     files: Arc<ParquetFiles>,
-    /// Of all its files: the next state shares most of them.
+    /// Footers of all its files: the next state shares most of them.
     footers: Footers,
 }
 

@@ -1,17 +1,17 @@
-//! Which options are secret, and texts without them.
+//! Secrets in options and URLs: options and texts go in, texts without secrets come out.
 
 use std::collections::BTreeMap;
 
 use url::Url;
 
-/// What stands for a secret.
+/// The mark that stands for a secret.
 const HIDDEN: &str = "***";
 /// Words that the key of a secret option contains.
 const SECRET_WORDS: [&str; 6] = ["key", "secret", "token", "password", "credential", "sas"];
 /// A shorter text is found everywhere, and is no secret worth the name.
 const BYTES_MIN: usize = 4;
 
-/// The value of an option as everybody may see it: `***` if its key sounds secret, a URL without its user.
+/// The value of an option, safe to show: `***` if its key sounds secret, or if it is a URL with a user or password.
 pub fn shown_value<'a>(key: &str, value: &'a str) -> &'a str {
     let key = key.to_lowercase();
     let has_user = Url::parse(value).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());

@@ -1,3 +1,5 @@
+//! Data files of a pinned state: their row counts, deleted rows and identities, and the check that none was replaced.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ pub(crate) struct DataFile {
     pub(crate) physical_rows: OnceCell<usize>,
     /// The rows that are deleted.
     pub(crate) deleted: RoaringBitmap,
-    /// What the store said of it, where a file may be replaced under its name.
+    /// Metadata of the object when it was pinned, where a file may be replaced under its name.
     pub(crate) pinned: Option<ObjectMeta>,
 }
 
@@ -38,7 +40,7 @@ impl DataFile {
         self.logged_rows.map(|rows| rows.saturating_sub(self.deleted_rows()))
     }
 
-    /// What tells its rows from those of any other file, and of this one once it is replaced.
+    /// Identity of the file's rows: unlike any other file's, and unlike this file's own after a replacement.
     pub(super) fn id(&self) -> String {
         match &self.pinned {
             None => self.path.to_string(),
@@ -134,14 +136,14 @@ async fn is_unchanged(store: Arc<dyn ObjectStore>, pinned: ObjectMeta) -> Result
     }
 }
 
-/// What tells the bytes of a file from those of any other, and of this one once it is replaced.
+/// Identity of a file's bytes: unlike any other file's, and unlike this file's own after a replacement.
 pub(crate) fn file_id(file: &ObjectMeta) -> String {
     let time = file.last_modified.timestamp_nanos_opt().unwrap_or_default();
     let (tag, version) = (file.e_tag.as_deref().unwrap_or_default(), file.version.as_deref().unwrap_or_default());
     format!("{}|{}|{time}|{tag}|{version}", file.location, file.size)
 }
 
-/// Whether two descriptions are of the same bytes.
+/// Returns true if two descriptions are of the same bytes.
 fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
     (a.size, &a.e_tag, a.last_modified, &a.version) == (b.size, &b.e_tag, b.last_modified, &b.version)
 }

@@ -41,9 +41,9 @@ pub(crate) struct ParquetFiles {
     pub(crate) files: Arc<[DataFile]>,
     pub(crate) index_dir: Option<PathBuf>,
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// Where plans find the store.
+    /// URL under which plans find the store.
     pub(crate) store_url: ObjectStoreUrl,
-    /// Of the files that rows were taken from.
+    /// Footers of files that rows were taken from, or vectors were read from.
     pub(crate) footers: Arc<Footers>,
 }
 

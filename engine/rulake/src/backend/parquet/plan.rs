@@ -1,3 +1,5 @@
+//! Scan plans over Parquet files: files with row selections go in; a DataFusion plan comes out, with row addresses if requested.
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -30,7 +32,7 @@ const FILE_COLUMN: &str = "_ruvector_file";
 /// Internal column: the physical row in its file, made by the Parquet reader.
 const ROW_COLUMN: &str = "_ruvector_row";
 
-/// Whether the optimizer may have parts of a file read in different partitions.
+/// Permission for the optimizer to read parts of a file in different partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Files {
     MayBeSplit,
@@ -55,7 +57,8 @@ impl ParquetFiles {
         (in_file, in_path, positions)
     }
 
-    /// A plan over `files` (ordinal, rows to read or all that live), read by `readers`, or by readers with bounds that can be pruned by.
+    /// A plan over `files` (ordinal, rows to read or all that live), read by `readers`, or by readers with bounds that can be
+    /// pruned by.
     pub(super) fn plan(
         &self,
         context: &TaskContext,

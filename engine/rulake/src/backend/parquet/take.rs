@@ -1,3 +1,5 @@
+//! Takes of rows from Parquet files: addresses and a projection go in; one batch in the order of the addresses comes out.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -36,7 +36,7 @@ use crate::backend::ScanRequest;
 use crate::error::{Error, Result, to_datafusion};
 use crate::vectors::dim_of;
 
-/// Bytes of vectors in a batch, about: more would only leave the caches before somebody looks at them.
+/// Bound on the bytes of vectors in a batch of more than one row. A larger batch would leave the CPU caches before it is read.
 const BATCH_BYTES: usize = 2 << 20;
 /// Batches that are made ahead.
 const BATCHES_AHEAD: usize = 2;
@@ -198,7 +198,7 @@ impl ExecutionPlan for WithVectorsExec {
         true
     }
 
-    /// What only asks for columns of the rest may leave out rows there.
+    /// Filters on columns of the rest alone are pushed down, and may leave out rows there.
     fn gather_filters_for_pushdown(
         &self,
         _phase: FilterPushdownPhase,
@@ -226,7 +226,7 @@ struct Beside {
     columns: Arc<[Column]>,
     schema: SchemaRef,
     context: Arc<TaskContext>,
-    /// Of each vector column, in the file that the last row was in.
+    /// Cursor of each vector column, in the file that the last row was in; `None` for other columns.
     cursors: Vec<Option<Cursor>>,
 }
 
@@ -316,7 +316,7 @@ impl Origin {
     }
 }
 
-/// Why lists are no vectors.
+/// Reason that lists are no vectors.
 enum Wrong {
     Length { row: usize, got: usize },
     Arrow(ArrowError),

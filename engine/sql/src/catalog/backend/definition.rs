@@ -1,3 +1,5 @@
+//! Definitions of backends: the options of CREATE BACKEND are checked here and kept. A definition opens its backend.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -12,18 +14,18 @@ use serde::{Deserialize, Serialize};
 use super::CreateBackend;
 use ruvector_udfs::error::{Error, Result};
 
-/// What `CREATE BACKEND` made. Its `Debug` hides the values of secret options.
+/// Definition of a backend, as `CREATE BACKEND` makes it. Its `Debug` hides the values of secret options.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BackendDefinition {
     /// Its name: the schema of its tables.
     pub name: String,
-    /// What is behind it.
+    /// Kind of the store behind it.
     pub kind: BackendKind,
-    /// Where it is, and the options of its kind. A path is absolute.
+    /// Location of the backend, and the options of its kind. A path is absolute.
     pub options: BTreeMap<String, String>,
     /// `fresh`, `eventual`, `stale` or `frozen`.
     pub consistency: Option<String>,
-    /// How long an answer may lag behind under `eventual`, in milliseconds.
+    /// Time that an answer may lag behind under `eventual`, in milliseconds.
     pub ttl_ms: Option<u64>,
 }
 
@@ -113,7 +115,7 @@ impl BackendDefinition {
         Ok(Self { name: create.name, kind, options, consistency, ttl_ms })
     }
 
-    /// How old answers from it may be; `None` if nothing is said.
+    /// Consistency of answers from the backend; `None` if the definition does not say.
     ///
     /// # Errors
     /// `Corrupt` only: what `CREATE BACKEND` took is sound.
@@ -123,12 +125,12 @@ impl BackendDefinition {
         Ok(parsed?)
     }
 
-    /// Where it is: a path or a URL.
+    /// Location of the backend: a path or a URL. `None` for one in memory.
     pub fn location(&self) -> Option<&str> {
         self.options.get(self.kind.location()?).map(String::as_str)
     }
 
-    /// The options other than its location, for everybody to read: secrets are `***`.
+    /// The options other than the location, for any user to read: secrets are `***`.
     pub fn shown_options(&self) -> BTreeMap<&str, &str> {
         let others = self.options.iter().filter(|(key, _)| Some(key.as_str()) != self.kind.location());
         others.map(|(key, value)| (key.as_str(), shown_value(key, value))).collect()

@@ -46,7 +46,7 @@ pub(crate) fn parse(sql: &str) -> Result<Option<BackendStatement>> {
 
 const BACKEND: &str = "backend";
 
-/// What is left of the text.
+/// The rest of the statement's text.
 struct Text<'a>(Parser<'a>);
 
 impl Text<'_> {

@@ -1,3 +1,6 @@
+//! Stand-in for a backend that could not be opened when the engine started. Takes calls of [`Backend`], opens the backend at the
+//! first call that succeeds, and passes them on to it.
+
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 

@@ -1,3 +1,6 @@
+//! The default backend `main`. Calls for an external table go to the table's own backend, all others to the Delta backend of the
+//! data directory; a list has the names of both.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,4 +1,4 @@
-//! What CREATE EXTERNAL TABLE said, checked as far as nothing has to be read for it.
+//! Definitions of external tables: the clauses of CREATE EXTERNAL TABLE, checked as far as no file has to be read for it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,11 +22,11 @@ pub(crate) struct Definition {
     /// The columns as they were written; `None` if they are those of the files.
     pub(crate) columns: Option<String>,
     pub(crate) partitioned_by: Vec<String>,
-    /// Those of the format and those of the object store; keys are folded.
+    /// Options of the format and of the object store; keys are folded.
     pub(crate) options: BTreeMap<String, String>,
 }
 
-/// How the files are written.
+/// Format of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// Whether its files say their columns' types, so that nobody else needs to.
+    /// Returns true if the files hold the types of their columns, so that the statement lists no columns.
     fn has_types(self) -> bool {
         matches!(self, Self::Parquet | Self::Delta)
     }
@@ -129,7 +129,7 @@ impl Definition {
         Ok(definition)
     }
 
-    /// Whether the files are in an object store.
+    /// Returns true if the files are in an object store.
     pub(super) fn is_remote(&self) -> bool {
         self.location.contains("://")
     }

@@ -31,7 +31,7 @@ pub(crate) struct Files {
     runtime: Arc<RuntimeEnv>,
     url: ListingTableUrl,
     format: Arc<dyn FileFormat>,
-    /// Of files in a folder: others are passed over. Empty for a single file.
+    /// Extension of the files that are read in a folder; other files are passed over. Empty for a single file.
     extension: String,
     made: OnceCell<Arc<dyn TableProvider>>,
 }

@@ -138,7 +138,7 @@ fn remove_index_files(folder: &Path) {
     }
 }
 
-/// Whether a reference means one of these tables.
+/// Returns true if a reference means an external table.
 pub(crate) fn is_external(engine: &Engine, reference: &TableReference) -> bool {
     name_of(reference).is_ok_and(|name| engine.external().find(&name).is_some())
 }
@@ -159,7 +159,7 @@ fn name_of(reference: &TableReference) -> Result<String> {
     }
 }
 
-/// What a statement that changes the table gets.
+/// The error of a statement that changes an external table.
 pub(crate) fn read_only(name: &str) -> Error {
     Error::not_supported(format!(
         "table {name} is an external table, which SQL reads and does not change: copy it by CREATE TABLE ... AS SELECT"

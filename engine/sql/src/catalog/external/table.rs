@@ -21,7 +21,7 @@ pub(crate) struct ExternalTable {
     opened: OnceLock<Source>,
 }
 
-/// Where its rows come from.
+/// Source of the table's rows.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// A collection of a backend that has no other one.
@@ -36,7 +36,8 @@ impl ExternalTable {
         Self { definition, index_root, runtime, opened: OnceLock::new() }
     }
 
-    /// Where its rows come from. Opening asks no store for anything yet; what cannot be opened is tried again on next use.
+    /// Returns the source of the table's rows. Opening asks no store for anything yet; a source that cannot be opened is tried
+    /// again on the next use.
     ///
     /// # Errors
     /// `InvalidInput` for a location or an option that cannot be used.
@@ -69,7 +70,7 @@ impl ExternalTable {
         }
     }
 
-    /// What a search or an index over it gets, if it is no collection.
+    /// The error of a search or an index over the table, if it is no collection.
     pub(super) fn not_searched(&self) -> Error {
         let kind = self.definition.kind.name();
         Error::not_supported(format!("search or index over a table of {kind} files"))

@@ -1,4 +1,4 @@
-//! Building indexes: at once for who waits, or by a task of its own for who does not.
+//! Builds of indexes: at once for a caller that waits, or in a task of its own for a caller that does not.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use crate::catalog::index::IndexCatalog;
 use ruvector_udfs::declared_index::DeclaredIndex;
 
-/// How often an index is tried whose table changes, or whose build somebody else ends, while it is read.
+/// Attempts at a build that ends because the table changes, or because another task ends the build. A bound.
 const TRIES: usize = 5;
 
 /// Indexes that callers wait for: of `CREATE INDEX`, which is declared once it is built, and of `REINDEX`.
@@ -18,8 +18,8 @@ const TRIES: usize = 5;
 pub(crate) struct Awaited(Arc<Mutex<Vec<DeclaredIndex>>>);
 
 impl Awaited {
-    /// Whether the index file of a specification is wanted: by a declared index, or by one that is declared once it is built.
-    /// The file of a dropped index is not, although its build may still be running.
+    /// Returns true if the index file of a specification is wanted: by a declared index, or by one that is declared once it is
+    /// built. The file of a dropped index is not wanted, although its build may still be running.
     pub(crate) fn want_file(&self, indexes: &IndexCatalog, collection: &CollectionKey, spec: &IndexSpec) -> bool {
         let (backend, table) = collection;
         indexes.of_table(backend, table).iter().any(|index| index.spec == *spec)
@@ -34,7 +34,7 @@ impl Awaited {
 pub(crate) struct Builds {
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
-    /// Builds that nobody waits for.
+    /// Builds that no caller waits for.
     tasks: Mutex<Vec<(DeclaredIndex, AbortHandle)>>,
     awaited: Awaited,
 }
@@ -52,7 +52,7 @@ impl Builds {
         }
     }
 
-    /// Builds a declared index by a task of its own; `anew`, whatever there is already.
+    /// Builds a declared index in a task of its own; with `anew`, even if its entry exists already.
     pub(crate) fn start(&self, index: DeclaredIndex, anew: bool, context: &Arc<TaskContext>) {
         index.status.set_building();
         let (lake, indexes) = (Arc::clone(&self.lake), Arc::clone(&self.indexes));
@@ -74,10 +74,10 @@ impl Builds {
         tasks.push((index, task.abort_handle()));
     }
 
-    /// Builds an index, and returns when it is there; `anew`, whatever there is already.
+    /// Builds an index, and returns when it is there; with `anew`, builds it even if its entry exists already.
     ///
     /// # Errors
-    /// As [`RuLake::entry`]; `Unavailable` if the table changes all the time.
+    /// As [`RuLake::entry`]; `GenerationGone` if the table changes during each attempt.
     pub(crate) async fn wait_for(&self, index: &DeclaredIndex, anew: bool, context: &Arc<TaskContext>) -> Result<()> {
         self.awaited.0.lock().push(index.clone());
         let _shown = Shown { index, awaited: &self.awaited };
@@ -111,7 +111,7 @@ impl Drop for Builds {
     }
 }
 
-/// Shows an index for as long as somebody waits for it.
+/// Keeps an index among the awaited ones for as long as a caller waits for it.
 struct Shown<'a> {
     index: &'a DeclaredIndex,
     awaited: &'a Awaited,

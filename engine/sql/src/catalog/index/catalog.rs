@@ -20,14 +20,14 @@ pub(crate) struct IndexCatalog {
     declared: RwLock<Declared>,
 }
 
-/// What the file holds, and its text.
+/// Contents of the file, and its text.
 #[derive(Debug)]
 struct Declared {
     contents: Contents,
     text: Vec<u8>,
 }
 
-/// What the file holds.
+/// Contents of the file.
 #[derive(Clone, Debug, Default)]
 struct Contents {
     /// The declared indexes.
@@ -67,7 +67,7 @@ struct StoredIndex {
     rerank_factor: usize,
     nlist: Option<usize>,
     nprobe: Option<usize>,
-    /// Whether it was built once; files of versions that built before they declared do not say it.
+    /// True if it was built once. Files of versions that built before they declared lack the field.
     #[serde(default = "built")]
     built: bool,
 }
@@ -165,7 +165,7 @@ impl IndexCatalog {
         })
     }
 
-    /// Notes that an index was built, unless it was dropped meanwhile.
+    /// Notes that an index was built, unless it has been dropped by then.
     ///
     /// # Errors
     /// `Unavailable` if the catalog cannot be written: the next start builds it again.

@@ -17,7 +17,7 @@ use ruvector_udfs::names::MAIN;
 /// The file type of index files.
 const RBPX: &str = "RBPX";
 
-/// Whether the statement makes an index a table.
+/// Returns true if the statement makes an index a table.
 pub(crate) fn is_index_table(create: &CreateExternalTable) -> bool {
     create.file_type.eq_ignore_ascii_case(RBPX)
 }
@@ -47,7 +47,7 @@ pub(crate) async fn create(engine: &Engine, create: &CreateExternalTable) -> Res
     }
 }
 
-/// Whether there is a table of that name that is no index.
+/// Returns true if a table of that name exists and is no index.
 async fn is_taken(engine: &Engine, table: &str) -> Result<bool> {
     if engine.index_tables().contains(table) {
         return Ok(false);

@@ -1,7 +1,8 @@
 //! Indexes that are tables: `CREATE EXTERNAL TABLE name STORED AS RBPX LOCATION 'path'`, and what programs register.
 //!
-//! They are in `main` beside its tables: to all who read, [`WithIndexes`] is one backend. Those of files are kept in a
-//! file of the data directory; those of programs end with the engine. Who writes tables asks here whether a name is taken.
+//! They are in `main` beside its tables: readers see [`WithIndexes`] as one backend. Index tables of files are kept in a file of
+//! the data directory; those that programs register end with the engine. Code that creates tables asks here whether a name is
+//! taken.
 
 mod catalog;
 mod ddl;
@@ -71,7 +72,7 @@ impl IndexTables {
         }
     }
 
-    /// Forgets a table. Its file stays: it is somebody's.
+    /// Forgets a table. Its file is the user's, and stays.
     async fn forget(&self, name: &str) -> Result<()> {
         let _alone = self.changes.lock().await;
         self.declared.remove(name)?;

@@ -11,9 +11,9 @@ use ruvector_rulake::AsOf;
 
 use ruvector_udfs::error::{Error, Result};
 
-/// What stands between the name of a table and the state that is meant.
+/// Separator between the name of a table and the state that is meant.
 pub(crate) const MARK: char = '@';
-/// What is accepted where a clause cannot be understood.
+/// The accepted forms of a clause, for the error about one that cannot be understood.
 pub(crate) const USAGE: &str =
     "VERSION AS OF number or TIMESTAMP AS OF 'time' right after the name of a table, before its alias";
 
@@ -30,7 +30,7 @@ pub(crate) fn split_name(name: &str) -> Result<Option<(&str, AsOf)>> {
     }
 }
 
-/// What is said of a statement that cannot be parsed and that has such a clause: it may stand at the wrong place.
+/// The error of a statement that has a clause for an older state and cannot be parsed: the clause may stand at the wrong place.
 pub(crate) fn misplaced(error: DataFusionError) -> Error {
     Error::invalid_input(format!("{}; a state of a table is said by {USAGE}", Error::from(error)))
 }

@@ -1,3 +1,6 @@
+//! Calls of the table functions of the lake. Takes a function's arguments, checks them and the session's role, and returns a
+//! table whose rows are the result of the operation.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -8,7 +8,8 @@
 //! | `warm_cache(table, folder)` | reads it back | `vectors` |
 //! | `invalidate_cache(table)` | forgets what is cached | `result` |
 //!
-//! Those with a folder are for the role admin, the last one for writer. Nothing is done while a statement is planned: it is done when its rows are pulled.
+//! The functions with a folder need the role admin, `invalidate_cache` needs the role writer. Nothing is done while a statement
+//! is planned: an operation runs when its rows are pulled.
 
 mod call;
 
@@ -24,7 +25,7 @@ use ruvector_udfs::role::Role;
 
 pub(crate) use call::LakeFunction;
 
-/// What a function does.
+/// Operation of a function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation {
     PublishBundle,
@@ -53,7 +54,7 @@ impl Operation {
         if self.takes_folder() { Role::Admin } else { Role::Writer }
     }
 
-    /// Whether it reads or writes a folder.
+    /// Returns true if it reads or writes a folder.
     fn takes_folder(self) -> bool {
         !matches!(self, Self::InvalidateCache)
     }

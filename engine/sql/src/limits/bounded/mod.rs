@@ -79,7 +79,7 @@ const FUNCTIONS: [(&str, Growth); 26] = [
     ("string_to_array", Growth::FromText),
 ];
 
-/// How the size of an answer follows from the arguments.
+/// Formula for the size of an answer, from the arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Growth {
     Sum,
@@ -107,7 +107,7 @@ impl Growth {
         FUNCTIONS.iter().find(|(name, _)| *name == function).map(|(_, growth)| *growth)
     }
 
-    /// Whether it follows from the values of integers.
+    /// Returns true if the size follows from the values of integers.
     fn counts(self) -> bool {
         matches!(self, Self::Repeat | Self::Pad | Self::ArrayRepeat | Self::Resize | Self::Range)
     }

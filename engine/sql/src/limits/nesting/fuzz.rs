@@ -229,7 +229,7 @@ impl Generator {
     }
 }
 
-/// What closes the brackets and CASEs that `pieces` open.
+/// The text that closes the brackets and CASEs that `pieces` open.
 fn closing(pieces: &[&str]) -> String {
     let mut ends = Vec::new();
     for piece in pieces {

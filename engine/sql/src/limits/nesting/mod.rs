@@ -89,7 +89,7 @@ impl Before {
         matches!(self, Self::Operand | Self::Close)
     }
 
-    /// Whether an operand begins, for certain.
+    /// Returns true if an operand certainly begins behind this token.
     fn begins_operand(self) -> bool {
         matches!(self, Self::Open | Self::Start | Self::Operator | Self::End)
     }
@@ -99,13 +99,13 @@ impl Before {
 enum Bracket {
     Statement,
     Round,
-    /// That of `OPERATOR(name)`, which is an operator.
+    /// The bracket of `OPERATOR(name)`, which is an operator.
     Named,
     Square,
     Curly,
     /// CASE ... END.
     Case,
-    /// That of `ARRAY<INT>`.
+    /// The bracket of `ARRAY<INT>`.
     Angle,
 }
 
@@ -128,7 +128,7 @@ struct Level {
     /// Points of this name, and subscripts in a row.
     points: u32,
     subscripts: u64,
-    /// Whether it is the list of FROM, in which a comma joins.
+    /// True if it is the list of FROM, in which a comma joins.
     from: bool,
     /// The number of brackets that each may hold a table or a query, if nothing is between them. Each is read both ways.
     tables: u64,
@@ -201,7 +201,7 @@ struct Pass {
     is_first: bool,
     /// The word before that one.
     word: Keyword,
-    /// Whether the token before belongs to a relation that is counted: `UNION ALL SELECT` is one.
+    /// True if the token before belongs to a relation that is counted: `UNION ALL SELECT` is one.
     in_relation: bool,
     relations: u64,
     explains: u64,

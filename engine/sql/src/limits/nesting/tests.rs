@@ -1,3 +1,6 @@
+//! Tests of the bounds on nesting: statements that must be refused, and statements that must be accepted. An accepted statement
+//! must not keep the parser busy.
+
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -121,7 +124,7 @@ fn no_accepted_text_keeps_the_parser_busy() {
     }
 }
 
-/// Whether the parser ends, well or not.
+/// Returns true if the parser ends within 60 seconds, with or without an error.
 fn is_parsed(sql: &str) -> bool {
     let (send, done) = mpsc::channel();
     let sql = sql.to_owned();

@@ -106,7 +106,7 @@ fn is_inverted(expr: &Expr) -> bool {
     }
 }
 
-/// Whether a call is one of some functions, however their names are written.
+/// Returns true if a call is of one of the functions `names`, however its name is written.
 fn is_one_of(call: &Function, names: &[&str]) -> bool {
     match call.name.0.as_slice() {
         [ObjectNamePart::Identifier(name)] => names.contains(&folded(name).as_str()),

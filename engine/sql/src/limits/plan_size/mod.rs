@@ -256,7 +256,7 @@ fn check_windows(windows: &[NamedWindowDefinition]) -> ControlFlow<String> {
     }
 }
 
-/// Whether there is a query in a part of a statement.
+/// Returns true if there is a query in a part of a statement.
 pub(crate) fn has_subquery(part: &impl Visit) -> bool {
     struct Subqueries;
 

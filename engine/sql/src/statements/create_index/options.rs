@@ -1,4 +1,4 @@
-//! What `CREATE INDEX` and `REINDEX` say beyond names: column, kind and the WITH clause.
+//! Options of `CREATE INDEX` and `REINDEX`: column, kind and the WITH clause.
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateIndex, Expr as SqlExpr, IndexColumn, UnaryOperator, Value,
@@ -10,7 +10,7 @@ use ruvector_udfs::error::{Error, Result};
 
 const KNOWN: &str = "metric, seed, rerank_factor, bits, nlist, nprobe, background";
 
-/// What an index is to be, and whether the statement waits for it.
+/// Specification of a new index, and the choice of a build in the background, for which the statement does not wait.
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) spec: IndexSpec,
@@ -59,7 +59,7 @@ impl Options {
     }
 }
 
-/// Whether `REINDEX` is to return at once.
+/// Returns true if `REINDEX` is to return at once.
 pub(super) fn background(options: &[SqlExpr]) -> Result<bool> {
     let mut background = false;
     for (name, value) in named(options)? {

@@ -57,7 +57,7 @@ pub(crate) fn parse(sql: &str) -> Result<Option<IndexStatement>> {
     }
 }
 
-/// What follows CREATE, if it is an index.
+/// Parses the text behind CREATE; `None` if it creates no index.
 fn create(text: &mut Parser<'_>) -> Result<Option<IndexStatement>, ParserError> {
     let or_replace = text.parse_keywords(&[Keyword::OR, Keyword::REPLACE]);
     let unique = text.parse_keyword(Keyword::UNIQUE);

@@ -92,7 +92,7 @@ async fn create_index(
     }
 }
 
-/// What DataFusion's parser takes and nothing here means.
+/// Refuses clauses that DataFusion's parser accepts and CREATE INDEX does not support.
 fn refuse_ignored_clauses(create: &CreateIndex) -> Result<()> {
     let refuse = |clause: &str| Err(Error::not_supported(format!("{clause} in CREATE INDEX is not supported")));
     // CONCURRENTLY means what is so anyway: nobody who reads or writes waits for a build.
@@ -146,7 +146,7 @@ fn no_such_index(backend: &str, name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("no such index: {backend}.{name}"))
 }
 
-/// Builds indexes anew; the old ones answer meanwhile, if they are there.
+/// Builds indexes again; the old ones answer until then, if they are there.
 async fn reindex(
     engine: &Engine,
     context: &Arc<TaskContext>,
@@ -250,7 +250,7 @@ async fn discard(lake: &RuLake, indexes: &IndexCatalog, index: &IndexDefinition)
     indexes.forget_file(index)
 }
 
-/// Whether a declared index answers from the same entry and file.
+/// Returns true if a declared index answers from the same entry and file.
 fn is_shared(indexes: &IndexCatalog, index: &IndexDefinition) -> bool {
     indexes.of_table(&index.backend, &index.table).iter().any(|other| other.shares_entry_with(index))
 }

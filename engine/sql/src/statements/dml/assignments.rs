@@ -71,14 +71,14 @@ fn of_alias(delete: &Delete) -> Option<Statement> {
     }))
 }
 
-/// Whether an UPDATE stands for a DELETE.
+/// Returns true if an UPDATE stands for a DELETE.
 pub(super) fn deletes(statement: &DfStatement) -> bool {
     let DfStatement::Statement(statement) = statement else { return false };
     matches!(statement.as_ref(), Statement::Update(update) if update.assignments.is_empty())
 }
 
-/// How many casts the text of an UPDATE has around the value of a column: the planner adds one of its own, to the type of
-/// the column.
+/// The number of casts that the text of an UPDATE has around the value of a column. The planner adds one of its own, to the type
+/// of the column.
 pub(super) fn written_casts(statement: &DfStatement, column: &str) -> usize {
     let DfStatement::Statement(statement) = statement else { return 0 };
     let Statement::Update(Update { assignments, .. }) = statement.as_ref() else { return 0 };

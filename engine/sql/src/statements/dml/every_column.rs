@@ -1,8 +1,8 @@
 //! `UPDATE SET *` and `INSERT *` in MERGE: every column of the target, from the source's column of the same name.
 //!
-//! The parser knows neither. In the text the star becomes an assignment to a column that nobody calls so ([`stars`]), and when
-//! the target is known, before the statement is planned, an assignment of each of its columns ([`expanded`]). What the source
-//! has beside them is not read, and a column that it lacks is the planner's error, which names it.
+//! The parser knows neither. In the text the star becomes an assignment to a column named `@*` ([`stars`]). When the target is
+//! known, before the statement is planned, it becomes an assignment of each of the target's columns ([`expanded`]). Further
+//! columns of the source are not read. A column that the source lacks is the planner's error, which names the column.
 
 use datafusion::common::{Result, plan_err};
 use datafusion::execution::session_state::SessionState;
@@ -121,7 +121,7 @@ async fn expand(state: &SessionState, merge: &mut Merge) -> Result<()> {
     Ok(())
 }
 
-/// How the columns of a source are qualified.
+/// Qualifier of the columns of a source.
 fn name_of(source: &TableFactor) -> Option<Vec<Ident>> {
     match source {
         TableFactor::Table { alias: Some(alias), .. }

@@ -30,7 +30,7 @@ use crate::statements::assign::assigned;
 use ruvector_udfs::collection::CollectionTable;
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 
-/// How often a change is computed before it gives way to writers of other processes.
+/// Attempts at a change before it gives way to writers of other processes. A bound.
 const ATTEMPTS: u64 = 50;
 
 /// Milliseconds that a change waits longer before each attempt: writers of two processes come to the commit in turns then.
@@ -123,7 +123,7 @@ async fn change_rows(
     ))
 }
 
-/// Whether the statement was planned over the state `newest`.
+/// Returns true if the statement was planned over the state `newest`.
 fn is_over(dml: &DmlStatement, newest: &Arc<DeltaSnapshot>) -> Result<bool> {
     let target = target_of(dml)?;
     Ok(target.snapshot().generation() == ruvector_rulake::Snapshot::generation(newest.as_ref()))

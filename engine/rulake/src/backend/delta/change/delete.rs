@@ -23,8 +23,8 @@ impl DeltaBackend {
     /// those of the table's schema.
     ///
     /// # Errors
-    /// `NotFound`; `InvalidInput` for a predicate that is not one; `GenerationGone` if another process changed the table
-    /// meanwhile. Nothing is changed on error.
+    /// `NotFound`; `InvalidInput` for a predicate that is not one; `GenerationGone` if another writer changed the table
+    /// during the deletion. Nothing is changed on error.
     pub async fn delete(&self, collection: &str, predicate: Option<Expr>) -> Result<u64> {
         let Some(predicate) = predicate else { return self.truncate(collection).await };
         let lock = self.lock_for_change(collection).await;

@@ -65,8 +65,8 @@ impl fmt::Debug for RowChanges {
 }
 
 impl DeltaBackend {
-    /// Takes the right to change rows of a table. Changes of one table wait for one another in this process; rows can be
-    /// appended meanwhile, unless [`ChangeLock::alone`] is asked for.
+    /// Takes the right to change rows of a table. Changes of one table wait for one another in this process. Rows can still be
+    /// appended during a change, unless [`ChangeLock::alone`] is asked for.
     pub async fn lock_for_change(&self, collection: &str) -> ChangeLock {
         ChangeLock::new(self.locks(collection)).await
     }

@@ -38,7 +38,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// Sends its lists to `windows`, in order, until nobody wants them.
+    /// Sends its lists to `windows`, in order, until the receiver is gone.
     pub(super) async fn read(self, windows: Sender<Result<VectorWindow>>) {
         if let Err(e) = self.send(&windows).await {
             // Who wants no lists wants no error either.
@@ -112,7 +112,7 @@ impl Chunk {
     }
 }
 
-/// How far a chunk is read.
+/// Progress of the read of a chunk.
 struct Reading<'a> {
     chunk: &'a Chunk,
     dictionary: Option<Arc<[f32]>>,

@@ -6,7 +6,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use super::levels::ListLevels;
 use super::values;
 
-/// Where the items are, and what their levels mean.
+/// Position of the column of items, and the meaning of its levels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaf {
     pub(super) index: usize,
@@ -41,7 +41,7 @@ impl Leaf {
     }
 }
 
-/// Whether the pages of a chunk can be read here.
+/// Returns true if the pages of a chunk can be read here.
 fn is_known(chunk: &ColumnChunkMetaData) -> bool {
     let known = |encoding| encoding == Encoding::RLE || values::is_known(encoding);
     chunk.file_path().is_none() && chunk.encodings().all(known)

@@ -1,16 +1,16 @@
-//! Where the lists of a page begin, and what is in them.
+//! Levels of a page of lists: encoded levels go in; list starts, definition levels and the number of values come out.
 
 use super::Malformed;
 use super::runs::{Run, Runs, unpack};
 
-/// What the definition levels of a column of lists mean.
+/// Meaning of the definition levels of a column of lists.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ListLevels {
     /// An item that is there.
     pub(super) item: u8,
     /// At least this: an item, or a NULL in its place. Below: there is no item, the list is empty or NULL.
     pub(super) in_list: u8,
-    /// Whether lists may be NULL, which is level 0.
+    /// True if lists may be NULL, which is level 0.
     pub(super) nullable: bool,
 }
 

@@ -16,7 +16,7 @@ use super::values::floats;
 use super::wanted::Wanted;
 use crate::address::ADDRESS_COLUMN;
 
-/// What makes batches of the lists of one file.
+/// Builder of batches of the lists of one file.
 #[derive(Debug)]
 pub(super) struct Lists {
     pub(super) levels: ListLevels,
@@ -27,7 +27,7 @@ pub(super) struct Lists {
     item: Arc<Field>,
 }
 
-/// What is on a page of lists that are on several.
+/// A piece of a list that is on several pages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Fragment {
     definitions: Vec<u8>,
@@ -188,7 +188,7 @@ impl Lists {
     }
 }
 
-/// Why there are no lists.
+/// Reason that there are no lists.
 #[derive(Debug)]
 pub(super) enum LostList {
     Malformed(Malformed),

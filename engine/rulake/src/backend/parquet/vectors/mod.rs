@@ -1,7 +1,7 @@
 //! The vectors of Parquet files, read past Arrow's general reader of lists: equally long lists of floats need neither their
 //! levels expanded nor their values copied one by one, and the pages of one file keep all cores busy.
 //!
-//! What travels: `leaf` finds the column, `pages` its pages, `chunk` reads them a piece at a time, `page` (`levels`, `runs`)
+//! The steps: `leaf` finds the column, `pages` its pages, `chunk` reads them a piece at a time, `page` (`levels`, `runs`)
 //! knows where lists begin, `lists` (`values`) makes batches of them. Files that hold vectors in another way than as a list
 //! of floats of three levels, or in an encoding that is not known here, are left to a scan.
 
@@ -40,7 +40,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Chunks that are read at a time, at most: the one whose lists are wanted next, and those that come after it.
 const CHUNKS_MAX: usize = 8;
 
-/// What is wrong with a file.
+/// Fault of a file, in words.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Malformed(&'static str);
 

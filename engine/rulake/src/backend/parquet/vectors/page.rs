@@ -42,7 +42,7 @@ impl ListPage {
     }
 }
 
-/// What has its length in front of it, and what follows.
+/// Splits bytes that begin with a length: returns as many bytes as it says, and the rest.
 fn with_length(bytes: &Bytes) -> Result<(Bytes, Bytes), Malformed> {
     let (length, rest) = bytes.split_first_chunk().ok_or(TRUNCATED)?;
     let length = u32::from_le_bytes(*length) as usize;

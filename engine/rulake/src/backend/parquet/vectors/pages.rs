@@ -1,4 +1,4 @@
-//! Where the pages of a column chunk are, and what is in them.
+//! Pages of a column chunk: pieces of a file go in; the ranges of whole pages, and decompressed pages, come out.
 //!
 //! A page is found by the header of the one before, whether or not the file has an index of its pages: many writers make
 //! none. Headers are read, and pages decompressed, by the reader of the Parquet library.

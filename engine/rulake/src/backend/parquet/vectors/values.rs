@@ -9,7 +9,7 @@ use super::runs::{Run, Runs, unpack};
 
 const FLOAT_BYTES: usize = size_of::<f32>();
 
-/// Whether [`floats`] can read it.
+/// Returns true if [`floats`] can read the encoding.
 pub(super) fn is_known(encoding: Encoding) -> bool {
     use Encoding::{BYTE_STREAM_SPLIT, PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY};
     matches!(encoding, PLAIN | PLAIN_DICTIONARY | RLE_DICTIONARY | BYTE_STREAM_SPLIT)

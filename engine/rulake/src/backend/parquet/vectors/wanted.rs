@@ -1,4 +1,4 @@
-//! Which rows of a file are read.
+//! Selection of the rows of a file that are read: deleted and allowed rows go in; tests of rows and ranges come out.
 
 use std::ops::Range;
 
@@ -17,19 +17,20 @@ impl Wanted {
         !self.deleted.contains(row) && self.allowed.as_ref().is_none_or(|allowed| allowed.contains(row))
     }
 
-    /// Whether no row of the range is wanted.
+    /// Returns true if all rows of the range are deleted, or none of them is allowed. False may be wrong: a range whose
+    /// allowed rows are all deleted is not noticed.
     pub(super) fn none(&self, rows: &Range<u32>) -> bool {
         self.deleted_in(rows) == rows.len()
             || self.allowed.as_ref().is_some_and(|allowed| allowed.range_cardinality(rows.clone()) == 0)
     }
 
-    /// Whether every row of the range is wanted.
+    /// Returns true if every row of the range is wanted.
     pub(super) fn all(&self, rows: &Range<u32>) -> bool {
         self.deleted_in(rows) == 0
             && self.allowed.as_ref().is_none_or(|allowed| allowed.range_cardinality(rows.clone()) == rows.len() as u64)
     }
 
-    /// How many rows of the range are deleted.
+    /// The number of rows of the range that are deleted.
     pub(super) fn deleted_in(&self, rows: &Range<u32>) -> usize {
         match self.deleted.is_empty() {
             true => 0,

@@ -26,8 +26,8 @@ pub struct Settings {
     /// Floor of candidates reranked exactly, as a multiple of `k`, unless `knn()` says `rerank =>`; as the index says if not
     /// set.
     pub rerank_factor: Option<usize>,
-    /// The consistency of answers, unless `knn()` says `consistency =>`: `fresh`, `eventual` or `stale`; as each backend says
-    /// if not set.
+    /// The consistency of answers, unless `knn()` says `consistency =>`: `fresh`, `eventual` or `stale`; if not set, that of the
+    /// collection, the backend or the lake.
     pub consistency: Option<Consistency>,
     /// The age that an answer with `eventual` consistency may have, in milliseconds.
     pub ttl_ms: Option<u64>,

@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! Modules in the order vectors travel; each uses only those above it.
+//! Modules stand in the order in which vectors travel. `index` and `persist` use each other: an index saves and loads itself.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps an error fails with its message"))]

@@ -71,7 +71,8 @@ pub(crate) use rows::{Rows, row_bytes};
 /// A squared length above this could overflow in f32 factors: such a vector is never estimated, always computed.
 const MAX_SQUARED_LENGTH: f64 = 1e34;
 
-/// A query of a squared length below this could underflow in f32: it is never estimated, unless it is zero.
+/// Bound: a query of a smaller squared length could underflow in f32. Its products get an infinite error bound, unless it is zero; L2
+/// needs none.
 const MIN_SQUARED_LENGTH: f64 = 1e-60;
 
 /// The three numbers that one vector has beside its bits; see the formulas of the [module](self).

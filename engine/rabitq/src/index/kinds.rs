@@ -94,7 +94,7 @@ kind! {
 kind! {
     /// 1-bit codes to rule vectors out, and the originals to rank what is left: the recall of exact search at a fraction
     /// of its cost. Only the error bound can miss an answer: with [`DEFAULT_EPSILON`](super::DEFAULT_EPSILON) about one in
-    /// a thousand of those that are as far as the last answer.
+    /// 700 of those that are as far as the last answer.
     ///
     /// Codes are made around a centroid for each thousand vectors, which tightens the bound. A search begins with the
     /// nearest of them, and leaves a list out only if none of its vectors can be an answer, by the triangle inequality.

@@ -34,7 +34,7 @@ impl SearchStats {
         self.lists_probed.load(Ordering::Relaxed)
     }
 
-    /// Codes whose distance was estimated.
+    /// Codes of the lists that were looked into, also of blocks that a filter skips.
     pub fn codes_scanned(&self) -> u64 {
         self.codes_scanned.load(Ordering::Relaxed)
     }

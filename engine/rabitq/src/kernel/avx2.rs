@@ -257,7 +257,7 @@ pub(super) fn add_sixteen(even: __m128i, odd: __m128i, sums: &mut [i32]) {
     }
 }
 
-/// Bytes of codes whose products are added in 16 bits: 4 * 2 * 2 * 15 * 128 < 32768.
+/// Loads of 32 bytes of codes whose products are added in 16 bits: 4 * 2 * 2 * 15 * 128 < 32768.
 const CODES_PER_FLUSH: usize = 4;
 
 /// The most products of 16 and 8 bits that are added in lanes of 32 bits: in each of sixteen, 256 * 2^15 * 2^7 = 2^30.

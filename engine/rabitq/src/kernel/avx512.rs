@@ -414,7 +414,7 @@ unsafe fn scan_rows_vnni(pass: &mut RowPass<'_>) {
     }
 }
 
-/// Asks for sixteen rows, at most sixteen lines of each: beyond that the CPU's own prefetcher runs.
+/// Prefetches sixteen rows: the first sixteen lines of each, and its last one. Between them the CPU's own prefetcher runs.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn prefetch_rows(pass: &RowPass<'_>, first: usize) {

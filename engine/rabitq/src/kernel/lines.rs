@@ -36,8 +36,8 @@ pub(crate) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines) / size_of::<f32>()) }
 }
 
-/// Asks for huge pages under the room of a vector that is still empty, if there is much of it and the system has them:
-/// rows are read in no order, and with pages of 4 KiB nearly every one of them would wait for its address first.
+/// Requests huge pages for a vector whose memory was not touched yet, if it is large and the system has them. Rows are read in no
+/// order: with pages of 4 KiB nearly every row would wait for its address first.
 pub(crate) fn on_huge_pages<T>(vec: Vec<T>) -> Vec<T> {
     #[cfg(target_os = "linux")]
     {

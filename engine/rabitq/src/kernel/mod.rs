@@ -1,6 +1,6 @@
 //! The inner loops, and the only unsafe code of the crate.
 //!
-//! [`scalar`] is the definition. Every other file computes the same bits: sums of floats are made in the same lanes and
+//! [`scalar`] is the definition. The kernels of the other instruction sets compute the same bits: sums of floats are made in the same lanes and
 //! folded in the same order, without fused multiply-add, and the sums of a block scan are integers. So answers and ties
 //! do not depend on the machine.
 //!

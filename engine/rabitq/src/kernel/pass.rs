@@ -78,7 +78,8 @@ pub(crate) struct QueryTerms {
     pub(crate) add: f32,
     /// Scales the factor `add`.
     pub(crate) add_scale: f32,
-    /// Scales the factor `error`: epsilon times the length of the query.
+    /// Scales the factor `error`: epsilon times the length of the query less the centroid of the list. Zero where originals are absent and
+    /// rows have four bits.
     pub(crate) error_scale: f32,
     /// Epsilon times the standard deviation of the product that the rounding of the tables causes.
     pub(crate) table_error: f32,

@@ -186,7 +186,7 @@ impl Cache {
         pinned.remember(&key.spec, entry);
     }
 
-    /// The witness of the entry that the collection used last, by any specification.
+    /// The witnesses of the entries that the collection used last, one for each specification, in no order.
     pub(crate) fn witnesses_of(&self, collection: &CollectionKey) -> Vec<String> {
         let state = self.state.lock();
         let keys = state.pointers.get(collection).into_iter().flat_map(HashMap::values);
@@ -214,7 +214,7 @@ impl Cache {
         }
     }
 
-    /// The entries in memory, each with the collections that share it, in the order of their keys.
+    /// The entries in memory, each with the collections that share it, in the order of collections, column and witness.
     pub(crate) fn list(&self) -> Vec<CachedEntry> {
         let state = self.state.lock();
         let mut entries: Vec<CachedEntry> = Vec::new();

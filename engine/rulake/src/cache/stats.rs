@@ -25,13 +25,13 @@ pub struct CacheStats {
     pub invalidations: u64,
     /// Entries that had to go for the budget.
     pub evictions: u64,
-    /// Time spent priming and following.
+    /// Time of primes and follows that searches waited for.
     pub prime_time: Duration,
-    /// The part of it that was waiting for, reading and checking vectors.
+    /// Time of waiting for, reading and checking vectors; of rebuilds too.
     pub read_time: Duration,
-    /// The part of it that was encoding them.
+    /// Time of encoding vectors; of rebuilds too.
     pub encode_time: Duration,
-    /// The part of it that was writing index files.
+    /// Time of writing index files within `prime_time`.
     pub write_time: Duration,
 }
 

@@ -118,7 +118,7 @@ impl RuLake {
         self.cache.list()
     }
 
-    /// The witness that the collection's newest entry is sealed with, if it has one in memory.
+    /// The witness of the entry in memory that the collection used last; of one of them, if there are several specifications.
     pub fn cache_witness_of(&self, backend: &str, collection: &str) -> Option<String> {
         self.cache.witnesses_of(&(backend.to_owned(), collection.to_owned())).into_iter().next()
     }

@@ -1,8 +1,8 @@
 //! Rules that give SQL the answers that DataFusion's planner and optimizer do not give by themselves.
 //!
 //! Each file holds one rule and names the fault of DataFusion 55 that it mends. Rules over logical plans run in the
-//! analyzer, after types are coerced and after searches have their filters; [`mark`] and
-//! [`headless`] run in the optimizer, [`filter_first`], [`filter_pushdown`] and [`outer_constants`] in the physical one;
+//! analyzer, after types are coerced and after searches have their filters; [`merged`] and [`decimals`] run before. [`mark`] and
+//! [`headless`] run in the optimizer, [`having`] and [`null_equal`] in place of a rule of the optimizer, [`filter_first`], [`filter_pushdown`] and [`outer_constants`] in the physical one;
 //! [`any`], [`function_aliases`], [`grouped`], [`not_exists`], [`row_in`], [`unnest_names`], [`using`], [`values`] and
 //! [`same_names`] change statements before they are planned.
 

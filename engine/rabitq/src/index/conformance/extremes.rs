@@ -96,7 +96,7 @@ impl Suite {
     }
 }
 
-/// Five hundred vectors, one in eleven of them of extremes.
+/// Five hundred vectors; every eleventh of the first 440 has extremes.
 fn values(metric: Metric) -> Vec<f32> {
     let mut values = clustered(SEED, 500, DIM, 3);
     let mut random = Random::new(SEED);

@@ -144,7 +144,7 @@ proptest! {
     }
 }
 
-/// Compares the bits of every kernel with the definition. Integers are the bytes of `b`.
+/// Compares the bits of every kernel with the definition.
 fn assert_sums_agree(a: &[f32], b: &[f32]) {
     let (l2_squared, dot) = (scalar::l2_squared(a, b), scalar::dot(a, b));
     for kernels in available() {

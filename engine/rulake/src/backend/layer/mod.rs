@@ -63,7 +63,7 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
 pub enum Operation {
     /// [`Backend::list`](super::Backend::list).
     List,
-    /// [`Backend::snapshot`](super::Backend::snapshot).
+    /// [`Backend::snapshot`](super::Backend::snapshot), `snapshot_as_of` and `history`.
     Snapshot,
     /// [`Snapshot::scan`]: the plan, not yet its rows.
     Scan,

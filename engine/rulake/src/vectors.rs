@@ -1,7 +1,7 @@
 //! Vector columns: their type, their stored form, and the checks of their values.
 //!
 //! A vector column is `FixedSizeList<Float32>[dim]`. Stores that have no fixed-size list keep `List<Float32>` with the
-//! dimension in the field's metadata under [`DIM_KEY`](crate::vectors::DIM_KEY); what they hand back is checked, not trusted.
+//! dimension in the field's metadata under [`DIM_KEY`]; what they hand back is checked, not trusted.
 
 use std::sync::Arc;
 

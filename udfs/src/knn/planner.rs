@@ -3,7 +3,8 @@
 //! A `RelationPlanner` sees the SQL as it was written, so arguments have names, are planned as expressions where a table
 //! function would only get constants, and parameters stay visible to binding.
 //!
-//! The table arrives as a subquery: [`super::rewrite`] writes `knn('docs', ...)` as `knn((SELECT * FROM docs), ...)`, so
+//! The table arrives as a subquery. `plan/knn_arguments` of `ruvector-sql` writes `knn('docs', ...)` as
+//! `knn((SELECT * FROM docs), ...)`, so
 //! that DataFusion looks the table up before it plans.
 
 use std::sync::Arc;
@@ -433,7 +434,7 @@ pub(super) fn typed(expr: Expr, data_type: DataType) -> Expr {
     }
 }
 
-/// `SELECT * FROM table`, as [`relation_of`] sees through it; `None` if the name means something else after FROM.
+/// `SELECT * FROM table`, as `relation_of` sees through it; `None` if the name means something else after FROM.
 pub fn select_all(table: &ObjectName) -> Option<Box<Query>> {
     use datafusion::sql::sqlparser::{ast::Statement, dialect::GenericDialect, parser::Parser};
     let sql = format!("SELECT * FROM {table}");

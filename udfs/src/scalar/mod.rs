@@ -1,7 +1,7 @@
 //! Functions over vectors and text: one file per SQL name, or per family that shares its arguments.
 //!
 //! A function over vectors takes `FLOAT[dim]` and lists of numbers. What it computes, and in which precision, follows from
-//! its arguments ([`vectors`]): Float32 by the kernels of the index engine as soon as one of them is a vector, Float64 as
+//! its arguments (`vectors`): Float32 by the kernels of the index engine as soon as one of them is a vector, Float64 as
 //! DataFusion has it if all are lists.
 
 use std::sync::Arc;

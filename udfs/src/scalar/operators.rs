@@ -1,5 +1,5 @@
 //! Operators of vectors. pgvector's distances: `a <-> b` is `l2_distance`, `a <=> b` `cosine_distance`, `a <#> b` the
-//! negative `inner_product`; and `+`, `-`, `*`, `/`, `||` by coordinate ([`super::arithmetic`]).
+//! negative `inner_product`; and `+`, `-`, `*`, `/`, `||` by coordinate (`arithmetic`).
 //!
 //! What they are between other things than vectors is DataFusion's; `<=>` is `IS NOT DISTINCT FROM` there. Compared with a
 //! vector, text is one.

@@ -1,7 +1,7 @@
 //! Conformance suite: the rules that every backend must keep, checked by one call.
 //!
-//! The author of a backend says by a [`Fixture`](crate::conformance::Fixture) how a collection is stored and changed.
-//! [`check`](crate::conformance::check) stores some, changes them, reads them in every way that a query may, and returns
+//! The author of a backend says by a [`Fixture`] how a collection is stored and changed.
+//! [`check`] stores some, changes them, reads them in every way that a query may, and returns
 //! an error that names the first rule that is broken:
 //!
 //! * **Names.** The id is not empty; the list is sorted; a collection that is not there is `NotFound`; a name that would

@@ -95,7 +95,7 @@ impl Checker {
 /// Decodes an encapsulated schema, the form of it in Flight's messages.
 ///
 /// # Errors
-/// As those of [`Checker::check`].
+/// As those of `Checker::check`.
 pub fn decode_schema(bytes: &[u8]) -> Result<Schema, Malformed> {
     let mut rest = bytes;
     let header = header(&mut rest)?.ok_or_else(|| Malformed::new("a schema", "a message", "none"))?;

@@ -26,7 +26,7 @@ use crate::knn::resolve::{replace_columns, resolve};
 /// The query vector beside the columns of its row.
 const QUERY_COLUMN: &str = "__query";
 
-/// Makes a [`KnnJoinNode`] of a lateral join with `knn()`.
+/// Makes a `KnnJoinNode` of a lateral join with `knn()`.
 #[derive(Debug)]
 pub struct Lateral;
 

@@ -1,7 +1,7 @@
 //! Wrappers around any backend, for what cuts across them: counting, throttling, time limits, caps, faults.
 //!
-//! A [`Layered`](crate::backend::layer::Layered) backend passes each of its operations through a
-//! [`Layer`](crate::backend::layer::Layer); what is known without asking the backend (schema, generation, parts, ...)
+//! A [`Layered`] backend passes each of its operations through a
+//! [`Layer`]; what is known without asking the backend (schema, generation, parts, ...)
 //! passes by it. Layers stack, the outermost is asked first:
 //!
 //! ```

@@ -62,7 +62,11 @@ LEFT_OVER = re.compile(r"^\.(creating|dropping|dropped)-|\.tmp$|\.unsaved$")
 
 def steps() -> list[str]:
     """Return the failpoints of the Rust sources."""
-    files = [file for crates in ("engine", "udfs", "flight-server", "cli") for file in (SOURCES / crates).rglob("src/**/*.rs")]
+    files = [
+        file
+        for crates in ("engine", "udfs", "flight-server", "cli")
+        for file in (SOURCES / crates).rglob("src/**/*.rs")
+    ]
     found = {step for file in files for step in re.findall(r'\breach\("([a-z_.]+)"\)', file.read_text())}
     assert found, "no failpoints in the sources"
     return sorted(found)

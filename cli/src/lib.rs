@@ -66,7 +66,7 @@ pub fn exit_code(args: impl IntoIterator<Item = OsString>, give_back_memory: fn(
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // `--help` and `--version` come this way too. There is nobody to tell if the terminal is gone.
+            // `--help` and `--version` come this way too. A terminal that is gone is no error.
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(1);
         }

@@ -20,7 +20,7 @@ pub(crate) fn log_to_stderr(default: &str) {
         true => lines.json().flatten_event(true).boxed(),
         false => lines.boxed(),
     };
-    // It fails if somebody set a logger already, as a program that embeds this one may have.
+    // It fails if a logger is set already, as by a program that embeds this one.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter.and(shown))).try_init();
 }
 

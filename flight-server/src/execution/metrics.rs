@@ -65,10 +65,6 @@ impl Metrics {
         let help = "Time from the beginning of a statement to its last row";
         registry.register_with_unit("statement", help, Unit::Seconds, seconds.clone());
         registry.register("rows", "Rows that statements handed out or changed", rows.clone());
-        registry.register(
-            "sign_ins_refused",
-            "Calls and sign-ins of somebody who was not let in",
-            sign_ins_refused.clone(),
-        );
+        registry.register("sign_ins_refused", "Calls and sign-ins that were refused", sign_ins_refused.clone());
     }
 }

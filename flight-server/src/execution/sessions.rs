@@ -79,7 +79,11 @@ impl Caller {
     /// The caller that the authentication layer ([`crate::flight::auth_layer`]) noted on `request`.
     pub(crate) fn from_request<T>(request: &Request<T>) -> Result<Self, Status> {
         // A command that is reached without the authentication layer must not be open to any client.
-        request.extensions().get::<Self>().cloned().ok_or_else(|| internal("nobody noted who calls"))
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| internal("request reached a handler without passing authentication"))
     }
 
     /// The user; `None` without authentication.

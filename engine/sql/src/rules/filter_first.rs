@@ -21,18 +21,15 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::{ProjectionExec, try_embed_projection};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 
+use super::in_place_of;
+
 /// The rules with ours in the places of DataFusion's.
 pub(crate) fn in_place(
     rules: &[Arc<dyn PhysicalOptimizerRule + Send + Sync>],
 ) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let pushdown = ProjectionPushdown::new();
-    let replaced = rules.iter().map(|rule| -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
-        match rule.name() == pushdown.name() {
-            true => Arc::new(FilterFirst(ProjectionPushdown::new())),
-            false => Arc::clone(rule),
-        }
-    });
-    replaced.collect()
+    let replaced = ProjectionPushdown::new();
+    let ours: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(FilterFirst(ProjectionPushdown::new()));
+    in_place_of(rules, |rule| rule.name() == replaced.name(), &ours)
 }
 
 /// Pushes projections down, but for what they compute above filters.

@@ -1,4 +1,4 @@
-//! Keys of sorts and windows in which `-0.0` equals `0.0` and a NaN every NaN.
+//! Keys of sorts and windows, and arguments of DISTINCT, in which `-0.0` equals `0.0` and a NaN every NaN.
 //!
 //! DataFusion 55 compares floats for equality by their value, but sorts by all of their bits: of rows that are equal in `x`, the
 //! order of `ORDER BY x, y` is not that of `y`, and a window has them apart. Here such a key is `x + 0.0`, which is one value
@@ -56,6 +56,15 @@ fn ordered(keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
     Ok(changed)
 }
 
+/// Changes the arguments of a function of distinct values, which DataFusion compares by their bits too.
+fn distinct(is_distinct: bool, args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
+    let mut changed = false;
+    for arg in args.iter_mut().filter(|_| is_distinct) {
+        changed |= without_sign(arg, schema)?;
+    }
+    Ok(changed)
+}
+
 fn of_function(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let changed = match &mut expr {
         Expr::WindowFunction(window) => {
@@ -65,9 +74,11 @@ fn of_function(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             for key in keys.chain(&mut params.partition_by) {
                 changed |= without_sign(key, schema)?;
             }
-            changed
+            changed | distinct(params.distinct, &mut params.args, schema)?
         }
-        Expr::AggregateFunction(AggregateFunction { params, .. }) => ordered(&mut params.order_by, schema)?,
+        Expr::AggregateFunction(AggregateFunction { params, .. }) => {
+            ordered(&mut params.order_by, schema)? | distinct(params.distinct, &mut params.args, schema)?
+        }
         _ => false,
     };
     Ok(Transformed::new_transformed(expr, changed))

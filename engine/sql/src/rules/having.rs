@@ -15,19 +15,16 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::in_place_of;
+
 /// A list of rules.
 type Rules = Vec<Arc<dyn OptimizerRule + Send + Sync>>;
 
 /// The rules with ours in the places of DataFusion's.
 pub(crate) fn in_place(rules: &[Arc<dyn OptimizerRule + Send + Sync>]) -> Rules {
-    let pushes = PushDownFilter::new();
-    let replaced = rules.iter().map(|rule| -> Arc<dyn OptimizerRule + Send + Sync> {
-        match rule.name() == pushes.name() {
-            true => Arc::new(KeepsFilters(PushDownFilter::new())),
-            false => Arc::clone(rule),
-        }
-    });
-    replaced.collect()
+    let replaced = PushDownFilter::new();
+    let ours: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(KeepsFilters(PushDownFilter::new()));
+    in_place_of(rules, |rule| rule.name() == replaced.name(), &ours)
 }
 
 #[derive(Debug)]

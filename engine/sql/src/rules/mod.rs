@@ -6,6 +6,7 @@
 //! [`any`], [`function_aliases`], [`grouped`], [`not_exists`], [`row_in`], [`unnest_names`], [`using`], [`values`] and
 //! [`same_names`] change statements before they are planned.
 
+pub(crate) mod aggregate_nan;
 pub(crate) mod any;
 pub(crate) mod correlated;
 pub(crate) mod decimals;
@@ -42,3 +43,10 @@ mod unchanged;
 pub(crate) mod unnest_names;
 pub(crate) mod using;
 pub(crate) mod values;
+
+use std::sync::Arc;
+
+/// Returns the rules with `ours` in the place of those that it replaces.
+fn in_place_of<R: ?Sized>(rules: &[Arc<R>], is_replaced: impl Fn(&R) -> bool, ours: &Arc<R>) -> Vec<Arc<R>> {
+    rules.iter().map(|rule| Arc::clone(if is_replaced(rule) { ours } else { rule })).collect()
+}

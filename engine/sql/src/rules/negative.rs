@@ -81,6 +81,13 @@ impl FunctionRewrite for Negatives {
                 changed |= in_one_form(&mut compared.right, schema)?;
                 return Ok(Transformed::new_transformed(Expr::BinaryExpr(compared), changed));
             }
+            Expr::Between(mut between) => {
+                let mut changed = false;
+                for compared in [&mut between.expr, &mut between.low, &mut between.high] {
+                    changed |= in_one_form(compared, schema)?;
+                }
+                return Ok(Transformed::new_transformed(Expr::Between(between), changed));
+            }
             Expr::ScalarFunction(call) if MAY_ANSWER_NAN.contains(&call.name()) => {
                 let mut call = Expr::ScalarFunction(call);
                 let changed = without_sign(&mut call, schema)?;

@@ -2,7 +2,8 @@
 //!
 //! DataFusion 55 compares lists and structs by all bits of their floats: in comparisons, keys of groups and joins, DISTINCT,
 //! memberships and the functions of lists. Here such values go through a function that gives zeros and NaNs one form. Operators of
-//! expressions get it from [`negative`](super::negative), keys of sorts and windows from [`float_keys`](super::float_keys); this
+//! expressions get it from [`negative`](super::negative), keys of sorts and windows and arguments of
+//! DISTINCT from [`float_keys`](super::float_keys); this
 //! rule gives it to groups, DISTINCT, joins and subqueries.
 
 use std::sync::Arc;
@@ -54,7 +55,7 @@ impl AnalyzerRule for NestedFloats {
     }
 }
 
-/// Keys and distinct arguments of an aggregate.
+/// Keys of an aggregate.
 fn groups(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
     let LogicalPlan::Aggregate(mut aggregate) = plan else { return Ok(Transformed::no(plan)) };
@@ -73,21 +74,6 @@ fn groups(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
                 changed = true;
             }
         }
-    }
-    for aggregated in &mut aggregate.aggr_expr {
-        let name = names.save(aggregated);
-        let rewritten = std::mem::take(aggregated).transform_up(|expr| {
-            let Expr::AggregateFunction(mut call) = expr else { return Ok(Transformed::no(expr)) };
-            let mut changed = false;
-            if call.params.distinct {
-                for arg in &mut call.params.args {
-                    changed |= in_one_form(arg, input)?;
-                }
-            }
-            Ok(Transformed::new_transformed(Expr::AggregateFunction(call), changed))
-        })?;
-        changed |= rewritten.transformed;
-        *aggregated = rewritten.update_data(|expr| name.restore(expr)).data;
     }
     Ok(Transformed::new_transformed(LogicalPlan::Aggregate(aggregate), changed))
 }

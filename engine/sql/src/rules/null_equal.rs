@@ -15,19 +15,16 @@ use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::in_place_of;
+
 /// A list of rules.
 type Rules = Vec<Arc<dyn OptimizerRule + Send + Sync>>;
 
 /// The rules with ours in the places of DataFusion's.
 pub(crate) fn in_place(rules: &[Arc<dyn OptimizerRule + Send + Sync>]) -> Rules {
-    let eliminates = EliminateCrossJoin::new();
-    let replaced = rules.iter().map(|rule| -> Arc<dyn OptimizerRule + Send + Sync> {
-        match rule.name() == eliminates.name() {
-            true => Arc::new(KeepsNullEquality(EliminateCrossJoin::new())),
-            false => Arc::clone(rule),
-        }
-    });
-    replaced.collect()
+    let replaced = EliminateCrossJoin::new();
+    let ours: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(KeepsNullEquality(EliminateCrossJoin::new()));
+    in_place_of(rules, |rule| rule.name() == replaced.name(), &ours)
 }
 
 #[derive(Debug)]

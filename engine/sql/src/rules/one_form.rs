@@ -84,7 +84,7 @@ impl ScalarUDFImpl for OneForm {
 type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// The array itself, if all of its floats have the form already.
-fn one_form(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+pub(super) fn one_form(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match array.data_type() {
         DataType::Float16 => Ok(floats::<Float16Type>(array, |value| {
             let form = if value.is_nan() { Half::NAN } else { value + Half::ZERO };

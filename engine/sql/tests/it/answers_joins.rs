@@ -211,6 +211,30 @@ async fn floats_that_are_equal_are_one_key() {
             ("SELECT id FROM f WHERE CAST('-0.0' AS DOUBLE) NOT IN (0.0, x)", &[]),
             ("SELECT id FROM f WHERE nullif(CAST('-0.0' AS DOUBLE), x) IS NULL ORDER BY id", &["1", "2"]),
             ("SELECT id FROM f WHERE nullif(x, CAST('NaN' AS DOUBLE)) IS NULL ORDER BY id", &["3"]),
+            ("SELECT count(DISTINCT x), count(DISTINCT id) FROM f WHERE x < 2", &["2|3"]),
+            ("SELECT count(DISTINCT x) FILTER (WHERE id < 3) FROM f", &["1"]),
+            ("SELECT DISTINCT count(DISTINCT x) OVER (), avg(DISTINCT x) OVER () FROM f WHERE x < 2", &["2|0.5"]),
+            (
+                &format!(
+                    "SELECT sum(x) = {nan}, avg(x) = {nan}, var_pop(x) = {nan}, corr(x, x) = {nan}, sum(x) > 1 \
+                     FROM (VALUES ('Infinity'::DOUBLE), ('-Infinity'::DOUBLE)) AS t(x)"
+                ),
+                &["true|true|true|true|true"],
+            ),
+            (
+                &format!(
+                    "SELECT g, sum(x) = {nan} FROM (VALUES (1, 'Infinity'::DOUBLE), (1, '-Infinity'::DOUBLE), (2, 1.0)) AS t(g, x) \
+                     GROUP BY g ORDER BY sum(x) DESC"
+                ),
+                &["1|true", "2|false"],
+            ),
+            (
+                &format!(
+                    "SELECT id, sum(x) OVER (ORDER BY id ROWS 1 PRECEDING) = {nan} \
+                     FROM (VALUES (1, 'Infinity'::DOUBLE), (2, '-Infinity'::DOUBLE)) AS t(id, x) ORDER BY id"
+                ),
+                &["1|false", "2|true"],
+            ),
             (&format!("SELECT id FROM f WHERE x - x = {nan} ORDER BY id"), &["3", "4"]),
             (&format!("SELECT x / x = {nan}, x / x > 1 FROM f WHERE id = 1"), &["true|true"]),
             (
@@ -267,6 +291,8 @@ async fn lists_and_structs_of_equal_floats_are_equal() {
             ("SELECT id FROM f WHERE [x] IN ([0.0], [7.0]) ORDER BY id", &["1", "2", "4"]),
             ("SELECT id FROM f WHERE nullif([0.0], [x]) IS NULL ORDER BY id", &["1", "2"]),
             ("SELECT id FROM f WHERE CASE [0.0] WHEN [x] THEN true ELSE false END ORDER BY id", &["1", "2"]),
+            ("SELECT id FROM f WHERE [x] BETWEEN [0.0] AND [CAST('-0.0' AS DOUBLE)] ORDER BY id", &["1", "2"]),
+            ("SELECT id, count(DISTINCT l) OVER () FROM f WHERE id < 3 ORDER BY id", &["1|1", "2|1"]),
             ("SELECT id FROM f WHERE array_has(l, 0.0) ORDER BY id", &["1", "2"]),
             ("SELECT id FROM f WHERE array_has(l, CAST('-0.0' AS DOUBLE)) ORDER BY id", &["1", "2"]),
             ("SELECT id FROM f WHERE CAST('-0.0' AS DOUBLE) = ANY (l) ORDER BY id", &["1", "2"]),

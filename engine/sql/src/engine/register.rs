@@ -21,7 +21,7 @@ use crate::limits::bounded::{self, BoundedCalls, bounded};
 use crate::limits::plan_size::moved::Moved;
 use crate::limits::planning;
 use crate::limits::type_names;
-use crate::rules::aggregate_nan::{self, nan_in_one_form};
+use crate::rules::aggregate_floats::{self, with_floats_in_one_form};
 use crate::rules::any::equal_any;
 use crate::rules::correlated::Correlated;
 use crate::rules::decimals::DecimalsAsDoubles;
@@ -141,10 +141,10 @@ pub(crate) fn configure_session(
     if let Some(sum) = sum {
         context.register_udaf(exact_sum(sum));
     }
-    for name in aggregate_nan::FUNCTIONS {
+    for name in aggregate_floats::FUNCTIONS {
         let function = context.state().aggregate_functions().get(name).cloned();
         if let Some(function) = function {
-            context.register_udaf(nan_in_one_form(function));
+            context.register_udaf(with_floats_in_one_form(function));
         }
     }
     context.register_udtf(HISTORY, Arc::new(HistoryFunction(engine.shared_lake())));

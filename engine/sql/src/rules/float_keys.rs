@@ -1,8 +1,9 @@
-//! Keys of sorts and windows, and arguments of DISTINCT, in which `-0.0` equals `0.0` and a NaN every NaN.
+//! Keys of sorts and windows in which `-0.0` equals `0.0` and a NaN every NaN.
 //!
 //! DataFusion 55 compares floats for equality by their value, but sorts by all of their bits: of rows that are equal in `x`, the
 //! order of `ORDER BY x, y` is not that of `y`, and a window has them apart. Here such a key is `x + 0.0`, which is one value
-//! for both zeros. The last key of an ORDER BY stays as it is, for no order of equal rows is a wrong one.
+//! for both zeros. The last key of an ORDER BY stays as it is, for no order of equal rows is a wrong one. Lists and structs with
+//! floats that a function takes with DISTINCT have one form too: DataFusion makes `count(DISTINCT l)` a GROUP BY of `l`.
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -13,6 +14,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::negative::without_sign;
+use super::one_form::in_one_form;
 
 /// Makes keys of equal floats equal.
 #[derive(Debug)]
@@ -56,11 +58,11 @@ fn ordered(keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
     Ok(changed)
 }
 
-/// Changes the arguments of a function of distinct values, which DataFusion compares by their bits too.
-fn distinct(is_distinct: bool, args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
+/// Puts the lists and structs that a function takes with DISTINCT in one form, in its ORDER BY as in its arguments.
+fn distinct(args: &mut [Expr], keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
     let mut changed = false;
-    for arg in args.iter_mut().filter(|_| is_distinct) {
-        changed |= without_sign(arg, schema)?;
+    for value in args.iter_mut().chain(keys.iter_mut().map(|key| &mut key.expr)) {
+        changed |= in_one_form(value, schema)?;
     }
     Ok(changed)
 }
@@ -74,11 +76,12 @@ fn of_function(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             for key in keys.chain(&mut params.partition_by) {
                 changed |= without_sign(key, schema)?;
             }
-            changed | distinct(params.distinct, &mut params.args, schema)?
+            changed | (params.distinct && distinct(&mut params.args, &mut [], schema)?)
         }
-        Expr::AggregateFunction(AggregateFunction { params, .. }) => {
-            ordered(&mut params.order_by, schema)? | distinct(params.distinct, &mut params.args, schema)?
+        Expr::AggregateFunction(AggregateFunction { params, .. }) if params.distinct => {
+            distinct(&mut params.args, &mut params.order_by, schema)?
         }
+        Expr::AggregateFunction(AggregateFunction { params, .. }) => ordered(&mut params.order_by, schema)?,
         _ => false,
     };
     Ok(Transformed::new_transformed(expr, changed))

@@ -6,7 +6,7 @@
 //! [`any`], [`function_aliases`], [`grouped`], [`not_exists`], [`row_in`], [`unnest_names`], [`using`], [`values`] and
 //! [`same_names`] change statements before they are planned.
 
-pub(crate) mod aggregate_nan;
+pub(crate) mod aggregate_floats;
 pub(crate) mod any;
 pub(crate) mod correlated;
 pub(crate) mod decimals;

@@ -32,14 +32,18 @@ pub(crate) fn in_one_form(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
     Ok(true)
 }
 
+/// Returns true if a type is a float, or a list or a struct with floats in it.
+pub(super) fn has_floats(data_type: &DataType) -> bool {
+    data_type.is_floating() || has_nested_floats(data_type)
+}
+
 /// Returns true if a type is a list or a struct with floats in it.
 fn has_nested_floats(data_type: &DataType) -> bool {
-    let is_or_has = |field: &FieldRef| field.data_type().is_floating() || has_nested_floats(field.data_type());
     match data_type {
         DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
-            is_or_has(element)
+            has_floats(element.data_type())
         }
-        DataType::Struct(fields) => fields.iter().any(is_or_has),
+        DataType::Struct(fields) => fields.iter().any(|field| has_floats(field.data_type())),
         _ => false,
     }
 }

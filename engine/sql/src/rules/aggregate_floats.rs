@@ -1,8 +1,10 @@
-//! A NaN that an aggregate makes of infinities is the NaN of every other place.
+//! Aggregates whose DISTINCT has `-0.0` equal to `0.0` and a NaN equal to every NaN, and whose NaN has no sign.
 //!
-//! The processor gives the sum of both infinities a NaN with a sign. DataFusion 55 compares floats by all of their bits, so such a
-//! NaN is less than every number and unequal to NaN. Here sums, means, variances and the like give their NaN in one form.
+//! DataFusion 55 compares distinct values by all of their bits. The processor gives the sum of both infinities a NaN with a sign,
+//! which is less than every number and unequal to NaN. Here aggregates take distinct floats in one form (`one_form`), and give
+//! their NaN in it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray};
@@ -17,14 +19,19 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::one_form::one_form;
+use super::one_form::{has_floats, one_form};
 
-/// Aggregates that add or multiply floats.
-pub(crate) const FUNCTIONS: [&str; 17] = [
+/// Aggregates that add or multiply floats, or that count equal ones once.
+pub(crate) const FUNCTIONS: [&str; 22] = [
+    "approx_distinct",
+    "array_agg",
     "avg",
     "corr",
+    "count",
     "covar_pop",
     "covar_samp",
+    "median",
+    "percentile_cont",
     "regr_avgx",
     "regr_avgy",
     "regr_intercept",
@@ -40,17 +47,48 @@ pub(crate) const FUNCTIONS: [&str; 17] = [
     "var_pop",
 ];
 
-/// The function, with every NaN in one form.
-pub(crate) fn nan_in_one_form(function: Arc<AggregateUDF>) -> AggregateUDF {
-    AggregateUDF::from(NanInOneForm { function })
+/// The function, with distinct floats and every NaN in one form.
+pub(crate) fn with_floats_in_one_form(function: Arc<AggregateUDF>) -> AggregateUDF {
+    AggregateUDF::from(FloatsInOneForm { function })
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct NanInOneForm {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct FloatsInOneForm {
     function: Arc<AggregateUDF>,
 }
 
-impl AggregateUDFImpl for NanInOneForm {
+impl FloatsInOneForm {
+    fn changes(&self, args: &AccumulatorArgs) -> Changes {
+        let has_floats = args.expr_fields.iter().any(|field| has_floats(field.data_type()));
+        let is_distinct = args.is_distinct || self.function.name() == "approx_distinct";
+        Changes { arguments: has_floats && is_distinct, result: args.return_type().is_floating() }
+    }
+
+    fn accumulator_of(&self, accumulator: Box<dyn Accumulator>, changes: Changes) -> Box<dyn Accumulator> {
+        match changes {
+            Changes { arguments: false, result: false } => accumulator,
+            changes => Box::new(OneForm { accumulator, changes }),
+        }
+    }
+}
+
+/// The sides of an aggregate that can have floats in another form.
+#[derive(Debug, Clone, Copy)]
+struct Changes {
+    arguments: bool,
+    result: bool,
+}
+
+impl Changes {
+    fn of_arguments<'a>(&self, values: &'a [ArrayRef]) -> Result<Cow<'a, [ArrayRef]>> {
+        Ok(match self.arguments {
+            true => Cow::Owned(values.iter().map(one_form).collect::<Result<_, _>>()?),
+            false => Cow::Borrowed(values),
+        })
+    }
+}
+
+impl AggregateUDFImpl for FloatsInOneForm {
     fn name(&self) -> &str {
         self.function.name()
     }
@@ -80,9 +118,8 @@ impl AggregateUDFImpl for NanInOneForm {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let is_float = args.return_type().is_floating();
-        let of = self.function.accumulator(args)?;
-        Ok(if is_float { Box::new(OneForm(of)) } else { of })
+        let changes = self.changes(&args);
+        Ok(self.accumulator_of(self.function.accumulator(args)?, changes))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -94,15 +131,28 @@ impl AggregateUDFImpl for NanInOneForm {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        let is_float = args.return_type().is_floating();
-        let of = self.function.create_groups_accumulator(args)?;
-        Ok(if is_float { Box::new(OneFormOfGroups(of)) } else { of })
+        let changes = self.changes(&args);
+        let accumulator = self.function.create_groups_accumulator(args)?;
+        Ok(match changes {
+            Changes { arguments: false, result: false } => accumulator,
+            changes => Box::new(OneFormOfGroups { accumulator, changes }),
+        })
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let is_float = args.return_type().is_floating();
-        let of = self.function.create_sliding_accumulator(args)?;
-        Ok(if is_float { Box::new(OneForm(of)) } else { of })
+        let changes = self.changes(&args);
+        Ok(self.accumulator_of(self.function.create_sliding_accumulator(args)?, changes))
+    }
+
+    fn with_beneficial_ordering(
+        self: Arc<Self>,
+        beneficial_ordering: bool,
+    ) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        let function = AggregateUDF::clone(&self.function).with_beneficial_ordering(beneficial_ordering)?;
+        Ok(function.map(|function| {
+            let function: Arc<dyn AggregateUDFImpl> = Arc::new(FloatsInOneForm { function: Arc::new(function) });
+            function
+        }))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
@@ -127,7 +177,8 @@ impl AggregateUDFImpl for NanInOneForm {
     fn reverse_expr(&self) -> ReversedUDAF {
         match self.function.reverse_udf() {
             ReversedUDAF::Identical => ReversedUDAF::Identical,
-            ReversedUDAF::NotSupported | ReversedUDAF::Reversed(_) => ReversedUDAF::NotSupported,
+            ReversedUDAF::NotSupported => ReversedUDAF::NotSupported,
+            ReversedUDAF::Reversed(function) => ReversedUDAF::Reversed(Arc::new(with_floats_in_one_form(function))),
         }
     }
 
@@ -143,6 +194,18 @@ impl AggregateUDFImpl for NanInOneForm {
         self.function.default_value(data_type)
     }
 
+    fn supports_null_handling_clause(&self) -> bool {
+        self.function.supports_null_handling_clause()
+    }
+
+    fn supports_within_group_clause(&self) -> bool {
+        self.function.supports_within_group_clause()
+    }
+
+    fn is_descending(&self) -> Option<bool> {
+        self.function.is_descending()
+    }
+
     fn documentation(&self) -> Option<&Documentation> {
         self.function.documentation()
     }
@@ -150,15 +213,18 @@ impl AggregateUDFImpl for NanInOneForm {
 
 /// The aggregate of one group.
 #[derive(Debug)]
-struct OneForm(Box<dyn Accumulator>);
+struct OneForm {
+    accumulator: Box<dyn Accumulator>,
+    changes: Changes,
+}
 
 impl Accumulator for OneForm {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.update_batch(values)
+        self.accumulator.update_batch(&self.changes.of_arguments(values)?)
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(match self.0.evaluate()? {
+        Ok(match self.accumulator.evaluate()? {
             ScalarValue::Float64(Some(value)) if value.is_nan() => ScalarValue::Float64(Some(f64::NAN)),
             ScalarValue::Float32(Some(value)) if value.is_nan() => ScalarValue::Float32(Some(f32::NAN)),
             value => value,
@@ -166,28 +232,31 @@ impl Accumulator for OneForm {
     }
 
     fn size(&self) -> usize {
-        self.0.size()
+        self.accumulator.size()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.0.state()
+        self.accumulator.state()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.merge_batch(states)
+        self.accumulator.merge_batch(states)
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.retract_batch(values)
+        self.accumulator.retract_batch(&self.changes.of_arguments(values)?)
     }
 
     fn supports_retract_batch(&self) -> bool {
-        self.0.supports_retract_batch()
+        self.accumulator.supports_retract_batch()
     }
 }
 
 /// The aggregates of many groups.
-struct OneFormOfGroups(Box<dyn GroupsAccumulator>);
+struct OneFormOfGroups {
+    accumulator: Box<dyn GroupsAccumulator>,
+    changes: Changes,
+}
 
 impl GroupsAccumulator for OneFormOfGroups {
     fn update_batch(
@@ -197,26 +266,27 @@ impl GroupsAccumulator for OneFormOfGroups {
         opt_filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        self.0.update_batch(values, group_indices, opt_filter, total_num_groups)
+        self.accumulator.update_batch(&self.changes.of_arguments(values)?, group_indices, opt_filter, total_num_groups)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        Ok(one_form(&self.0.evaluate(emit_to)?)?)
+        let values = self.accumulator.evaluate(emit_to)?;
+        Ok(if self.changes.result { one_form(&values)? } else { values })
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        self.0.state(emit_to)
+        self.accumulator.state(emit_to)
     }
 
     fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
-        self.0.merge_batch(values, group_indices, total_num_groups)
+        self.accumulator.merge_batch(values, group_indices, total_num_groups)
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        self.0.convert_to_state(values, opt_filter)
+        self.accumulator.convert_to_state(&self.changes.of_arguments(values)?, opt_filter)
     }
 
     fn size(&self) -> usize {
-        self.0.size()
+        self.accumulator.size()
     }
 }

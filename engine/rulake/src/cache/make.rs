@@ -188,7 +188,7 @@ impl Cache {
             let mut state = self.state.lock();
             if state.owners(&key) == [pinned.key().clone()] {
                 state.entries.remove(&key);
-                // Whoever pinned the older state finds it gone, and makes it again.
+                // A caller that pinned the older state finds it gone, and builds it again.
                 entry.forgotten.store(true, Ordering::Release);
             }
         }

@@ -168,7 +168,7 @@ impl Cache {
     fn use_for(&self, pinned: &Pinned, key: &EntryKey, entry: &Arc<Entry>, epoch: u64) {
         self.touch(entry);
         let mut state = self.state.lock();
-        // It may have been forgotten while it was made; whoever waited for it gets it, the next search makes another.
+        // It may have been forgotten while it was built: its waiters get it, and the next search builds another.
         if !state.entries.get(key).and_then(Slot::ready).is_some_and(|known| Arc::ptr_eq(known, entry)) {
             return;
         }

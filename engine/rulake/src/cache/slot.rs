@@ -66,7 +66,7 @@ impl Making {
             let made = tokio::select! {
                 made = place.cache.make(&pinned, &place.key, &context, &work) => made,
                 stopped = work.stopped() => Err(stopped),
-                () = place.abandoned() => Err(Error::new(ErrorKind::Cancelled, "nobody waits for the index any more")),
+                () = place.abandoned() => Err(Error::new(ErrorKind::Cancelled, "all callers that waited for the index are gone")),
             };
             let made = made.inspect(|entry| place.fill(&pinned, entry, epoch));
             made.map_err(|e| (e.kind(), e.to_string()))

@@ -79,7 +79,7 @@ async fn files_of(dir: &Path, data_ref: &str, generation: &Generation) -> Result
 /// Removes the index files in `dir` of a state that gave way to another one.
 pub(crate) async fn remove_saved(dir: &Path, data_ref: &str, generation: &Generation) -> Result<()> {
     for path in files_of(dir, data_ref, generation).await? {
-        // Somebody else may have done it; one that stays is passed over.
+        // Another process may have removed it; a file that stays is ignored.
         let _ = tokio::fs::remove_file(path).await;
     }
     Ok(())

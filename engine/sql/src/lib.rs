@@ -23,6 +23,7 @@ pub use engine::register::register_all;
 pub use engine::running::Stop;
 pub use engine::session::Session;
 pub use engine::{Engine, EngineConfig, IngestMode, Prepared};
+pub use limits::turns::Turn;
 pub use plan::parameters::check_number;
 pub use ruvector_udfs::error::{Error, ErrorKind, Result};
 pub use ruvector_udfs::role::Role;

@@ -50,6 +50,7 @@ use crate::engine::session::Session;
 use crate::engine::uploads::Uploads;
 use crate::limits::setting_ranges;
 use crate::limits::stop::start;
+use crate::limits::turns;
 use crate::plan::cache::{KeptPlan, TableStates};
 use crate::plan::lookup;
 use crate::plan::parameters::{check_number, parameters};
@@ -148,6 +149,7 @@ impl Engine {
     /// crates. A backend that cannot be opened is no error: its tables are unavailable until it can.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
         patched::check()?;
+        turns::install();
         let (data_dir, temporary) = match config.data_dir {
             Some(data_dir) => (data_dir, None),
             None => {

@@ -24,6 +24,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use crate::engine::answer::Answer;
 use crate::engine::own_question::is_own_question;
+use crate::limits::turns::{Computed, Turn};
 use crate::text::redact::{LOOK_AHEAD, boundary};
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 use ruvector_udfs::role::Role;
@@ -88,6 +89,7 @@ pub(crate) struct Query {
     rows: AtomicU64,
     /// Bytes of the long constants that were computed for it.
     constants: AtomicU64,
+    computed: Computed,
     stopped: OnceLock<Stopped>,
     /// Waker of the task that waits for the statement.
     waker: AtomicWaker,
@@ -163,6 +165,7 @@ impl Queries {
             limit,
             rows: AtomicU64::new(0),
             constants: AtomicU64::new(0),
+            computed: Computed::default(),
             stopped: OnceLock::new(),
             waker: AtomicWaker::new(),
             end: OnceLock::new(),
@@ -245,6 +248,18 @@ impl Stop {
             }
         })
         .await
+    }
+
+    /// Polls a task that hands out rows of the statement when it has its turn, if the statement has computed for long.
+    ///
+    /// The task must be polled when it is woken, or be dropped.
+    pub fn poll_in_turn<T>(
+        &self,
+        turn: &mut Turn,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        turn.poll(&self.0.computed, context, poll)
     }
 
     /// Returns the [`Stop`] of the statement that the current task runs, if it runs one.
@@ -349,7 +364,8 @@ impl Running {
                 format!("{GIVEN_UP_MAX} statements that were stopped are still being planned: try again later");
             return Err(Error::new(ErrorKind::ResourceExhausted, message));
         }
-        let task = tokio::spawn(STATEMENT.scope(Stop(Arc::clone(&self.query)), work));
+        let work = STATEMENT.scope(Stop(Arc::clone(&self.query)), work);
+        let task = tokio::spawn(self.query.computed.clone().in_turns(work));
         let mut task = Task { handle: Some(task), queries: self.queries.clone(), user };
         let done = self.until_stopped(async { Ok(task.wait().await) }).await;
         let stopped = match done {
@@ -525,7 +541,8 @@ impl Stream for Watched {
             return Poll::Ready(Some(Err(DataFusionError::External(Box::new(stopped)))));
         }
         let stop = Stop(Arc::clone(&running_now.query));
-        let next = STATEMENT.sync_scope(stop, || rows.poll_next_unpin(context));
+        // The holder of the rows may leave them for long: it would keep a turn that it waited for.
+        let next = STATEMENT.sync_scope(stop, || running_now.query.computed.count(|| rows.poll_next_unpin(context)));
         match &next {
             Poll::Ready(Some(Ok(batch))) => {
                 running_now.query.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);

@@ -8,6 +8,7 @@ pub(crate) mod planning;
 pub(crate) mod setting_ranges;
 pub(crate) mod stop;
 pub(crate) mod text_size;
+pub(crate) mod turns;
 pub(crate) mod type_names;
 
 mod pass_through;

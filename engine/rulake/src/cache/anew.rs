@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use datafusion::execution::TaskContext;
 
-use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, Slot};
+use super::{Cache, CollectionKey, Entry, EntryKey, Slot};
 use crate::error::Result;
+use crate::index_spec::IndexSpec;
 use crate::lake::Pinned;
 
 impl Cache {

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use datafusion::execution::TaskContext;
 use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 
-use super::IndexSpec;
-use super::spec::dim_of_column;
 use super::work::Work;
-use crate::backend::Snapshot;
+use crate::blocking::cpu_bound;
+use crate::contract::Snapshot;
 use crate::error::Result;
-use crate::read::{Folded, fold_vectors};
+use crate::index_spec::IndexSpec;
+use crate::scan::{VectorFold, fold_vectors};
+use crate::vector_column::dim_of_column;
 
 /// The vectors of a column and the addresses of their rows.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ pub(super) async fn build(
     work: &Work,
 ) -> Result<Made<Box<dyn VectorIndex>>> {
     let started = Instant::now();
-    let dim = Dim::new(dim_of_column(snapshot, &spec.column)?)?;
+    let dim = Dim::new(dim_of_column(&snapshot.schema(), &spec.column)?)?;
     work.expect(snapshot.num_rows());
     let vectors = read(snapshot, &spec.column, dim, context, work).await?;
     work.expect(Some(vectors.addresses.len()));
@@ -49,14 +50,6 @@ pub(super) async fn build(
         spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), Some(&|done| work.encoded(done)))
     })?;
     Ok(Made { value, reading: read - started, encoding: read.elapsed() })
-}
-
-/// Runs work that never waits: the other tasks of this worker thread move elsewhere.
-pub fn cpu_bound<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
 }
 
 async fn read(
@@ -71,7 +64,7 @@ async fn read(
         addresses: Vec::with_capacity(expected),
         values: Vec::with_capacity(expected.saturating_mul(dim.get())),
     };
-    let folded = Folded { column, dim, parts: None, allowed: None };
+    let folded = VectorFold { column, dim, parts: None, allowed: None };
     let all = fold_vectors(snapshot, folded, context, room, |all: &mut Vectors, address, vector| {
         work.read_row();
         all.addresses.push(address.into());

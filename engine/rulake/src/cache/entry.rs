@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::RwLock;
 use ruvector_rabitq::{Hit, SearchParams, VectorBatch, VectorIndex};
 
-use super::ids::IdColumn;
 use super::seal::Seal;
 use crate::error::Result;
+use crate::id_column::IdColumn;
 use crate::witness::Generation;
 
 /// An index over one column of one state of a collection.

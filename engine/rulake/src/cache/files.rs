@@ -12,9 +12,10 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Cache, CollectionKey, IndexSpec, store};
-use crate::backend::Snapshot;
+use super::{Cache, CollectionKey, store};
+use crate::contract::Snapshot;
 use crate::error::{Error, Result};
+use crate::index_spec::IndexSpec;
 
 /// Says of a collection and a specification whether the index file is wanted.
 type IsWanted = dyn Fn(&CollectionKey, &IndexSpec) -> bool + Send + Sync;

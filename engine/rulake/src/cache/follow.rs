@@ -12,14 +12,15 @@ use datafusion::execution::TaskContext;
 use roaring::RoaringBitmap;
 use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 
-use super::IndexSpec;
-use super::build::{Made, Vectors, cpu_bound};
+use super::build::{Made, Vectors};
 use super::seal::Seal;
 use super::work::Work;
 use crate::address::RowAddress;
-use crate::backend::{Part, Snapshot};
+use crate::blocking::cpu_bound;
+use crate::contract::{Part, Snapshot};
 use crate::error::{Error, Result};
-use crate::read::{Folded, fold_vectors};
+use crate::index_spec::IndexSpec;
+use crate::scan::{VectorFold, fold_vectors};
 
 /// Bound on the growth, and on the shrinkage, of an index since its lists were made, as a factor of its vectors then.
 /// An index beyond the bound is rebuilt. So is an index of which more vectors changed than it was made of.
@@ -64,7 +65,7 @@ pub(super) async fn changes(
         work.read_row();
         moves.place(address, vector);
     };
-    let folded = Folded { column: &spec.column, dim, parts: Some(&added), allowed: None };
+    let folded = VectorFold { column: &spec.column, dim, parts: Some(&added), allowed: None };
     let moves = fold_vectors(snapshot, folded, context, moves, place).await?;
     snapshot.verify().await?;
     let Moves { moved, added, .. } = moves;

@@ -9,12 +9,14 @@ use ruvector_rabitq::VectorIndex;
 
 use super::build::{Made, build};
 use super::follow::changes;
-use super::ids::IdColumn;
 use super::seal::Seal;
 use super::work::Work;
-use super::{Cache, Entry, EntryKey, IndexSpec, store};
-use crate::error::{Error, Result};
+use super::{Cache, Entry, EntryKey, store};
+use crate::blocking::run_blocking;
+use crate::error::Result;
+use crate::index_spec::IndexSpec;
 use crate::lake::Pinned;
+use crate::scan::read_ids;
 
 /// An index file is written again when one vector of this many is not in it as it is now; until then the file of an older
 /// state is what a restart follows from.
@@ -125,11 +127,7 @@ impl Cache {
             let words = shared.seal.to_attributes(&spec.column)?;
             store::write_beside(shared.index(), &words, &to).map(|()| true)
         };
-        let written = match tokio::task::spawn_blocking(write).await {
-            Ok(written) => written,
-            Err(e) => Err(Error::internal("index writer stopped").with("reason", e)),
-        };
-        match written {
+        match run_blocking("index writer", write).await {
             Ok(true) => entry.unsaved.store(0, Ordering::Relaxed),
             Ok(false) => {}
             Err(e) => tracing::warn!(path = %path.display(), reason = %e, "index file is not written"),
@@ -163,7 +161,7 @@ impl Cache {
         let known = base.entry.ids.read().clone();
         for (column, before) in known {
             // Without them the next search reads them again.
-            if let Ok(read) = IdColumn::read(snapshot, &column, Some((&before, parts)), context).await {
+            if let Ok(read) = read_ids(snapshot, &column, Some((&before, parts)), context).await {
                 ids.push((column, Arc::new(read)));
             }
         }

@@ -15,7 +15,6 @@ mod ids;
 mod make;
 mod seal;
 mod slot;
-mod spec;
 mod stats;
 mod store;
 mod warm;
@@ -30,18 +29,14 @@ use datafusion::execution::TaskContext;
 use parking_lot::Mutex;
 
 use crate::error::Result;
+use crate::index_spec::IndexSpec;
 use crate::lake::Pinned;
 
 pub use budget::Budget;
-pub use build::cpu_bound;
 pub use entry::Entry;
 use files::FileLocks;
 pub(crate) use files::WantedFiles;
-pub(crate) use ids::IdColumn;
-pub use ruvector_rabitq::IndexKind;
 use slot::{Making, Slot};
-pub use spec::IndexSpec;
-pub(crate) use spec::dim_of_column;
 pub use stats::CacheStats;
 pub(crate) use stats::Counters;
 pub(crate) use warm::{read_dir, remove_saved, saved_name};

@@ -4,9 +4,9 @@ use roaring::RoaringBitmap;
 use ruvector_rabitq::{Attributes, VectorIndex};
 use serde::{Deserialize, Serialize};
 
-use super::IndexSpec;
-use crate::backend::{Part, Snapshot};
+use crate::contract::{Part, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
+use crate::index_spec::IndexSpec;
 use crate::witness::{Generation, witness};
 
 const WITNESS: &str = "witness";

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 
 use ruvector_rabitq::{Attributes, VectorIndex};
 
+use super::Entry;
 use super::seal::Seal;
 use super::warm::file_name;
-use super::{Entry, IndexSpec, dim_of_column};
-use crate::backend::{INDEX_DIR, Snapshot};
+use crate::blocking::run_blocking;
+use crate::contract::{INDEX_DIR, Snapshot};
 use crate::error::{Error, Result};
+use crate::index_spec::IndexSpec;
+use crate::vector_column::dim_of_column;
 
 /// One file per column, kind and parameters: a newer state replaces the file of an older one.
 pub(super) fn path(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<PathBuf> {
@@ -34,7 +37,7 @@ pub(super) async fn load(snapshot: &dyn Snapshot, spec: &IndexSpec) -> Option<En
 
 /// Returns true if an entry is over an earlier or this very state of the collection, and its vectors have the same dimension.
 pub(super) fn can_follow(entry: &Entry, snapshot: &dyn Snapshot, spec: &IndexSpec) -> bool {
-    let dim = dim_of_column(snapshot, &spec.column);
+    let dim = dim_of_column(&snapshot.schema(), &spec.column);
     entry.data_ref() == snapshot.data_ref() && dim.is_ok_and(|dim| dim == entry.index().dim().get())
 }
 
@@ -44,8 +47,7 @@ pub(super) fn can_follow(entry: &Entry, snapshot: &dyn Snapshot, spec: &IndexSpe
 /// `NotFound`; `Corrupt` if it is not whole; `WitnessMismatch` if the seal does not hold.
 pub(super) async fn read(path: &Path) -> Result<(Entry, IndexSpec)> {
     let owned = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || ruvector_rabitq::load_mapped(&owned)).await;
-    let mut index = read.map_err(|e| Error::internal("index reader stopped").with("reason", e))??;
+    let mut index = run_blocking("index reader", move || ruvector_rabitq::load_mapped(&owned)).await?;
     let (seal, spec) = Seal::of_index(index.as_ref())?;
     // Kept as the seal; the words of millions of rows need not be in memory twice.
     let words = std::mem::take(index.attributes_mut());

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use ruvector_rabitq::persist::EXTENSION;
 
-use super::{Cache, CollectionKey, Entry, EntryKey, IndexSpec, Slot, store};
+use super::{Cache, CollectionKey, Entry, EntryKey, Slot, store};
+use crate::blocking::run_blocking;
 use crate::error::{Error, Result};
+use crate::index_spec::IndexSpec;
 use crate::witness::{Generation, witness};
 
 impl Cache {
@@ -15,9 +17,7 @@ impl Cache {
         let mut words = entry.seal.to_attributes(column)?;
         words.extend(entry.stored_ids());
         let write = move || store::write(entry.index(), &words, &path);
-        tokio::task::spawn_blocking(write)
-            .await
-            .map_err(|e| Error::internal("index writer stopped").with("reason", e))?
+        run_blocking("index writer", write).await
     }
 
     /// Puts an entry that was read from a file into the cache, as one that the collection uses.

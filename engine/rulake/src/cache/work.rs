@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 
-use super::{Cache, CollectionKey, IndexSpec, State};
+use super::{Cache, CollectionKey, State};
 use crate::error::{Error, ErrorKind};
+use crate::index_spec::IndexSpec;
 
 /// An entry that is being made.
 #[derive(Clone, Debug, PartialEq, Eq)]

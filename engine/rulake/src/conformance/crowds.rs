@@ -9,7 +9,7 @@ use datafusion::physical_plan::collect;
 use super::rows::row;
 use super::rule::Rule;
 use super::subject::{Subject, sorted};
-use crate::backend::{Backend, ScanRequest};
+use crate::contract::{Backend, ScanRequest};
 use crate::error::{ErrorKind, Result, from_datafusion};
 
 const COLLECTION: &str = "conformance_crowds";

@@ -36,7 +36,7 @@ use futures::FutureExt;
 
 use self::rule::Rule;
 use self::subject::Subject;
-use crate::backend::Backend;
+use crate::contract::Backend;
 use crate::error::{Error, Result};
 
 /// Operations of a test that store and change collections of a backend, for [`check`].

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, SchemaRe
 use super::random::Random;
 use super::rule::Rule;
 use crate::error::{Error, Result};
-use crate::vectors::vector_type;
+use crate::vector_column::vector_type;
 
 /// Coordinates per vector.
 pub(super) const DIM: usize = 8;

@@ -14,7 +14,7 @@ use super::rows::{COLUMNS, Row, Value};
 use super::rule::Rule;
 use super::subject::{Addressed, Subject, sorted};
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::{ScanRequest, Snapshot};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
 
 const COLLECTION: &str = "conformance_scans";

@@ -7,7 +7,7 @@ use super::rows::{COLUMNS, Row, read};
 use super::rule::Rule;
 use super::subject::{Addressed, Subject};
 use crate::address::RowAddress;
-use crate::backend::Snapshot;
+use crate::contract::Snapshot;
 use crate::error::{ErrorKind, Result};
 
 const COLLECTION: &str = "conformance_states";

@@ -13,7 +13,7 @@ use super::Fixture;
 use super::rows::{COLUMNS, Row, Value, batch, read, row};
 use super::rule::Rule;
 use crate::address::RowAddress;
-use crate::backend::{Backend, ScanRequest, Snapshot};
+use crate::contract::{Backend, ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
 
 /// The rows of a state by their addresses.

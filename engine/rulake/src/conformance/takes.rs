@@ -5,7 +5,7 @@ use super::rows::{COLUMNS, Row, read};
 use super::rule::Rule;
 use super::subject::Subject;
 use crate::address::RowAddress;
-use crate::backend::Snapshot;
+use crate::contract::Snapshot;
 use crate::error::Result;
 
 const COLLECTION: &str = "conformance_takes";

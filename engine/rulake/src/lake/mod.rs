@@ -15,9 +15,10 @@ use std::sync::Arc;
 use datafusion::execution::TaskContext;
 use parking_lot::RwLock;
 
-use crate::cache::{Cache, CachedEntry, Entry, IndexSpec, MakingEntry};
+use crate::cache::{Cache, CachedEntry, Entry, MakingEntry};
 use crate::consistency::Consistency;
 use crate::error::Result;
+use crate::index_spec::IndexSpec;
 
 pub use bundles::RefreshResult;
 pub use config::RuLakeBuilder;

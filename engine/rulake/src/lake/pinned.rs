@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::RwLock;
 
 use super::HitSource;
-use crate::backend::Snapshot;
-use crate::cache::{CollectionKey, Counters, Entry, IndexSpec};
+use crate::cache::{CollectionKey, Counters, Entry};
+use crate::contract::Snapshot;
 use crate::error::Result;
+use crate::index_spec::IndexSpec;
 
 /// A state of a collection that answers come from, and what the lake remembers of it.
 #[derive(Debug)]

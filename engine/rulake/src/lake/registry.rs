@@ -7,8 +7,8 @@ use std::time::Instant;
 use parking_lot::RwLock;
 
 use super::{Consistency, Pinned, RuLake};
-use crate::backend::{AsOf, Backend, Snapshot};
 use crate::cache::{CacheStats, CollectionKey, Counters};
+use crate::contract::{AsOf, Backend, Snapshot};
 use crate::error::{Error, Result};
 use crate::witness::Generation;
 

@@ -6,10 +6,12 @@ use ruvector_rabitq::{Hit, IndexKind, Metric, SearchParams, VectorBatch};
 
 use super::{Pinned, Registered, RuLake};
 use crate::address::RowAddress;
-use crate::cache::{Entry, IdColumn, IndexSpec};
+use crate::cache::Entry;
 use crate::consistency::Consistency;
 use crate::error::{Error, ErrorKind, Result};
-use crate::vectors::{NO_VECTORS_KEY, vector_columns};
+use crate::id_column::IdColumn;
+use crate::index_spec::IndexSpec;
+use crate::vector_column::{NO_VECTORS_KEY, vector_columns};
 
 /// The column of ids, unless a search says otherwise.
 const ID_COLUMN: &str = "id";

@@ -10,7 +10,7 @@ use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use futures::future::join_all;
 use ruvector_rabitq::VectorIndex;
-use ruvector_rulake::{CachedEntry, IndexBackend, IndexSpec, MakingEntry, OwnIndex, Pinned, RuLake};
+use ruvector_rulake::{CachedEntry, IndexBackend, IndexSpec, MakingEntry, Pinned, RuLake, ServedIndex};
 use serde_json::json;
 
 use super::SystemTable;
@@ -82,7 +82,7 @@ struct Row {
 
 impl Row {
     /// The index that the table is.
-    fn own(&self) -> Option<&OwnIndex> {
+    fn own(&self) -> Option<&ServedIndex> {
         self.newest.as_ref().ok().filter(|_| self.is_table)?.snapshot().index()
     }
 

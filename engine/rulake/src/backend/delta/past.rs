@@ -8,7 +8,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 
 use super::{DeltaSnapshot, LOG_DIR};
-use crate::backend::{AsOf, Commit, Snapshot};
+use crate::contract::{AsOf, Commit, Snapshot};
 use crate::error::{Error, Result, from_delta, from_object_store};
 
 /// Commits that are read at the same time.

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{DeltaSnapshot, identity, past};
 use crate::backend::object_store::open_store;
-use crate::backend::{AsOf, Backend, Commit, Snapshot};
+use crate::contract::{AsOf, Backend, Commit, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 
 /// One Delta table in an object store: a backend of one collection.

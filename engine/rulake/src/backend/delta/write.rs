@@ -20,9 +20,10 @@ use parking_lot::Mutex;
 
 use super::DeltaBackend;
 use super::layout::writer_properties;
+use crate::assign::conform;
 use crate::error::{Error, Result, from_datafusion, from_delta, to_datafusion};
 use crate::failpoint::reach;
-use crate::vectors::{conform, stored_schema, to_stored};
+use crate::vector_column::{stored_schema, to_stored};
 
 /// The library's writer has ten batches at hand, however large they are.
 const PIECE_BYTES: usize = 1 << 20;
@@ -38,7 +39,7 @@ impl DeltaBackend {
     pub async fn append(&self, collection: &str, data: SendableRecordBatchStream) -> Result<u64> {
         let _shared = self.lock(collection).read_owned().await;
         let snapshot = self.delta_snapshot(collection).await?;
-        let schema = crate::backend::Snapshot::schema(snapshot.as_ref());
+        let schema = crate::contract::Snapshot::schema(snapshot.as_ref());
         let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
         let builder = WriteBuilder::new(snapshot.table().log_store(), Some(state)).with_save_mode(SaveMode::Append);
         write(builder, schema, data).await

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 use tokio::sync::Mutex;
 
 use super::snapshot::IndexSnapshot;
+use crate::blocking::run_blocking;
 use crate::error::{Error, Result};
 use crate::witness::Generation;
 
@@ -37,8 +38,7 @@ impl IndexFile {
             let index = ruvector_rabitq::load_any(&path)?;
             IndexSnapshot::in_file(&path, generation, index).map_err(|e| e.with("path", path.display()))
         };
-        let loaded = tokio::task::spawn_blocking(load).await;
-        let loaded = loaded.map_err(|e| Error::internal("index reader stopped").with("reason", e))??;
+        let loaded = run_blocking("index reader", load).await?;
         Ok(Arc::clone(read.insert(Arc::new(loaded))))
     }
 

@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
 use parking_lot::Mutex;
 
-use crate::backend::{Backend, PROCESS, Snapshot, check_name};
+use crate::contract::{Backend, Snapshot, check_name};
 use crate::error::{Error, Result};
 use crate::witness::Generation;
+use crate::witness::PROCESS;
 
 use snapshot::{KeyedSnapshot, Pinned};
 

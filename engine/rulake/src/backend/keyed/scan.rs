@@ -14,7 +14,7 @@ use super::KeyedSource;
 use super::keys::{name_of, not_unique};
 use super::snapshot::{Pinned, names};
 use crate::address::ADDRESS_COLUMN;
-use crate::backend::ScanRequest;
+use crate::contract::ScanRequest;
 use crate::error::{Error, ErrorKind, Result, from_datafusion, to_datafusion};
 
 /// A scan of a source, begun when it is run: nothing is asked of a store while planning.

@@ -20,7 +20,7 @@ use super::keys::{Keys, name_of, not_unique};
 use super::scan::KeyedScan;
 use super::{KeyedSource, names_of};
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, Snapshot};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_datafusion};
 use crate::witness::Generation;
 

@@ -14,7 +14,7 @@ use super::exec::LayeredExec;
 use super::given::Given;
 use super::{Call, Layer, Operation, Outcome};
 use crate::address::RowAddress;
-use crate::backend::{AsOf, Backend, Commit, OwnIndex, Part, ScanRequest, Snapshot};
+use crate::contract::{AsOf, Backend, Commit, Part, ScanRequest, ServedIndex, Snapshot};
 use crate::error::Result;
 use crate::witness::Generation;
 
@@ -136,7 +136,7 @@ impl<L: Layer> Snapshot for LayeredSnapshot<L> {
         self.snapshot.index_dir()
     }
 
-    fn index(&self) -> Option<&OwnIndex> {
+    fn index(&self) -> Option<&ServedIndex> {
         self.snapshot.index()
     }
 

@@ -36,7 +36,7 @@ use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 
 use self::given::Given;
-use super::{Commit, Snapshot};
+use crate::contract::{Commit, Snapshot};
 use crate::error::Result;
 
 pub use capped::Capped;
@@ -61,9 +61,9 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
 /// Kind of an operation of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// [`Backend::list`](super::Backend::list).
+    /// [`Backend::list`](crate::Backend::list).
     List,
-    /// [`Backend::snapshot`](super::Backend::snapshot), `snapshot_as_of` and `history`.
+    /// [`Backend::snapshot`](crate::Backend::snapshot), `snapshot_as_of` and `history`.
     Snapshot,
     /// [`Snapshot::scan`]: the plan, not yet its rows.
     Scan,

@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 use roaring::RoaringBitmap;
 
 use super::ID_COLUMN;
-use crate::backend::Part;
+use crate::contract::Part;
 use crate::error::{Error, Result};
 
 /// Rows that lie together, some of which may be gone. It is what a file is elsewhere, and as cheap to clone as a name.

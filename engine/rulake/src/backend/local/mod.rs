@@ -13,9 +13,10 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use ruvector_rabitq::VectorBatch;
 
-use crate::backend::{Backend, Snapshot};
+use crate::assign::conform;
+use crate::contract::{Backend, Snapshot};
 use crate::error::{Error, Result};
-use crate::vectors::{conform, vector_type};
+use crate::vector_column::vector_type;
 
 use arrange::arrange;
 use batch::Batch;

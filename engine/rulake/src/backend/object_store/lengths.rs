@@ -15,9 +15,9 @@ use object_store::{ObjectMeta, ObjectStore};
 use super::data_file;
 use super::footer::Footer;
 use crate::backend::parquet::ParquetFiles;
-use crate::backend::{ScanRequest, Snapshot};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
-use crate::vectors::{DIM_KEY, NO_VECTORS_KEY};
+use crate::vector_column::{DIM_KEY, NO_VECTORS_KEY};
 use crate::witness::Generation;
 
 /// Rows looked at for the length of lists.

@@ -25,10 +25,10 @@ use url::Url;
 use self::footer::{Footers, merge, read_footers};
 use super::hive;
 use super::parquet::{DataFile, ParquetFiles, file_id};
-use super::{Backend, INDEX_DIR, Names, Snapshot, check_name};
 use crate::address::RowAddress;
+use crate::contract::{Backend, INDEX_DIR, NameRule, Snapshot, check_name};
 use crate::error::{Error, ErrorKind, Result, from_object_store};
-use crate::vectors::logical_schema;
+use crate::vector_column::logical_schema;
 use crate::witness::Generation;
 
 pub use self::secret::shown_value;
@@ -71,7 +71,7 @@ pub struct ObjectStoreBackend {
     store_url: ObjectStoreUrl,
     prefix: ObjectPath,
     index_root: Option<PathBuf>,
-    names: Names,
+    names: NameRule,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
 }
 
@@ -113,7 +113,7 @@ impl ObjectStoreBackend {
         // Plans look a store up by scheme and host: two backends may well have these in common and differ in credentials.
         let store_url = ObjectStoreUrl::parse(format!("rulake-{}://", uuid::Uuid::new_v4().simple()))
             .expect("letters and digits are a scheme");
-        Self { id, store, url, store_url, prefix, index_root: None, names: Names::default(), seen: Mutex::default() }
+        Self { id, store, url, store_url, prefix, index_root: None, names: NameRule::default(), seen: Mutex::default() }
     }
 
     /// The collection at `url`, of which the last part names a folder or a file, and its name in the backend.
@@ -143,7 +143,7 @@ impl ObjectStoreBackend {
     /// Lets a collection have any name that a folder or file can have.
     #[must_use]
     pub fn with_any_names(self) -> Self {
-        Self { names: Names::OfFiles, ..self }
+        Self { names: NameRule::FileName, ..self }
     }
 
     /// Keeps index files in `folder`, in a sub-folder for each collection, instead of nowhere.

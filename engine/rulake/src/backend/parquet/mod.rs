@@ -20,7 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectStore;
 
 use crate::address::RowAddress;
-use crate::backend::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
+use crate::contract::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
 use crate::error::Result;
 use crate::witness::Generation;
 

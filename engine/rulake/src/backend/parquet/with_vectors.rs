@@ -32,9 +32,9 @@ use super::ParquetFiles;
 use super::plan::Files;
 use super::vectors::Cursor;
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::ScanRequest;
+use crate::contract::ScanRequest;
 use crate::error::{Error, Result, to_datafusion};
-use crate::vectors::dim_of;
+use crate::vector_column::dim_of;
 
 /// Bound on the bytes of vectors in a batch of more than one row. A larger batch would leave the CPU caches before it is read.
 const BATCH_BYTES: usize = 2 << 20;

@@ -17,8 +17,8 @@ use super::lists::{Fragment, Lists, LostList, row_after};
 use super::page::ListPage;
 use super::pages::{Found, Piece, Walk, page};
 use super::values::plain;
-use crate::backend::VectorWindow;
-use crate::cache::cpu_bound;
+use crate::blocking::cpu_bound;
+use crate::contract::VectorWindow;
 use crate::error::{Error, Result, from_object_store};
 
 /// Read at a time. There are about as many pages in it as a machine has cores, and as much again is read ahead.

@@ -15,7 +15,7 @@ use super::chunk::Chunk;
 use super::leaf::Leaf;
 use super::{Begun, ParquetFiles};
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, VectorRequest};
+use crate::contract::{ScanRequest, VectorRequest};
 use crate::error::{Error, Result, from_datafusion};
 
 /// Chunks that are read at a time: the one whose lists are wanted next, and the one after it.

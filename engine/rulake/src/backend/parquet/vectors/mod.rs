@@ -34,7 +34,8 @@ use self::wanted::Wanted;
 use super::ParquetFiles;
 use super::files::REQUESTS;
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, Snapshot, VectorRequest, VectorStream, VectorWindow, vectors};
+use crate::contract::scan_vectors;
+use crate::contract::{ScanRequest, Snapshot, VectorRequest, VectorStream, VectorWindow};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Chunks that are read at a time, at most: the one whose lists are wanted next, and those that come after it.
@@ -78,7 +79,7 @@ impl ParquetFiles {
             return Ok(read);
         }
         let scan = self.scan(context, &ScanRequest { parts: Some(others), ..request.scan() }).await?;
-        Ok(read.chain(vectors::scanned(scan, context)?).boxed())
+        Ok(read.chain(scan_vectors(scan, context)?).boxed())
     }
 
     /// Adds the chunks of a file.

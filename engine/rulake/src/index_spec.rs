@@ -1,12 +1,9 @@
-//! Specification of an index: its column and build parameters. A snapshot goes in, the witness of its entry comes out.
+//! Specification of an index: its column, its structure and its build parameters.
+//!
+//! A specification and a snapshot have a [witness](IndexSpec::witness), which names the entry of the cache.
 
 use ruvector_rabitq::index::{DEFAULT_RERANK_FACTOR, DEFAULT_SEED};
 use ruvector_rabitq::{BuildParams, IndexKind, Metric};
-
-use crate::backend::Snapshot;
-use crate::error::{Error, Result};
-use crate::vectors::{NO_VECTORS_KEY, dim_of};
-use crate::witness::witness;
 
 /// Specification of an index: the column, and the structure and parameters to build over it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,16 +38,7 @@ impl IndexSpec {
         }
     }
 
-    /// The witness of an entry built from `snapshot` by this specification.
-    ///
-    /// # Errors
-    /// `NotFound` or `InvalidInput` if the column is not a vector column there.
-    pub fn witness(&self, snapshot: &dyn Snapshot) -> Result<String> {
-        let dim = dim_of_column(snapshot, &self.column)?;
-        Ok(witness(snapshot.data_ref(), dim, self.seed, self.rerank_factor, snapshot.generation()))
-    }
-
-    pub(super) fn build_params(&self) -> BuildParams {
+    pub(crate) fn build_params(&self) -> BuildParams {
         BuildParams {
             metric: self.metric,
             seed: self.seed,
@@ -60,23 +48,4 @@ impl IndexSpec {
             ..BuildParams::default()
         }
     }
-}
-
-/// The dimension of a vector column.
-///
-/// # Errors
-/// `NotFound` if there is no such column, `InvalidInput` if it holds something else.
-pub(crate) fn dim_of_column(snapshot: &dyn Snapshot, column: &str) -> Result<usize> {
-    let schema = snapshot.schema();
-    let field =
-        schema.field_with_name(column).map_err(|_| Error::not_found("no such column").with("column", column))?;
-    dim_of(field.data_type()).ok_or_else(|| {
-        let error = Error::invalid_input(format!("column {column:?} does not hold vectors"))
-            .with("expected", "FixedSizeList of Float32")
-            .with("got", field.data_type());
-        match field.metadata().get(NO_VECTORS_KEY) {
-            Some(reason) => error.with("reason", reason),
-            None => error,
-        }
-    })
 }

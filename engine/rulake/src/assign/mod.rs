@@ -5,7 +5,8 @@
 //! round: a number with a fraction into a FLOAT or DOUBLE column, and any number into a coordinate of a vector. An explicit
 //! CAST of a query is not its job.
 
-mod leaf;
+mod conform;
+mod scalar;
 mod text;
 
 use std::ops::Range;
@@ -21,7 +22,9 @@ use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Fields};
 use arrow::error::ArrowError;
 
 use crate::error::{Error, Result};
-use crate::vectors::dim_of;
+use crate::vector_column::dim_of;
+
+pub use conform::conform;
 
 /// Returns the values of `array` in the type of `column`.
 ///
@@ -79,7 +82,7 @@ fn convert(array: &ArrayRef, to: &Field, place: &Place) -> Result<ArrayRef> {
             lists(array, target, place)
         }
         (from, target) if from.is_nested() || target.is_nested() => Err(place.another_type(target, from)),
-        _ => leaf::convert(array, target, place),
+        _ => scalar::convert(array, target, place),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading the vectors of a column, each with its address, each checked.
+//! Folds over the vectors of a column: a snapshot goes in; each vector is checked and handed to a function with its address.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use roaring::RoaringTreemap;
 use ruvector_rabitq::Dim;
 
 use crate::address::RowAddress;
-use crate::backend::{Snapshot, VectorRequest, VectorStream};
-use crate::cache::cpu_bound;
+use crate::blocking::cpu_bound;
+use crate::contract::{Snapshot, VectorRequest, VectorStream};
 use crate::error::{Error, Result};
 
 /// Rows of a batch that are folded by one thread.
@@ -22,7 +22,7 @@ const ROWS_AT_ONCE: usize = 2048;
 
 /// The vectors to fold: their column, their dimension, their parts and the allowed rows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Folded<'a> {
+pub(crate) struct VectorFold<'a> {
     pub(crate) column: &'a str,
     pub(crate) dim: Dim,
     /// Only these parts of the state; `None` is all of them.
@@ -40,7 +40,7 @@ pub(crate) struct Folded<'a> {
 /// that is not finite; what the backend reports.
 pub(crate) async fn fold_vectors<A: Send>(
     snapshot: &dyn Snapshot,
-    folded: Folded<'_>,
+    folded: VectorFold<'_>,
     context: &Arc<TaskContext>,
     mut accumulator: A,
     fold: impl Fn(&mut A, RowAddress, &[f32]) + Send + Sync,
@@ -62,7 +62,7 @@ pub(crate) async fn fold_vectors<A: Send>(
 /// As [`fold_vectors`].
 pub(crate) async fn fold_vectors_apart<A: Send>(
     snapshot: &dyn Snapshot,
-    folded: Folded<'_>,
+    folded: VectorFold<'_>,
     context: &Arc<TaskContext>,
     new: impl Fn() -> A + Send + Sync,
     fold: impl Fn(&mut A, RowAddress, &[f32]) + Send + Sync,
@@ -99,7 +99,7 @@ struct Windows<'a> {
 }
 
 impl<'a> Windows<'a> {
-    async fn open(snapshot: &'a dyn Snapshot, folded: Folded<'_>, context: &Arc<TaskContext>) -> Result<Self> {
+    async fn open(snapshot: &'a dyn Snapshot, folded: VectorFold<'_>, context: &Arc<TaskContext>) -> Result<Self> {
         let column = snapshot.schema().index_of(folded.column).map_err(|e| Error::internal(e.to_string()))?;
         let request = VectorRequest { column, parts: folded.parts, allowed: folded.allowed };
         let windows = snapshot.vectors(context, &request).await?;
@@ -137,7 +137,7 @@ fn fold_batch<A>(
 ) -> Result<()> {
     let [column, addresses] = batch.columns() else { return Err(not_as_asked(batch)) };
     let addresses = addresses.as_primitive_opt::<UInt64Type>().ok_or_else(|| not_as_asked(batch))?;
-    let lists = Lists::new(column)?;
+    let lists = ListColumn::new(column)?;
     for (row, address) in addresses.values().iter().enumerate() {
         if column.is_null(row) {
             continue;
@@ -182,7 +182,7 @@ fn is_finite(vector: &[f32]) -> bool {
 }
 
 /// A column of lists of whatever kind.
-struct Lists<'a> {
+struct ListColumn<'a> {
     item_type: &'a DataType,
     /// The items of all lists, if they are what vectors are made of.
     floats: Option<&'a Float32Array>,
@@ -195,7 +195,7 @@ enum Layout<'a> {
     LargeOffsets(&'a [i64]),
 }
 
-impl<'a> Lists<'a> {
+impl<'a> ListColumn<'a> {
     fn new(column: &'a ArrayRef) -> Result<Self> {
         let (items, layout) = match column.data_type() {
             DataType::FixedSizeList(_, dim) => {

@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Schema, SchemaRef};
 
-use crate::assign::assign;
 use crate::error::{Error, Result};
 
 /// Metadata key under which a stored `List<Float32>` field carries its dimension.
@@ -27,6 +26,24 @@ pub fn dim_of(data_type: &DataType) -> Option<usize> {
         DataType::FixedSizeList(item, dim) if item.data_type() == &DataType::Float32 => usize::try_from(*dim).ok(),
         _ => None,
     }
+}
+
+/// The dimension of the vector column called `column`.
+///
+/// # Errors
+/// `NotFound` if there is no such column, `InvalidInput` if it holds something else.
+pub(crate) fn dim_of_column(schema: &Schema, column: &str) -> Result<usize> {
+    let field =
+        schema.field_with_name(column).map_err(|_| Error::not_found("no such column").with("column", column))?;
+    dim_of(field.data_type()).ok_or_else(|| {
+        let error = Error::invalid_input(format!("column {column:?} does not hold vectors"))
+            .with("expected", "FixedSizeList of Float32")
+            .with("got", field.data_type());
+        match field.metadata().get(NO_VECTORS_KEY) {
+            Some(reason) => error.with("reason", reason),
+            None => error,
+        }
+    })
 }
 
 /// The Arrow type of vectors of `dim` coordinates.
@@ -117,59 +134,6 @@ fn check_vector(name: &str, vectors: &FixedSizeListArray, row: usize) -> Result<
 /// The coordinates of the vector in `row`, or `None` if it is NULL.
 pub fn vector_at(vectors: &FixedSizeListArray, row: usize) -> Option<Float32Array> {
     vectors.is_valid(row).then(|| vectors.value(row).as_primitive::<Float32Type>().clone())
-}
-
-/// Returns `batch` with the columns of `schema`, in its order: matched by name, put into their types by [`assign`], vectors
-/// checked.
-///
-/// Missing columns become NULL where the schema allows it. Lists of any numbers become vectors if every length fits.
-///
-/// # Errors
-/// `InvalidInput` that names the column: one too many, one missing, one that is there twice, a value that its type cannot
-/// hold, a vector of another dimension, a vector that is not finite.
-pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let given = batch.schema_ref().fields();
-    for (at, field) in given.iter().enumerate() {
-        if schema.index_of(field.name()).is_err() {
-            let known: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            return Err(Error::invalid_input("no such column")
-                .with("expected one of", known.join(", "))
-                .with("got", field.name()));
-        }
-        if given.iter().take(at).any(|other| other.name() == field.name()) {
-            return Err(Error::invalid_input(format!("column {:?} occurs twice", field.name())));
-        }
-    }
-    let mut columns = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        let column = match batch.column_by_name(field.name()) {
-            Some(column) => assign(column, field)?,
-            None => new_null_array(field.data_type(), batch.num_rows()),
-        };
-        if !field.is_nullable() && column.null_count() > 0 {
-            return Err(Error::invalid_input(format!("column {:?} does not allow NULL", field.name())));
-        }
-        if let Some(unsigned) = unsigned_type(field) {
-            assign(&column, &Field::new(field.name(), unsigned, true))?;
-        }
-        columns.push(column);
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
-        .map_err(|e| Error::invalid_input("rows do not fit the table").with("reason", e))?;
-    check_vectors(&batch)?;
-    Ok(batch)
-}
-
-/// The unsigned type that a column was declared of, if it was.
-fn unsigned_type(field: &Field) -> Option<DataType> {
-    match field.metadata().get(UNSIGNED_KEY)?.as_str() {
-        "UInt8" => Some(DataType::UInt8),
-        "UInt16" => Some(DataType::UInt16),
-        "UInt32" => Some(DataType::UInt32),
-        "UInt64" => Some(DataType::UInt64),
-        _ => None,
-    }
 }
 
 /// Returns `batch` in its stored form: vector columns as lists. The inverse of what a scan does.

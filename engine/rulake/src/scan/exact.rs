@@ -8,9 +8,10 @@ use datafusion::execution::TaskContext;
 use roaring::RoaringTreemap;
 use ruvector_rabitq::{Dim, Hit, Metric, VectorBatch};
 
-use crate::backend::Snapshot;
+use super::fold::{VectorFold, fold_vectors_apart};
+use crate::contract::Snapshot;
 use crate::error::{Error, Result};
-use crate::read::{Folded, fold_vectors_apart};
+use crate::vector_column::dim_of_column;
 
 /// A row that was found, with its exact distance.
 ///
@@ -39,7 +40,7 @@ pub async fn search(
     filter: Option<&RoaringTreemap>,
     context: &Arc<TaskContext>,
 ) -> Result<Vec<Hit>> {
-    let dim = Dim::new(crate::cache::dim_of_column(snapshot, column)?)?;
+    let dim = Dim::new(dim_of_column(&snapshot.schema(), column)?)?;
     if query.len() != dim.get() {
         return Err(Error::invalid_input("query has the wrong dimension")
             .with("expected", dim)
@@ -69,7 +70,7 @@ pub async fn search_batch(
     if k == 0 {
         return Err(Error::invalid_input("k is too small").with("expected", "at least 1").with("got", k));
     }
-    let dim = Dim::new(crate::cache::dim_of_column(snapshot, column)?)?;
+    let dim = Dim::new(dim_of_column(&snapshot.schema(), column)?)?;
     if queries.dim() != dim {
         return Err(Error::invalid_input("query has the wrong dimension")
             .with("expected", dim)
@@ -85,7 +86,7 @@ pub async fn search_batch(
         }
     };
     let none = || queries.rows().map(|_| BinaryHeap::new()).collect();
-    let folded = Folded { column, dim, parts: None, allowed: filter };
+    let folded = VectorFold { column, dim, parts: None, allowed: filter };
     let found = fold_vectors_apart(snapshot, folded, context, none, visit).await?;
     snapshot.verify().await?;
     let merge = |mut merged: Vec<BinaryHeap<Scored>>, found: Vec<BinaryHeap<Scored>>| {

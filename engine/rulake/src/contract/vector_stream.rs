@@ -1,4 +1,4 @@
-//! The vectors of a column, as what folds them gets them.
+//! Stream of the vectors of a column: a request goes in; windows of vectors with the addresses of their rows come out.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub type VectorStream<'a> = BoxStream<'a, Result<VectorWindow>>;
 
 impl VectorRequest<'_> {
     /// The scan that gives the same.
-    pub(super) fn scan(&self) -> ScanRequest {
+    pub(crate) fn scan(&self) -> ScanRequest {
         ScanRequest {
             projection: Some(vec![self.column]),
             with_address: true,
@@ -52,7 +52,7 @@ impl VectorRequest<'_> {
 }
 
 /// The vectors that a scan gives. Its partitions are read and decoded each by a task of its own.
-pub(super) fn scanned(plan: Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<VectorStream<'static>> {
+pub(crate) fn scan_vectors(plan: Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<VectorStream<'static>> {
     let batches = execute_stream(plan, Arc::clone(context)).map_err(from_datafusion)?;
     let window = |batches: Vec<datafusion::error::Result<RecordBatch>>| {
         let batches = batches.into_iter().collect::<datafusion::error::Result<Vec<_>>>()?;

@@ -42,7 +42,7 @@ pub use backend::{
 };
 pub use blocking::cpu_bound;
 pub use bundle::Bundle;
-pub use cache::{CacheStats, CachedEntry, CollectionKey, Entry, MakingEntry};
+pub use cache::{BuildProgress, CacheStats, CachedEntry, CollectionKey, Entry, HitSource, Pinned};
 pub use consistency::Consistency;
 pub use contract::{
     AsOf, Backend, Commit, Part, ScanRequest, ServedIndex, Snapshot, VectorRequest, VectorStream, VectorWindow,
@@ -50,8 +50,7 @@ pub use contract::{
 pub use error::{Error, ErrorKind, Result};
 pub use index_spec::IndexSpec;
 pub use lake::{
-    FederatedAnswer, FederatedOptions, HitSource, LakeHit, LakeSession, Pinned, RefreshResult, RuLake, RuLakeBuilder,
-    SearchOptions,
+    FederatedAnswer, FederatedOptions, LakeHit, LakeSession, RefreshResult, RuLake, RuLakeBuilder, SearchOptions,
 };
 pub use ruvector_rabitq::IndexKind;
 pub use scan::exact;

@@ -1,4 +1,4 @@
-//! Building an index from the vectors of a pinned state.
+//! Build of an index from all vectors of a pinned state.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use datafusion::execution::TaskContext;
 use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 
-use super::work::Work;
+use super::progress::BuildControl;
 use crate::blocking::cpu_bound;
 use crate::contract::Snapshot;
 use crate::error::Result;
@@ -22,7 +22,7 @@ pub(super) struct Vectors {
     pub(super) values: Vec<f32>,
 }
 
-/// Something made, and how long each step took.
+/// A result, with the time of each step towards it.
 #[derive(Debug)]
 pub(super) struct Made<T> {
     pub(super) value: T,
@@ -35,19 +35,19 @@ pub(super) async fn build(
     snapshot: &dyn Snapshot,
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
-    work: &Work,
+    control: &BuildControl,
 ) -> Result<Made<Box<dyn VectorIndex>>> {
     let started = Instant::now();
     let dim = Dim::new(dim_of_column(&snapshot.schema(), &spec.column)?)?;
-    work.expect(snapshot.num_rows());
-    let vectors = read(snapshot, &spec.column, dim, context, work).await?;
-    work.expect(Some(vectors.addresses.len()));
-    // Files that were replaced while they were read would seal other bytes than the witness says.
+    control.expect(snapshot.num_rows());
+    let vectors = read(snapshot, &spec.column, dim, context, control).await?;
+    control.expect(Some(vectors.addresses.len()));
+    // Files may have been replaced during the read; the witness names the pinned ones.
     snapshot.verify().await?;
     let read = Instant::now();
     let value = cpu_bound(|| -> Result<Box<dyn VectorIndex>> {
         let batch = VectorBatch::new(dim, &vectors.values)?;
-        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), Some(&|done| work.encoded(done)))
+        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), Some(&|done| control.encoded(done)))
     })?;
     Ok(Made { value, reading: read - started, encoding: read.elapsed() })
 }
@@ -57,7 +57,7 @@ async fn read(
     column: &str,
     dim: Dim,
     context: &Arc<TaskContext>,
-    work: &Work,
+    control: &BuildControl,
 ) -> Result<Vectors> {
     let expected = snapshot.num_rows().unwrap_or(0);
     let room = Vectors {
@@ -66,7 +66,7 @@ async fn read(
     };
     let folded = VectorFold { column, dim, parts: None, allowed: None };
     let all = fold_vectors(snapshot, folded, context, room, |all: &mut Vectors, address, vector| {
-        work.read_row();
+        control.read_row();
         all.addresses.push(address.into());
         all.values.extend_from_slice(vector);
     })

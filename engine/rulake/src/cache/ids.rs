@@ -47,7 +47,7 @@ impl Entry {
     pub(super) fn remember_stored_ids(&self, attributes: &Attributes) -> Result<()> {
         for (attribute, text) in attributes {
             let Some(column) = attribute.strip_prefix(ATTRIBUTE_PREFIX) else { continue };
-            let ids = match self.seal.parts.as_slice() {
+            let ids = match self.provenance.parts.as_slice() {
                 [] => Some(IdColumn::default()),
                 parts => IdColumn::from_text(text).filter(|ids| ids.parts.len() == parts.len()),
             };

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use parking_lot::RwLock;
 
-use super::{Consistency, Pinned, RuLake};
+use super::{Consistency, RuLake};
+use crate::cache::Pinned;
 use crate::cache::{CacheStats, CollectionKey, Counters};
 use crate::contract::{AsOf, Backend, Snapshot};
 use crate::error::{Error, Result};

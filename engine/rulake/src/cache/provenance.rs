@@ -1,4 +1,4 @@
-//! Seal of an entry: the state it was built from. A snapshot goes in, the words of an index file come out, and back.
+//! Provenance of an entry: the state it was built from. A snapshot goes in, the words of an index file come out, and back.
 
 use roaring::RoaringBitmap;
 use ruvector_rabitq::{Attributes, VectorIndex};
@@ -19,7 +19,7 @@ const CHANGED: &str = "changed";
 
 /// The state that an entry was built from, with its witness and its parts.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Seal {
+pub(crate) struct Provenance {
     pub(crate) witness: String,
     pub(crate) data_ref: String,
     pub(crate) generation: Generation,
@@ -30,7 +30,7 @@ pub(crate) struct Seal {
     pub(crate) changed: usize,
 }
 
-/// A part as the file has it: deleted rows as runs `[first, count]`.
+/// A part in an index file: deleted rows as runs `[first, count]`.
 #[derive(Serialize, Deserialize)]
 struct StoredPart {
     id: String,
@@ -38,8 +38,8 @@ struct StoredPart {
     deleted: Vec<(u32, u32)>,
 }
 
-impl Seal {
-    /// The seal of an entry over `snapshot`.
+impl Provenance {
+    /// The provenance of an entry over `snapshot`.
     pub(super) fn of(snapshot: &dyn Snapshot, witness: &str, built_len: usize) -> Self {
         Self {
             witness: witness.to_owned(),
@@ -51,31 +51,31 @@ impl Seal {
         }
     }
 
-    /// The seal in the words of an index file.
+    /// The provenance as attributes of an index file.
     ///
     /// # Errors
     /// `Internal` only.
     pub(super) fn to_attributes(&self, column: &str) -> Result<Attributes> {
         let parts: Vec<StoredPart> =
             self.parts.iter().map(|part| StoredPart { id: part.id.clone(), deleted: runs(&part.deleted) }).collect();
-        let unsaid = |e| Error::internal("seal of an index does not serialise").with("reason", e);
+        let unserialized = |e| Error::internal("seal of an index does not serialise").with("reason", e);
         Ok(Attributes::from([
             (WITNESS.to_owned(), self.witness.clone()),
             (COLUMN.to_owned(), column.to_owned()),
             (DATA_REF.to_owned(), self.data_ref.clone()),
-            (GENERATION.to_owned(), serde_json::to_string(&self.generation).map_err(unsaid)?),
-            (PARTS.to_owned(), serde_json::to_string(&parts).map_err(unsaid)?),
+            (GENERATION.to_owned(), serde_json::to_string(&self.generation).map_err(unserialized)?),
+            (PARTS.to_owned(), serde_json::to_string(&parts).map_err(unserialized)?),
             (BUILT_LEN.to_owned(), self.built_len.to_string()),
             (CHANGED.to_owned(), self.changed.to_string()),
         ]))
     }
 
-    /// Reads the seal of an index, and what it is an index of.
+    /// Reads the provenance and the specification of an index from its attributes.
     ///
     /// # Errors
-    /// `Corrupt` if words are missing or malformed; `WitnessMismatch` if the witness is not the one of the others.
+    /// `Corrupt` if attributes are missing or malformed; `WitnessMismatch` if the witness is not that of the other attributes.
     pub(super) fn of_index(index: &dyn VectorIndex) -> Result<(Self, IndexSpec)> {
-        let word = |name: &'static str| {
+        let attribute = |name: &'static str| {
             let found = index.attributes().get(name);
             found.ok_or_else(|| Error::corrupt("index file does not say what it was built from").with("missing", name))
         };
@@ -86,10 +86,10 @@ impl Seal {
                     .with("reason", e)
             }
         };
-        let generation: Generation = serde_json::from_str(word(GENERATION)?).map_err(malformed(GENERATION))?;
-        let parts: Vec<StoredPart> = serde_json::from_str(word(PARTS)?).map_err(malformed(PARTS))?;
-        let built_len: usize = serde_json::from_str(word(BUILT_LEN)?).map_err(malformed(BUILT_LEN))?;
-        let changed: usize = serde_json::from_str(word(CHANGED)?).map_err(malformed(CHANGED))?;
+        let generation: Generation = serde_json::from_str(attribute(GENERATION)?).map_err(malformed(GENERATION))?;
+        let parts: Vec<StoredPart> = serde_json::from_str(attribute(PARTS)?).map_err(malformed(PARTS))?;
+        let built_len: usize = serde_json::from_str(attribute(BUILT_LEN)?).map_err(malformed(BUILT_LEN))?;
+        let changed: usize = serde_json::from_str(attribute(CHANGED)?).map_err(malformed(CHANGED))?;
         let parts = parts.into_iter().map(|part| Part { id: part.id, deleted: from_runs(&part.deleted) }).collect();
         let params = index.build_params();
         let spec = IndexSpec {
@@ -99,11 +99,11 @@ impl Seal {
             rerank_factor: params.rerank_factor,
             nlist: params.nlist,
             nprobe: params.nprobe,
-            ..IndexSpec::new(word(COLUMN)?.clone())
+            ..IndexSpec::new(attribute(COLUMN)?.clone())
         };
-        let data_ref = word(DATA_REF)?.clone();
+        let data_ref = attribute(DATA_REF)?.clone();
         let expected = witness(&data_ref, index.dim().get(), spec.seed, spec.rerank_factor, &generation);
-        let got = word(WITNESS)?;
+        let got = attribute(WITNESS)?;
         if *got != expected {
             return Err(Error::new(ErrorKind::WitnessMismatch, "index file was changed after it was sealed")
                 .with("expected", expected)

@@ -4,11 +4,19 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::RwLock;
 
-use super::HitSource;
-use crate::cache::{CollectionKey, Counters, Entry};
+use super::{CollectionKey, Counters, Entry};
 use crate::contract::Snapshot;
 use crate::error::Result;
 use crate::index_spec::IndexSpec;
+
+/// Origin of a hit: a backend and a collection. All hits of one origin share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HitSource {
+    /// The backend that holds the row.
+    pub backend: String,
+    /// Its collection there.
+    pub collection: String,
+}
 
 /// A state of a collection that answers come from, and what the lake remembers of it.
 #[derive(Debug)]
@@ -58,7 +66,7 @@ impl Pinned {
     }
 
     /// Specification of the index for searches that set neither column nor metric nor kind; made by `make` at the first call.
-    pub(super) fn plain_spec(&self, make: impl FnOnce() -> Result<IndexSpec>) -> Result<&IndexSpec> {
+    pub(crate) fn plain_spec(&self, make: impl FnOnce() -> Result<IndexSpec>) -> Result<&IndexSpec> {
         match self.plain.get() {
             Some(spec) => Ok(spec),
             None => {

@@ -1,4 +1,6 @@
-//! Making an entry that is not in memory.
+//! Load or build of an entry: a pinned state and a key go in; the first source that exists gives the entry.
+//!
+//! Sources, in this order: the index that the collection is, the entry of an older state, the index file, all vectors.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,13 +11,12 @@ use ruvector_rabitq::VectorIndex;
 
 use super::build::{Made, build};
 use super::follow::changes;
-use super::seal::Seal;
-use super::work::Work;
-use super::{Cache, Entry, EntryKey, store};
+use super::progress::BuildControl;
+use super::provenance::Provenance;
+use super::{Cache, Entry, EntryKey, Pinned, file};
 use crate::blocking::run_blocking;
 use crate::error::Result;
 use crate::index_spec::IndexSpec;
-use crate::lake::Pinned;
 use crate::scan::read_ids;
 
 /// An index file is written again when one vector of this many is not in it as it is now; until then the file of an older
@@ -24,30 +25,31 @@ const UNSAVED_SHARE: usize = 8;
 /// Below this size, in bytes, writing costs nothing.
 const ALWAYS_SAVED: usize = 16 << 20;
 
-/// The entry that another is made from.
+/// The entry that a newer one follows.
 struct Base {
     entry: Arc<Entry>,
-    /// Its place in the cache, if it has one.
+    /// Its key in the cache, if it is there.
     key: Option<EntryKey>,
 }
 
 impl Cache {
-    pub(super) async fn make(
+    /// Returns the entry of `key` from the first source that exists, and writes its index file if it is due.
+    pub(super) async fn load_or_build(
         &self,
         pinned: &Pinned,
         key: &EntryKey,
         context: &Arc<TaskContext>,
-        work: &Work,
+        control: &BuildControl,
     ) -> Result<Arc<Entry>> {
         let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
         if let Some(own) = snapshot.index().filter(|own| own.spec == key.spec) {
             counters.loads.increment();
-            let seal = Seal::of(snapshot, &key.witness, own.index.len());
-            return Ok(Arc::new(Entry::new(Box::new(own.index.clone()), seal)));
+            let provenance = Provenance::of(snapshot, &key.witness, own.index.len());
+            return Ok(Arc::new(Entry::new(Box::new(own.index.clone()), provenance)));
         }
         let mut base = self.base_in_memory(pinned, key);
         if base.is_none()
-            && let Some(stored) = store::load(snapshot, &key.spec).await
+            && let Some(stored) = file::load(snapshot, &key.spec).await
         {
             if stored.witness() == key.witness {
                 counters.loads.increment();
@@ -57,7 +59,7 @@ impl Cache {
         }
         let started = Instant::now();
         let followed = match base {
-            Some(base) => self.follow(pinned, key, base, context, work).await?,
+            Some(base) => self.follow(pinned, key, base, context, control).await?,
             None => None,
         };
         let entry = match followed {
@@ -65,7 +67,7 @@ impl Cache {
                 counters.follows.increment();
                 entry
             }
-            None => self.build_entry(pinned, key, context, work).await?,
+            None => self.build_entry(pinned, key, context, control).await?,
         };
         let entry = Arc::new(entry);
         let unsaved = entry.unsaved.load(Ordering::Relaxed);
@@ -86,16 +88,16 @@ impl Cache {
         pinned: &Pinned,
         key: &EntryKey,
         context: &Arc<TaskContext>,
-        work: &Work,
+        control: &BuildControl,
     ) -> Result<Entry> {
         let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
-        let Made { value: index, reading, encoding } = build(snapshot, &key.spec, context, work).await?;
+        let Made { value: index, reading, encoding } = build(snapshot, &key.spec, context, control).await?;
         counters.primes.increment();
         counters.read_time.add_time(reading);
         counters.encode_time.add_time(encoding);
-        let seal = Seal::of(snapshot, &key.witness, index.len());
+        let provenance = Provenance::of(snapshot, &key.witness, index.len());
         let unsaved = index.len().max(1).into();
-        Ok(Entry { unsaved, ..Entry::new(index, seal) })
+        Ok(Entry { unsaved, ..Entry::new(index, provenance) })
     }
 
     /// Writes the index files of the entries over a pinned state that lag behind.
@@ -114,7 +116,7 @@ impl Cache {
     ///
     /// A folder that cannot be written costs the next start a build, not this search its answer.
     pub(super) async fn save_beside(&self, pinned: &Pinned, spec: &IndexSpec, entry: &Arc<Entry>) {
-        let Some(path) = store::path(pinned.snapshot().as_ref(), spec) else { return };
+        let Some(path) = file::path(pinned.snapshot().as_ref(), spec) else { return };
         let (shared, wanted, to) = (Arc::clone(entry), self.wanted.clone(), path.clone());
         let (collection, spec) = (pinned.key().clone(), spec.clone());
         let alone = self.locks.lock(&path).await;
@@ -124,8 +126,8 @@ impl Cache {
             if !wanted.contains(&collection, &spec) {
                 return Ok(false);
             }
-            let words = shared.seal.to_attributes(&spec.column)?;
-            store::write_beside(shared.index(), &words, &to).map(|()| true)
+            let attributes = shared.provenance.to_attributes(&spec.column)?;
+            file::write_beside(shared.index(), &attributes, &to).map(|()| true)
         };
         match run_blocking("index writer", write).await {
             Ok(true) => entry.unsaved.store(0, Ordering::Relaxed),
@@ -139,29 +141,29 @@ impl Cache {
         let state = self.state.lock();
         let known = state.pointers.get(pinned.key())?.get(&key.spec)?;
         let entry = Arc::clone(state.entries.get(known)?.ready().filter(|entry| !entry.is_forgotten())?);
-        store::can_follow(&entry, pinned.snapshot().as_ref(), &key.spec)
+        file::can_follow(&entry, pinned.snapshot().as_ref(), &key.spec)
             .then(|| Base { entry, key: Some(known.clone()) })
     }
 
-    /// Makes the entry from the entry of another state; `None` if it has to be built from all vectors.
+    /// Changes the entry of an older state into this one; `None` if it has to be built from all vectors.
     async fn follow(
         &self,
         pinned: &Pinned,
         key: &EntryKey,
         base: Base,
         context: &Arc<TaskContext>,
-        work: &Work,
+        control: &BuildControl,
     ) -> Result<Option<Entry>> {
         let (snapshot, counters) = (pinned.snapshot().as_ref(), pinned.counters());
-        let seal = &base.entry.seal;
-        let (index, parts, built_len) = (base.entry.index(), &seal.parts, seal.built_len);
-        let Some(made) = changes(index, seal, snapshot, &key.spec, context, work).await? else { return Ok(None) };
-        let changed = seal.changed + made.value.len();
+        let before = &base.entry.provenance;
+        let (index, parts, built_len) = (base.entry.index(), &before.parts, before.built_len);
+        let Some(made) = changes(index, before, snapshot, &key.spec, context, control).await? else { return Ok(None) };
+        let changed = before.changed + made.value.len();
         let mut ids = Vec::new();
         let known = base.entry.ids.read().clone();
-        for (column, before) in known {
-            // Without them the next search reads them again.
-            if let Ok(read) = read_ids(snapshot, &column, Some((&before, parts)), context).await {
+        for (column, known) in known {
+            // If this fails, the next search reads them again.
+            if let Ok(read) = read_ids(snapshot, &column, Some((&known, parts)), context).await {
                 ids.push((column, Arc::new(read)));
             }
         }
@@ -174,8 +176,8 @@ impl Cache {
         }
         counters.read_time.add_time(made.reading);
         counters.encode_time.add_time(started.elapsed());
-        let seal = Seal { changed, ..Seal::of(snapshot, &key.witness, built_len) };
-        Ok(Some(Entry { unsaved: unsaved.into(), ids: ids.into(), ..Entry::new(index, seal) }))
+        let provenance = Provenance { changed, ..Provenance::of(snapshot, &key.witness, built_len) };
+        Ok(Some(Entry { unsaved: unsaved.into(), ids: ids.into(), ..Entry::new(index, provenance) }))
     }
 
     /// Takes the index of an entry, to change it. The entry leaves the cache if no other collection uses it.
@@ -186,7 +188,7 @@ impl Cache {
             let mut state = self.state.lock();
             if state.owners(&key) == [pinned.key().clone()] {
                 state.entries.remove(&key);
-                // Whoever pinned the older state finds it gone, and makes it again.
+                // A caller that pinned the older state finds it gone, and builds it again.
                 entry.forgotten.store(true, Ordering::Release);
             }
         }

@@ -1,11 +1,12 @@
-//! Entries in folders of the user's own: saved by one process, warm in another.
+//! Export of entries to folders of the user's own: one process saves its entries, another one loads them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ruvector_rabitq::persist::EXTENSION;
 
-use super::{Cache, CollectionKey, Entry, EntryKey, Slot, store};
+use super::file::file_name;
+use super::{Cache, CollectionKey, Entry, EntryKey, Slot, file};
 use crate::blocking::run_blocking;
 use crate::error::{Error, Result};
 use crate::index_spec::IndexSpec;
@@ -14,9 +15,9 @@ use crate::witness::{Generation, witness};
 impl Cache {
     /// Writes an entry to `path`, with the ids it has.
     pub(crate) async fn save(entry: Arc<Entry>, column: &str, path: PathBuf) -> Result<()> {
-        let mut words = entry.seal.to_attributes(column)?;
-        words.extend(entry.stored_ids());
-        let write = move || store::write(entry.index(), &words, &path);
+        let mut attributes = entry.provenance.to_attributes(column)?;
+        attributes.extend(entry.stored_ids());
+        let write = move || file::write(entry.index(), &attributes, &path);
         run_blocking("index writer", write).await
     }
 
@@ -31,21 +32,6 @@ impl Cache {
         pointers.entry(key.spec.clone()).or_insert_with(|| key.clone());
         self.budget.enforce(&mut state, &key);
     }
-}
-
-/// The name of an entry's file.
-pub(crate) fn file_name(spec: &IndexSpec) -> String {
-    let column: String = spec.column.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-    // Columns that differ in other characters only would share a name; the number keeps them apart.
-    let number = crc32fast::hash(spec.column.as_bytes());
-    let mut name =
-        format!("{column}-{number:08x}.{}.{}.seed{}.rerank{}", spec.kind, spec.metric, spec.seed, spec.rerank_factor);
-    for (option, value) in [("nlist", spec.nlist), ("nprobe", spec.nprobe)] {
-        if let Some(value) = value {
-            name.push_str(&format!(".{option}{value}"));
-        }
-    }
-    format!("{name}.{EXTENSION}")
 }
 
 /// The name of an entry's file in a folder of the user's own, where files of several states may lie for a moment.
@@ -76,10 +62,10 @@ async fn files_of(dir: &Path, data_ref: &str, generation: &Generation) -> Result
     Ok(paths)
 }
 
-/// Removes the index files in `dir` of a state that gave way to another one.
+/// Removes the index files in `dir` of a state that a newer one replaced.
 pub(crate) async fn remove_saved(dir: &Path, data_ref: &str, generation: &Generation) -> Result<()> {
     for path in files_of(dir, data_ref, generation).await? {
-        // Somebody else may have done it; one that stays is passed over.
+        // Another process may have removed it; a file that stays is ignored.
         let _ = tokio::fs::remove_file(path).await;
     }
     Ok(())
@@ -96,7 +82,7 @@ pub(crate) async fn read_dir(dir: &Path, data_ref: &str, generation: &Generation
     }
     let mut entries = Vec::with_capacity(paths.len());
     for path in paths {
-        entries.push(store::read(&path).await.map_err(
+        entries.push(file::read(&path).await.map_err(
             |e| match e.context().iter().any(|(name, _)| *name == "path") {
                 true => e,
                 false => e.with("path", path.display()),

@@ -1,8 +1,8 @@
-//! Locks of the index files beside collections, and the question which of these files are wanted.
+//! Locks of the index files beside collections, and the set of those files that are wanted.
 //!
-//! Each file has a lock, which is held while the file is written or removed. Whether the file is wanted is asked under its lock.
-//! So nothing is left by a caller that first makes a file unwanted and then removes it: a write that had begun has ended by
-//! then, and no other one begins.
+//! Each file has a lock, which is held while the file is written or removed. The set is asked under the lock. So a caller that
+//! takes a file out of the set and then removes it leaves nothing behind: a write that had begun has ended by then, and no
+//! other one begins.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,12 +12,12 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Cache, CollectionKey, store};
+use super::{Cache, CollectionKey, file};
 use crate::contract::Snapshot;
 use crate::error::{Error, Result};
 use crate::index_spec::IndexSpec;
 
-/// Says of a collection and a specification whether the index file is wanted.
+/// Predicate over a collection and a specification: true if the index file is wanted.
 type IsWanted = dyn Fn(&CollectionKey, &IndexSpec) -> bool + Send + Sync;
 
 /// The set of wanted index files: those that a predicate accepts, or all files if there is no predicate.
@@ -63,7 +63,7 @@ impl FileLocks {
 impl Cache {
     /// Removes the index file of a specification, if there is one. Waits for a write of the file that has begun.
     pub(crate) async fn remove_file(&self, snapshot: &dyn Snapshot, spec: &IndexSpec) -> Result<()> {
-        let Some(path) = store::path(snapshot, spec) else { return Ok(()) };
+        let Some(path) = file::path(snapshot, spec) else { return Ok(()) };
         let _alone = self.locks.lock(&path).await;
         match tokio::fs::remove_file(&path).await {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

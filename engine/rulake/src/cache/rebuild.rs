@@ -1,34 +1,33 @@
-//! Replacement of an entry by a new build, while the old entry still answers, and removal of entries that are not wanted.
+//! Replacement of an entry by a new build: the old entry answers until the new one is ready.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use datafusion::execution::TaskContext;
 
-use super::{Cache, CollectionKey, Entry, EntryKey, Slot};
+use super::{Cache, CollectionKey, Entry, EntryKey, Pinned, Slot};
 use crate::error::Result;
 use crate::index_spec::IndexSpec;
-use crate::lake::Pinned;
 
 impl Cache {
-    /// Builds the entry over `pinned` from its vectors, whatever there is already, and puts it in the place of that.
+    /// Builds the entry over `pinned` from all its vectors, and replaces the entry that is there.
     ///
     /// # Errors
-    /// As for an entry that is not there; the old one stays then.
-    pub(crate) async fn make_anew(
+    /// Those of a first build; the old entry stays then.
+    pub(crate) async fn rebuild(
         &self,
         pinned: &Pinned,
         spec: &IndexSpec,
         context: &Arc<TaskContext>,
     ) -> Result<Arc<Entry>> {
         let key = EntryKey { witness: spec.witness(pinned.snapshot().as_ref())?, spec: spec.clone() };
-        let (epoch, work) = {
+        let (epoch, control) = {
             let mut state = self.state.lock();
-            (state.epoch_of(pinned.key()), state.begin(pinned.key(), spec))
+            (state.epoch_of(pinned.key()), state.begin_build(pinned.key(), spec))
         };
         let entry = tokio::select! {
-            built = self.build_entry(pinned, &key, context, &work) => Arc::new(built?),
-            stopped = work.stopped() => return Err(stopped),
+            built = self.build_entry(pinned, &key, context, &control) => Arc::new(built?),
+            cancelled = control.cancelled() => return Err(cancelled),
         };
         self.save_beside(pinned, spec, &entry).await;
         let before = self.state.lock().entries.insert(key.clone(), Slot::Ready(Arc::clone(&entry)));

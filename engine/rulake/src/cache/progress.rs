@@ -6,14 +6,14 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 
-use super::{Cache, CollectionKey, State};
+use super::{Cache, CacheState, CollectionKey};
 use crate::error::{Error, ErrorKind};
 use crate::index_spec::IndexSpec;
 
-/// An entry that is being made.
+/// Progress of a build that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MakingEntry {
-    /// The collection that it was asked for first.
+pub struct BuildProgress {
+    /// Collection of the first caller.
     pub collection: CollectionKey,
     /// Column, metric, kind and parameters.
     pub spec: IndexSpec,
@@ -27,20 +27,20 @@ pub struct MakingEntry {
 
 /// Progress and cancellation of one build; other tasks read the progress.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct BuildControl {
     collection: CollectionKey,
     spec: IndexSpec,
     rows_read: AtomicUsize,
     vectors_done: AtomicUsize,
     /// [`UNKNOWN`] until the build sets it.
     vectors_total: AtomicUsize,
-    stopped: AtomicBool,
-    stop: Notify,
+    is_cancelled: AtomicBool,
+    cancel: Notify,
 }
 
 const UNKNOWN: usize = usize::MAX;
 
-impl Work {
+impl BuildControl {
     pub(super) fn read_row(&self) {
         self.rows_read.fetch_add(1, Ordering::Relaxed);
     }
@@ -49,30 +49,30 @@ impl Work {
         self.vectors_total.store(vectors.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
-    /// Takes note of what a build says of itself, and tells it whether to go on.
+    /// Records the progress of the encoder, and tells it to end if the build was cancelled.
     pub(super) fn encoded(&self, vectors: usize) -> ControlFlow<()> {
         self.vectors_done.fetch_max(vectors, Ordering::Relaxed);
-        match self.stopped.load(Ordering::Relaxed) {
+        match self.is_cancelled.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
     }
 
     /// Waits until a caller cancels the build, and returns the error that the build fails with.
-    pub(super) async fn stopped(&self) -> Error {
-        // One permit is kept: it does not matter who comes first.
-        self.stop.notified().await;
+    pub(super) async fn cancelled(&self) -> Error {
+        // `Notify` keeps one permit, so a cancellation before this call is not lost.
+        self.cancel.notified().await;
         Error::new(ErrorKind::Cancelled, "the index is not wanted any more")
     }
 
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.stop.notify_one();
+    fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+        self.cancel.notify_one();
     }
 
-    fn look(&self) -> MakingEntry {
+    fn progress(&self) -> BuildProgress {
         let total = self.vectors_total.load(Ordering::Relaxed);
-        MakingEntry {
+        BuildProgress {
             collection: self.collection.clone(),
             spec: self.spec.clone(),
             rows_read: self.rows_read.load(Ordering::Relaxed),
@@ -82,38 +82,38 @@ impl Work {
     }
 }
 
-impl State {
-    /// Notes that an entry is being made. The entry is listed until the work is dropped.
-    pub(super) fn begin(&mut self, collection: &CollectionKey, spec: &IndexSpec) -> Arc<Work> {
-        let work = Arc::new(Work {
+impl CacheState {
+    /// Registers a build. It is listed until its control is dropped.
+    pub(super) fn begin_build(&mut self, collection: &CollectionKey, spec: &IndexSpec) -> Arc<BuildControl> {
+        let control = Arc::new(BuildControl {
             collection: collection.clone(),
             spec: spec.clone(),
             rows_read: AtomicUsize::new(0),
             vectors_done: AtomicUsize::new(0),
             vectors_total: AtomicUsize::new(UNKNOWN),
-            stopped: AtomicBool::new(false),
-            stop: Notify::new(),
+            is_cancelled: AtomicBool::new(false),
+            cancel: Notify::new(),
         });
-        self.works.retain(|known| known.strong_count() > 0);
-        self.works.push(Arc::downgrade(&work));
-        work
+        self.builds.retain(|known| known.strong_count() > 0);
+        self.builds.push(Arc::downgrade(&control));
+        control
     }
 }
 
 impl Cache {
-    /// The entries that are being made.
-    pub(crate) fn making(&self) -> Vec<MakingEntry> {
-        let works: Vec<Weak<Work>> = self.state.lock().works.clone();
-        works.iter().filter_map(Weak::upgrade).map(|work| work.look()).collect()
+    /// The builds that run.
+    pub(crate) fn builds(&self) -> Vec<BuildProgress> {
+        let builds: Vec<Weak<BuildControl>> = self.state.lock().builds.clone();
+        builds.iter().filter_map(Weak::upgrade).map(|build| build.progress()).collect()
     }
 
-    /// Ends the making of an entry. Its waiters get `Cancelled`, and may ask again.
-    pub(crate) fn stop_making(&self, collection: &CollectionKey, spec: &IndexSpec) {
+    /// Cancels the build of an entry. Its waiters get `Cancelled`, and may ask again.
+    pub(crate) fn cancel_build(&self, collection: &CollectionKey, spec: &IndexSpec) {
         let mut state = self.state.lock();
-        state.entries.retain(|key, slot| !(key.spec == *spec && slot.is_made_for(collection)));
-        for work in state.works.iter().filter_map(Weak::upgrade) {
-            if work.collection == *collection && work.spec == *spec {
-                work.stop();
+        state.entries.retain(|key, slot| !(key.spec == *spec && slot.is_built_for(collection)));
+        for build in state.builds.iter().filter_map(Weak::upgrade) {
+            if build.collection == *collection && build.spec == *spec {
+                build.cancel();
             }
         }
     }

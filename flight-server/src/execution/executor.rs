@@ -109,7 +109,7 @@ impl Executor {
 
     /// The place of the one task that may run where it is asked for, if it is free: others have these threads for their sockets.
     pub(crate) fn inline_place(&self) -> Option<Permit> {
-        // With one thread for everything there is nobody else to see to them.
+        // A runtime of one thread has no other thread that could run them.
         let threads = Handle::current().runtime_flavor();
         let place = Arc::clone(&self.inline).try_acquire_owned().ok();
         place.filter(|_| threads == RuntimeFlavor::MultiThread).map(Permit::of)

@@ -86,7 +86,7 @@ impl RuLake {
         let mut cached = self.cached_entries();
         cached.retain(|cached| cached.collections.contains(&key));
         if cached.is_empty() {
-            // Whoever polls must not be told again and again until somebody searches; but a state that is pinned is let go.
+            // A caller that polls is told once, not until the next search; a state that is pinned is released.
             registered.unpin_other_than(collection, &bundle.data_ref, &bundle.generation);
             return Ok(RefreshResult::UpToDate);
         }
@@ -150,7 +150,7 @@ impl RuLake {
             bundle.write_to_dir(&folder).map(|_| before.ok())
         })
         .await?;
-        // Whatever else lies in the folder is somebody's.
+        // Other files in the folder belong to the user.
         if let Some(before) = before.filter(|before| before.data_ref == data_ref && before.generation != generation) {
             remove_saved(dir, &before.data_ref, &before.generation).await?;
         }

@@ -50,7 +50,7 @@ impl RuLake {
             Some(ids) => distinct(ids)?,
             None => self.backends.read().keys().cloned().collect(),
         };
-        // Each is a task of its own: one that is busy encoding keeps nobody waiting, and no limit is missed.
+        // Each is a task of its own: one that is busy encoding delays no other, and no deadline is missed.
         let searches = ids.iter().map(|id| {
             let (lake, id, collection) = (Arc::clone(self), id.clone(), collection.to_owned());
             let (query, options) = (query.to_vec(), options.clone());

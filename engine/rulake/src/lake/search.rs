@@ -104,7 +104,7 @@ impl RuLake {
     async fn find(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<SearchTarget> {
         let registered = self.registered(backend)?;
         match self.find_once(&registered, collection, options).await {
-            // The state went away between two looks at it, or somebody else does not want the entry any more.
+            // The state went away between two looks at it, or another caller cancelled the entry.
             Err(e) if matches!(e.kind(), ErrorKind::GenerationGone | ErrorKind::Cancelled) => {
                 registered.unpin(collection);
                 self.find_once(&registered, collection, options).await

@@ -231,7 +231,7 @@ async fn a_federated_search_is_the_search_of_the_union() {
     assert_eq!(answer.failed.iter().map(|(backend, _)| backend.as_str()).collect::<Vec<_>>(), ["cold"]);
     hot.is(DOWN);
     let error = search(&FederatedOptions { partial: true, ..limited }).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "nobody answered");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "no collection answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Who waits for an entry, and for how long it is made when nobody does.
+//! Waiters of an entry, and the life of a build without waiters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,7 @@ async fn an_entry_is_made_on_for_who_comes_back_and_given_up_when_nobody_does() 
     assert_eq!(counting.calls(Operation::Scan), 1, "who comes back waits for what was begun");
     tokio::time::sleep(2 * LINGER).await;
     hangs.store(false, Ordering::SeqCst);
-    assert_eq!(entry(Arc::clone(&lake)).await, Ok(3), "what nobody waited for is begun anew");
+    assert_eq!(entry(Arc::clone(&lake)).await, Ok(3), "a build without waiters begins again");
     assert_eq!((counting.calls(Operation::Scan), lake.cache_stats().primes), (2, 1));
 }
 

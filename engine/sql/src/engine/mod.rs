@@ -710,7 +710,7 @@ pub(crate) fn bind(plan: LogicalPlan, params: &[ScalarValue]) -> Result<LogicalP
 /// The plan of a query with its types, and with a search where an ORDER BY means one. A plan that cannot be analyzed says so
 /// when it runs, or has parameters that are not known yet.
 fn analyzed(state: &SessionState, plan: &LogicalPlan) -> Option<LogicalPlan> {
-    // Whoever logs what DataFusion does would see the values of SET.
+    // DataFusion's own log events would show the values of SET.
     let analyzed = || state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {}).ok();
     answers_rows(plan).then(analyzed)?
 }

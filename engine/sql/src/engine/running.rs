@@ -440,7 +440,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // If it has not ended, it was stopped, or nobody waits for it any more.
+        // If it has not ended, it was stopped, or its client is gone.
         let stopped = self.query.stopped.get().map(|stopped| self.query.error_of(stopped).to_string());
         self.end(CANCELLED, stopped);
     }

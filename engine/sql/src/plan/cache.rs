@@ -169,7 +169,7 @@ impl KeptPlan {
         if !again.is_over(state, CATALOG)? {
             return Ok(None);
         }
-        // A state that a table had is looked up anew each time.
+        // An earlier state of a table is looked up each time.
         if tables.0.iter().any(|(table, _)| table.name().contains(MARK)) {
             return Ok(None);
         }
@@ -255,7 +255,7 @@ mod tests {
         run(&engine, &session, "INSERT INTO docs VALUES (1, [1, 0]), (2, [0, 1])", &[]).await;
         let is_kept = |sql: &'static str| {
             let kept = session.plans().find(session.context(), sql).is_some();
-            assert!(kept, "planned anew each time: {sql}");
+            assert!(kept, "planned each time: {sql}");
         };
         let one = [vector()];
         for sql in [

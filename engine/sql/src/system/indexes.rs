@@ -182,7 +182,7 @@ impl SystemTable for IndexesTable {
 
     async fn rows(&self, _context: &TaskContext) -> Result<RecordBatch> {
         let mut indexes = self.indexes.list();
-        // One that is built anew is declared as well.
+        // An index that is built again is declared as well.
         let awaited = self.builds.awaited().into_iter();
         let awaited: Vec<_> = awaited.filter(|index| indexes.iter().all(|known| !known.is(index))).collect();
         indexes.extend(awaited);

@@ -34,7 +34,7 @@ impl IndexFile {
         }
         let path = self.path.clone();
         let load = move || {
-            // Into memory, not mapped: a file of somebody else's may be written over or cut short at any time.
+            // Into memory, not mapped: another process may overwrite or truncate the file at any time.
             let index = ruvector_rabitq::load_any(&path)?;
             IndexSnapshot::in_file(&path, generation, index).map_err(|e| e.with("path", path.display()))
         };

@@ -165,7 +165,7 @@ impl<'a> Settings<'a> {
         Error::invalid_input("object store without credentials")
             .with("url", self.url)
             .with("expected", format!("keys as options{}", self.examples()))
-            .with("or", "skip_signature 'true' for what everybody may read")
+            .with("or", "skip_signature 'true' for public data")
             .with("or", "from_env 'true' to take them from the environment or the machine's identity")
     }
 

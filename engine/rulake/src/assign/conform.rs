@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 
-use super::assign;
+use super::convert::assign;
 use crate::error::{Error, Result};
 use crate::vector_column::{UNSIGNED_KEY, check_vectors};
 

@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::{Place, text};
+use super::place::Place;
+use super::text;
 use crate::error::Result;
 
 /// A value that does not convert becomes NULL, so that the row at fault can be named.

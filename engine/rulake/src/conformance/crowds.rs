@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::collect;
 
-use super::rows::row;
 use super::rule::Rule;
 use super::subject::{Subject, sorted};
+use super::test_rows::row;
 use crate::contract::{Backend, ScanRequest};
 use crate::error::{ErrorKind, Result, from_datafusion};
 

@@ -2,9 +2,9 @@
 
 use arrow::datatypes::DataType;
 
-use super::rows::DIM;
 use super::rule::Rule;
 use super::subject::Subject;
+use super::test_rows::DIM;
 use crate::contract::ScanRequest;
 use crate::error::{ErrorKind, Result};
 use crate::vector_column::vector_type;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Snapshot;
+use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 
 /// A state that a collection had.

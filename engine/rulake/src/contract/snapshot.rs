@@ -11,8 +11,9 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use roaring::RoaringBitmap;
 
+use super::scan_request::ScanRequest;
+use super::served_index::ServedIndex;
 use super::vector_stream::{VectorRequest, VectorStream, scan_vectors};
-use super::{ScanRequest, ServedIndex};
 use crate::address::RowAddress;
 use crate::error::Result;
 use crate::index_spec::IndexSpec;

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use roaring::RoaringTreemap;
 
-use super::ScanRequest;
+use super::scan_request::ScanRequest;
 use crate::error::{Result, from_datafusion};
 
 /// Batches that are ready at the same time are handed out together, so that they can be worked on at the same time.

@@ -4,7 +4,7 @@
 
 pub mod exact;
 mod fold;
-mod ids;
+mod read_ids;
 
 pub(crate) use fold::{VectorFold, fold_vectors};
-pub(crate) use ids::read_ids;
+pub(crate) use read_ids::read_ids;

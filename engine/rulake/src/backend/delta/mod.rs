@@ -6,8 +6,8 @@
 mod change;
 mod create;
 mod folders;
+mod history;
 mod layout;
-mod past;
 mod remote;
 mod snapshot;
 mod write;
@@ -290,12 +290,12 @@ impl Backend for DeltaBackend {
 
     async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
         let newest = self.delta_snapshot(collection).await?;
-        past::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
+        history::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
     }
 
     async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
         let newest = self.delta_snapshot(collection).await?;
-        past::history(&newest).await.map_err(|e| e.with("table", collection))
+        history::history(&newest).await.map_err(|e| e.with("table", collection))
     }
 }
 

@@ -64,7 +64,7 @@ impl DeltaBackend {
 /// Writes the rows of `data` as `builder` says, in one transaction, and returns their number.
 pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
     let (num_rows, fault) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(None)));
-    let rows = Rows {
+    let rows = CheckedRows {
         stored: stored_schema(&schema),
         schema,
         data: Mutex::new(Some(data)),
@@ -87,7 +87,7 @@ pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: Sendab
 }
 
 /// A stream of rows as a table that is read once: checked, put into stored form and counted on the way.
-struct Rows {
+struct CheckedRows {
     schema: SchemaRef,
     stored: SchemaRef,
     data: Mutex<Option<SendableRecordBatchStream>>,
@@ -95,14 +95,14 @@ struct Rows {
     fault: Arc<Mutex<Option<Error>>>,
 }
 
-impl std::fmt::Debug for Rows {
+impl std::fmt::Debug for CheckedRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("CheckedRows").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
 #[expect(clippy::misnamed_getters, reason = "the schema of the plan is the stored one")]
-impl PartitionStream for Rows {
+impl PartitionStream for CheckedRows {
     fn schema(&self) -> &SchemaRef {
         &self.stored
     }

@@ -5,8 +5,8 @@
 //! answers a search ([`ServedIndex`]): nothing is built. A file is read when it is first asked for, and again when another one
 //! is in its place.
 
-mod file;
-mod rows;
+mod index_file;
+mod index_rows;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use crate::contract::{Backend, Snapshot, check_name};
 use crate::error::{Error, Result};
 use crate::index_spec::IndexSpec;
 
-use file::IndexFile;
+use index_file::IndexFile;
 use snapshot::IndexSnapshot;
 
 /// Indexes in memory and in files, by their names.

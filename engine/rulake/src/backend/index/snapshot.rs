@@ -12,7 +12,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use ruvector_rabitq::{SharedIndex, VectorIndex};
 
-use super::rows::{Column, Rows, no_vectors};
+use super::index_rows::{IndexColumn, IndexRows, no_vectors};
 use crate::address::{ADDRESS_COLUMN, RowAddress};
 use crate::contract::{ScanRequest, ServedIndex, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_datafusion};
@@ -81,18 +81,18 @@ impl IndexSnapshot {
         self.generation == *generation
     }
 
-    fn rows(&self, columns: &[usize], with_address: bool, limit: Option<usize>) -> Result<Rows> {
+    fn rows(&self, columns: &[usize], with_address: bool, limit: Option<usize>) -> Result<IndexRows> {
         let mut fields: Vec<Arc<Field>> = columns.iter().map(|i| Arc::clone(&self.schema.fields()[*i])).collect();
-        let mut columns: Vec<Column> =
-            columns.iter().map(|column| if *column == 0 { Column::Id } else { Column::Vector }).collect();
-        if columns.iter().any(|column| matches!(column, Column::Vector)) && !self.own.has_vectors() {
+        let mut columns: Vec<IndexColumn> =
+            columns.iter().map(|column| if *column == 0 { IndexColumn::Id } else { IndexColumn::Vector }).collect();
+        if columns.iter().any(|column| matches!(column, IndexColumn::Vector)) && !self.own.has_vectors() {
             return Err(no_vectors(&self.own.index));
         }
         if with_address {
-            columns.push(Column::Address);
+            columns.push(IndexColumn::Address);
             fields.push(Arc::new(Field::new(ADDRESS_COLUMN, DataType::UInt64, true)));
         }
-        Ok(Rows {
+        Ok(IndexRows {
             ids: Arc::clone(&self.ids),
             index: self.own.index.clone(),
             columns,

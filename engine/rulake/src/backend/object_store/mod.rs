@@ -17,12 +17,10 @@ use futures::TryStreamExt;
 use object_store::path::{Path as ObjectPath, PathPart};
 use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
-use roaring::RoaringBitmap;
 use sha3::digest::{ExtendableOutput, Update, XofReader};
-use tokio::sync::OnceCell;
 use url::Url;
 
-use self::footer::{Footers, merge, read_footers};
+use self::footer::{KnownFooters, merge, read_footers};
 use super::hive;
 use super::parquet::{DataFile, ParquetFiles, file_id};
 use crate::address::RowAddress;
@@ -79,8 +77,8 @@ pub struct ObjectStoreBackend {
 #[derive(Debug)]
 struct Seen {
     files: Arc<ParquetFiles>,
-    /// Footers of all its files: the next state shares most of them.
-    footers: Footers,
+    /// KnownFooters of all its files: the next state shares most of them.
+    footers: KnownFooters,
 }
 
 impl ObjectStoreBackend {
@@ -219,7 +217,7 @@ impl ObjectStoreBackend {
     }
 
     /// Pins the state that a listing shows. Of files in `known` nothing is read.
-    async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &Footers) -> Result<Seen> {
+    async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &KnownFooters) -> Result<Seen> {
         let folder = self.child(collection)?;
         let footers = read_footers(&self.store, &listing, known).await?;
         let partitions: Vec<Vec<(String, Option<String>)>> =
@@ -242,7 +240,7 @@ impl ObjectStoreBackend {
         let generation = Generation::Opaque(digest(&listing));
         let by_file = listing.iter().map(file_id).zip(footers.iter().cloned()).collect();
         let files = listing.into_iter().zip(footers).zip(partitions);
-        let files = files.map(|((file, footer), values)| data_file(file, footer.num_rows, values));
+        let files = files.map(|((file, footer), values)| DataFile::of_object(file, footer.num_rows, values));
         let data_ref = self.data_ref(collection);
         let files = ParquetFiles {
             data_ref,
@@ -292,23 +290,11 @@ impl Backend for ObjectStoreBackend {
                 return Ok(Arc::clone(&seen.files) as _);
             }
             Some(seen) => &seen.footers,
-            None => &Footers::new(),
+            None => &KnownFooters::new(),
         };
         let pinned = Arc::new(self.pin(collection, listing, footers).await?);
         self.seen.lock().insert(collection.to_owned(), Arc::clone(&pinned));
         Ok(Arc::clone(&pinned.files) as _)
-    }
-}
-
-fn data_file(file: ObjectMeta, num_rows: usize, partition_values: Vec<(String, Option<String>)>) -> DataFile {
-    DataFile {
-        path: file.location.clone(),
-        bytes: file.size,
-        partition_values: partition_values.into_iter().collect(),
-        logged_rows: Some(num_rows),
-        physical_rows: OnceCell::new(),
-        deleted: RoaringBitmap::new(),
-        pinned: Some(file),
     }
 }
 

@@ -11,7 +11,7 @@ use datafusion::physical_plan::collect;
 use parquet::arrow::arrow_reader::RowSelection;
 
 use super::ParquetFiles;
-use super::pages::PageReaders;
+use super::page_reader::PageReaders;
 use crate::address::RowAddress;
 use crate::contract::ScanRequest;
 use crate::error::{Error, ErrorKind, Result};

@@ -1,9 +1,9 @@
-//! The hybrid of runs and packed bits in which Parquet keeps levels and the numbers of dictionary entries.
+//! Run-length and bit-packing hybrid: the encoding of levels, and of the numbers of dictionary entries.
 //!
-//! Source: `Encodings.md` of apache/parquet-format, "Run Length Encoding / Bit-Packing Hybrid". We differ in not expanding
-//! what is read: the levels of a column of equally long vectors are known from a few runs, whatever their number.
+//! Source: `Encodings.md` of apache/parquet-format, "Run Length Encoding / Bit-Packing Hybrid". Runs are not
+//! expanded: the levels of a column of equally long vectors are known from a few runs, at any number of vectors.
 
-use super::Malformed;
+use super::malformed::Malformed;
 
 /// Some numbers that follow each other.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! Merge policy of in-memory batches: the batches of a state and added rows go in, the batches of the next state come out.
+//! Compaction of in-memory batches: the batches of a state and added rows go in, the batches of the next state come out.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -26,7 +26,7 @@ struct Group {
 /// large, so that single rows are copied a logarithmic number of times and leave a logarithmic number of batches. A batch
 /// that is more than half gone is rewritten: its rows are fewer than those whose removal paid for it. Whatever is neither
 /// new nor rewritten stays as it lies, and so does what was made of it.
-pub(super) fn arrange(before: Vec<Batch>, added: Option<RecordBatch>, schema: &SchemaRef) -> Result<Vec<Batch>> {
+pub(super) fn compact(before: Vec<Batch>, added: Option<RecordBatch>, schema: &SchemaRef) -> Result<Vec<Batch>> {
     let mut groups: Vec<Group> = Vec::with_capacity(before.len() + 1);
     let added = added.map(Batch::new).transpose()?;
     let kept = before.into_iter().map(|batch| {
@@ -50,12 +50,12 @@ pub(super) fn arrange(before: Vec<Batch>, added: Option<RecordBatch>, schema: &S
             fresh = true;
         }
     }
-    let mut arranged = Vec::with_capacity(groups.len());
+    let mut compacted = Vec::with_capacity(groups.len());
     for group in groups {
-        arranged.extend(group.into_batches(schema));
+        compacted.extend(group.into_batches(schema));
     }
-    RowAddress::base(arranged.len())?;
-    Ok(arranged)
+    RowAddress::base(compacted.len())?;
+    Ok(compacted)
 }
 
 impl Group {

@@ -1,4 +1,4 @@
-//! States that a Delta table had.
+//! History of a Delta table: a version or a time goes in, a pinned older state comes out; the commits of the log, newest first.
 
 use std::sync::Arc;
 

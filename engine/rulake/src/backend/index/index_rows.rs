@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// Content of a column of an answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Column {
+pub(super) enum IndexColumn {
     Id,
     Vector,
     Address,
@@ -24,17 +24,17 @@ pub(super) enum Column {
 
 /// The rows of an index. The index numbers them from 0; `ids` are their ids.
 #[derive(Clone, Debug)]
-pub(super) struct Rows {
+pub(super) struct IndexRows {
     pub(super) ids: Arc<Vec<i64>>,
     pub(super) index: SharedIndex,
     /// The columns to read.
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<IndexColumn>,
     pub(super) schema: SchemaRef,
-    /// Rows to give at most.
+    /// Bound on the number of rows.
     pub(super) limit: usize,
 }
 
-impl Rows {
+impl IndexRows {
     /// The rows of these numbers, in that order.
     ///
     /// # Errors
@@ -43,9 +43,9 @@ impl Rows {
         let columns = self.columns.iter().zip(self.schema.fields());
         let columns = columns.map(|(column, field)| -> Result<ArrayRef> {
             Ok(match column {
-                Column::Id => Arc::new(rows.iter().map(|row| self.ids[*row]).collect::<Int64Array>()),
-                Column::Address => Arc::new(rows.iter().map(|row| *row as u64).collect::<UInt64Array>()),
-                Column::Vector => self.vectors(rows, field.data_type())?,
+                IndexColumn::Id => Arc::new(rows.iter().map(|row| self.ids[*row]).collect::<Int64Array>()),
+                IndexColumn::Address => Arc::new(rows.iter().map(|row| *row as u64).collect::<UInt64Array>()),
+                IndexColumn::Vector => self.vectors(rows, field.data_type())?,
             })
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
@@ -74,7 +74,7 @@ pub(super) fn no_vectors(index: &dyn VectorIndex) -> Error {
         .with("kind", index.kind())
 }
 
-impl PartitionStream for Rows {
+impl PartitionStream for IndexRows {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }

@@ -25,19 +25,19 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
-/// Footers that a snapshot keeps, at most: some hundred kilobytes each.
+/// FooterCache that a snapshot keeps, at most: some hundred kilobytes each.
 const FOOTERS: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
 
-/// Footers of a snapshot's files, with the places of their pages; those that were used last.
-pub(crate) struct Footers(Mutex<LruCache<ObjectPath, Arc<ParquetMetaData>>>);
+/// FooterCache of a snapshot's files, with the places of their pages; those that were used last.
+pub(crate) struct FooterCache(Mutex<LruCache<ObjectPath, Arc<ParquetMetaData>>>);
 
-impl Default for Footers {
+impl Default for FooterCache {
     fn default() -> Self {
         Self(Mutex::new(LruCache::new(FOOTERS)))
     }
 }
 
-impl Footers {
+impl FooterCache {
     /// The footer of a file, with the places of its pages.
     pub(super) async fn of(
         &self,
@@ -54,9 +54,9 @@ impl Footers {
     }
 }
 
-impl fmt::Debug for Footers {
+impl fmt::Debug for FooterCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Footers").field("len", &self.0.lock().len()).finish()
+        f.debug_struct("FooterCache").field("len", &self.0.lock().len()).finish()
     }
 }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for Footers {
 #[derive(Debug)]
 pub(super) struct PageReaders {
     pub(super) store: Arc<dyn ObjectStore>,
-    pub(super) footers: Arc<Footers>,
+    pub(super) footers: Arc<FooterCache>,
 }
 
 impl ParquetFileReaderFactory for PageReaders {
@@ -85,7 +85,7 @@ impl ParquetFileReaderFactory for PageReaders {
 struct PageReader {
     of_bytes: Box<dyn AsyncFileReader + Send>,
     store: Arc<dyn ObjectStore>,
-    footers: Arc<Footers>,
+    footers: Arc<FooterCache>,
     file: PartitionedFile,
 }
 

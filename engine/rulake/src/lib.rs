@@ -50,7 +50,8 @@ pub use contract::{
 pub use error::{Error, ErrorKind, Result};
 pub use index_spec::IndexSpec;
 pub use lake::{
-    FederatedAnswer, FederatedOptions, LakeHit, LakeSession, RefreshResult, RuLake, RuLakeBuilder, SearchOptions,
+    FederatedAnswer, FederatedOptions, GatherPolicy, Gathered, LakeHit, LakeSession, RefreshResult, RuLake,
+    RuLakeBuilder, SearchOptions, gather, merge_nearest,
 };
 pub use ruvector_rabitq::IndexKind;
 pub use scan::exact;

@@ -6,6 +6,7 @@
 mod bundles;
 mod config;
 mod federated;
+mod gather;
 mod registry;
 mod sealed;
 mod search;
@@ -26,6 +27,7 @@ use crate::index_spec::IndexSpec;
 pub use bundles::RefreshResult;
 pub use config::RuLakeBuilder;
 pub use federated::{FederatedAnswer, FederatedOptions};
+pub use gather::{GatherPolicy, Gathered, gather, merge_nearest};
 pub use search::{LakeHit, SearchOptions};
 pub use session::LakeSession;
 

@@ -69,7 +69,7 @@ impl RuLake {
                     .with("backends asked", asked),
             });
         }
-        let hits = merge_nearest(found.into_iter().flatten(), k, |hit| hit.score);
+        let hits = merge_nearest(found.into_iter().flatten(), k, |hit| hit.distance);
         Ok(FederatedAnswer { hits, failed })
     }
 

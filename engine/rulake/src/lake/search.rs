@@ -49,7 +49,7 @@ pub struct LakeHit {
     /// Id of the row in its collection.
     pub id: i64,
     /// The distance, nearer is smaller: *squared* L2, the negated inner product, or one minus the cosine.
-    pub score: f32,
+    pub distance: f32,
 }
 
 /// An entry, and what names its rows.
@@ -186,7 +186,7 @@ impl SearchTarget {
             Ok(LakeHit {
                 source: Arc::clone(self.pinned.source()),
                 id: self.ids.get(RowAddress::from(hit.id))?,
-                score: hit.distance,
+                distance: hit.distance,
             })
         };
         hits.into_iter().map(named).collect()

@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use ruvector_rabitq::Metric;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::vector_column::dim_of;
 use ruvector_rulake::{Entry, ErrorKind, Pinned, RuLake, ScanRequest, Snapshot};
 
 use crate::declared_index::DeclaredIndex;

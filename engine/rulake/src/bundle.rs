@@ -3,13 +3,13 @@
 //! The format is version 2 of `ruvector-rulake`: bundles written by its release 2.3.0 are read here, and ours there.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::write_atomically;
 use crate::error::{Error, ErrorKind, Result};
-use crate::failpoint::reach;
 use crate::witness::{Generation, witness};
 
 /// The newest format this library reads and the one it writes.
@@ -176,51 +176,6 @@ fn read_at_most(file: impl Read, bytes_max: u64, path: &Path) -> Result<Vec<u8>>
             Err(Error::corrupt("bundle is too large").with("path", path.display()).with("bytes at most", bytes_max))
         }
     }
-}
-
-/// Replaces the file at `path` by `bytes`: a reader sees the old file or the new one, also after a crash.
-///
-/// # Errors
-/// `Unavailable` with the path and the reason.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes, File::options().write(true).create_new(true))
-}
-
-/// Replaces a file as [`write_atomically`] does. Only its owner may read and write the new file.
-///
-/// # Errors
-/// `Unavailable` with the path and the reason.
-pub fn write_atomically_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    replace(path, bytes, &options)
-}
-
-fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir)?;
-        let temporary = dir.join(format!(".{}.tmp", uuid::Uuid::new_v4()));
-        let result = (|| {
-            let mut file = options.open(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            reach("write_file.temporary");
-            std::fs::rename(&temporary, path)?;
-            reach("write_file.renamed");
-            File::open(dir)?.sync_all()
-        })();
-        if result.is_err() {
-            // Best effort: the reason of the failure is what the caller needs.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        result
-    };
-    let refused =
-        |e| Error::unavailable("file cannot be written").with("path", path.display()).with("reason", &e).with_source(e);
-    write().map_err(refused)
 }
 
 #[cfg(test)]

@@ -5,9 +5,13 @@
 //! as published by `ruvector-rulake` 2.3.0.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use sha3::digest::{ExtendableOutput, Update, XofReader};
+
+/// Name of this process, unlike that of any other. It qualifies counters that mean nothing to another process.
+pub(crate) static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string());
 
 /// A backend's token of a collection's state. Equal tokens of one collection mean equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 };
 use ruvector_rabitq::Metric;
 use ruvector_rulake::address::ADDRESS_COLUMN;
-use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::vector_column::dim_of;
 
 use super::arguments::ArgumentName;
 use super::{DISTANCE_COLUMN, RELATION};

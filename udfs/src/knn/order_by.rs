@@ -31,7 +31,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use ruvector_rabitq::{IndexKind, Metric};
-use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::vector_column::dim_of;
 
 use super::arguments::ArgumentName;
 use super::node::{KnnNode, MetricKey, Nulls, Target};

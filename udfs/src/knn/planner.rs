@@ -19,7 +19,7 @@ use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, Relati
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, TableFactor, TableFunctionArgs, Value};
 use ruvector_rabitq::Metric;
-use ruvector_rulake::vectors::{NO_VECTORS_KEY, dim_of, vector_type};
+use ruvector_rulake::vector_column::{NO_VECTORS_KEY, dim_of, vector_type};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 

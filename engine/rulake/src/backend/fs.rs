@@ -8,7 +8,7 @@ use object_store::local::LocalFileSystem;
 use url::Url;
 
 use super::object_store::ObjectStoreBackend;
-use super::{Backend, Snapshot};
+use crate::contract::{Backend, Snapshot};
 use crate::error::{Error, Result};
 
 /// Parquet files below one local folder. It only reads them; other programs write them.

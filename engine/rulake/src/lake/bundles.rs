@@ -5,9 +5,14 @@ use std::sync::Arc;
 
 use super::sealed::SealedSnapshot;
 use super::{RuLake, SearchOptions};
+use crate::blocking::run_blocking;
 use crate::bundle::Bundle;
-use crate::cache::{Cache, Entry, IndexSpec, read_dir, remove_saved, saved_name};
+use crate::cache::{Cache, Entry, read_dir, remove_saved, saved_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::index_spec::IndexSpec;
+
+/// Name, in errors, of the thread that reads and writes bundles.
+const FILE_WORKER: &str = "work on files";
 
 /// Outcome of [`RuLake::refresh_from_bundle_dir`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +49,7 @@ impl RuLake {
             None => self.spec(&pinned, &SearchOptions::default())?,
         };
         let snapshot = pinned.snapshot();
-        let dim = crate::cache::dim_of_column(snapshot.as_ref(), &spec.column)?;
+        let dim = crate::vector_column::dim_of_column(&snapshot.schema(), &spec.column)?;
         let generation = snapshot.generation().clone();
         Ok(Bundle::new(snapshot.data_ref(), dim, spec.seed, spec.rerank_factor, generation))
     }
@@ -61,7 +66,8 @@ impl RuLake {
         dir: &Path,
     ) -> Result<String> {
         let bundle = self.bundle(backend, collection, index).await?;
-        blocking(dir, move |dir| bundle.write_to_dir(&dir).map(|_| bundle.witness)).await
+        let dir = dir.to_owned();
+        run_blocking(FILE_WORKER, move || bundle.write_to_dir(&dir).map(|_| bundle.witness)).await
     }
 
     /// Invalidates the cached entries of a collection if the bundle in `dir` names another state than theirs.
@@ -71,7 +77,7 @@ impl RuLake {
     /// nothing is changed.
     pub async fn refresh_from_bundle_dir(&self, backend: &str, collection: &str, dir: &Path) -> Result<RefreshResult> {
         let registered = self.registered(backend)?;
-        let bundle = match blocking(dir, |dir| Bundle::read_from_dir(&dir)).await {
+        let bundle = match read_bundle(dir).await {
             Ok(bundle) => bundle,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(RefreshResult::BundleMissing),
             Err(e) => return Err(e),
@@ -138,9 +144,10 @@ impl RuLake {
         }
         // After the files that it names, and before those of the one it replaces go: there is a whole one at any moment.
         let (data_ref, generation) = (bundle.data_ref.clone(), bundle.generation.clone());
-        let before = blocking(dir, move |dir| {
-            let before = Bundle::read_from_dir(&dir);
-            bundle.write_to_dir(&dir).map(|_| before.ok())
+        let folder = dir.to_owned();
+        let before = run_blocking(FILE_WORKER, move || {
+            let before = Bundle::read_from_dir(&folder);
+            bundle.write_to_dir(&folder).map(|_| before.ok())
         })
         .await?;
         // Other files in the folder belong to the user.
@@ -158,7 +165,7 @@ impl RuLake {
     /// be trusted, or is of another state than the bundle. Nothing is changed on error.
     pub async fn warm_from_dir(&self, backend: &str, collection: &str, dir: &Path) -> Result<usize> {
         let registered = self.registered(backend)?;
-        let bundle = blocking(dir, |dir| Bundle::read_from_dir(&dir)).await?;
+        let bundle = read_bundle(dir).await?;
         let entries = read_dir(dir, &bundle.data_ref, &bundle.generation).await?;
         for (entry, _) in &entries {
             if entry.data_ref() != bundle.data_ref || entry.generation() != &bundle.generation {
@@ -180,12 +187,7 @@ impl RuLake {
     }
 }
 
-/// Runs work on files where it may block.
-async fn blocking<T: Send + 'static>(
-    dir: &Path,
-    work: impl FnOnce(PathBuf) -> Result<T> + Send + 'static,
-) -> Result<T> {
+async fn read_bundle(dir: &Path) -> Result<Bundle> {
     let dir = dir.to_owned();
-    let done = tokio::task::spawn_blocking(move || work(dir)).await;
-    done.map_err(|e| Error::internal("work on files stopped").with("reason", e))?
+    run_blocking(FILE_WORKER, move || Bundle::read_from_dir(&dir)).await
 }

@@ -9,8 +9,9 @@ use ruvector_rabitq::index::{DEFAULT_RERANK_FACTOR, DEFAULT_SEED};
 use ruvector_rabitq::{IndexKind, Metric};
 
 use super::RuLake;
-use crate::cache::{Budget, Cache, CollectionKey, IndexSpec, WantedFiles};
+use crate::cache::{Budget, Cache, CollectionKey, WantedFiles};
 use crate::consistency::Consistency;
+use crate::index_spec::IndexSpec;
 
 /// Settings of a lake.
 #[derive(Clone, Debug)]

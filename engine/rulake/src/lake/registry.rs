@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use parking_lot::RwLock;
 
-use super::{Consistency, Pinned, RuLake};
-use crate::backend::{AsOf, Backend, Snapshot};
+use super::{Consistency, RuLake};
+use crate::cache::Pinned;
 use crate::cache::{CacheStats, CollectionKey, Counters};
+use crate::contract::{AsOf, Backend, Snapshot};
 use crate::error::{Error, Result};
 use crate::witness::Generation;
 

@@ -10,9 +10,9 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, Snapshot};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Error, Result};
-use crate::vectors::vector_type;
+use crate::vector_column::vector_type;
 use crate::witness::Generation;
 
 /// The state that index files are sealed with: searches answer from it, rows cannot be read through it.

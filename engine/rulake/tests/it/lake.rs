@@ -71,7 +71,7 @@ async fn ids(lake: &RuLake, backend: &str, consistency: Option<Consistency>, nea
     let options = SearchOptions { consistency, ..SearchOptions::default() };
     let hits = lake.search_one(backend, "docs", &vector(near), k, &options).await?;
     assert!(hits.iter().all(|hit| hit.source.backend == backend && hit.source.collection == "docs"));
-    assert!(hits.is_sorted_by(|a, b| a.score <= b.score));
+    assert!(hits.is_sorted_by(|a, b| a.distance <= b.distance));
     Ok(hits.into_iter().map(|hit| hit.id).collect())
 }
 

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use ruvector_rulake::Backend;
-use ruvector_rulake::vectors::UNSIGNED_KEY;
+use ruvector_rulake::vector_column::UNSIGNED_KEY;
 
 use crate::catalog::external;
 use crate::engine::Engine;

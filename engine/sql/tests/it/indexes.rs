@@ -309,7 +309,7 @@ async fn a_build_that_fails_is_shown_and_fails_no_search() {
 async fn dropping_an_index_ends_its_build() {
     let gate = Gate::new(true, false);
     let database = behind(&gate).await;
-    let builds = || database.engine.lake().making().len();
+    let builds = || database.engine.lake().builds().len();
     for end in ["DROP INDEX cold.i", "CREATE OR REPLACE INDEX i ON cold.docs USING flat (vec)"] {
         gate.closed.store(true, Ordering::SeqCst);
         gate.waiting.store(0, Ordering::SeqCst);
@@ -340,7 +340,7 @@ async fn a_build_that_ends_after_its_index_is_dropped_leaves_no_file() {
     database.run("DROP INDEX i").await;
     // As a search and a REINDEX that had begun earlier.
     lake.entry(&pinned, &spec, &context).await.unwrap();
-    lake.entry_anew(&pinned, &spec, &context).await.unwrap();
+    lake.rebuild_entry(&pinned, &spec, &context).await.unwrap();
     assert!(files(folder.path()).is_empty());
     lake.invalidate_cache("main", "docs").unwrap();
     database.run("CREATE INDEX i ON docs USING flat (vec)").await;

@@ -20,10 +20,10 @@ use url::Url;
 use super::folders::NewFolder;
 use super::write::write;
 use super::{DeltaBackend, LOG_DIR};
-use crate::backend::INDEX_DIR;
+use crate::contract::INDEX_DIR;
 use crate::error::{Error, Result, from_delta};
 use crate::failpoint::reach;
-use crate::vectors::stored_schema;
+use crate::vector_column::stored_schema;
 
 /// The errors of a rename to a name that something has.
 const HAS_NAME: [io::ErrorKind; 3] =

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use ruvector_rabitq::persist::remove_unsaved;
 
-use crate::backend::{INDEX_DIR, is_name};
+use crate::contract::{INDEX_DIR, is_name};
 use crate::failpoint::reach;
 
 const CREATING: &str = ".creating-";

@@ -6,8 +6,8 @@
 mod change;
 mod create;
 mod folders;
+mod history;
 mod layout;
-mod past;
 mod remote;
 mod snapshot;
 mod write;
@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use url::Url;
 
-use crate::backend::{AsOf, Backend, Commit, INDEX_DIR, Names, Snapshot};
+use crate::contract::{AsOf, Backend, Commit, INDEX_DIR, NameRule, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 use crate::failpoint::reach;
 
@@ -42,7 +42,7 @@ const LOG_DIR: &str = "_delta_log";
 pub struct DeltaBackend {
     id: String,
     root: PathBuf,
-    names: Names,
+    names: NameRule,
     loaded: Mutex<HashMap<String, Loaded>>,
     locks: Mutex<HashMap<String, TableLocks>>,
 }
@@ -64,13 +64,13 @@ impl DeltaBackend {
             |e| Error::invalid_input("data folder cannot be used").with("path", root.display()).with("reason", e);
         std::fs::create_dir_all(root).map_err(refused)?;
         let root = root.canonicalize().map_err(refused)?;
-        Ok(Self { id: id.into(), root, names: Names::default(), loaded: Mutex::default(), locks: Mutex::default() })
+        Ok(Self { id: id.into(), root, names: NameRule::default(), loaded: Mutex::default(), locks: Mutex::default() })
     }
 
     /// Lets a table have any name that a folder can have.
     #[must_use]
     pub fn with_any_names(self) -> Self {
-        Self { names: Names::OfFiles, ..self }
+        Self { names: NameRule::FileName, ..self }
     }
 
     /// Removes a table and its index files.
@@ -290,12 +290,12 @@ impl Backend for DeltaBackend {
 
     async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
         let newest = self.delta_snapshot(collection).await?;
-        past::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
+        history::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
     }
 
     async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
         let newest = self.delta_snapshot(collection).await?;
-        past::history(&newest).await.map_err(|e| e.with("table", collection))
+        history::history(&newest).await.map_err(|e| e.with("table", collection))
     }
 }
 

@@ -19,9 +19,9 @@ use tokio::sync::OnceCell;
 
 use crate::address::RowAddress;
 use crate::backend::parquet::{DataFile, ParquetFiles};
-use crate::backend::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
+use crate::contract::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
 use crate::error::{Error, Result, from_datafusion, from_delta, from_object_store};
-use crate::vectors::logical_schema;
+use crate::vector_column::logical_schema;
 use crate::witness::Generation;
 
 /// Requests to a store that are under way at the same time.

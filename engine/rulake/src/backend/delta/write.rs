@@ -20,9 +20,10 @@ use parking_lot::Mutex;
 
 use super::DeltaBackend;
 use super::layout::writer_properties;
+use crate::assign::conform;
 use crate::error::{Error, Result, from_datafusion, from_delta, to_datafusion};
 use crate::failpoint::reach;
-use crate::vectors::{conform, stored_schema, to_stored};
+use crate::vector_column::{stored_schema, to_stored};
 
 /// The library's writer has ten batches at hand, however large they are.
 const PIECE_BYTES: usize = 1 << 20;
@@ -38,7 +39,7 @@ impl DeltaBackend {
     pub async fn append(&self, collection: &str, data: SendableRecordBatchStream) -> Result<u64> {
         let _shared = self.lock(collection).read_owned().await;
         let snapshot = self.delta_snapshot(collection).await?;
-        let schema = crate::backend::Snapshot::schema(snapshot.as_ref());
+        let schema = crate::contract::Snapshot::schema(snapshot.as_ref());
         let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
         let builder = WriteBuilder::new(snapshot.table().log_store(), Some(state)).with_save_mode(SaveMode::Append);
         write(builder, schema, data).await
@@ -63,7 +64,7 @@ impl DeltaBackend {
 /// Writes the rows of `data` as `builder` says, in one transaction, and returns their number.
 pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
     let (num_rows, fault) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(None)));
-    let rows = Rows {
+    let rows = CheckedRows {
         stored: stored_schema(&schema),
         schema,
         data: Mutex::new(Some(data)),
@@ -86,7 +87,7 @@ pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: Sendab
 }
 
 /// A stream of rows as a table that is read once: checked, put into stored form and counted on the way.
-struct Rows {
+struct CheckedRows {
     schema: SchemaRef,
     stored: SchemaRef,
     data: Mutex<Option<SendableRecordBatchStream>>,
@@ -94,14 +95,14 @@ struct Rows {
     fault: Arc<Mutex<Option<Error>>>,
 }
 
-impl std::fmt::Debug for Rows {
+impl std::fmt::Debug for CheckedRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("CheckedRows").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
 #[expect(clippy::misnamed_getters, reason = "the schema of the plan is the stored one")]
-impl PartitionStream for Rows {
+impl PartitionStream for CheckedRows {
     fn schema(&self) -> &SchemaRef {
         &self.stored
     }

@@ -2,11 +2,11 @@
 //! rows.
 //!
 //! A collection has the columns `id` and the vector column, `vec` unless the file says otherwise. The index itself is what
-//! answers a search ([`OwnIndex`]): nothing is built. A file is read when it is first asked for, and again when another one
+//! answers a search ([`ServedIndex`]): nothing is built. A file is read when it is first asked for, and again when another one
 //! is in its place.
 
-mod file;
-mod rows;
+mod index_file;
+mod index_rows;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -15,34 +15,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
-use ruvector_rabitq::{SharedIndex, VectorIndex};
+use ruvector_rabitq::VectorIndex;
 
-use crate::backend::{Backend, Snapshot, check_name};
-use crate::cache::IndexSpec;
+use crate::contract::{Backend, Snapshot, check_name};
 use crate::error::{Error, Result};
+use crate::index_spec::IndexSpec;
 
-use file::IndexFile;
+use index_file::IndexFile;
 use snapshot::IndexSnapshot;
-
-/// The index that a collection is: an entry by its specification is made of it at no cost.
-#[derive(Clone, Debug)]
-pub struct OwnIndex {
-    /// Column, metric, kind and parameters.
-    pub spec: IndexSpec,
-    pub(crate) index: SharedIndex,
-}
-
-impl OwnIndex {
-    /// The index; its vectors are numbered from 0, as the rows are.
-    pub fn index(&self) -> &dyn VectorIndex {
-        &self.index
-    }
-
-    /// Returns true if the index keeps the vectors that it was made of, so that they can be read.
-    pub fn has_vectors(&self) -> bool {
-        self.index.vectors().is_some()
-    }
-}
 
 /// Indexes in memory and in files, by their names.
 #[derive(Debug)]

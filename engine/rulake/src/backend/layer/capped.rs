@@ -1,6 +1,6 @@
 //! Layer that caps the rows and bytes of one scan or take: a result over a cap becomes an `InvalidInput` error.
 
-use super::{Call, Layer, Outcome};
+use super::operation::{Call, Layer, Outcome};
 use crate::error::{Error, Result};
 
 /// Refuses a scan or a take that gives too much, before the batch that is too much is used.

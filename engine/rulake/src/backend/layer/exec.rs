@@ -14,9 +14,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::{TryStreamExt, stream};
 
-use super::given::Given;
-use super::layered::Around;
-use super::{Layer, Operation};
+use super::around::Around;
+use super::operation::{Layer, Operation};
+use super::scan_totals::ScanTotals;
 use crate::error::{from_datafusion, to_datafusion};
 
 /// The batches of a plan, each passed through a layer.
@@ -24,13 +24,13 @@ use crate::error::{from_datafusion, to_datafusion};
 pub(super) struct LayeredExec<L> {
     input: Arc<dyn ExecutionPlan>,
     around: Arc<Around<L>>,
-    given: Arc<Given>,
+    totals: Arc<ScanTotals>,
 }
 
 impl<L: Layer> LayeredExec<L> {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, around: Arc<Around<L>>) -> Self {
-        let given = Arc::new(Given::new(input.output_partitioning().partition_count()));
-        Self { input, around, given }
+        let totals = Arc::new(ScanTotals::new(input.output_partitioning().partition_count()));
+        Self { input, around, totals }
     }
 }
 
@@ -88,12 +88,12 @@ impl<L: Layer> ExecutionPlan for LayeredExec<L> {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
-        self.given.start_over(partition);
-        let state = (input, Arc::clone(&self.around), Arc::clone(&self.given));
-        let batches = stream::try_unfold(state, move |(mut input, around, given)| async move {
+        self.totals.start_over(partition);
+        let state = (input, Arc::clone(&self.around), Arc::clone(&self.totals));
+        let batches = stream::try_unfold(state, move |(mut input, around, totals)| async move {
             let work = async { input.try_next().await.map_err(from_datafusion) };
-            let batch = around.part_of(&given, partition, Operation::Batch, work).await.map_err(to_datafusion)?;
-            Ok(batch.map(|batch| (batch, (input, around, given))))
+            let batch = around.part_of(&totals, partition, Operation::Batch, work).await.map_err(to_datafusion)?;
+            Ok(batch.map(|batch| (batch, (input, around, totals))))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }

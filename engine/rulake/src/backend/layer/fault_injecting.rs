@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Call, Layer, Operation, Outcome};
+use super::operation::{Call, Layer, Operation, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Fate of an operation.

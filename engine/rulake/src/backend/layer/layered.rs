@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::around::Around;
 use super::exec::LayeredExec;
-use super::given::Given;
-use super::{Call, Layer, Operation, Outcome};
+use super::operation::{Layer, Operation};
 use crate::address::RowAddress;
-use crate::backend::{AsOf, Backend, Commit, OwnIndex, Part, ScanRequest, Snapshot};
+use crate::contract::{AsOf, Backend, Commit, Part, ScanRequest, ServedIndex, Snapshot};
 use crate::error::Result;
 use crate::witness::Generation;
 
@@ -71,38 +71,6 @@ impl<L: Layer> Backend for Layered<L> {
     }
 }
 
-/// A layer, and what its calls are about.
-#[derive(Debug)]
-pub(super) struct Around<L> {
-    layer: Arc<L>,
-    backend: String,
-    collection: Option<String>,
-}
-
-impl<L: Layer> Around<L> {
-    /// An operation that is a whole.
-    async fn once<T: Outcome>(&self, operation: Operation, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        self.part_of(&Given::new(1), 0, operation, work).await
-    }
-
-    /// An operation that is a step of what gives rows in several.
-    pub(super) async fn part_of<T: Outcome>(
-        &self,
-        given: &Given,
-        partition: usize,
-        operation: Operation,
-        work: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        let call = Call { operation, backend: &self.backend, collection: self.collection.as_deref(), given };
-        let counted = async {
-            let outcome = work.await?;
-            given.add(partition, outcome.size());
-            Ok(outcome)
-        };
-        self.layer.around(&call, counted).await
-    }
-}
-
 /// A pinned state that is read through a layer.
 #[derive(Debug)]
 struct LayeredSnapshot<L> {
@@ -136,7 +104,7 @@ impl<L: Layer> Snapshot for LayeredSnapshot<L> {
         self.snapshot.index_dir()
     }
 
-    fn index(&self) -> Option<&OwnIndex> {
+    fn index(&self) -> Option<&ServedIndex> {
         self.snapshot.index()
     }
 

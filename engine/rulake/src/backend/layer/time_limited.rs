@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Call, Layer, Outcome};
+use super::operation::{Call, Layer, Outcome};
 use crate::error::{Error, Result};
 
 /// Gives up on an operation, or on the next batch of a scan, that takes too long. Needs a Tokio runtime with time.

@@ -11,9 +11,11 @@ use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use roaring::RoaringBitmap;
 
-use super::ID_COLUMN;
-use crate::backend::Part;
+use crate::contract::Part;
 use crate::error::{Error, Result};
+
+/// The column that names a row to `upsert` and `remove`.
+pub(super) const ID_COLUMN: &str = "id";
 
 /// Rows that lie together, some of which may be gone. It is what a file is elsewhere, and as cheap to clone as a name.
 #[derive(Clone, Debug)]

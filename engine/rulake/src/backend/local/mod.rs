@@ -1,7 +1,7 @@
 //! Arrow batches in memory: the quickest backend to fill, and the one that tests can see through.
 
-mod arrange;
 mod batch;
+mod compact;
 mod snapshot;
 
 use std::collections::HashMap;
@@ -13,16 +13,15 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use ruvector_rabitq::VectorBatch;
 
-use crate::backend::{Backend, Snapshot};
+use crate::assign::conform;
+use crate::contract::{Backend, Snapshot};
 use crate::error::{Error, Result};
-use crate::vectors::{conform, vector_type};
+use crate::vector_column::vector_type;
 
-use arrange::arrange;
-use batch::Batch;
+use batch::{Batch, ID_COLUMN};
+use compact::compact;
 use snapshot::LocalSnapshot;
 
-/// The column that names a row to [`LocalBackend::upsert`] and [`LocalBackend::remove`].
-const ID_COLUMN: &str = "id";
 /// The column of [`LocalBackend::upsert_vectors`].
 const VECTOR_COLUMN: &str = "vec";
 
@@ -64,7 +63,7 @@ impl LocalBackend {
         let _writer = self.writer.lock();
         let known = self.get(collection).ok_or_else(|| not_found(&self.id, collection))?;
         let rows = conform(batch, &known.schema)?;
-        let batches = arrange(known.batches.clone(), Some(rows), &known.schema)?;
+        let batches = compact(known.batches.clone(), Some(rows), &known.schema)?;
         self.publish(collection, Arc::clone(&known.schema), batches);
         Ok(())
     }
@@ -90,7 +89,7 @@ impl LocalBackend {
         if known.is_some() && ids.is_empty() {
             return Ok(0);
         }
-        let batches = arrange(without(before, &ids), Some(rows), &schema)?;
+        let batches = compact(without(before, &ids), Some(rows), &schema)?;
         self.publish(collection, schema, batches);
         Ok(ids.len() as u64)
     }
@@ -135,7 +134,7 @@ impl LocalBackend {
         let batches = without(known.batches.clone(), &ids);
         let removed = live(&known.batches) - live(&batches);
         if removed > 0 {
-            self.publish(collection, Arc::clone(&known.schema), arrange(batches, None, &known.schema)?);
+            self.publish(collection, Arc::clone(&known.schema), compact(batches, None, &known.schema)?);
         }
         Ok(removed as u64)
     }

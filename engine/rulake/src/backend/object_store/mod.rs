@@ -17,18 +17,16 @@ use futures::TryStreamExt;
 use object_store::path::{Path as ObjectPath, PathPart};
 use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
-use roaring::RoaringBitmap;
 use sha3::digest::{ExtendableOutput, Update, XofReader};
-use tokio::sync::OnceCell;
 use url::Url;
 
-use self::footer::{Footers, merge, read_footers};
+use self::footer::{KnownFooters, merge, read_footers};
 use super::hive;
 use super::parquet::{DataFile, ParquetFiles, file_id};
-use super::{Backend, INDEX_DIR, Names, Snapshot, check_name};
 use crate::address::RowAddress;
+use crate::contract::{Backend, INDEX_DIR, NameRule, Snapshot, check_name};
 use crate::error::{Error, ErrorKind, Result, from_object_store};
-use crate::vectors::logical_schema;
+use crate::vector_column::logical_schema;
 use crate::witness::Generation;
 
 pub use self::secret::shown_value;
@@ -71,7 +69,7 @@ pub struct ObjectStoreBackend {
     store_url: ObjectStoreUrl,
     prefix: ObjectPath,
     index_root: Option<PathBuf>,
-    names: Names,
+    names: NameRule,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
 }
 
@@ -79,8 +77,8 @@ pub struct ObjectStoreBackend {
 #[derive(Debug)]
 struct Seen {
     files: Arc<ParquetFiles>,
-    /// Footers of all its files: the next state shares most of them.
-    footers: Footers,
+    /// KnownFooters of all its files: the next state shares most of them.
+    footers: KnownFooters,
 }
 
 impl ObjectStoreBackend {
@@ -113,7 +111,7 @@ impl ObjectStoreBackend {
         // Plans look a store up by scheme and host: two backends may well have these in common and differ in credentials.
         let store_url = ObjectStoreUrl::parse(format!("rulake-{}://", uuid::Uuid::new_v4().simple()))
             .expect("letters and digits are a scheme");
-        Self { id, store, url, store_url, prefix, index_root: None, names: Names::default(), seen: Mutex::default() }
+        Self { id, store, url, store_url, prefix, index_root: None, names: NameRule::default(), seen: Mutex::default() }
     }
 
     /// The collection at `url`, of which the last part names a folder or a file, and its name in the backend.
@@ -143,7 +141,7 @@ impl ObjectStoreBackend {
     /// Lets a collection have any name that a folder or file can have.
     #[must_use]
     pub fn with_any_names(self) -> Self {
-        Self { names: Names::OfFiles, ..self }
+        Self { names: NameRule::FileName, ..self }
     }
 
     /// Keeps index files in `folder`, in a sub-folder for each collection, instead of nowhere.
@@ -219,7 +217,7 @@ impl ObjectStoreBackend {
     }
 
     /// Pins the state that a listing shows. Of files in `known` nothing is read.
-    async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &Footers) -> Result<Seen> {
+    async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &KnownFooters) -> Result<Seen> {
         let folder = self.child(collection)?;
         let footers = read_footers(&self.store, &listing, known).await?;
         let partitions: Vec<Vec<(String, Option<String>)>> =
@@ -242,7 +240,7 @@ impl ObjectStoreBackend {
         let generation = Generation::Opaque(digest(&listing));
         let by_file = listing.iter().map(file_id).zip(footers.iter().cloned()).collect();
         let files = listing.into_iter().zip(footers).zip(partitions);
-        let files = files.map(|((file, footer), values)| data_file(file, footer.num_rows, values));
+        let files = files.map(|((file, footer), values)| DataFile::of_object(file, footer.num_rows, values));
         let data_ref = self.data_ref(collection);
         let files = ParquetFiles {
             data_ref,
@@ -292,23 +290,11 @@ impl Backend for ObjectStoreBackend {
                 return Ok(Arc::clone(&seen.files) as _);
             }
             Some(seen) => &seen.footers,
-            None => &Footers::new(),
+            None => &KnownFooters::new(),
         };
         let pinned = Arc::new(self.pin(collection, listing, footers).await?);
         self.seen.lock().insert(collection.to_owned(), Arc::clone(&pinned));
         Ok(Arc::clone(&pinned.files) as _)
-    }
-}
-
-fn data_file(file: ObjectMeta, num_rows: usize, partition_values: Vec<(String, Option<String>)>) -> DataFile {
-    DataFile {
-        path: file.location.clone(),
-        bytes: file.size,
-        partition_values: partition_values.into_iter().collect(),
-        logged_rows: Some(num_rows),
-        physical_rows: OnceCell::new(),
-        deleted: RoaringBitmap::new(),
-        pinned: Some(file),
     }
 }
 

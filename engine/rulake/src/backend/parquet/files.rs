@@ -35,6 +35,23 @@ pub(crate) struct DataFile {
 }
 
 impl DataFile {
+    /// The file of an object that may be replaced under its name; `num_rows` are those of its footer.
+    pub(crate) fn of_object(
+        file: ObjectMeta,
+        num_rows: usize,
+        partition_values: Vec<(String, Option<String>)>,
+    ) -> Self {
+        Self {
+            path: file.location.clone(),
+            bytes: file.size,
+            partition_values: partition_values.into_iter().collect(),
+            logged_rows: Some(num_rows),
+            physical_rows: OnceCell::new(),
+            deleted: RoaringBitmap::new(),
+            pinned: Some(file),
+        }
+    }
+
     /// The rows that are not deleted, if that is known without reading.
     pub(crate) fn known_rows(&self) -> Option<usize> {
         self.logged_rows.map(|rows| rows.saturating_sub(self.deleted_rows()))

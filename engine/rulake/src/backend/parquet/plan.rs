@@ -24,7 +24,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use super::ParquetFiles;
 use super::bounds::BoundedReaders;
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::ScanRequest;
+use crate::contract::ScanRequest;
 use crate::error::{Error, Result, from_datafusion};
 
 /// Internal column: the address of a file's row 0.

@@ -32,9 +32,9 @@ use super::ParquetFiles;
 use super::plan::Files;
 use super::vectors::Cursor;
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::ScanRequest;
+use crate::contract::ScanRequest;
 use crate::error::{Error, Result, to_datafusion};
-use crate::vectors::dim_of;
+use crate::vector_column::dim_of;
 
 /// Bound on the bytes of vectors in a batch of more than one row. A larger batch would leave the CPU caches before it is read.
 const BATCH_BYTES: usize = 2 << 20;
@@ -61,10 +61,10 @@ impl ParquetFiles {
         for column in wanted {
             let field = Arc::clone(&self.schema.fields()[column]);
             columns.push(match dim_of(field.data_type()).filter(|dim| *dim > 0 && !in_path(&field)) {
-                Some(dim) => Column { field, origin: Origin::Vectors { column, dim } },
+                Some(dim) => OutputColumn { field, origin: Origin::Vectors { column, dim } },
                 None => {
                     rest.push(column);
-                    Column { field, origin: Origin::Rest(rest.len() - 1) }
+                    OutputColumn { field, origin: Origin::Rest(rest.len() - 1) }
                 }
             });
         }
@@ -73,7 +73,7 @@ impl ParquetFiles {
         }
         if request.with_address {
             let field = Arc::new(Field::new(ADDRESS_COLUMN, DataType::UInt64, true));
-            columns.push(Column { field, origin: Origin::Address });
+            columns.push(OutputColumn { field, origin: Origin::Address });
         }
         let of_rest = ScanRequest { projection: Some(rest), with_address: true, ..ScanRequest::default() };
         // Right on the source, so that no optimizer comes between: rows have to come in the order of their file. Of half a file
@@ -85,7 +85,7 @@ impl ParquetFiles {
 
 /// A column of the answer.
 #[derive(Clone, Debug)]
-struct Column {
+struct OutputColumn {
     field: Arc<Field>,
     origin: Origin,
 }
@@ -106,13 +106,13 @@ enum Origin {
 #[derive(Clone)]
 struct WithVectorsExec {
     files: Arc<ParquetFiles>,
-    columns: Arc<[Column]>,
+    columns: Arc<[OutputColumn]>,
     rest: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
 impl WithVectorsExec {
-    fn new(files: Arc<ParquetFiles>, columns: Vec<Column>, rest: Arc<dyn ExecutionPlan>) -> Self {
+    fn new(files: Arc<ParquetFiles>, columns: Vec<OutputColumn>, rest: Arc<dyn ExecutionPlan>) -> Self {
         let schema = Schema::new(columns.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>());
         let properties = properties(Arc::new(schema), &rest);
         Self { files, columns: columns.into(), rest, properties }
@@ -186,7 +186,7 @@ impl ExecutionPlan for WithVectorsExec {
     fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _args: &StatisticsArgs) -> DfResult<Arc<Statistics>> {
         let unknown = Statistics::new_unknown(&self.schema());
         let Some(rest) = inputs.first() else { return Ok(Arc::new(unknown)) };
-        let column = |column: &Column| match column.origin {
+        let column = |column: &OutputColumn| match column.origin {
             Origin::Rest(at) => rest.column_statistics.get(at).cloned().unwrap_or_else(ColumnStatistics::new_unknown),
             Origin::Vectors { .. } | Origin::Address => ColumnStatistics::new_unknown(),
         };
@@ -223,7 +223,7 @@ impl ExecutionPlan for WithVectorsExec {
 /// One partition of it.
 struct Beside {
     files: Arc<ParquetFiles>,
-    columns: Arc<[Column]>,
+    columns: Arc<[OutputColumn]>,
     schema: SchemaRef,
     context: Arc<TaskContext>,
     /// Cursor of each vector column, in the file that the last row was in; `None` for other columns.

@@ -24,7 +24,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::sql::parser::CreateExternalTable;
 use parking_lot::RwLock;
 use ruvector_rulake::Backend;
-use ruvector_rulake::backend::is_name;
+use ruvector_rulake::contract::is_name;
 use ruvector_rulake::failpoint::reach;
 
 use crate::catalog::owner::Owner;

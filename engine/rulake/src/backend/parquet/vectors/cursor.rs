@@ -1,21 +1,19 @@
-//! The vectors of some rows of one file, row after row.
+//! Cursor over the vectors of one file: ascending row addresses go in, the lists of those rows come out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
-use tokio::sync::mpsc::channel;
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, RunningChunk};
 use super::leaf::Leaf;
-use super::{Begun, ParquetFiles};
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, VectorRequest};
+use crate::backend::parquet::ParquetFiles;
+use crate::contract::{ScanRequest, VectorRequest};
 use crate::error::{Error, Result, from_datafusion};
 
 /// Chunks that are read at a time: the one whose lists are wanted next, and the one after it.
@@ -34,7 +32,7 @@ enum Source {
     Chunks {
         /// Those that are not begun, each with the address after its last row.
         waiting: VecDeque<(u64, Chunk)>,
-        begun: VecDeque<(u64, Begun)>,
+        begun: VecDeque<(u64, RunningChunk)>,
     },
     /// A file that holds them in another way.
     Scan(SendableRecordBatchStream),
@@ -128,7 +126,7 @@ impl Cursor {
         }
     }
 
-    /// Reads on. Says whether there was more.
+    /// Reads the next window, and returns false at the end of the file.
     async fn read(&mut self) -> Result<bool> {
         let (waiting, begun) = match &mut self.source {
             Source::Chunks { waiting, begun } => (waiting, begun),
@@ -145,9 +143,7 @@ impl Cursor {
         while begun.len() < CHUNKS_BEGUN
             && let Some((end, chunk)) = waiting.pop_front()
         {
-            let (sender, windows) = channel(1);
-            let task = SpawnedTask::spawn(chunk.read(sender));
-            begun.push_back((end, Begun { file: self.ordinal, windows, task }));
+            begun.push_back((end, chunk.spawn(self.ordinal)));
         }
         let Some((_, front)) = begun.front_mut() else { return Ok(false) };
         match front.windows.recv().await {
@@ -155,8 +151,7 @@ impl Cursor {
             Some(Err(e)) => return Err(self.files.gone(&[self.ordinal]).await.unwrap_or(e)),
             None => {
                 if let Some((_, ended)) = begun.pop_front() {
-                    let ended = ended.task.join().await;
-                    ended.map_err(|e| Error::internal("a reader stopped").with("reason", e))?;
+                    ended.join().await?;
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Levels of a page of lists: encoded levels go in; list starts, definition levels and the number of values come out.
 
-use super::Malformed;
-use super::runs::{Run, Runs, unpack};
+use super::malformed::Malformed;
+use super::run_length::{Run, Runs, unpack};
 
 /// Meaning of the definition levels of a column of lists.
 #[derive(Clone, Copy, Debug)]

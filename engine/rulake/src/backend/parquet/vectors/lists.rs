@@ -9,8 +9,8 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use super::Malformed;
 use super::levels::ListLevels;
+use super::malformed::Malformed;
 use super::page::ListPage;
 use super::values::floats;
 use super::wanted::Wanted;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::Page;
 
-use super::Malformed;
 use super::levels::{Levels, ListLevels};
+use super::malformed::Malformed;
 
 /// A page of lists.
 #[derive(Debug)]

@@ -97,7 +97,7 @@ pub(super) struct Walk {
 
 /// The pages that are whole in a piece, and what has to be read next.
 #[derive(Debug, PartialEq)]
-pub(super) struct Found {
+pub(super) struct WholePages {
     pub(super) pages: Vec<Range<u64>>,
     pub(super) next: Option<u64>,
 }
@@ -116,7 +116,7 @@ impl Walk {
     }
 
     /// Finds the pages of a piece that begins where the last one says.
-    pub(super) fn pages(&mut self, piece: Piece) -> Result<Found> {
+    pub(super) fn pages(&mut self, piece: Piece) -> Result<WholePages> {
         let (start, end) = (piece.start, piece.end());
         *self.asked.piece.lock() = piece;
         let mut pages = Vec::new();
@@ -140,7 +140,7 @@ impl Walk {
             }
         };
         *self.asked.piece.lock() = Piece::default();
-        Ok(Found { pages, next })
+        Ok(WholePages { pages, next })
     }
 }
 

@@ -4,8 +4,8 @@ use arrow::buffer::{Buffer, ScalarBuffer};
 use bytes::Bytes;
 use parquet::basic::Encoding;
 
-use super::Malformed;
-use super::runs::{Run, Runs, unpack};
+use super::malformed::Malformed;
+use super::run_length::{Run, Runs, unpack};
 
 const FLOAT_BYTES: usize = size_of::<f32>();
 

@@ -26,6 +26,8 @@ mod read;
 
 pub mod exact;
 
+pub mod operator;
+
 pub mod cache;
 
 pub mod consistency;

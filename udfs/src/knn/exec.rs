@@ -9,26 +9,22 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, Result, exec_err, internal_err, plan_err, project_schema};
+use datafusion::common::{DFSchema, Result, exec_err, internal_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
-};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
-use datafusion::physical_plan::projection::{EmbeddedProjection, ProjectionExec, try_embed_projection};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::EmissionType;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, RecordOutput};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties, execute_stream};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use ruvector_rabitq::{Dim, VectorBatch};
 use ruvector_rulake::error::to_datafusion;
+use ruvector_rulake::operator::{Operator, OperatorExec, narrowed, one_batch, one_partition};
 use ruvector_rulake::{ErrorKind, RowAddress};
 
 use super::DISTANCE_COLUMN;
@@ -73,21 +69,21 @@ impl ExtensionPlanner for KnnExtensionPlanner {
             let k = number(&node.k, &node.target.k_name)?;
             let allowed = allowed.first().cloned();
             let exec = KnnJoinExec::try_new(node, target, k, queries, allowed)?;
-            let Some(together) = &node.together else { return Ok(Some(Arc::new(exec))) };
+            let Some(together) = &node.together else { return Ok(Some(OperatorExec::plan(exec))) };
             let together = planner.create_physical_expr(
                 together,
                 UserDefinedLogicalNodeCore::schema(node),
                 session,
                 planning_ctx,
             )?;
-            return Ok(Some(Arc::new(exec.with_condition(&together)?)));
+            return Ok(Some(OperatorExec::plan(exec.with_condition(&together)?)));
         }
         if let Some(node) = node.as_any().downcast_ref::<RecallNode>() {
             let [queries, allowed @ ..] = physical_inputs else { return internal_err!("recall() has no queries") };
             let target = Target { exact: false, ..node.target.clone().with_settings(session.config_options()) };
             let k = number(&node.k, &node.target.k_name)?;
             let (queries, allowed) = (Arc::clone(queries), allowed.first().cloned());
-            return Ok(Some(Arc::new(RecallExec::new(target, k, queries, allowed))));
+            return Ok(Some(OperatorExec::plan(RecallExec::new(target, k, queries, allowed))));
         }
         let Some(node) = node.as_any().downcast_ref::<KnnNode>() else { return Ok(None) };
         let k = match &node.k {
@@ -101,7 +97,7 @@ impl ExtensionPlanner for KnnExtensionPlanner {
         };
         let target = node.target.clone().with_settings(session.config_options());
         let exec = KnnExec::try_new(target, k, query, allowed.first().cloned(), node.nulls, None)?;
-        Ok(Some(Arc::new(exec)))
+        Ok(Some(OperatorExec::plan(exec)))
     }
 }
 
@@ -146,7 +142,6 @@ pub struct KnnExec {
     /// Positions in the answer's full schema; `None` is all of them.
     projection: Option<Vec<usize>>,
     properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
 impl KnnExec {
@@ -159,22 +154,12 @@ impl KnnExec {
         projection: Option<Vec<usize>>,
     ) -> Result<Self> {
         let schema = project_schema(&target.output_schema(nulls), projection.as_ref())?;
-        let properties = PlanProperties::new(
-            nearest_first(schema, nulls == Some(Nulls::First)),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
-        Ok(Self {
-            target,
-            k,
-            query,
-            allowed,
-            nulls,
-            projection,
-            properties: Arc::new(properties),
-            metrics: ExecutionPlanMetricsSet::new(),
-        })
+        let properties = one_partition(nearest_first(schema, nulls == Some(Nulls::First)), EmissionType::Final);
+        Ok(Self { target, k, query, allowed, nulls, projection, properties })
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.properties.eq_properties.schema())
     }
 
     /// The same search with the values of its parameters, by their positions.
@@ -189,12 +174,11 @@ impl KnnExec {
             Input::Parameter(at) => Input::Value(value(*at)?.to_array()?),
             known => known.clone(),
         };
-        Ok(Self { k, query, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() })
+        Ok(Self { k, query, ..self.clone() })
     }
 
     /// The answer; whatever goes wrong, it may be that the files of the state are other ones now.
-    async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
-        let metrics = SearchMetrics::new(&self.metrics);
+    async fn answer(self, context: Arc<TaskContext>, metrics: SearchMetrics) -> Result<RecordBatch> {
         let snapshot = Arc::clone(self.target.table.snapshot());
         let started = Instant::now();
         let answer = self.try_answer(context, &metrics).await;
@@ -321,27 +305,12 @@ pub(super) async fn read_addresses(mut rows: SendableRecordBatchStream) -> Resul
     Ok(allowed)
 }
 
-impl EmbeddedProjection for KnnExec {
-    fn with_projection(&self, projection: Option<Vec<usize>>) -> Result<Self> {
-        // Given in positions of this node's own output.
-        let projection = match (projection, &self.projection) {
-            (Some(wanted), Some(known)) => Some(wanted.into_iter().map(|position| known[position]).collect()),
-            (wanted, known) => wanted.or_else(|| known.clone()),
-        };
-        let (target, query, allowed) = (self.target.clone(), self.query.clone(), self.allowed.clone());
-        Self::try_new(target, self.k, query, allowed, self.nulls, projection)
-    }
-}
+impl Operator for KnnExec {
+    const NAME: &'static str = "KnnExec";
+    const TAKES_PROJECTION: bool = true;
 
-impl fmt::Debug for KnnExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_as(DisplayFormatType::Default, f)
-    }
-}
-
-impl DisplayAs for KnnExec {
-    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KnnExec: ")?;
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", Self::NAME)?;
         let k = match self.k {
             Count::Number(k) => k.to_string(),
             Count::Parameter(at) => format!("${}", at + 1),
@@ -353,22 +322,12 @@ impl DisplayAs for KnnExec {
         let columns: Vec<_> = self.schema().fields().iter().map(|field| field.name().clone()).collect();
         write!(f, ", columns=[{}]", columns.join(", "))
     }
-}
-
-impl ExecutionPlan for KnnExec {
-    fn name(&self) -> &'static str {
-        "KnnExec"
-    }
-
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(self.properties.eq_properties.schema())
-    }
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+    fn inputs(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         let query = match &self.query {
             Input::Plan(plan) => Some(plan),
             Input::Value(_) | Input::Parameter(_) => None,
@@ -376,47 +335,27 @@ impl ExecutionPlan for KnnExec {
         query.into_iter().chain(&self.allowed).collect()
     }
 
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.len() != self.children().len() {
-            return plan_err!("knn() expected {} inputs, got {}", self.children().len(), children.len());
-        }
-        let allowed = self.allowed.as_ref().and_then(|_| children.pop());
+    fn with_inputs(&self, mut inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        let allowed = self.allowed.as_ref().and_then(|_| inputs.pop());
         let query = match &self.query {
-            Input::Plan(_) => Input::Plan(children.remove(0)),
+            Input::Plan(_) => Input::Plan(inputs.remove(0)),
             known => known.clone(),
         };
-        let metrics = ExecutionPlanMetricsSet::new();
-        Ok(Arc::new(Self { query, allowed, metrics, ..Arc::unwrap_or_clone(self) }))
+        Ok(Self { query, allowed, ..self.clone() })
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn with_columns(&self, columns: &[usize]) -> Result<Self> {
+        let projection = Some(narrowed(self.projection.as_ref(), columns));
+        let (target, query, allowed) = (self.target.clone(), self.query.clone(), self.allowed.clone());
+        Self::try_new(target, self.k, query, allowed, self.nulls, projection)
     }
 
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        try_embed_projection(projection, self)
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if partition != 0 {
-            return internal_err!("knn() has one partition, got {partition}");
-        }
-        let answer = futures::stream::once(self.clone().answer(context));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), answer)))
+    fn start(
+        &self,
+        _partition: usize,
+        context: Arc<TaskContext>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<SendableRecordBatchStream> {
+        Ok(one_batch(self.schema(), self.clone().answer(context, SearchMetrics::new(metrics))))
     }
 }

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalN
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::scalar::ScalarValue;
+use ruvector_rulake::operator::{OperatorExec, operator_of};
 use ruvector_rulake::vectors::dim_of;
 
 use super::exec::KnnExec;
@@ -218,11 +219,11 @@ fn closed_node<'a>(
     plan: &Arc<dyn ExecutionPlan>,
     value: impl Fn(usize) -> Result<&'a ScalarValue>,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    if let Some(knn) = plan.downcast_ref::<KnnExec>() {
-        return Ok(Some(Arc::new(knn.closed(value)?)));
+    if let Some(knn) = operator_of::<KnnExec>(plan) {
+        return Ok(Some(OperatorExec::plan(knn.closed(value)?)));
     }
-    match plan.downcast_ref::<KnnJoinExec>() {
-        Some(join) => Ok(Some(Arc::new(join.closed(value)?))),
+    match operator_of::<KnnJoinExec>(plan) {
+        Some(join) => Ok(Some(OperatorExec::plan(join.closed(value)?))),
         None => Ok(None),
     }
 }

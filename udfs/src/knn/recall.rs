@@ -10,24 +10,21 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DFSchemaRef, Result, TableReference, exec_err, internal_err, plan_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, col, lit};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
-};
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties, execute_stream};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, TableFactor};
 use futures::TryStreamExt;
 use ruvector_rabitq::{Dim, VectorBatch};
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::error::to_datafusion;
+use ruvector_rulake::operator::{Operator, one_batch, one_partition};
 
 use super::arguments::positive;
 use super::exec::read_addresses;
@@ -185,13 +182,8 @@ impl RecallExec {
         queries: Arc<dyn ExecutionPlan>,
         allowed: Option<Arc<dyn ExecutionPlan>>,
     ) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(columns()),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
-        Self { queries, target, k, allowed, properties: Arc::new(properties) }
+        let properties = one_partition(EquivalenceProperties::new(columns()), EmissionType::Final);
+        Self { queries, target, k, allowed, properties }
     }
 
     async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
@@ -259,69 +251,37 @@ impl RecallExec {
             float(each(by_index)),
             float(each(by_all)),
         ];
-        Ok(RecordBatch::try_new(self.schema(), row)?)
+        Ok(RecordBatch::try_new(columns(), row)?)
     }
 }
 
-impl fmt::Debug for RecallExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_as(DisplayFormatType::Default, f)
-    }
-}
+impl Operator for RecallExec {
+    const NAME: &'static str = "RecallExec";
 
-impl DisplayAs for RecallExec {
-    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RecallExec: ")?;
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", Self::NAME)?;
         self.target.fmt_search(f, &self.k.to_string())
-    }
-}
-
-impl ExecutionPlan for RecallExec {
-    fn name(&self) -> &'static str {
-        "RecallExec"
-    }
-
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(self.properties.eq_properties.schema())
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+    fn inputs(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         std::iter::once(&self.queries).chain(&self.allowed).collect()
     }
 
-    fn apply_expressions(
+    fn with_inputs(&self, mut inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        let allowed = self.allowed.as_ref().and_then(|_| inputs.pop());
+        Ok(Self { queries: inputs.remove(0), allowed, ..self.clone() })
+    }
+
+    fn start(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.len() != self.children().len() {
-            return plan_err!("recall() expected {} inputs, got {}", self.children().len(), children.len());
-        }
-        let allowed = self.allowed.as_ref().and_then(|_| children.pop());
-        let queries = children.remove(0);
-        Ok(Arc::new(Self { queries, allowed, ..Arc::unwrap_or_clone(self) }))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if partition != 0 {
-            return internal_err!("recall() has one partition, got {partition}");
-        }
-        let answer = futures::stream::once(self.clone().answer(context));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), answer)))
+        _partition: usize,
+        context: Arc<TaskContext>,
+        _metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<SendableRecordBatchStream> {
+        Ok(one_batch(columns(), self.clone().answer(context)))
     }
 }

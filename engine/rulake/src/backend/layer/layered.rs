@@ -16,6 +16,7 @@ use super::{Call, Layer, Operation, Outcome};
 use crate::address::RowAddress;
 use crate::backend::{AsOf, Backend, Commit, OwnIndex, Part, ScanRequest, Snapshot};
 use crate::error::Result;
+use crate::operator::OperatorExec;
 use crate::witness::Generation;
 
 /// A backend whose operations go through a layer.
@@ -146,7 +147,7 @@ impl<L: Layer> Snapshot for LayeredSnapshot<L> {
 
     async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = self.around.once(Operation::Scan, self.snapshot.scan(context, request)).await?;
-        Ok(Arc::new(LayeredExec::new(plan, Arc::clone(&self.around))))
+        Ok(OperatorExec::plan(LayeredExec::new(plan, Arc::clone(&self.around))))
     }
 
     async fn take(

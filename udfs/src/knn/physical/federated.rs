@@ -17,12 +17,12 @@ use ruvector_rulake::Error;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::operator::{Operator, OperatorExec, one_batch, one_partition};
 
-use super::{FederatedNode, Federation};
+use super::knn::nearest_first;
 use crate::knn::DISTANCE_COLUMN;
-use crate::knn::exec::nearest_first;
+use crate::knn::logical::federated::{FederatedNode, Federation};
 
 /// Plans the node over the plans of its searches.
-pub(crate) fn plan_federated_exec(
+pub(super) fn plan_federated_exec(
     node: &FederatedNode,
     k: usize,
     searches: &[Arc<dyn ExecutionPlan>],

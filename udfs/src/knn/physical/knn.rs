@@ -4,117 +4,33 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, AsArray, Float32Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, Float32Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::SortOptions;
-use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
-use async_trait::async_trait;
-use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, Result, exec_err, internal_err, project_schema};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{Result, exec_err, internal_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, RecordOutput};
 use datafusion::physical_plan::{ExecutionPlan, PlanProperties, execute_stream};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use datafusion::scalar::ScalarValue;
-use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use ruvector_rabitq::{Dim, VectorBatch};
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::operator::{Operator, OperatorExec, narrowed, one_batch, one_partition};
+use ruvector_rulake::operator::{Operator, narrowed, one_batch, one_partition};
 use ruvector_rulake::{ErrorKind, RowAddress};
 
-use super::DISTANCE_COLUMN;
-use super::arguments::{ArgumentName, positive};
-use super::federated::{FederatedNode, plan_federated_exec};
-use super::join::{KnnJoinExec, KnnJoinNode, Queries};
-use super::node::{KnnNode, Nulls, Query, Target};
-use super::open;
-use super::queries::QueryVectors;
-use super::recall::{RecallExec, RecallNode};
+use super::inputs::{QueryVectors, read_addresses, read_query};
 use super::search::{Found, SearchMetrics, sql_distance};
-
-/// Turns a [`KnnNode`] into a [`KnnExec`].
-#[derive(Debug)]
-pub struct KnnExtensionPlanner;
-
-#[async_trait]
-impl ExtensionPlanner for KnnExtensionPlanner {
-    async fn plan_extension(
-        &self,
-        planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        session: &dyn Session,
-        planning_ctx: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let number = |k: &Expr, name: &ArgumentName| {
-            let k = planner.create_physical_expr(k, &DFSchema::empty(), session, planning_ctx)?;
-            positive(constant(k.as_ref())?, name)
-        };
-        if let Some(node) = node.as_any().downcast_ref::<FederatedNode>() {
-            return plan_federated_exec(node, number(&node.k, &node.k_name)?, physical_inputs).map(Some);
-        }
-        if let Some(node) = node.as_any().downcast_ref::<KnnJoinNode>() {
-            let (queries, allowed) = match (node.parameter.filter(|_| node.open), physical_inputs) {
-                (Some(position), allowed) => (Queries::Parameter(position), allowed),
-                (None, [queries, allowed @ ..]) => (Queries::Plan(Arc::clone(queries)), allowed),
-                (None, []) => return internal_err!("a join with knn() has no queries"),
-            };
-            let target = node.target.clone().with_settings(session.config_options());
-            let k = number(&node.k, &node.target.k_name)?;
-            let allowed = allowed.first().cloned();
-            let exec = KnnJoinExec::try_new(node, target, k, queries, allowed)?;
-            let Some(together) = &node.together else { return Ok(Some(OperatorExec::plan(exec))) };
-            let together = planner.create_physical_expr(
-                together,
-                UserDefinedLogicalNodeCore::schema(node),
-                session,
-                planning_ctx,
-            )?;
-            return Ok(Some(OperatorExec::plan(exec.with_condition(&together)?)));
-        }
-        if let Some(node) = node.as_any().downcast_ref::<RecallNode>() {
-            let [queries, allowed @ ..] = physical_inputs else { return internal_err!("recall() has no queries") };
-            let target = Target { exact: false, ..node.target.clone().with_settings(session.config_options()) };
-            let k = number(&node.k, &node.target.k_name)?;
-            let (queries, allowed) = (Arc::clone(queries), allowed.first().cloned());
-            return Ok(Some(OperatorExec::plan(RecallExec::new(target, k, queries, allowed))));
-        }
-        let Some(node) = node.as_any().downcast_ref::<KnnNode>() else { return Ok(None) };
-        let k = match &node.k {
-            Expr::Placeholder(k) if let Some(position) = open::position(k) => Count::Parameter(position),
-            k => Count::Number(number(k, &node.target.k_name)?),
-        };
-        let (query, allowed) = match (&node.query, physical_inputs) {
-            (Query::Plan(_), [query, allowed @ ..]) => (Input::Plan(Arc::clone(query)), allowed),
-            (Query::Parameter(position), allowed) => (Input::Parameter(*position), allowed),
-            (Query::Plan(_), []) => return internal_err!("knn() has no query"),
-        };
-        let target = node.target.clone().with_settings(session.config_options());
-        let exec = KnnExec::try_new(target, k, query, allowed.first().cloned(), node.nulls, None)?;
-        Ok(Some(OperatorExec::plan(exec)))
-    }
-}
-
-/// The value of an expression without columns, as a literal.
-fn constant(expr: &dyn PhysicalExpr) -> Result<Expr> {
-    let options = RecordBatchOptions::new().with_row_count(Some(1));
-    let one_row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
-    let value = match expr.evaluate(&one_row)? {
-        ColumnarValue::Scalar(value) => value,
-        ColumnarValue::Array(values) => ScalarValue::try_from_array(&values, 0)?,
-    };
-    Ok(Expr::Literal(value, None))
-}
+use crate::knn::DISTANCE_COLUMN;
+use crate::knn::argument::positive;
+use crate::knn::logical::knn::{Nulls, Target};
 
 /// The number of answers.
 #[derive(Clone, Copy)]
-enum Count {
+pub(super) enum Count {
     Number(usize),
     /// A parameter, counted from 0, that has no value yet.
     Parameter(usize),
@@ -122,7 +38,7 @@ enum Count {
 
 /// The source of the query vector.
 #[derive(Clone)]
-enum Input {
+pub(super) enum Input {
     /// A plan of one row and one column.
     Plan(Arc<dyn ExecutionPlan>),
     /// The value of a parameter.
@@ -145,7 +61,7 @@ pub struct KnnExec {
 }
 
 impl KnnExec {
-    fn try_new(
+    pub(super) fn try_new(
         target: Target,
         k: Count,
         query: Input,
@@ -163,7 +79,7 @@ impl KnnExec {
     }
 
     /// The same search with the values of its parameters, by their positions.
-    pub(super) fn closed<'a>(&self, value: impl Fn(usize) -> Result<&'a ScalarValue>) -> Result<Self> {
+    pub(crate) fn bind<'a>(&self, value: impl Fn(usize) -> Result<&'a ScalarValue>) -> Result<Self> {
         let k = match self.k {
             Count::Parameter(at) => {
                 Count::Number(positive(Expr::Literal(value(at)?.clone(), None), &self.target.k_name)?)
@@ -282,27 +198,6 @@ pub(super) fn nearest_first(schema: SchemaRef, nulls_first: bool) -> Equivalence
         }
         Err(_) => EquivalenceProperties::new(schema),
     }
-}
-
-/// The one row of the query plan, if it has one.
-async fn read_query(mut rows: SendableRecordBatchStream, name: &ArgumentName) -> Result<Option<ArrayRef>> {
-    let mut vector: Option<ArrayRef> = None;
-    while let Some(batch) = rows.try_next().await? {
-        for row in 0..batch.num_rows() {
-            if vector.replace(batch.column(0).slice(row, 1)).is_some() {
-                return exec_err!("{name}: expected one vector, got more than one row");
-            }
-        }
-    }
-    Ok(vector)
-}
-
-pub(super) async fn read_addresses(mut rows: SendableRecordBatchStream) -> Result<RoaringTreemap> {
-    let mut allowed = RoaringTreemap::new();
-    while let Some(batch) = rows.try_next().await? {
-        allowed.extend(batch.column(0).as_primitive::<UInt64Type>().values().iter().copied());
-    }
-    Ok(allowed)
 }
 
 impl Operator for KnnExec {

@@ -1,4 +1,4 @@
-//! The physical node: take some queries, search for all of them, read the rows that were found, join.
+//! The physical node of many searches: take some queries, search for all of them, read the rows that were found, join.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,11 +29,11 @@ use ruvector_rulake::operator::{Operator, narrowed, one_partition};
 use ruvector_rulake::{ErrorKind, RowAddress};
 use tokio::sync::OnceCell;
 
-use super::KnnJoinNode;
-use crate::knn::exec::read_addresses;
-use crate::knn::node::{Nulls, Target};
-use crate::knn::queries::{QueryVectors, is_list_of_lists};
-use crate::knn::search::{Found, SearchMetrics, sql_distance};
+use super::inputs::{QueryVectors, read_addresses};
+use super::search::{Found, SearchMetrics, sql_distance};
+use crate::knn::list_types::is_list_of_lists;
+use crate::knn::logical::join::KnnJoinNode;
+use crate::knn::logical::knn::{Nulls, Target};
 
 /// Queries that are searched for together, at most.
 const QUERIES: usize = 1024;
@@ -127,7 +127,7 @@ impl KnnJoinExec {
     }
 
     /// The same searches with the values of its parameters, by their positions.
-    pub(crate) fn closed<'a>(&self, value: impl Fn(usize) -> Result<&'a ScalarValue>) -> Result<Self> {
+    pub(crate) fn bind<'a>(&self, value: impl Fn(usize) -> Result<&'a ScalarValue>) -> Result<Self> {
         let queries = match &self.queries {
             Queries::Parameter(at) => Queries::Rows(self.rows_of(value(*at)?)?),
             known => known.clone(),

@@ -34,27 +34,27 @@ pub struct Signature {
 pub(crate) const KNN: Signature = Signature {
     name: RELATION,
     second: "query",
-    named: &["column", "metric", "filter", "rerank", "nprobe", "exact", "backends"],
+    named: &["column", "metric", "filter", "rerank_factor", "rerank", "nprobe", "exact", "backends"],
     usage: "knn(table, query, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] [, filter => predicate] \
-            [, rerank => factor] [, nprobe => lists] [, exact => true] [, consistency => 'fresh' | 'eventual' | 'stale'] \
+            [, rerank_factor => multiple of k] [, nprobe => lists] [, exact => true] [, consistency => 'fresh' | 'eventual' | 'stale'] \
             [, ttl_ms => number] [, backends => [names]] [, timeout_ms => number] [, partial => true])",
 };
 
 pub(crate) const BATCH: Signature = Signature {
     name: BATCH_RELATION,
     second: "queries",
-    named: &["column", "metric", "filter", "rerank", "nprobe", "exact"],
+    named: &["column", "metric", "filter", "rerank_factor", "rerank", "nprobe", "exact"],
     usage: "knn_batch(table, (SELECT ...) | vectors, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] \
-            [, filter => predicate] [, rerank => factor] [, nprobe => lists] [, exact => true] \
+            [, filter => predicate] [, rerank_factor => multiple of k] [, nprobe => lists] [, exact => true] \
             [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => number])",
 };
 
 pub(crate) const RECALL: Signature = Signature {
     name: RECALL_RELATION,
     second: "sample",
-    named: &["column", "metric", "filter", "rerank", "nprobe"],
+    named: &["column", "metric", "filter", "rerank_factor", "rerank", "nprobe"],
     usage: "recall(table, number | (SELECT ...), k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] \
-            [, filter => predicate] [, rerank => factor] [, nprobe => lists] \
+            [, filter => predicate] [, rerank_factor => multiple of k] [, nprobe => lists] \
             [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => number])",
 };
 
@@ -92,6 +92,9 @@ pub struct Arguments {
     pub(crate) filter: Option<SqlExpr>,
     /// The alias of the relation in the statement, which its filter may use.
     pub alias: Option<TableReference>,
+    /// Floor of candidates that get exact distances, as a multiple of `k`.
+    pub(crate) rerank_factor: Option<SqlExpr>,
+    /// The same, by its older name.
     pub(crate) rerank: Option<SqlExpr>,
     pub(crate) nprobe: Option<SqlExpr>,
     pub(crate) exact: Option<SqlExpr>,
@@ -114,6 +117,7 @@ impl Arguments {
             metric: None,
             filter: None,
             alias: None,
+            rerank_factor: None,
             rerank: None,
             nprobe: None,
             exact: None,
@@ -150,6 +154,12 @@ impl Arguments {
                 return plan_err!("{}() got the argument {name} twice", signature.name);
             }
         }
+        if arguments.rerank_factor.is_some() && arguments.rerank.is_some() {
+            return plan_err!(
+                "{}() got the argument rerank_factor twice: rerank is another name of it",
+                signature.name
+            );
+        }
         Ok(arguments)
     }
 
@@ -165,6 +175,7 @@ impl Arguments {
             "column" => &mut self.column,
             "metric" => &mut self.metric,
             "filter" => &mut self.filter,
+            "rerank_factor" => &mut self.rerank_factor,
             "rerank" => &mut self.rerank,
             "nprobe" => &mut self.nprobe,
             "exact" => &mut self.exact,

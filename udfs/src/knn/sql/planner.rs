@@ -226,7 +226,10 @@ fn plan_target(
             }
         }
     };
-    let rerank_factor = arguments.number(&arguments.rerank, "rerank", context)?;
+    let rerank_factor = match arguments.number(&arguments.rerank_factor, "rerank_factor", context)? {
+        Some(factor) => Some(factor),
+        None => arguments.number(&arguments.rerank, "rerank", context)?,
+    };
     let nprobe = arguments.number(&arguments.nprobe, "nprobe", context)?;
     let exact = arguments.flag(&arguments.exact, "exact", context)?;
     let (k, k_name) = plan_k(arguments, context)?;

@@ -32,8 +32,8 @@ pub struct Parameterized {
     pub casts: bool,
 }
 
-/// The plan whose searches take parameters when it runs, to be run many times; `None` if it has other parameters, reads other tables than ours, or
-/// answers something else each time.
+/// The plan with searches that take parameters when it runs, which may be many times. `None` if it has other parameters, reads
+/// other tables than ours, or answers something else each time.
 pub fn parameterize(plan: LogicalPlan) -> Result<Option<Parameterized>> {
     let mut casts = false;
     let parameterized = plan.transform_down_with_subqueries(|plan| match parameterize_node(&plan, &mut casts) {
@@ -137,7 +137,7 @@ pub fn tables(plan: &LogicalPlan) -> Result<Vec<CollectionTable>> {
     Ok(found)
 }
 
-/// The search without its query vectors, if those are a parameter.
+/// The search without its query vectors, if they are a parameter.
 fn parameterize_node(plan: &LogicalPlan, casts: &mut bool) -> Option<Arc<dyn UserDefinedLogicalNode>> {
     let LogicalPlan::Extension(extension) = plan else { return None };
     let node = extension.node.as_any();

@@ -49,7 +49,7 @@ pub(super) enum Input {
 
 /// Answers `knn()` with one batch, nearest first.
 #[derive(Clone)]
-pub struct KnnExec {
+pub(crate) struct KnnExec {
     target: Target,
     k: Count,
     query: Input,

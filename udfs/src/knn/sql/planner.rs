@@ -176,15 +176,15 @@ fn plan_backends(
         );
     }
     let backends = searches.iter().map(|search| search.target.table.backend().to_owned()).collect();
-    let wish = searches.first().and_then(|search| {
+    let lookup = searches.first().and_then(|search| {
         let table = &search.target.table;
         LookupOptions::of(table.backend(), table.name())
     });
     let federation = Federation {
         backends,
         absent,
-        timeout: wish.as_ref().and_then(|wish| wish.timeout),
-        partial: wish.is_some_and(|wish| wish.partial),
+        timeout: lookup.as_ref().and_then(|lookup| lookup.timeout),
+        partial: lookup.is_some_and(|lookup| lookup.partial),
     };
     let node = plan_federated(searches, k, federation)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))

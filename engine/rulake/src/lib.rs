@@ -29,6 +29,8 @@ pub mod contract;
 pub mod backend;
 pub mod scan;
 
+pub mod operator;
+
 pub mod cache;
 
 pub mod lake;

@@ -390,7 +390,7 @@ impl Engine {
     fn with_hint(&self, error: Error, session: &Session, sql: &str) -> Error {
         suggest::with_hint(error, sql, self.catalog.as_ref(), || {
             let functions = session.context().state().table_functions().keys().cloned().collect::<Vec<_>>();
-            let ours = knn::relations().map(str::to_owned);
+            let ours = knn::sql::arguments::relations().map(str::to_owned);
             let indexes = self.indexes.list().iter().map(|index| index.definition().name.clone()).collect();
             suggest::Known { relations: functions.into_iter().chain(ours).collect(), indexes }
         })

@@ -30,7 +30,7 @@ use crate::engine::answer::{Answer, shaped};
 use crate::engine::{Prepared, check_count};
 use crate::plan::snapshot::{Again, of_states, snapshots};
 use ruvector_udfs::collection::CollectionTable;
-use ruvector_udfs::knn::open::{Opened, closed, opened, repeats, searches, tables};
+use ruvector_udfs::knn::parameterize::{Parameterized, bind, contains_search, is_reusable, parameterize, tables};
 use ruvector_udfs::names::CATALOG;
 
 /// Plans that a session keeps, at most: a client has so many statements at hand, and a plan is some kilobytes.
@@ -162,7 +162,7 @@ impl KeptPlan {
         again: &Again,
     ) -> Result<Option<Self>> {
         let Some(schema) = prepared.schema.clone() else { return Ok(None) };
-        if prepared.parameters.fields().is_empty() && (sql.len() > TEXT_BYTES_MAX || !searches(&analyzed)?) {
+        if prepared.parameters.fields().is_empty() && (sql.len() > TEXT_BYTES_MAX || !contains_search(&analyzed)?) {
             return Ok(None);
         }
         // What other catalogs have is theirs: a view there may be another by the next run.
@@ -173,10 +173,10 @@ impl KeptPlan {
         if tables.0.iter().any(|(table, _)| table.name().contains(MARK)) {
             return Ok(None);
         }
-        let Some(Opened { plan, casts }) = opened(analyzed)? else { return Ok(None) };
+        let Some(Parameterized { plan, casts }) = parameterize(analyzed)? else { return Ok(None) };
         let snapshots = snapshots(&plan)?;
         let plan = state.create_physical_plan(&plan).await?;
-        if !repeats(&plan) {
+        if !is_reusable(&plan) {
             return Ok(None);
         }
         let (context, again) = (state.task_ctx(), again.clone());
@@ -221,7 +221,7 @@ impl KeptPlan {
     pub(crate) fn run(&self, values: &[ScalarValue]) -> ruvector_udfs::error::Result<Answer> {
         check_count(&self.prepared.parameters, values)?;
         self.runs.fetch_add(1, Ordering::Relaxed);
-        let plan = closed(&self.plan, values)?;
+        let plan = bind(&self.plan, values)?;
         let rows = execute_stream(plan, Arc::clone(&self.context))?;
         let rows = self.again.with(values).if_gone(of_states(rows, self.snapshots.clone()));
         Ok(Answer::Rows(shaped(rows, Arc::clone(&self.schema))))

@@ -22,8 +22,8 @@ use crate::engine::bind;
 use crate::limits::stop::start;
 use crate::plan::lookup;
 use ruvector_udfs::collection::CollectionTable;
-use ruvector_udfs::knn::federated::FederatedNode;
-use ruvector_udfs::knn::node::KnnNode;
+use ruvector_udfs::knn::logical::federated::FederatedNode;
+use ruvector_udfs::knn::logical::knn::KnnNode;
 use ruvector_udfs::lookup::LookupOptions;
 
 /// The rows of `plan`. The last of them come when it is certain that all are of the states that the plan has pinned.

@@ -16,6 +16,7 @@ use super::operation::{Layer, Operation};
 use crate::address::RowAddress;
 use crate::contract::{AsOf, Backend, Commit, Part, ScanRequest, ServedIndex, Snapshot};
 use crate::error::Result;
+use crate::operator::OperatorExec;
 use crate::witness::Generation;
 
 /// A backend whose operations go through a layer.
@@ -114,7 +115,7 @@ impl<L: Layer> Snapshot for LayeredSnapshot<L> {
 
     async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = self.around.once(Operation::Scan, self.snapshot.scan(context, request)).await?;
-        Ok(Arc::new(LayeredExec::new(plan, Arc::clone(&self.around))))
+        Ok(OperatorExec::plan(LayeredExec::new(plan, Arc::clone(&self.around))))
     }
 
     async fn take(

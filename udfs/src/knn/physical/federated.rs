@@ -7,37 +7,29 @@ use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Float32Type, SchemaRef};
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, exec_datafusion_err, internal_err, plan_err};
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
-};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, collect};
+use datafusion::physical_plan::execution_plan::EmissionType;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties, collect};
 use futures::future::join_all;
 use ruvector_rulake::Error;
 use ruvector_rulake::error::to_datafusion;
+use ruvector_rulake::operator::{Operator, OperatorExec, one_batch, one_partition};
 
-use super::{FederatedNode, Federation};
+use super::knn::nearest_first;
 use crate::knn::DISTANCE_COLUMN;
-use crate::knn::exec::nearest_first;
+use crate::knn::logical::federated::{FederatedNode, Federation};
 
 /// Plans the node over the plans of its searches.
-pub(crate) fn plan_federated_exec(
+pub(super) fn plan_federated_exec(
     node: &FederatedNode,
     k: usize,
     searches: &[Arc<dyn ExecutionPlan>],
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let properties = PlanProperties::new(
-        nearest_first(Arc::clone(node.columns()), false),
-        Partitioning::UnknownPartitioning(1),
-        EmissionType::Final,
-        Boundedness::Bounded,
-    );
+    let properties = one_partition(nearest_first(Arc::clone(node.columns()), false), EmissionType::Final);
     let federation = node.federation.clone();
-    Ok(Arc::new(FederatedExec { searches: searches.to_vec(), k, federation, properties: Arc::new(properties) }))
+    Ok(OperatorExec::plan(FederatedExec { searches: searches.to_vec(), k, federation, properties }))
 }
 
 /// Answers a federated `knn()` with one batch, nearest first.
@@ -50,6 +42,10 @@ struct FederatedExec {
 }
 
 impl FederatedExec {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.properties.eq_properties.schema())
+    }
+
     async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
         let searches = self.searches.iter().map(|search| {
             let search = collect(Arc::clone(search), Arc::clone(&context));
@@ -103,62 +99,31 @@ impl FederatedExec {
     }
 }
 
-impl fmt::Debug for FederatedExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_as(DisplayFormatType::Default, f)
-    }
-}
+impl Operator for FederatedExec {
+    const NAME: &'static str = "FederatedKnnExec";
 
-impl DisplayAs for FederatedExec {
-    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FederatedKnnExec: k={}, {}", self.k, self.federation)
-    }
-}
-
-impl ExecutionPlan for FederatedExec {
-    fn name(&self) -> &'static str {
-        "FederatedKnnExec"
-    }
-
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(self.properties.eq_properties.schema())
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: k={}, {}", Self::NAME, self.k, self.federation)
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+    fn inputs(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         self.searches.iter().collect()
     }
 
-    fn apply_expressions(
+    fn with_inputs(&self, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        Ok(Self { searches: inputs, ..self.clone() })
+    }
+
+    fn start(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.len() != self.searches.len() {
-            return plan_err!("a federated knn() has {} searches, got {}", self.searches.len(), children.len());
-        }
-        Ok(Arc::new(Self { searches: children, ..Arc::unwrap_or_clone(self) }))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if partition != 0 {
-            return internal_err!("a federated knn() has one partition, got {partition}");
-        }
-        let answer = futures::stream::once(self.clone().answer(context));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), answer)))
+        _partition: usize,
+        context: Arc<TaskContext>,
+        _metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<SendableRecordBatchStream> {
+        Ok(one_batch(self.schema(), self.clone().answer(context)))
     }
 }

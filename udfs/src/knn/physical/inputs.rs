@@ -1,11 +1,15 @@
-//! Query vectors, of whatever list type they come as.
+//! The inputs of searches: query vectors, of whatever list type they come as, and the addresses of the rows that may be answers.
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, ListArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float32Type};
+use arrow::datatypes::{DataType, Field, Float32Type, UInt64Type};
 use datafusion::common::{Result, exec_err};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::TryStreamExt;
+use roaring::RoaringTreemap;
 
-use super::arguments::ArgumentName;
+use crate::knn::argument::ArgumentName;
+use crate::knn::list_types::{is_list, is_list_of_lists};
 use crate::scalar::from_text;
 
 /// A column of query vectors as Float32, each checked when it is asked for.
@@ -64,24 +68,24 @@ fn is_text_of_vectors(column: &ArrayRef) -> bool {
     texts.is_ok_and(|texts| texts.as_string::<i32>().iter().flatten().all(from_text::is_vector))
 }
 
-/// True for a type of lists of lists.
-pub(super) fn is_list_of_lists(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            is_list(item.data_type())
+/// The one row of the query plan, if it has one.
+pub(super) async fn read_query(mut rows: SendableRecordBatchStream, name: &ArgumentName) -> Result<Option<ArrayRef>> {
+    let mut vector: Option<ArrayRef> = None;
+    while let Some(batch) = rows.try_next().await? {
+        for row in 0..batch.num_rows() {
+            if vector.replace(batch.column(0).slice(row, 1)).is_some() {
+                return exec_err!("{name}: expected one vector, got more than one row");
+            }
         }
-        _ => false,
     }
+    Ok(vector)
 }
 
-/// True for a type of lists.
-pub(super) fn is_list(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::List(_)
-            | DataType::LargeList(_)
-            | DataType::FixedSizeList(..)
-            | DataType::ListView(_)
-            | DataType::LargeListView(_)
-    )
+/// The addresses that a plan yields.
+pub(super) async fn read_addresses(mut rows: SendableRecordBatchStream) -> Result<RoaringTreemap> {
+    let mut allowed = RoaringTreemap::new();
+    while let Some(batch) = rows.try_next().await? {
+        allowed.extend(batch.column(0).as_primitive::<UInt64Type>().values().iter().copied());
+    }
+    Ok(allowed)
 }

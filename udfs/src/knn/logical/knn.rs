@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, DFSchemaRef, Result, TableReference, plan_err};
 use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, col, utils::conjunction,
 };
@@ -14,9 +15,9 @@ use ruvector_rabitq::Metric;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::vector_column::dim_of;
 
-use super::arguments::ArgumentName;
-use super::{DISTANCE_COLUMN, RELATION};
 use crate::collection::CollectionTable;
+use crate::knn::argument::ArgumentName;
+use crate::knn::{DISTANCE_COLUMN, RELATION};
 
 /// The `k` nearest rows of a collection, nearest first, with their distance as the last column.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd)]
@@ -36,7 +37,7 @@ pub struct KnnNode {
 pub enum Query {
     /// A plan of one row and one column.
     Plan(LogicalPlan),
-    /// A parameter, counted from 0, whose value is given when the plan runs ([`super::open`]).
+    /// A parameter, counted from 0, whose value is given when the plan runs ([`crate::knn::parameterize`]).
     Parameter(usize),
 }
 
@@ -203,4 +204,9 @@ impl UserDefinedLogicalNodeCore for KnnNode {
         // Each input has the one column that the node reads.
         Some(vec![vec![0]; UserDefinedLogicalNodeCore::inputs(self).len()])
     }
+}
+
+/// The number of a parameter `$1, $2, ...`, from 0.
+pub(crate) fn parameter_position(placeholder: &Placeholder) -> Option<usize> {
+    placeholder.id.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use datafusion::common::{DFSchema, DFSchemaRef, Result, TableReference, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
-use crate::knn::node::{KnnNode, Nulls, Target};
+use super::knn::{KnnNode, Nulls, Target};
 
 /// The qualifier of the table's columns: a projection above gives them that of the query.
-pub(super) const JOIN_RELATION: &str = "__knn";
+pub(crate) const JOIN_RELATION: &str = "__knn";
 
 /// The `k` nearest rows to each row of `queries`, whose last column is the query vector: its other columns, then those of
 /// the table and the distance.
@@ -21,8 +21,8 @@ pub(crate) struct KnnJoinNode {
     pub(crate) queries: LogicalPlan,
     /// The parameter that the queries are an array in, counted from 0.
     pub(crate) parameter: Option<usize>,
-    /// True if the parameter has no value yet, and gets one when the plan runs ([`crate::knn::open`]).
-    pub(crate) open: bool,
+    /// True if the parameter has no value yet, and gets one when the plan runs ([`crate::knn::parameterize`]).
+    pub(crate) is_parameterized: bool,
     pub(crate) target: Target,
     pub(crate) k: Expr,
     /// Yields the addresses of the rows to search among; `None` is all of them.
@@ -41,13 +41,24 @@ impl KnnJoinNode {
     pub(crate) fn try_new(queries: LogicalPlan, search: KnnNode, outer: bool) -> Result<Self> {
         let KnnNode { target, k, allowed, nulls, .. } = search;
         let schema = schema(&queries, &target, nulls, outer)?;
-        Ok(Self { queries, parameter: None, open: false, target, k, allowed, nulls, outer, together: None, schema })
+        Ok(Self {
+            queries,
+            parameter: None,
+            is_parameterized: false,
+            target,
+            k,
+            allowed,
+            nulls,
+            outer,
+            together: None,
+            schema,
+        })
     }
 
     #[expect(clippy::type_complexity, reason = "it is compared, ordered and hashed, and nothing else")]
     fn identity(&self) -> (&LogicalPlan, bool, &Target, [Option<&Expr>; 2], &Option<LogicalPlan>, Option<Nulls>, bool) {
         let exprs = [Some(&self.k), self.together.as_ref()];
-        (&self.queries, self.open, &self.target, exprs, &self.allowed, self.nulls, self.outer)
+        (&self.queries, self.is_parameterized, &self.target, exprs, &self.allowed, self.nulls, self.outer)
     }
 }
 
@@ -99,7 +110,7 @@ impl UserDefinedLogicalNodeCore for KnnJoinNode {
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
-        (!self.open).then_some(&self.queries).into_iter().chain(&self.allowed).collect()
+        (!self.is_parameterized).then_some(&self.queries).into_iter().chain(&self.allowed).collect()
     }
 
     fn schema(&self) -> &DFSchemaRef {
@@ -140,14 +151,14 @@ impl UserDefinedLogicalNodeCore for KnnJoinNode {
             return plan_err!("a join with knn() has queries and, with a filter, the rows it allows");
         }
         let allowed = self.allowed.as_ref().and_then(|_| inputs.pop());
-        let queries = if self.open { self.queries.clone() } else { inputs.remove(0) };
+        let queries = if self.is_parameterized { self.queries.clone() } else { inputs.remove(0) };
         let schema = schema(&queries, &self.target, self.nulls, self.outer)?;
         Ok(Self { queries, k, allowed, together, schema, ..self.clone() })
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let of_allowed = self.allowed.iter().map(|_| vec![0]);
-        if self.open {
+        if self.is_parameterized {
             return Some(of_allowed.collect());
         }
         let query = self.queries.schema().fields().len() - 1;

@@ -31,7 +31,7 @@ pub(super) fn resolve(expr: &Expr, plan: &LogicalPlan) -> Result<Expr> {
 }
 
 /// The expression with something else for each of its columns.
-pub(super) fn replace_columns(expr: &Expr, replacement: impl Fn(&Column) -> Result<Expr>) -> Result<Expr> {
+pub(crate) fn replace_columns(expr: &Expr, replacement: impl Fn(&Column) -> Result<Expr>) -> Result<Expr> {
     let replaced = expr.clone().transform(|expr| match &expr {
         Expr::Column(column) => replacement(column).map(Transformed::yes),
         _ => Ok(Transformed::no(expr)),

@@ -1,52 +1,20 @@
-//! The plan of a `knn()` over several backends: one [`KnnNode`] for each backend in, one [`FederatedNode`] out.
+//! Plans `knn('docs', q, k, backends => ['hot', 'lake'])`: one [`KnnNode`] for each backend in, one [`FederatedNode`] out.
 //!
 //! Each search is projected to the columns that all tables have in common, the distance and the backend's name.
-
-use std::fmt;
-use std::time::Duration;
 
 use datafusion::common::{Result, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 
-use super::{BACKEND_COLUMN, FederatedNode};
-use crate::knn::arguments::ArgumentName;
-use crate::knn::node::KnnNode;
+use crate::knn::argument::ArgumentName;
+use crate::knn::logical::federated::{BACKEND_COLUMN, FederatedNode, Federation};
+use crate::knn::logical::knn::KnnNode;
 use crate::knn::{DISTANCE_COLUMN, RELATION};
-
-/// The backends of a federated search, and its treatment of slow and failing ones.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Hash)]
-pub(crate) struct Federation {
-    /// The backends that are searched, in the order of the searches.
-    pub(crate) backends: Vec<String>,
-    /// Those that are left out because they did not answer when they were asked for their state.
-    pub(crate) absent: Vec<String>,
-    /// The time that each backend has; `None` is no limit.
-    pub(crate) timeout: Option<Duration>,
-    /// True if the other backends answer when one fails.
-    pub(crate) partial: bool,
-}
-
-impl fmt::Display for Federation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "backends=[{}]", self.backends.join(", "))?;
-        if !self.absent.is_empty() {
-            write!(f, ", absent=[{}]", self.absent.join(", "))?;
-        }
-        if let Some(timeout) = self.timeout {
-            write!(f, ", timeout_ms={}", timeout.as_millis())?;
-        }
-        if self.partial {
-            write!(f, ", partial")?;
-        }
-        Ok(())
-    }
-}
 
 /// Plans the merge of some searches.
 ///
 /// # Errors
 /// If the vectors of two backends differ in dimension or metric, so that their distances mean different things.
-pub(crate) fn plan_federated(
+pub(super) fn plan_federated(
     searches: Vec<KnnNode>,
     k: (Expr, ArgumentName),
     federation: Federation,

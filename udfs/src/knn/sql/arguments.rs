@@ -1,24 +1,27 @@
 //! The arguments of the relations that search a table, as they were written.
 
-use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, Result, TableReference, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName, Spanned, TableFunctionArgs,
 };
 
-use super::RELATION;
-use super::join::BATCH_RELATION;
-use super::recall::RECALL_RELATION;
+use crate::knn::RELATION;
+use crate::knn::argument::{ArgumentName, positive, shown};
+use crate::knn::logical::recall::RECALL_RELATION;
 
-/// One of the relations: its name, and what it takes.
+/// The name of the relation of many searches.
+pub(super) const BATCH_RELATION: &str = "knn_batch";
+
+/// Signature of a relation: its name and its arguments.
 #[derive(Debug)]
-pub struct Form {
+pub struct Signature {
     /// Its name.
     pub name: &'static str,
     /// The name of its second argument.
@@ -28,92 +31,58 @@ pub struct Form {
     pub(crate) usage: &'static str,
 }
 
-pub(crate) const KNN: Form = Form {
+pub(crate) const KNN: Signature = Signature {
     name: RELATION,
     second: "query",
-    named: &["column", "metric", "filter", "rerank", "nprobe", "exact", "backends"],
+    named: &["column", "metric", "filter", "rerank_factor", "rerank", "nprobe", "exact", "backends"],
     usage: "knn(table, query, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] [, filter => predicate] \
-            [, rerank => factor] [, nprobe => lists] [, exact => true] [, consistency => 'fresh' | 'eventual' | 'stale'] \
+            [, rerank_factor => multiple of k] [, nprobe => lists] [, exact => true] [, consistency => 'fresh' | 'eventual' | 'stale'] \
             [, ttl_ms => number] [, backends => [names]] [, timeout_ms => number] [, partial => true])",
 };
 
-pub(crate) const BATCH: Form = Form {
+pub(crate) const BATCH: Signature = Signature {
     name: BATCH_RELATION,
     second: "queries",
-    named: &["column", "metric", "filter", "rerank", "nprobe", "exact"],
+    named: &["column", "metric", "filter", "rerank_factor", "rerank", "nprobe", "exact"],
     usage: "knn_batch(table, (SELECT ...) | vectors, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] \
-            [, filter => predicate] [, rerank => factor] [, nprobe => lists] [, exact => true] \
+            [, filter => predicate] [, rerank_factor => multiple of k] [, nprobe => lists] [, exact => true] \
             [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => number])",
 };
 
-pub(crate) const RECALL: Form = Form {
+pub(crate) const RECALL: Signature = Signature {
     name: RECALL_RELATION,
     second: "sample",
-    named: &["column", "metric", "filter", "rerank", "nprobe"],
+    named: &["column", "metric", "filter", "rerank_factor", "rerank", "nprobe"],
     usage: "recall(table, number | (SELECT ...), k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] \
-            [, filter => predicate] [, rerank => factor] [, nprobe => lists] \
+            [, filter => predicate] [, rerank_factor => multiple of k] [, nprobe => lists] \
             [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => number])",
 };
 
-impl Form {
+impl Signature {
     /// The relation that SQL calls so.
     pub fn of(name: &ObjectName) -> Option<&'static Self> {
         let [part] = name.0.as_slice() else { return None };
         let ident = part.as_ident()?;
-        [&KNN, &BATCH, &RECALL].into_iter().find(|form| match ident.quote_style {
-            None => ident.value.eq_ignore_ascii_case(form.name),
-            Some(_) => ident.value == form.name,
+        [&KNN, &BATCH, &RECALL].into_iter().find(|signature| match ident.quote_style {
+            None => ident.value.eq_ignore_ascii_case(signature.name),
+            Some(_) => ident.value == signature.name,
         })
     }
 
     /// An argument, as errors call it; `value` tells where it stands in the text.
     pub fn argument(&self, name: &str, value: &SqlExpr) -> ArgumentName {
         let (relation, start) = (self.name, value.span().start);
-        ArgumentName(match start.line {
+        ArgumentName::new(match start.line {
             // What has no place in the text.
-            0 => format!("{relation}() argument {name}").into(),
-            line => format!("{relation}() argument {name} at line {line}, column {}", start.column).into(),
+            0 => format!("{relation}() argument {name}"),
+            line => format!("{relation}() argument {name} at line {line}, column {}", start.column),
         })
-    }
-}
-
-/// The name of an argument in errors, also in those of a search that runs. Plans that differ in it alone are the same.
-#[derive(Clone, Debug)]
-pub struct ArgumentName(Arc<str>);
-
-impl ArgumentName {
-    pub(crate) fn new(name: &str) -> Self {
-        Self(name.into())
-    }
-}
-
-impl fmt::Display for ArgumentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl PartialEq for ArgumentName {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for ArgumentName {}
-
-impl std::hash::Hash for ArgumentName {
-    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
-}
-
-impl PartialOrd for ArgumentName {
-    fn partial_cmp(&self, _: &Self) -> Option<std::cmp::Ordering> {
-        Some(std::cmp::Ordering::Equal)
     }
 }
 
 /// The arguments, each where it belongs.
 pub struct Arguments {
-    pub(crate) form: &'static Form,
+    pub(crate) signature: &'static Signature,
     pub(crate) table: Option<SqlExpr>,
     /// The second one.
     pub query: Option<SqlExpr>,
@@ -123,6 +92,9 @@ pub struct Arguments {
     pub(crate) filter: Option<SqlExpr>,
     /// The alias of the relation in the statement, which its filter may use.
     pub alias: Option<TableReference>,
+    /// Floor of candidates that get exact distances, as a multiple of `k`.
+    pub(crate) rerank_factor: Option<SqlExpr>,
+    /// The same, by its older name.
     pub(crate) rerank: Option<SqlExpr>,
     pub(crate) nprobe: Option<SqlExpr>,
     pub(crate) exact: Option<SqlExpr>,
@@ -131,13 +103,17 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Takes the arguments that `form` has.
+    /// Takes the arguments that `signature` has.
     ///
     /// # Errors
     /// If there is another one, or one twice.
-    pub fn parse(form: &'static Form, args: TableFunctionArgs, context: &dyn RelationPlannerContext) -> Result<Self> {
+    pub fn parse(
+        signature: &'static Signature,
+        args: TableFunctionArgs,
+        context: &dyn RelationPlannerContext,
+    ) -> Result<Self> {
         let mut arguments = Self {
-            form,
+            signature,
             table: None,
             query: None,
             k: None,
@@ -145,6 +121,7 @@ impl Arguments {
             metric: None,
             filter: None,
             alias: None,
+            rerank_factor: None,
             rerank: None,
             nprobe: None,
             exact: None,
@@ -154,48 +131,59 @@ impl Arguments {
         for arg in args.args {
             let (name, value) = match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => {
-                    let names = ["table", form.second, "k"];
+                    let names = ["table", signature.second, "k"];
                     let name = names.get(positional).ok_or_else(|| {
                         plan_datafusion_err!(
                             "{}() takes 3 arguments without a name, got more; usage: {}",
-                            form.name,
-                            form.usage
+                            signature.name,
+                            signature.usage
                         )
                     })?;
                     positional += 1;
                     ((*name).to_owned(), value)
                 }
                 FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), operator } => {
-                    named(form, context.normalize_ident(name), value, &operator)?
+                    named(signature, context.normalize_ident(name), value, &operator)?
                 }
                 FunctionArg::ExprNamed {
                     name: SqlExpr::Identifier(name),
                     arg: FunctionArgExpr::Expr(value),
                     operator,
-                } => named(form, context.normalize_ident(name), value, &operator)?,
+                } => named(signature, context.normalize_ident(name), value, &operator)?,
                 other => {
-                    return plan_err!("{}() does not take the argument `{other}`; usage: {}", form.name, form.usage);
+                    return plan_err!(
+                        "{}() does not take the argument `{other}`; usage: {}",
+                        signature.name,
+                        signature.usage
+                    );
                 }
             };
             if arguments.place(&name)?.replace(value).is_some() {
-                return plan_err!("{}() got the argument {name} twice", form.name);
+                return plan_err!("{}() got the argument {name} twice", signature.name);
             }
+        }
+        if arguments.rerank_factor.is_some() && arguments.rerank.is_some() {
+            return plan_err!(
+                "{}() got the argument rerank_factor twice: rerank is another name of it",
+                signature.name
+            );
         }
         Ok(arguments)
     }
 
     fn place(&mut self, name: &str) -> Result<&mut Option<SqlExpr>> {
-        let form = self.form;
+        let signature = self.signature;
         Ok(match name {
             "table" => &mut self.table,
             "k" => &mut self.k,
-            _ if name == form.second => &mut self.query,
-            _ if !form.named.contains(&name) => {
-                return plan_err!("{}() has no argument {name}; usage: {}", form.name, form.usage);
+            _ if name == signature.second => &mut self.query,
+            _ if !signature.named.contains(&name) => {
+                return plan_err!("{}() has no argument {name}; usage: {}", signature.name, signature.usage);
             }
             "column" => &mut self.column,
             "metric" => &mut self.metric,
             "filter" => &mut self.filter,
+            "rerank_factor" => &mut self.rerank_factor,
             "rerank" => &mut self.rerank,
             "nprobe" => &mut self.nprobe,
             "exact" => &mut self.exact,
@@ -205,7 +193,7 @@ impl Arguments {
 
     /// An argument that has to be there.
     pub fn required<T>(&self, argument: Option<T>, name: &str) -> Result<T> {
-        let Form { name: relation, usage, .. } = self.form;
+        let Signature { name: relation, usage, .. } = self.signature;
         argument.ok_or_else(|| plan_datafusion_err!("{relation}() needs the argument {name}; usage: {usage}"))
     }
 
@@ -219,7 +207,7 @@ impl Arguments {
         match argument.clone() {
             None => Ok(None),
             Some(value) => {
-                let argument = self.form.argument(name, &value);
+                let argument = self.signature.argument(name, &value);
                 positive(constant(value, context)?, &argument).map(Some)
             }
         }
@@ -227,7 +215,7 @@ impl Arguments {
 
     /// The string that an argument is.
     pub fn text(&self, value: SqlExpr, name: &str, context: &mut dyn RelationPlannerContext) -> Result<String> {
-        let argument = self.form.argument(name, &value);
+        let argument = self.signature.argument(name, &value);
         match constant(value, context)? {
             Expr::Literal(value, _) if value.try_as_str().flatten().is_some() => {
                 Ok(value.try_as_str().flatten().unwrap_or_default().to_owned())
@@ -244,7 +232,7 @@ impl Arguments {
         context: &mut dyn RelationPlannerContext,
     ) -> Result<bool> {
         let Some(value) = argument.clone() else { return Ok(false) };
-        let argument = self.form.argument(name, &value);
+        let argument = self.signature.argument(name, &value);
         match constant(value, context)? {
             Expr::Literal(ScalarValue::Boolean(Some(flag)), _) => Ok(flag),
             other => plan_err!("{argument}: expected true or false, got {}", shown(&other)),
@@ -252,10 +240,15 @@ impl Arguments {
     }
 }
 
-fn named(form: &Form, name: String, value: SqlExpr, operator: &FunctionArgOperator) -> Result<(String, SqlExpr)> {
+fn named(
+    signature: &Signature,
+    name: String,
+    value: SqlExpr,
+    operator: &FunctionArgOperator,
+) -> Result<(String, SqlExpr)> {
     match operator {
         FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment => Ok((name, value)),
-        other => plan_err!("{}() names its arguments with =>, got {other}", form.name),
+        other => plan_err!("{}() names its arguments with =>, got {other}", signature.name),
     }
 }
 
@@ -263,25 +256,18 @@ fn constant(argument: SqlExpr, context: &mut dyn RelationPlannerContext) -> Resu
     context.sql_to_expr(argument, &DFSchema::empty())
 }
 
-/// The value of a literal that counts something; `argument` is what errors call it.
-pub fn positive(value: Expr, argument: &ArgumentName) -> Result<usize> {
-    let number = match &value {
-        Expr::Literal(scalar, _) if scalar.data_type().is_integer() => match scalar.cast_to(&DataType::Int64)? {
-            ScalarValue::Int64(number) => number,
-            _ => None,
-        },
-        _ => None,
-    };
-    match number.and_then(|number| usize::try_from(number).ok()) {
-        Some(number) if number > 0 => Ok(number),
-        _ => plan_err!("{argument}: expected an integer of at least 1, got {}", shown(&value)),
+/// A parameter gets the type that its place asks for, so that clients know what to bind.
+pub(super) fn typed(expr: Expr, data_type: DataType) -> Expr {
+    match expr {
+        Expr::Placeholder(Placeholder { id, field: None }) => {
+            let field = Arc::new(Field::new(&id, data_type, true));
+            Expr::Placeholder(Placeholder { id, field: Some(field) })
+        }
+        other => other,
     }
 }
 
-/// The text of a value for an error. A literal is written by itself: an expression would print its type too.
-fn shown(value: &Expr) -> String {
-    match value {
-        Expr::Literal(literal, _) => literal.to_string(),
-        other => other.to_string(),
-    }
+/// The names of the relations in SQL.
+pub fn relations() -> [&'static str; 3] {
+    [KNN.name, BATCH.name, RECALL.name]
 }

@@ -1,4 +1,4 @@
-//! The physical node: take some queries, search for all of them, read the rows that were found, join.
+//! The physical node of many searches: take some queries, search for all of them, read the rows that were found, join.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,33 +9,31 @@ use arrow::array::{
 };
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{HashMap, Result, exec_datafusion_err, internal_err, plan_err, project_schema};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{HashMap, Result, exec_datafusion_err, internal_err, project_schema};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
-};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
-use datafusion::physical_plan::projection::{EmbeddedProjection, ProjectionExec, try_embed_projection};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::EmissionType;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties, execute_stream};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
 use roaring::RoaringTreemap;
 use ruvector_rabitq::{Dim, VectorBatch};
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::exact::Scored;
+use ruvector_rulake::operator::{Operator, narrowed, one_partition};
 use ruvector_rulake::{ErrorKind, RowAddress};
 use tokio::sync::OnceCell;
 
-use super::KnnJoinNode;
-use crate::knn::exec::read_addresses;
-use crate::knn::node::{Nulls, Target};
-use crate::knn::queries::{QueryVectors, is_list_of_lists};
-use crate::knn::search::{Found, SearchMetrics, sql_distance};
+use super::inputs::{QueryVectors, read_addresses};
+use super::search::{Found, SearchMetrics, sql_distance};
+use crate::knn::list_types::is_list_of_lists;
+use crate::knn::logical::join::KnnJoinNode;
+use crate::knn::logical::knn::{Nulls, Target};
 
 /// Queries that are searched for together, at most.
 const QUERIES: usize = 1024;
@@ -69,7 +67,6 @@ pub(crate) struct KnnJoinExec {
     /// Positions among them; `None` is all of them.
     projection: Option<Vec<usize>>,
     properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
 impl KnnJoinExec {
@@ -103,8 +100,11 @@ impl KnnJoinExec {
             properties: properties(Arc::clone(&columns)),
             columns,
             projection: None,
-            metrics: ExecutionPlanMetricsSet::new(),
         })
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.properties.eq_properties.schema())
     }
 
     /// The same searches for pairs of a query and a row that satisfy a condition over all columns.
@@ -127,12 +127,12 @@ impl KnnJoinExec {
     }
 
     /// The same searches with the values of its parameters, by their positions.
-    pub(crate) fn closed<'a>(&self, value: impl Fn(usize) -> Result<&'a ScalarValue>) -> Result<Self> {
+    pub(crate) fn bind<'a>(&self, value: impl Fn(usize) -> Result<&'a ScalarValue>) -> Result<Self> {
         let queries = match &self.queries {
             Queries::Parameter(at) => Queries::Rows(self.rows_of(value(*at)?)?),
             known => known.clone(),
         };
-        Ok(Self { queries, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() })
+        Ok(Self { queries, ..self.clone() })
     }
 
     /// The vectors of an array, each with its number.
@@ -407,36 +407,12 @@ impl Joined {
     }
 }
 
-fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
-    Arc::new(PlanProperties::new(
-        EquivalenceProperties::new(schema),
-        Partitioning::UnknownPartitioning(1),
-        EmissionType::Incremental,
-        Boundedness::Bounded,
-    ))
-}
+impl Operator for KnnJoinExec {
+    const NAME: &'static str = "KnnJoinExec";
+    const TAKES_PROJECTION: bool = true;
 
-impl EmbeddedProjection for KnnJoinExec {
-    fn with_projection(&self, projection: Option<Vec<usize>>) -> Result<Self> {
-        // Given in positions of this node's own output.
-        let projection = match (projection, &self.projection) {
-            (Some(wanted), Some(known)) => Some(wanted.into_iter().map(|position| known[position]).collect()),
-            (wanted, known) => wanted.or_else(|| known.clone()),
-        };
-        let schema = project_schema(&self.columns, projection.as_ref())?;
-        Ok(Self { projection, properties: properties(schema), ..self.clone() })
-    }
-}
-
-impl fmt::Debug for KnnJoinExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_as(DisplayFormatType::Default, f)
-    }
-}
-
-impl DisplayAs for KnnJoinExec {
-    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KnnJoinExec: ")?;
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", Self::NAME)?;
         self.target.fmt_search(f, &self.k.to_string())?;
         if self.allowed.is_some() {
             write!(f, ", filtered")?;
@@ -450,22 +426,12 @@ impl DisplayAs for KnnJoinExec {
         let columns: Vec<_> = self.schema().fields().iter().map(|field| field.name().clone()).collect();
         write!(f, ", columns=[{}]", columns.join(", "))
     }
-}
-
-impl ExecutionPlan for KnnJoinExec {
-    fn name(&self) -> &'static str {
-        "KnnJoinExec"
-    }
-
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(self.properties.eq_properties.schema())
-    }
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+    fn inputs(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         let queries = match &self.queries {
             Queries::Plan(plan) => Some(plan),
             Queries::Rows(_) | Queries::Parameter(_) => None,
@@ -473,24 +439,10 @@ impl ExecutionPlan for KnnJoinExec {
         queries.into_iter().chain(&self.allowed).collect()
     }
 
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.len() != self.children().len() {
-            return plan_err!("a join with knn() expected {} inputs, got {}", self.children().len(), children.len());
-        }
-        let allowed = self.allowed.as_ref().and_then(|_| children.pop());
+    fn with_inputs(&self, mut inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        let allowed = self.allowed.as_ref().and_then(|_| inputs.pop());
         let queries = match &self.queries {
-            Queries::Plan(_) => Queries::Plan(children.remove(0)),
+            Queries::Plan(_) => Queries::Plan(inputs.remove(0)),
             known => known.clone(),
         };
         if let Queries::Plan(plan) = &queries
@@ -498,26 +450,21 @@ impl ExecutionPlan for KnnJoinExec {
         {
             return internal_err!("a join with knn() has other queries than it was planned for");
         }
-        let metrics = ExecutionPlanMetricsSet::new();
-        Ok(Arc::new(Self { queries, allowed, metrics, ..Arc::unwrap_or_clone(self) }))
+        Ok(Self { queries, allowed, ..self.clone() })
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn with_columns(&self, columns: &[usize]) -> Result<Self> {
+        let projection = narrowed(self.projection.as_ref(), columns);
+        let schema = project_schema(&self.columns, Some(&projection))?;
+        Ok(Self { projection: Some(projection), properties: properties(schema), ..self.clone() })
     }
 
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        try_embed_projection(projection, self)
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if partition != 0 {
-            return internal_err!("a join with knn() has one partition, got {partition}");
-        }
+    fn start(
+        &self,
+        _partition: usize,
+        context: Arc<TaskContext>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<SendableRecordBatchStream> {
         let together = (ROWS / self.k.max(1)).clamp(1, QUERIES);
         let queries = match &self.queries {
             Queries::Plan(plan) => execute_stream(Arc::clone(plan), Arc::clone(&context))?,
@@ -534,7 +481,7 @@ impl ExecutionPlan for KnnJoinExec {
             let slice = move |start| Ok(batch.slice(start, together.min(batch.num_rows() - start)));
             stream::iter(starts.map(slice))
         });
-        let join = Arc::new((self.clone(), SearchMetrics::new(&self.metrics), OnceCell::new()));
+        let join = Arc::new((self.clone(), SearchMetrics::new(metrics), OnceCell::new()));
         let answers = slices.try_flatten().and_then(move |queries| {
             let (join, context) = (Arc::clone(&join), Arc::clone(&context));
             async move {
@@ -544,4 +491,8 @@ impl ExecutionPlan for KnnJoinExec {
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), answers.boxed())))
     }
+}
+
+fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
+    one_partition(EquivalenceProperties::new(schema), EmissionType::Incremental)
 }

@@ -9,21 +9,16 @@ use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, TableFactor};
 
-use super::KnnJoinNode;
-use super::node::JOIN_RELATION;
-use crate::knn::node::{KnnNode, Target};
-use crate::knn::open::position;
-use crate::knn::planner::typed;
-use crate::knn::queries::{is_list, is_list_of_lists};
-
-/// The name of the relation.
-pub(crate) const BATCH_RELATION: &str = "knn_batch";
+use super::arguments::{BATCH_RELATION, typed};
+use crate::knn::list_types::{is_list, is_list_of_lists};
+use crate::knn::logical::join::{JOIN_RELATION, KnnJoinNode};
+use crate::knn::logical::knn::{KnnNode, Target, parameter_position};
 
 /// Plans the searches for all rows of `queries`, a subquery, or for the vectors of an array.
 ///
 /// The one column of vectors of a subquery is what is searched for; the others come out as `query_<name>`, in front of the
 /// table's columns and the distance. If there are no others, `query_index` counts the queries from 0.
-pub(crate) fn plan_batch(
+pub(super) fn plan_batch(
     queries: SqlExpr,
     (target, k, predicates): (Target, Expr, Vec<Expr>),
     context: &mut dyn RelationPlannerContext,
@@ -91,7 +86,7 @@ fn plan_array(
     let vectors = lists(lists(DataType::Float32));
     let expr = typed(context.sql_to_expr(array, &DFSchema::empty())?, vectors.clone());
     let parameter = match &expr {
-        Expr::Placeholder(placeholder) => position(placeholder),
+        Expr::Placeholder(placeholder) => parameter_position(placeholder),
         _ => None,
     };
     let got = expr.get_type(&DFSchema::empty())?;

@@ -17,8 +17,8 @@ use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::exact::{self, Scored};
 use ruvector_rulake::{ErrorKind, RowAddress, ScanRequest, cpu_bound};
 
-use super::node::Target;
 use crate::declared_index::DeclaredIndex;
+use crate::knn::logical::knn::Target;
 use crate::settings::Settings;
 
 /// The result of a search.

@@ -16,12 +16,11 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 
-use super::KnnJoinNode;
-use super::node::JOIN_RELATION;
+use super::order_by::{Vectors, searched};
+use super::resolve::{replace_columns, resolve};
 use crate::knn::RELATION;
-use crate::knn::node::KnnNode;
-use crate::knn::order_by::{Vectors, searched};
-use crate::knn::resolve::{replace_columns, resolve};
+use crate::knn::logical::join::{JOIN_RELATION, KnnJoinNode};
+use crate::knn::logical::knn::KnnNode;
 
 /// The query vector beside the columns of its row.
 const QUERY_COLUMN: &str = "__query";

@@ -13,8 +13,8 @@
 //! those of the expression (an index of estimates, DataFusion's own `array_distance`), more rows are looked up, and sorted
 //! by the expression.
 //!
-//! Left as it was: an ORDER BY of several keys (all ties of the last row would be needed), an expression that has no index
-//! or is no distance to one vector, a LIMIT that is not a number, anything between the Sort and the table that is not a
+//! Left as it was: an ORDER BY of several keys (all ties of the last row would be needed), an expression
+//! that is no distance to one vector, a LIMIT that is not a number, anything between the Sort and the table that is not a
 //! projection or a filter. `SET ruvector.use_index = false` leaves everything as it was.
 
 use std::sync::Arc;
@@ -33,11 +33,11 @@ use datafusion::optimizer::AnalyzerRule;
 use ruvector_rabitq::{IndexKind, Metric};
 use ruvector_rulake::vector_column::dim_of;
 
-use super::arguments::ArgumentName;
-use super::node::{KnnNode, MetricKey, Nulls, Target};
 use super::resolve::resolve;
-use super::{DISTANCE_COLUMN, RELATION};
 use crate::collection::CollectionTable;
+use crate::knn::argument::ArgumentName;
+use crate::knn::logical::knn::{KnnNode, MetricKey, Nulls, Target};
+use crate::knn::{DISTANCE_COLUMN, RELATION, changes_each_time};
 use crate::settings::Settings;
 
 /// The search's distance on its way to the Sort.
@@ -218,7 +218,7 @@ impl Wanted {
         let of_the_left = vectors == Vectors::OfTheLeft;
         let constant = query.column_refs().is_empty()
             && query.contains_outer() == of_the_left
-            && !super::changes_each_time(query).ok()?;
+            && !changes_each_time(query).ok()?;
         let in_double = ordered_by.get_type(&scan.schema).ok()? != DataType::Float32;
         (ascending == nearest_ascending && constant).then(|| Self { column, query: query.clone(), metric, in_double })
     }

@@ -9,12 +9,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result, TableReference, not_impl_err, plan_err};
 use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, TableFactor, TableFunctionArgs, Value};
@@ -23,13 +22,16 @@ use ruvector_rulake::vector_column::{NO_VECTORS_KEY, dim_of, vector_type};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
-use super::arguments::{ArgumentName, Arguments, BATCH, Form, KNN, positive};
-use super::federated::{Federation, plan_federated};
-use super::join::plan_batch;
-use super::node::{KnnNode, MetricKey, Target};
+use super::arguments::{Arguments, BATCH, KNN, Signature, typed};
+use super::batch::plan_batch;
+use super::federated::plan_federated;
 use super::recall::plan_recall;
-use super::resolve::replace_columns;
 use crate::collection::{AbsentTable, CollectionTable};
+use crate::knn::argument::{ArgumentName, positive};
+use crate::knn::changes_each_time;
+use crate::knn::logical::federated::Federation;
+use crate::knn::logical::knn::{KnnNode, MetricKey, Target};
+use crate::knn::rules::resolve::replace_columns;
 use crate::lookup::LookupOptions;
 
 /// Plans `knn(...)`, `knn_batch(...)` and `recall(...)`.
@@ -53,12 +55,17 @@ impl KnnPlanner {
                 let derived = TableFactor::Derived { lateral: false, subquery, alias: None, sample: None };
                 relation_of(context.plan(derived)?)
             }
-            name => self.look_up(&name, arguments.form, context),
+            name => self.look_up(&name, arguments.signature, context),
         }
     }
 
     /// The table that a name means.
-    fn look_up(&self, argument: &SqlExpr, form: &Form, context: &dyn RelationPlannerContext) -> Result<Relation> {
+    fn look_up(
+        &self,
+        argument: &SqlExpr,
+        signature: &Signature,
+        context: &dyn RelationPlannerContext,
+    ) -> Result<Relation> {
         let name = match argument {
             SqlExpr::Value(value) => match &value.value {
                 Value::SingleQuotedString(name) => Some(name.clone()),
@@ -67,9 +74,9 @@ impl KnnPlanner {
             SqlExpr::Identifier(_) | SqlExpr::CompoundIdentifier(_) => Some(argument.to_string()),
             _ => None,
         };
-        let what = form.argument("table", argument);
+        let what = signature.argument("table", argument);
         let Some(name) = name else {
-            return plan_err!("{what}: expected the name of a table, got `{argument}`; usage: {}", form.usage);
+            return plan_err!("{what}: expected the name of a table, got `{argument}`; usage: {}", signature.usage);
         };
         let defaults = &context.context_provider().options().catalog;
         let reference = TableReference::parse_str(&name);
@@ -96,21 +103,21 @@ impl RelationPlanner for KnnPlanner {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
-        let (form, alias, args) = match relation {
-            TableFactor::Table { name, alias, args: Some(args), .. } if let Some(form) = Form::of(&name) => {
-                (form, alias, args)
+        let (signature, alias, args) = match relation {
+            TableFactor::Table { name, alias, args: Some(args), .. } if let Some(signature) = Signature::of(&name) => {
+                (signature, alias, args)
             }
             // After LATERAL.
-            TableFactor::Function { name, alias, args, .. } if let Some(form) = Form::of(&name) => {
-                (form, alias, TableFunctionArgs { args, settings: None })
+            TableFactor::Function { name, alias, args, .. } if let Some(signature) = Signature::of(&name) => {
+                (signature, alias, TableFunctionArgs { args, settings: None })
             }
             other => return Ok(RelationPlanning::Original(Box::new(other))),
         };
         if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) {
             // They would stand between the relation and its WHERE, which would then filter the answer.
-            return not_impl_err!("column aliases on {}(): name the columns in the SELECT list", form.name);
+            return not_impl_err!("column aliases on {}(): name the columns in the SELECT list", signature.name);
         }
-        let mut arguments = Arguments::parse(form, args, context)?;
+        let mut arguments = Arguments::parse(signature, args, context)?;
         arguments.alias = alias.as_ref().map(|alias| TableReference::bare(context.normalize_ident(alias.name.clone())));
         let plan = match arguments.backends.take() {
             Some(backends) => plan_backends(backends, &arguments, context)?,
@@ -129,15 +136,15 @@ fn plan_one(
     arguments: &mut Arguments,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
-    let form = arguments.form;
-    if form.name == KNN.name {
+    let signature = arguments.signature;
+    if signature.name == KNN.name {
         let node = Arc::new(plan_search(relation, arguments, context)?);
         return Ok(LogicalPlan::Extension(Extension { node }));
     }
     let searches = plan_target(relation, arguments, context)?;
     let second = arguments.query.take();
-    let second = arguments.required(second, form.second)?;
-    if form.name == BATCH.name {
+    let second = arguments.required(second, signature.second)?;
+    if signature.name == BATCH.name {
         return plan_batch(second, searches, context);
     }
     let node = Arc::new(plan_recall(second, searches, context)?);
@@ -151,7 +158,7 @@ fn plan_backends(
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
     let SqlExpr::Tuple(tables) = backends else {
-        let name = arguments.form.argument("backends", &backends);
+        let name = arguments.signature.argument("backends", &backends);
         return plan_err!("{name}: expected an array of names, got {backends}");
     };
     let k = plan_k(arguments, context)?;
@@ -174,15 +181,15 @@ fn plan_backends(
         );
     }
     let backends = searches.iter().map(|search| search.target.table.backend().to_owned()).collect();
-    let wish = searches.first().and_then(|search| {
+    let lookup = searches.first().and_then(|search| {
         let table = &search.target.table;
         LookupOptions::of(table.backend(), table.name())
     });
     let federation = Federation {
         backends,
         absent,
-        timeout: wish.as_ref().and_then(|wish| wish.timeout),
-        partial: wish.is_some_and(|wish| wish.partial),
+        timeout: lookup.as_ref().and_then(|lookup| lookup.timeout),
+        partial: lookup.is_some_and(|lookup| lookup.partial),
     };
     let node = plan_federated(searches, k, federation)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
@@ -193,7 +200,7 @@ fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         for expr in node.expressions() {
-            found |= super::changes_each_time(&expr)?;
+            found |= changes_each_time(&expr)?;
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
@@ -217,19 +224,22 @@ fn plan_target(
     let metric = match arguments.metric.clone() {
         None => declared_metric(&relation.table, column),
         Some(value) => {
-            let what = arguments.form.argument("metric", &value);
+            let what = arguments.signature.argument("metric", &value);
             match arguments.text(value, "metric", context)?.parse() {
                 Ok(metric) => metric,
                 Err(e) => return plan_err!("{what}: {e}"),
             }
         }
     };
-    let rerank_factor = arguments.number(&arguments.rerank, "rerank", context)?;
+    let rerank_factor = match arguments.number(&arguments.rerank_factor, "rerank_factor", context)? {
+        Some(factor) => Some(factor),
+        None => arguments.number(&arguments.rerank, "rerank", context)?,
+    };
     let nprobe = arguments.number(&arguments.nprobe, "nprobe", context)?;
     let exact = arguments.flag(&arguments.exact, "exact", context)?;
     let (k, k_name) = plan_k(arguments, context)?;
-    let second = arguments.required(arguments.query.as_ref(), arguments.form.second)?;
-    let query_name = arguments.form.argument(arguments.form.second, second);
+    let second = arguments.required(arguments.query.as_ref(), arguments.signature.second)?;
+    let query_name = arguments.signature.argument(arguments.signature.second, second);
     let mut predicates = relation.predicates.clone();
     if let Some(filter) = arguments.filter.clone() {
         predicates.push(plan_filter(filter, &relation, arguments.alias.as_ref(), context)?);
@@ -346,7 +356,7 @@ fn vector_column(
     let columns = table.vector_columns();
     let names = || columns.iter().map(|(i, _)| schema.field(*i).name().as_str()).collect::<Vec<_>>().join(", ");
     if let Some(argument) = arguments.column.clone() {
-        let what = arguments.form.argument("column", &argument);
+        let what = arguments.signature.argument("column", &argument);
         let name = match argument {
             SqlExpr::Identifier(ident) => context.normalize_ident(ident),
             other => arguments.text(other, "column", context)?,
@@ -415,23 +425,12 @@ fn plan_query(argument: SqlExpr, target: &Target, context: &mut dyn RelationPlan
 
 fn plan_k(arguments: &Arguments, context: &mut dyn RelationPlannerContext) -> Result<(Expr, ArgumentName)> {
     let k = arguments.required(arguments.k.clone(), "k")?;
-    let name = arguments.form.argument("k", &k);
+    let name = arguments.signature.argument("k", &k);
     let k = typed(context.sql_to_expr(k, &DFSchema::empty())?, DataType::Int64);
     if let Expr::Literal(..) = k {
         positive(k.clone(), &name)?;
     }
     Ok((k, name))
-}
-
-/// A parameter gets the type that its place asks for, so that clients know what to bind.
-pub(super) fn typed(expr: Expr, data_type: DataType) -> Expr {
-    match expr {
-        Expr::Placeholder(Placeholder { id, field: None }) => {
-            let field = Arc::new(Field::new(&id, data_type, true));
-            Expr::Placeholder(Placeholder { id, field: Some(field) })
-        }
-        other => other,
-    }
 }
 
 /// `SELECT * FROM table`, as `relation_of` sees through it; `None` if the name means something else after FROM.

@@ -1,5 +1,5 @@
-//! Plans that are made before the parameters are known: a `knn($1, ...)` keeps its arguments open, and gets them each time
-//! that the plan runs.
+//! Plans that are made before the values of parameters are known: a `knn($1, ...)` is bound to values each time that the plan
+//! runs.
 //!
 //! DataFusion plans no placeholder physically, so a parameter anywhere else leaves a plan as it is. A statement with such a
 //! parameter is planned again with its values, which also lets the optimizer see them.
@@ -10,41 +10,37 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::scalar::ScalarValue;
+use ruvector_rulake::operator::{OperatorExec, operator_of};
 use ruvector_rulake::vector_column::dim_of;
 
-use super::exec::KnnExec;
-use super::federated::FederatedNode;
-use super::join::{KnnJoinExec, KnnJoinNode};
-use super::node::{KnnNode, Query};
+use super::logical::federated::FederatedNode;
+use super::logical::join::KnnJoinNode;
+use super::logical::knn::{KnnNode, Query, parameter_position};
+use super::physical::join::KnnJoinExec;
+use super::physical::knn::KnnExec;
 use crate::collection::CollectionTable;
 
-/// The number of a parameter `$1, $2, ...`, from 0.
-pub(super) fn position(placeholder: &Placeholder) -> Option<usize> {
-    placeholder.id.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
-}
-
-/// A plan with open arguments.
-pub struct Opened {
+/// A plan whose searches take parameters when it runs.
+pub struct Parameterized {
     /// The plan.
     pub plan: LogicalPlan,
     /// True if a cast of a query vector was left out. The search does the same conversion, but not for text.
     pub casts: bool,
 }
 
-/// The plan with open arguments, to be run many times; `None` if it has other parameters, reads other tables than ours, or
-/// answers something else each time.
-pub fn opened(plan: LogicalPlan) -> Result<Option<Opened>> {
+/// The plan with searches that take parameters when it runs, which may be many times. `None` if it has other parameters, reads
+/// other tables than ours, or answers something else each time.
+pub fn parameterize(plan: LogicalPlan) -> Result<Option<Parameterized>> {
     let mut casts = false;
-    let opened = plan.transform_down_with_subqueries(|plan| match open_node(&plan, &mut casts) {
+    let parameterized = plan.transform_down_with_subqueries(|plan| match parameterize_node(&plan, &mut casts) {
         Some(node) => Ok(Transformed::yes(LogicalPlan::Extension(Extension { node }))),
         None => Ok(Transformed::no(plan)),
     })?;
-    let plan = opened.data;
+    let plan = parameterized.data;
     let mut fits = true;
     plan.apply_with_subqueries(|plan| {
         fits &= match plan {
@@ -55,7 +51,7 @@ pub fn opened(plan: LogicalPlan) -> Result<Option<Opened>> {
                 let node = extension.node.as_any();
                 if let Some(node) = node.downcast_ref::<KnnNode>() {
                     // Its one expression is `k`.
-                    if matches!(&node.k, Expr::Placeholder(k) if position(k).is_some()) {
+                    if matches!(&node.k, Expr::Placeholder(k) if parameter_position(k).is_some()) {
                         return Ok(TreeNodeRecursion::Continue);
                     }
                     true
@@ -74,11 +70,11 @@ pub fn opened(plan: LogicalPlan) -> Result<Option<Opened>> {
         }
         Ok(if fits { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
-    Ok(fits.then_some(Opened { plan, casts }))
+    Ok(fits.then_some(Parameterized { plan, casts }))
 }
 
-/// Returns true if a plan has a search.
-pub fn searches(plan: &LogicalPlan) -> Result<bool> {
+/// True if a plan has a search.
+pub fn contains_search(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|plan| {
         if let LogicalPlan::Extension(extension) = plan {
@@ -92,7 +88,7 @@ pub fn searches(plan: &LogicalPlan) -> Result<bool> {
 
 /// Nodes that start over when they are reset, also while another run of them goes on. An aggregate keeps the bounds that it
 /// found, and a scalar subquery has one place for its value.
-const REPEATED: [&str; 20] = [
+const REUSABLE: [&str; 20] = [
     "CoalesceBatchesExec",
     "CoalescePartitionsExec",
     "CooperativeExec",
@@ -115,9 +111,9 @@ const REPEATED: [&str; 20] = [
     "WithVectorsExec",
 ];
 
-/// Returns true if a plan may run many times.
-pub fn repeats(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    REPEATED.contains(&plan.name()) && plan.children().into_iter().all(repeats)
+/// True if a plan may run many times.
+pub fn is_reusable(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    REUSABLE.contains(&plan.name()) && plan.children().into_iter().all(is_reusable)
 }
 
 /// The tables that a plan reads or searches.
@@ -141,26 +137,26 @@ pub fn tables(plan: &LogicalPlan) -> Result<Vec<CollectionTable>> {
     Ok(found)
 }
 
-/// The search without its query vectors, if those are a parameter.
-fn open_node(plan: &LogicalPlan, casts: &mut bool) -> Option<Arc<dyn UserDefinedLogicalNode>> {
+/// The search without its query vectors, if they are a parameter.
+fn parameterize_node(plan: &LogicalPlan, casts: &mut bool) -> Option<Arc<dyn UserDefinedLogicalNode>> {
     let LogicalPlan::Extension(extension) = plan else { return None };
     let node = extension.node.as_any();
     if let Some(knn) = node.downcast_ref::<KnnNode>() {
-        return Some(Arc::new(with_open_query(knn, casts)?));
+        return Some(Arc::new(with_parameter(knn, casts)?));
     }
-    let join = node.downcast_ref::<KnnJoinNode>().filter(|join| join.parameter.is_some() && !join.open)?;
+    let join = node.downcast_ref::<KnnJoinNode>().filter(|join| join.parameter.is_some() && !join.is_parameterized)?;
     let mut join = join.clone();
-    join.open = true;
+    join.is_parameterized = true;
     Some(Arc::new(join))
 }
 
-fn with_open_query(node: &KnnNode, casts: &mut bool) -> Option<KnnNode> {
+fn with_parameter(node: &KnnNode, casts: &mut bool) -> Option<KnnNode> {
     let Query::Plan(LogicalPlan::Projection(query)) = &node.query else { return None };
     let ([query], LogicalPlan::EmptyRelation(_)) = (query.expr.as_slice(), query.input.as_ref()) else { return None };
     let Expr::Placeholder(query) = as_given(query, casts) else { return None };
-    let mut open = node.clone();
-    open.query = Query::Parameter(position(query)?);
-    Some(open)
+    let mut parameterized = node.clone();
+    parameterized.query = Query::Parameter(parameter_position(query)?);
+    Some(parameterized)
 }
 
 /// The expression under what makes it a vector.
@@ -193,36 +189,36 @@ fn is_fixed(expr: &Expr) -> Result<bool> {
     Ok(fixed)
 }
 
-/// The plan with values for its open arguments, ready to run once.
+/// The plan with values for its parameters, ready to run once.
 ///
 /// # Errors
 /// If an argument has no value, or one that does not fit.
-pub fn closed(plan: &Arc<dyn ExecutionPlan>, values: &[ScalarValue]) -> Result<Arc<dyn ExecutionPlan>> {
+pub fn bind(plan: &Arc<dyn ExecutionPlan>, values: &[ScalarValue]) -> Result<Arc<dyn ExecutionPlan>> {
     let value = |position: usize| {
         values.get(position).ok_or_else(|| exec_datafusion_err!("parameter ${} has no value", position + 1))
     };
     // Most are one node.
     if plan.children().is_empty()
-        && let Some(closed) = closed_node(plan, value)?
+        && let Some(bound) = bind_node(plan, value)?
     {
-        return Ok(closed);
+        return Ok(bound);
     }
-    let closed = Arc::clone(plan).transform_up(|plan| match closed_node(&plan, value)? {
-        Some(closed) => Ok(Transformed::yes(closed)),
+    let bound = Arc::clone(plan).transform_up(|plan| match bind_node(&plan, value)? {
+        Some(bound) => Ok(Transformed::yes(bound)),
         None => Ok(Transformed::no(plan)),
     })?;
-    reset_plan_states(closed.data)
+    reset_plan_states(bound.data)
 }
 
-fn closed_node<'a>(
+fn bind_node<'a>(
     plan: &Arc<dyn ExecutionPlan>,
     value: impl Fn(usize) -> Result<&'a ScalarValue>,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    if let Some(knn) = plan.downcast_ref::<KnnExec>() {
-        return Ok(Some(Arc::new(knn.closed(value)?)));
+    if let Some(knn) = operator_of::<KnnExec>(plan) {
+        return Ok(Some(OperatorExec::plan(knn.bind(value)?)));
     }
-    match plan.downcast_ref::<KnnJoinExec>() {
-        Some(join) => Ok(Some(Arc::new(join.closed(value)?))),
+    match operator_of::<KnnJoinExec>(plan) {
+        Some(join) => Ok(Some(OperatorExec::plan(join.bind(value)?))),
         None => Ok(None),
     }
 }

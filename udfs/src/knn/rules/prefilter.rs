@@ -16,9 +16,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::DISTANCE_COLUMN;
-use super::federated::{BACKEND_COLUMN, FederatedNode};
-use super::node::KnnNode;
+use crate::knn::DISTANCE_COLUMN;
+use crate::knn::logical::federated::{BACKEND_COLUMN, FederatedNode};
+use crate::knn::logical::knn::KnnNode;
 
 /// Moves the conjuncts of a filter right above `knn()` into it.
 #[derive(Debug)]

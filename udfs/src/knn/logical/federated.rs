@@ -5,14 +5,17 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::{DFSchema, DFSchemaRef, Result, TableReference, internal_err, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
-use super::Federation;
 use crate::knn::RELATION;
-use crate::knn::arguments::ArgumentName;
+use crate::knn::argument::ArgumentName;
+
+/// The column that says which backend a row is from.
+pub const BACKEND_COLUMN: &str = "_backend";
 
 /// The `k` nearest rows of its inputs, which have equal columns.
 #[derive(Clone)]
@@ -111,5 +114,34 @@ impl UserDefinedLogicalNodeCore for FederatedNode {
             return plan_err!("a federated knn() has {} searches, got {}", self.searches.len(), inputs.len());
         }
         Ok(Self { k, searches: inputs, ..self.clone() })
+    }
+}
+
+/// The backends of a federated search, and its treatment of slow and failing ones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Hash)]
+pub(crate) struct Federation {
+    /// The backends that are searched, in the order of the searches.
+    pub(crate) backends: Vec<String>,
+    /// Those that are left out because they did not answer when they were asked for their state.
+    pub(crate) absent: Vec<String>,
+    /// The time that each backend has; `None` is no limit.
+    pub(crate) timeout: Option<Duration>,
+    /// True if the other backends answer when one fails.
+    pub(crate) partial: bool,
+}
+
+impl fmt::Display for Federation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "backends=[{}]", self.backends.join(", "))?;
+        if !self.absent.is_empty() {
+            write!(f, ", absent=[{}]", self.absent.join(", "))?;
+        }
+        if let Some(timeout) = self.timeout {
+            write!(f, ", timeout_ms={}", timeout.as_millis())?;
+        }
+        if self.partial {
+            write!(f, ", partial")?;
+        }
+        Ok(())
     }
 }

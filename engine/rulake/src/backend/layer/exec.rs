@@ -27,7 +27,7 @@ pub(super) struct LayeredExec<L> {
 // Derived, it would ask for a layer that can be cloned.
 impl<L> Clone for LayeredExec<L> {
     fn clone(&self) -> Self {
-        Self { input: Arc::clone(&self.input), around: Arc::clone(&self.around), given: Arc::clone(&self.given) }
+        Self { input: Arc::clone(&self.input), around: Arc::clone(&self.around), totals: Arc::clone(&self.totals) }
     }
 }
 

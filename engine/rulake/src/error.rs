@@ -82,7 +82,7 @@ pub(crate) fn from_object_store(error: object_store::Error) -> Error {
 
 /// Our error for one of the Delta library.
 pub fn from_delta(error: DeltaTableError) -> Error {
-    // What came up through a plan of ours is somewhere underneath.
+    // An error of our own plans is somewhere in the chain of causes.
     if let Some(ours) = find_ours(&error) {
         return Error::new(ours.kind(), ours.to_string());
     }

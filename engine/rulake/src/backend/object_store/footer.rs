@@ -33,7 +33,7 @@ pub(super) struct Footer {
     pub(super) lengths: Mutex<HashMap<(String, bool), Lengths>>,
 }
 
-/// KnownFooters by what tells a file from any other, and from itself once it is replaced.
+/// Footers by the identities of their files; see [`file_id`].
 pub(super) type KnownFooters = HashMap<String, Arc<Footer>>;
 
 /// The footers of `files`, in their order. Those in `known` are not read.

@@ -1,7 +1,6 @@
-//! Reading single pages: a reader that knows where each page of a file lies.
+//! Reader of single pages: it always has the place of each page of a file.
 //!
-//! DataFusion reads these places only if a predicate could rule pages out; without them, a row that is wanted costs its whole
-//! column chunk.
+//! DataFusion reads these places only if a predicate can rule pages out. Without them, one row costs its whole column chunk.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -60,7 +59,7 @@ impl fmt::Debug for FooterCache {
     }
 }
 
-/// Makes readers that know where pages lie.
+/// Factory of readers that know the places of pages.
 #[derive(Debug)]
 pub(super) struct PageReaders {
     pub(super) store: Arc<dyn ObjectStore>,
@@ -98,7 +97,7 @@ impl AsyncFileReader for PageReader {
         self.of_bytes.get_byte_ranges(ranges)
     }
 
-    /// The footer with the places of pages, whatever is asked for.
+    /// The footer with the places of pages; the options are ignored.
     fn get_metadata<'a>(
         &'a mut self,
         _options: Option<&'a ArrowReaderOptions>,

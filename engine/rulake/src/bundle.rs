@@ -143,7 +143,7 @@ impl Bundle {
     }
 }
 
-/// Opens the plain file at `path`, and nothing else: a link may lead anywhere, and a pipe is never done.
+/// Opens the plain file at `path`. Links and pipes are refused: a link may lead anywhere, and a pipe never ends.
 fn open_plain(path: &Path) -> Result<File> {
     let unreadable = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Error::not_found("no bundle").with("path", path.display()),

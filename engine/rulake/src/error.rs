@@ -56,7 +56,7 @@ pub fn is_generation_gone(error: &DataFusionError) -> bool {
         }
         cause = e.source();
     }
-    // The reader of Parquet footers passes on the words of the store, but not its error.
+    // The reader of Parquet footers passes on the text of the store's error, but not the error.
     let words = error.find_root().to_string();
     words.contains("Object Store error: Object at location") && words.contains("not found")
 }

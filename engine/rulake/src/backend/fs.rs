@@ -1,4 +1,4 @@
-//! Folders of Parquet files on a local disk.
+//! Backend of Parquet files in a local folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

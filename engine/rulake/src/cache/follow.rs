@@ -22,8 +22,8 @@ use crate::error::{Error, Result};
 use crate::index_spec::IndexSpec;
 use crate::scan::{VectorFold, fold_vectors};
 
-/// Bound on the growth, and on the shrinkage, of an index since its lists were made, as a factor of its vectors then.
-/// An index beyond the bound is rebuilt. So is an index of which more vectors changed than it was made of.
+/// Bound on the growth and on the shrinkage of an index since its lists were built, as a factor of its vectors then. An
+/// index beyond the bound is rebuilt. So is an index with more changes than it had vectors.
 const GROWTH_MAX: usize = 2;
 
 /// Difference between the index of one state and the index of another.

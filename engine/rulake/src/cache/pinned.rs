@@ -65,7 +65,7 @@ impl Pinned {
         &self.counters
     }
 
-    /// Specification of the index for searches that set neither column nor metric nor kind; made by `make` at the first call.
+    /// Specification of the index for searches that set neither column nor metric nor kind; the first call computes it by `make`.
     pub(crate) fn plain_spec(&self, make: impl FnOnce() -> Result<IndexSpec>) -> Result<&IndexSpec> {
         match self.plain.get() {
             Some(spec) => Ok(spec),

@@ -51,7 +51,7 @@ impl Registered {
         self.collections.read().get(collection).cloned()
     }
 
-    /// The record of a collection, which is made if there is none.
+    /// The record of a collection, created if there is none.
     fn know(&self, collection: &str) -> Arc<Known> {
         if let Some(known) = self.known(collection) {
             return known;
@@ -201,7 +201,7 @@ impl RuLake {
         Ok(Arc::new(Pinned::new(key, snapshot, Arc::clone(&known.counters))))
     }
 
-    /// Pins a state as [`pin`](Self::pin) does. With `sealed`, a state that is known from files alone will do.
+    /// Pins a state as [`pin`](Self::pin) does. If `sealed`, a state that is known from files alone is enough.
     pub(super) async fn pin_state(
         &self,
         registered: &Registered,

@@ -55,10 +55,10 @@ struct Loaded {
 }
 
 impl DeltaBackend {
-    /// The tables in the folder `root`, which is made if it is not there.
+    /// The tables in the folder `root`, which is created if it does not exist.
     ///
     /// # Errors
-    /// `InvalidInput` if `root` is not a folder or cannot be made.
+    /// `InvalidInput` if `root` is not a folder or cannot be created.
     pub fn open(id: impl Into<String>, root: &Path) -> Result<Self> {
         let refused =
             |e| Error::invalid_input("data folder cannot be used").with("path", root.display()).with("reason", e);

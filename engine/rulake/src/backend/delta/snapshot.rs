@@ -1,4 +1,4 @@
-//! One version of a Delta table.
+//! Snapshot of a Delta table: one version, as a list of Parquet files with their deleted rows.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

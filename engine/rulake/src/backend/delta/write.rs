@@ -1,4 +1,4 @@
-//! Appending rows to, and replacing the rows of, a Delta table from a stream, in one transaction.
+//! Writes of rows to a Delta table: a stream is appended or replaces the rows, in one transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Indexes as collections: saved in a file or made by the program, they are searched like any other, and their vectors are
+//! Indexes as collections: from a file or from the program. They are searched like any other, and their vectors are
 //! rows.
 //!
 //! A collection has the columns `id` and the vector column, `vec` unless the file says otherwise. The index itself is what

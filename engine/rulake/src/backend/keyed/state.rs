@@ -1,4 +1,4 @@
-//! KeyedState state of a keyed source: checks the batches of the store, and reads rows by key.
+//! Pinned state of a keyed source: it reads the keys once, checks the batches of the store, and takes rows by key.
 //! Input is a `KeyedSource`; output is a `Snapshot` whose row addresses are positions in the sorted keys.
 
 use std::collections::HashMap;

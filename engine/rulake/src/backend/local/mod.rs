@@ -71,7 +71,7 @@ impl LocalBackend {
     /// Writes rows by their `id`, a `BIGINT`: they replace all rows of the same ids. Returns the number
     /// of rows written.
     ///
-    /// A collection that is not there is made with the schema of `batch`. Where it is there, columns are matched by name and
+    /// A collection that does not exist is created with the schema of `batch`. Else columns are matched by name and
     /// cast, and lists become vectors.
     ///
     /// # Errors

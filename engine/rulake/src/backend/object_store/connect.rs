@@ -1,4 +1,4 @@
-//! A store by its URL and options.
+//! Connection to an object store: a URL and options go in; a guarded store and a path come out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

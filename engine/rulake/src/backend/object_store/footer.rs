@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use crate::backend::parquet::file_id;
 use crate::error::{Error, Result, from_datafusion};
 
-/// KnownFooters read at a time.
+/// Footers read at a time.
 const REQUESTS: usize = 16;
 /// Read from the end of a file at once: most footers are within, and are read by one request.
 const FOOTER_BYTES_HINT: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! Parquet files in an object store.
+//! Backend of Parquet files in an object store: the newest listing is a state, and its generation is a digest of the listing.
 
 mod connect;
 mod footer;
@@ -76,7 +76,7 @@ pub struct ObjectStoreBackend {
 #[derive(Debug)]
 struct Seen {
     files: Arc<ParquetFiles>,
-    /// KnownFooters of all its files: the next state shares most of them.
+    /// Footers of all its files: the next state shares most of them.
     footers: KnownFooters,
 }
 

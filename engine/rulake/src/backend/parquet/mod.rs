@@ -1,4 +1,4 @@
-//! A pinned list of Parquet files, read by our own plans so that rows keep their addresses.
+//! Pinned list of Parquet files: the snapshot of all backends over files, read by plans that keep the addresses of rows.
 
 mod bounds;
 mod files;

@@ -24,10 +24,10 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
-/// FooterCache that a snapshot keeps, at most: some hundred kilobytes each.
+/// Bound on the footers that a snapshot keeps; each has some hundred kilobytes.
 const FOOTERS: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
 
-/// FooterCache of a snapshot's files, with the places of their pages; those that were used last.
+/// Cache of the footers of a snapshot, with the places of their pages: those that were used last.
 pub(crate) struct FooterCache(Mutex<LruCache<ObjectPath, Arc<ParquetMetaData>>>);
 
 impl Default for FooterCache {

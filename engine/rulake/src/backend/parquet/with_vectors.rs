@@ -39,7 +39,7 @@ use crate::vector_column::dim_of;
 
 /// Bound on the bytes of vectors in a batch of more than one row. A larger batch would leave the CPU caches before it is read.
 const BATCH_BYTES: usize = 2 << 20;
-/// Batches that are made ahead.
+/// Number of batches that are read ahead.
 const BATCHES_AHEAD: usize = 2;
 
 impl ParquetFiles {

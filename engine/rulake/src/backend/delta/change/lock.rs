@@ -1,4 +1,4 @@
-//! The order of writers of one table within this process. Writers of other processes are met at the commit.
+//! Locks of the writers of a table within this process. Conflicts with other processes are found at the commit.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! UPDATE, DELETE and MERGE on a Delta table: rows that go, get other values, or are new, in one transaction.
+//! UPDATE, DELETE and MERGE on a Delta table: deleted, changed and new rows go in; one transaction comes out.
 //!
 //! The rows to change are found and computed by a plan of the caller, over one pinned state, and arrive sorted by their
 //! addresses. Each file that has one of them is read and written once more, without the rows that go and with the new

@@ -42,7 +42,7 @@ fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
             File::open(dir)?.sync_all()
         })();
         if result.is_err() {
-            // Best effort: the reason of the failure is what the caller needs.
+            // Best effort: the caller needs the reason of the first failure.
             let _ = std::fs::remove_file(&temporary);
         }
         result

@@ -1,4 +1,4 @@
-//! `table.rulake.json`: the sidecar that names a collection's state without holding its vectors.
+//! Bundle: the file `table.rulake.json`, which names a state of a collection without its vectors.
 //!
 //! The format is version 2 of `ruvector-rulake`: bundles written by its release 2.3.0 are read here, and ours there.
 
@@ -23,7 +23,7 @@ const FIELD_BYTES_MAX: usize = 4 * 1024;
 /// A witness has 64 hex digits; one of more than twice that is no witness and is not worth printing.
 const WITNESS_BYTES_MAX: usize = 128;
 
-/// The state and the parameters that a cache entry was, or is to be, built from.
+/// A state of a collection and the parameters of an index over it, sealed by a witness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
     /// Version of the format.
@@ -120,8 +120,8 @@ impl Bundle {
     /// Reads and verifies `dir/table.rulake.json`.
     ///
     /// # Errors
-    /// `NotFound` if there is none, `Io` if it cannot be read, `Corrupt` if it is not a plain file (a link, a pipe, a
-    /// folder), too large or not UTF-8, else as [`Bundle::from_json`].
+    /// `NotFound` if there is none; `Io` if it cannot be read; `Corrupt` if it is no plain file, too large or not UTF-8; else
+    /// as [`Bundle::from_json`].
     pub fn read_from_dir(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE_NAME);
         let bytes = read_at_most(open_plain(&path)?, JSON_BYTES_MAX, &path)?;
@@ -143,7 +143,7 @@ impl Bundle {
     }
 }
 
-/// Opens the plain file at `path`, and nothing else: a link may lead anywhere, and a pipe is never done.
+/// Opens the plain file at `path`. Links and pipes are refused: a link may lead anywhere, and a pipe never ends.
 fn open_plain(path: &Path) -> Result<File> {
     let unreadable = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Error::not_found("no bundle").with("path", path.display()),
@@ -156,7 +156,7 @@ fn open_plain(path: &Path) -> Result<File> {
     plain(path.symlink_metadata().map_err(unreadable)?)?;
     let mut options = OpenOptions::new();
     options.read(true);
-    // By now it may be another: without these, opening a pipe waits for a writer, and a link is followed.
+    // The file may have been replaced since the check. Without these flags, a pipe blocks and a link is followed.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOFOLLOW);
     let file = options.open(path).map_err(unreadable)?;

@@ -1,7 +1,7 @@
 //! ruLake: answers from compressed indexes over vectors that stay where they are.
 //!
-//! It is a library that pins a state of a collection, builds an index over one of its vector columns once, seals the
-//! index with a witness of what it was built from, and hands it out for as long as the witness holds.
+//! It pins a state of a collection, builds an index over a vector column of that state once, and seals the index with a
+//! witness of the state. Searches use the index for as long as the witness holds.
 //! It is not a store of record (vectors belong to a [`Backend`]) and it knows no SQL.
 //!
 //! Layers, each of which uses only those above it in this list: single files (addresses, witnesses, types, files),

@@ -1,7 +1,7 @@
 //! Vector columns: their type, their stored form, and the checks of their values.
 //!
 //! A vector column is `FixedSizeList<Float32>[dim]`. Stores that have no fixed-size list keep `List<Float32>` with the
-//! dimension in the field's metadata under [`DIM_KEY`]; what they hand back is checked, not trusted.
+//! dimension in the field's metadata under [`DIM_KEY`]; their vectors are checked.
 
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ pub fn vector_at(vectors: &FixedSizeListArray, row: usize) -> Option<Float32Arra
     vectors.is_valid(row).then(|| vectors.value(row).as_primitive::<Float32Type>().clone())
 }
 
-/// Returns `batch` in its stored form: vector columns as lists. The inverse of what a scan does.
+/// Returns `batch` in its stored form: vector columns as lists. It is the inverse of a scan.
 ///
 /// # Errors
 /// `Internal` only: every vector is a list.

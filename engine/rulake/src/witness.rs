@@ -1,4 +1,4 @@
-//! The token of a collection's state, and the witness that seals what was built from it.
+//! Generation: the token of a collection's state. Witness: the digest that seals an index of that state.
 //!
 //! The witness is SHAKE-256 (32 bytes, lower-case hex) over data_ref, dim, rotation_seed, rerank_factor and generation,
 //! domain-separated and length-prefixed; integers are little-endian `u64`. It equals the one of bundle format version 2
@@ -19,7 +19,7 @@ pub(crate) static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v
 pub enum Generation {
     /// A counter. Counters of in-memory backends mean nothing to another process.
     Number(u64),
-    /// Anything else: a Delta table id and version, a digest of a listing.
+    /// A text: the id and version of a Delta table, a digest of a listing.
     Opaque(String),
 }
 

@@ -162,7 +162,7 @@ impl Items {
     }
 }
 
-/// The items in `ranges`, one range after the other. Copies nothing where they lie so already.
+/// The items in `ranges`, one range after the other. Nothing is copied if the ranges are contiguous.
 fn picked(values: &ArrayRef, ranges: &[Range<usize>]) -> Result<ArrayRef> {
     let mut filled = ranges.iter().filter(|range| !range.is_empty());
     let Some(first) = filled.next() else { return Ok(values.slice(0, 0)) };

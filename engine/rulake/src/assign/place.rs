@@ -1,4 +1,4 @@
-//! Place of an array in its column: it names the column, the field and the row in errors, and says what may be rounded.
+//! Place of an array in its column: it names the column, the field and the row in errors, and knows if integers may be rounded.
 
 use arrow::datatypes::DataType;
 

@@ -1,4 +1,4 @@
-//! Values without items or fields.
+//! Assignment of arrays without items or fields: numbers, texts, times, bytes.
 
 use std::cmp::Ordering;
 

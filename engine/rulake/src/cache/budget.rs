@@ -8,8 +8,8 @@ use super::{CacheState, EntryKey, Slot};
 
 /// Limits of the cache: memory and number of entries. `None` is no limit.
 ///
-/// Entries that were not used for the longest time go first. An entry that a search is using, one of a collection that is
-/// kept, and the one that was just asked for stay, so the budget may be exceeded by those.
+/// The least recently used entries are evicted first. Entries that a search uses, entries of collections that are kept, and
+/// the newest entry stay; they may exceed the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
     /// Bytes of memory.
@@ -19,7 +19,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Evicts entries until the rest fits, `newest` aside, and tells how many.
+    /// Evicts entries other than `newest` until the rest fits, and returns how many were evicted.
     pub(super) fn enforce(&self, state: &mut CacheState, newest: &EntryKey) -> u64 {
         if self.bytes.is_none() && self.entries.is_none() {
             return 0;

@@ -74,7 +74,7 @@ async fn read(
     Ok(if all.addresses.is_sorted() { all } else { in_address_order(&all, dim.get()) })
 }
 
-/// Partitions of a scan arrive as they are read; an index is the same whatever their order.
+/// Vectors sorted by address. Partitions of a scan arrive in any order, and the index must not depend on it.
 fn in_address_order(vectors: &Vectors, dim: usize) -> Vectors {
     let mut order: Vec<usize> = (0..vectors.addresses.len()).collect();
     order.sort_unstable_by_key(|row| vectors.addresses[*row]);

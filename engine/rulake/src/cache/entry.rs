@@ -54,7 +54,7 @@ impl Entry {
         self.index.search(query, params)
     }
 
-    /// Returns for each query what [`search`](Self::search) would, many queries in one pass.
+    /// Returns the answer of [`search`](Self::search) for each query, all in one pass.
     ///
     /// # Errors
     /// As [`search`](Self::search).

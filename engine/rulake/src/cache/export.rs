@@ -27,7 +27,7 @@ impl Cache {
         self.touch(&entry);
         let mut state = self.state.lock();
         state.entries.insert(key.clone(), Slot::Ready(entry));
-        // What the collection uses already is as new as this, or newer.
+        // An entry that the collection uses already is as new as this one, or newer.
         let pointers = state.pointers.entry(collection.clone()).or_default();
         pointers.entry(key.spec.clone()).or_insert_with(|| key.clone());
         self.budget.enforce(&mut state, &key);
@@ -74,7 +74,7 @@ pub(crate) async fn remove_saved(dir: &Path, data_ref: &str, generation: &Genera
 /// Reads the entries in `dir` of a state, sorted by file name.
 ///
 /// # Errors
-/// `NotFound` if there is no such folder or no entry in it; for any of its index files what reading it meets.
+/// `NotFound` if there is no such folder or no entry in it; for an index file that cannot be read, the error of the read.
 pub(crate) async fn read_dir(dir: &Path, data_ref: &str, generation: &Generation) -> Result<Vec<(Entry, IndexSpec)>> {
     let paths = files_of(dir, data_ref, generation).await?;
     if paths.is_empty() {

@@ -74,7 +74,7 @@ pub(super) async fn read(path: &Path) -> Result<(Entry, IndexSpec)> {
 /// Writes the index file of an entry.
 ///
 /// # Errors
-/// `Unavailable` if the folder cannot be made or written.
+/// `Unavailable` if the folder cannot be created or written.
 pub(super) fn write(index: &dyn VectorIndex, attributes: &Attributes, path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|e| no_folder(folder, e))?;

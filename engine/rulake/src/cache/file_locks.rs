@@ -1,8 +1,8 @@
 //! Locks of the index files beside collections, and the set of those files that are wanted.
 //!
-//! Each file has a lock, which is held while the file is written or removed. The set is asked under the lock. So a caller that
-//! takes a file out of the set and then removes it leaves nothing behind: a write that had begun has ended by then, and no
-//! other one begins.
+//! Each file has a lock, which is held while the file is written or removed. The set is asked under the lock. A
+//! caller first takes a file out of the set and then removes it, which waits for a write that has begun. No later write
+//! begins, so no file is left.
 
 use std::collections::HashMap;
 use std::fmt;

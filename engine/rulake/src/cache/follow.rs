@@ -1,8 +1,8 @@
-//! Following a collection: the entry of an older state becomes that of a newer one, at the cost of what changed.
+//! Following a collection: the entry of an older state becomes that of a newer one, at the cost of the difference.
 //!
-//! Parts that both states have keep their codes, less the rows deleted since. The vectors of the other parts are read; one
-//! whose bytes are those of a row that went away with its part was moved, not changed, and keeps its code. What is left
-//! is removed and encoded. The answers are those of an index built from all vectors.
+//! Parts that both states have keep their codes, less the rows deleted since. The vectors of new parts are read. A vector
+//! whose bytes were those of a row of a removed part was moved: it keeps its code. Other new vectors are encoded, and the
+//! remaining old ones are removed. The answers are those of an index built from all vectors.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::error::{Error, Result};
 use crate::index_spec::IndexSpec;
 use crate::scan::{VectorFold, fold_vectors};
 
-/// Bound on the growth, and on the shrinkage, of an index since its lists were made, as a factor of its vectors then.
-/// An index beyond the bound is rebuilt. So is an index of which more vectors changed than it was made of.
+/// Bound on the growth and on the shrinkage of an index since its lists were built, as a factor of its vectors then. An
+/// index beyond the bound is rebuilt. So is an index with more changes than it had vectors.
 const GROWTH_MAX: usize = 2;
 
 /// Difference between the index of one state and the index of another.

@@ -19,10 +19,10 @@ use crate::error::Result;
 use crate::index_spec::IndexSpec;
 use crate::scan::read_ids;
 
-/// An index file is written again when one vector of this many is not in it as it is now; until then the file of an older
-/// state is what a restart follows from.
+/// Share of changed vectors, one in this many, from which on an index file is written again. Below it, a restart follows from
+/// the file of the older state.
 const UNSAVED_SHARE: usize = 8;
-/// Below this size, in bytes, writing costs nothing.
+/// Bytes of an entry below which its file is written after every change: the write costs little.
 const ALWAYS_SAVED: usize = 16 << 20;
 
 /// The entry that a newer one follows.

@@ -4,17 +4,15 @@
 //! gets an older entry, and collections of equal bytes share one. The life of an entry:
 //!
 //! ```text
-//!            first caller                    the task ends              the collection changes
-//!   absent --------------> in flight -----------------------> ready -------------------------> superseded
-//!     ^     `find_or_start`    |    `load_or_build`             |       `follow`, `rebuild`        |
-//!     |                        |    other callers wait          |                                  |
-//!     +------------------------+                                | searches hold no lock            |
-//!     |  failed, cancelled, or no waiter within `linger`        |                                  |
-//!     +---------------------------------------------------------+                                  |
-//!     |  evicted (`budget`), forgotten, or its file is damaged                                     |
-//!     +--------------------------------------------------------------------------------------------+
-//!        dropped once no collection points at it and no search holds it
+//!  absent -----------> in flight -----------> ready -----------> superseded
+//!    ^   first caller      |    load or build   |   newer state or     |
+//!    |                     |                    |   rebuild            |
+//!    |   failed, cancelled |           evicted, |      its last search |
+//!    |   or no waiter      |          forgotten |                 ends |
+//!    +---------------------+--------------------+----------------------+
 //! ```
+//!
+//! New searches use an entry that is ready. A search that has an entry keeps it to its end, and holds no lock.
 //!
 //! Builds are single-flight: one task per entry, shared by all waiters (`in_flight`). The task takes the first of these that
 //! exists: an index that the collection is, an entry of an older state in memory, the index file (`file`), a new build (`build`).

@@ -1,4 +1,4 @@
-//! Pinned state: the snapshot of a collection that answers come from, and the entries that searches found for it.
+//! Pinned state: the snapshot of a collection that answers come from, with the entries that searches found for it.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -18,7 +18,7 @@ pub struct HitSource {
     pub collection: String,
 }
 
-/// A state of a collection that answers come from, and what the lake remembers of it.
+/// A pinned state of a collection, with the entries that searches found for it.
 #[derive(Debug)]
 pub struct Pinned {
     key: CollectionKey,
@@ -28,7 +28,7 @@ pub struct Pinned {
     counters: Arc<Counters>,
     /// Specification of the index for searches that set neither column nor metric nor kind.
     plain: OnceLock<IndexSpec>,
-    /// The entries found for it, so that the next search needs no more than to look here.
+    /// The entries found for the state; the next search asks no other table.
     entries: RwLock<Vec<(IndexSpec, Weak<Entry>)>>,
 }
 
@@ -65,7 +65,7 @@ impl Pinned {
         &self.counters
     }
 
-    /// Specification of the index for searches that set neither column nor metric nor kind; made by `make` at the first call.
+    /// Specification of the index for searches that set neither column nor metric nor kind; the first call computes it by `make`.
     pub(crate) fn plain_spec(&self, make: impl FnOnce() -> Result<IndexSpec>) -> Result<&IndexSpec> {
         match self.plain.get() {
             Some(spec) => Ok(spec),

@@ -1,4 +1,4 @@
-//! Provenance of an entry: the state it was built from. A snapshot goes in, the words of an index file come out, and back.
+//! Provenance of an entry: the state that it was built from. It is stored as attributes of the index file, and read from them.
 
 use roaring::RoaringBitmap;
 use ruvector_rabitq::{Attributes, VectorIndex};
@@ -24,7 +24,7 @@ pub(crate) struct Provenance {
     pub(crate) data_ref: String,
     pub(crate) generation: Generation,
     pub(crate) parts: Vec<Part>,
-    /// Number of vectors when the structure was last made from all of them.
+    /// Number of vectors at the last build from all of them.
     pub(crate) built_len: usize,
     /// Number of vectors added and removed since.
     pub(crate) changed: usize,

@@ -19,7 +19,7 @@ pub trait Fixture: Send + Sync {
         true
     }
 
-    /// Makes a collection of the rows of one or more batches, each a part of its own if the backend can.
+    /// Creates a collection from the rows of one or more batches, each a part of its own if the backend can.
     ///
     /// # Errors
     /// Those of the store; [`check`](super::check) passes them on.

@@ -41,7 +41,7 @@ pub use fixture::Fixture;
 /// Checks every rule of backends. Takes seconds; needs a Tokio runtime.
 ///
 /// # Errors
-/// `Internal` that names the `rule` that is broken, what was expected and what was got; what the fixture reports.
+/// `Internal` that names the broken `rule`, the expected value and the value found; errors of the fixture.
 pub async fn check(fixture: &dyn Fixture) -> Result<()> {
     let subject = Subject::new(fixture);
     let all = async {

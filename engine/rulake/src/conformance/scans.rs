@@ -122,7 +122,7 @@ impl PinnedScans<'_> {
         Ok(request.limit.unwrap_or(usize::MAX).min(expected.len()))
     }
 
-    /// Rows that match a predicate come, whatever else does.
+    /// Checks that pruning leaves out no row that matches.
     async fn check_pruning(&self) -> Result<()> {
         let rule = Rule("pruning leaves out no row that matches, and gives none that is not there");
         let every: Vec<Row> = {

@@ -110,7 +110,7 @@ fn same_parts(old: &PinnedRows, new: &PinnedRows) -> Result<()> {
     Ok(())
 }
 
-/// A pinned state gives what it gave when it was pinned, or says that it is gone.
+/// Checks that a pinned state has the rows that it had when it was pinned, or is `GenerationGone`.
 async fn unchanged(subject: &Subject<'_>, pinned: &PinnedRows) -> Result<()> {
     let rule = Rule("a pinned state gives its own rows or says GenerationGone");
     let unless_gone = |outcome: Result<()>| match outcome {

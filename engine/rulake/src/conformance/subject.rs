@@ -68,7 +68,7 @@ impl<'a> Subject<'a> {
     /// The rows of a state by their addresses.
     ///
     /// # Errors
-    /// A broken rule of addresses; what the backend reports, as it is.
+    /// A broken rule of addresses; errors of the backend, unchanged.
     pub(super) async fn addressed(&self, snapshot: &dyn Snapshot) -> Result<Addressed> {
         let request = ScanRequest { with_address: true, ..ScanRequest::default() };
         let partitions = self.scan(snapshot, &request).await?;

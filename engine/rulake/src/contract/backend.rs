@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 
-/// A state that a collection had.
+/// Choice of an older state of a collection: by its number or by a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AsOf {
     /// The state of this number; the first is 0.
@@ -17,10 +17,10 @@ pub enum AsOf {
     Timestamp(i64),
 }
 
-/// A change of a collection, as its log tells.
+/// A change of a collection, from its log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
-    /// The number of the state that it made.
+    /// The number of the state that it created.
     pub version: u64,
     /// Time of the commit, in milliseconds since 1970 (UTC).
     pub timestamp_ms: i64,
@@ -30,7 +30,7 @@ pub struct Commit {
     pub parameters: Option<String>,
 }
 
-/// A place that holds collections.
+/// A store of collections.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync {
     /// The backend's name; in SQL it is a schema.
@@ -45,7 +45,7 @@ pub trait Backend: Debug + Send + Sync {
     /// `NotFound` if there is no such collection, `Unavailable` if the backend does not answer.
     async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>>;
 
-    /// Pins a state that a collection had, and says its number.
+    /// Pins an older state of a collection, and returns its number.
     ///
     /// # Errors
     /// `NotSupported` if the backend keeps no older states; `InvalidInput` if the collection has or keeps no such state; else

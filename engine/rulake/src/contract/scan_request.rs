@@ -13,9 +13,9 @@ pub struct ScanRequest {
     pub with_address: bool,
     /// Only these parts, by their positions in [`Snapshot::parts`](super::Snapshot::parts); `None` is all of them.
     pub parts: Option<Vec<usize>>,
-    /// A predicate over the schema that rows which cannot match may be left out by; those that cannot may still come.
+    /// A predicate over the schema. Rows that cannot match may be left out; they may still come.
     pub pruning: Option<Arc<dyn PhysicalExpr>>,
-    /// Stop after this many rows.
+    /// Bound on the number of rows.
     pub limit: Option<usize>,
     /// Vector columns as the backend stores them, unchecked: for the index build, which names the row at fault.
     pub as_stored: bool,

@@ -18,7 +18,7 @@ impl ServedIndex {
         &self.index
     }
 
-    /// Returns true if the index keeps the vectors that it was made of, so that they can be read.
+    /// Returns true if the index keeps its original vectors, so that they can be read.
     pub fn has_vectors(&self) -> bool {
         self.index.vectors().is_some()
     }

@@ -23,7 +23,7 @@ use crate::witness::{Generation, witness};
 /// The folder of index files beside collections: readers of Delta and Parquet pass over names with `_`.
 pub const INDEX_DIR: &str = "_ruvector";
 
-/// One pinned state of a collection. Everything read through it is of that state.
+/// A pinned state of a collection. Everything read through it is of that state.
 #[async_trait]
 pub trait Snapshot: Debug + Send + Sync {
     /// URI of the bytes of record.
@@ -32,14 +32,14 @@ pub trait Snapshot: Debug + Send + Sync {
     /// The token of this state.
     fn generation(&self) -> &Generation;
 
-    /// Its columns; vectors are `FixedSizeList<Float32>`.
+    /// The columns; vectors are `FixedSizeList<Float32>`.
     fn schema(&self) -> SchemaRef;
 
-    /// Its number of rows, if that is known without reading.
+    /// The number of rows, if it is known without reading.
     fn num_rows(&self) -> Option<usize>;
 
-    /// The pieces it is made of, in the order that the files of row addresses count. What was made of a part holds for
-    /// every state that has a part of the same id.
+    /// The parts of the state, in the order of the files of row addresses. Codes of a part are valid for every state that has
+    /// a part of the same id.
     fn parts(&self) -> Vec<Part> {
         vec![Part { id: self.generation().to_string(), deleted: RoaringBitmap::new() }]
     }
@@ -52,14 +52,14 @@ pub trait Snapshot: Debug + Send + Sync {
         None
     }
 
-    /// The file that `address` is in, for messages.
+    /// The file of `address`, for messages.
     fn file_name(&self, address: RowAddress) -> String;
 
-    /// A plan that reads it. `context` provides settings and the registry of object stores.
+    /// A plan that reads the state. `context` provides settings and the registry of object stores.
     async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>>;
 
-    /// Reads the vectors of a column, unchecked: for what goes through all of them. The windows together stand for all rows
-    /// of the state, or of the parts that `request` names.
+    /// Reads all vectors of a column, unchecked. The windows together stand for all rows of the state, or of the parts that
+    /// `request` names.
     async fn vectors(&self, context: &Arc<TaskContext>, request: &VectorRequest<'_>) -> Result<VectorStream<'_>> {
         scan_vectors(self.scan(context, &request.scan()).await?, context)
     }
@@ -75,8 +75,8 @@ pub trait Snapshot: Debug + Send + Sync {
         projection: &[usize],
     ) -> Result<RecordBatch>;
 
-    /// Checks that what was read so far is of this state. Where bytes of record may be replaced in place, a reader that
-    /// keeps what it made of them asks when it is done.
+    /// Checks that all reads so far were of this state. Bytes of record may be replaced in place, so a reader that keeps a
+    /// result of its reads calls it at the end.
     ///
     /// # Errors
     /// `GenerationGone` if the state is not there any more; `Unavailable` if the backend does not answer.
@@ -85,12 +85,12 @@ pub trait Snapshot: Debug + Send + Sync {
     }
 }
 
-/// A piece of a state: a file, a batch.
+/// Part of a state: a file, a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// Equal ids of one collection mean the same rows under the same numbers, deleted ones included.
     pub id: String,
-    /// The rows that are not there any more.
+    /// The deleted rows.
     pub deleted: RoaringBitmap,
 }
 

@@ -12,7 +12,7 @@ use roaring::RoaringTreemap;
 use super::scan_request::ScanRequest;
 use crate::error::{Result, from_datafusion};
 
-/// Batches that are ready at the same time are handed out together, so that they can be worked on at the same time.
+/// Bound on the batches of a window. Batches that are ready at the same time can be folded at the same time.
 const BATCHES_AT_ONCE: usize = 16;
 
 /// Request of the vectors of a column: parts and rows to read.
@@ -26,7 +26,7 @@ pub struct VectorRequest<'a> {
     pub allowed: Option<&'a RoaringTreemap>,
 }
 
-/// Some vectors of a column. Those of one are in memory at the same time.
+/// Window of a stream: vectors of a column that are in memory at the same time.
 #[derive(Clone, Debug)]
 pub struct VectorWindow {
     /// The number of rows that the window stands for, including rows left out because the request does not allow them.
@@ -35,11 +35,11 @@ pub struct VectorWindow {
     pub batches: Vec<RecordBatch>,
 }
 
-/// Vectors of a state, some at a time.
+/// Stream of the vectors of a state.
 pub type VectorStream<'a> = BoxStream<'a, Result<VectorWindow>>;
 
 impl VectorRequest<'_> {
-    /// The scan that gives the same.
+    /// The scan of the same vectors.
     pub(crate) fn scan(&self) -> ScanRequest {
         ScanRequest {
             projection: Some(vec![self.column]),
@@ -51,7 +51,7 @@ impl VectorRequest<'_> {
     }
 }
 
-/// The vectors that a scan gives. Its partitions are read and decoded each by a task of its own.
+/// Returns the vectors of a scan. Each partition is read and decoded by a task of its own.
 pub(crate) fn scan_vectors(plan: Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<VectorStream<'static>> {
     let batches = execute_stream(plan, Arc::clone(context)).map_err(from_datafusion)?;
     let window = |batches: Vec<datafusion::error::Result<RecordBatch>>| {

@@ -1,4 +1,4 @@
-//! Publishing what answers come from, and following what others publish.
+//! Bundles and exported entries of a lake: it publishes the states that it answers from, and follows published ones.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const FILE_WORKER: &str = "work on files";
 pub enum RefreshResult {
     /// The cached entries are of the state that the bundle names, or nothing is cached.
     UpToDate,
-    /// The bundle names another state: what was cached is forgotten, the next search asks the backend.
+    /// The bundle names another state: the cached entries are forgotten, and the next search asks the backend.
     Invalidated,
     /// There is no bundle in the folder.
     BundleMissing,
@@ -99,9 +99,8 @@ impl RuLake {
         Ok(RefreshResult::Invalidated)
     }
 
-    /// Writes what is cached of a collection to `dir`: an index file for each entry, with the ids of its rows, and the
-    /// bundle. Files of an older state give way to them; a crash leaves the one or the other whole. Returns the paths of the
-    /// index files.
+    /// Writes the cached entries of a collection to `dir`: an index file for each, with the ids of its rows, and the bundle.
+    /// Files of an older state are replaced; a crash leaves those of one state whole. Returns the paths of the index files.
     ///
     /// # Errors
     /// `NotFound` if nothing is cached; `Unavailable` if the folder cannot be written.
@@ -157,7 +156,7 @@ impl RuLake {
         Ok(paths)
     }
 
-    /// Reads what [`save_cache_to_dir`](Self::save_cache_to_dir) wrote, and returns the number of vectors. The backend is
+    /// Loads the files of [`save_cache_to_dir`](Self::save_cache_to_dir), and returns the number of vectors. The backend is
     /// not asked: with STALE it never is, else the next search finds out whether it is still of this state.
     ///
     /// # Errors

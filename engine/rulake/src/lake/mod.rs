@@ -50,7 +50,7 @@ impl Default for RuLake {
 }
 
 impl RuLake {
-    /// A lake of the defaults: FRESH, `rabitq_plus` by L2, no limit to what the cache holds.
+    /// A lake with the defaults: FRESH, `rabitq_plus` by L2, a cache without limits.
     pub fn new() -> Self {
         Self::default()
     }
@@ -79,7 +79,7 @@ impl RuLake {
         self.cache.entry(pinned, spec, context).await
     }
 
-    /// Returns true if the entry over a pinned state by `spec` is at hand, as far as searches of this state know.
+    /// Returns true if a search of this pinned state found the entry by `spec`, and the entry is still valid.
     pub fn has_entry(&self, pinned: &Pinned, spec: &IndexSpec) -> bool {
         pinned.remembered(spec).is_some_and(|entry| !entry.is_forgotten())
     }

@@ -1,4 +1,4 @@
-//! A state that is known from files alone.
+//! Snapshot of a state that is known from files alone: its entries can be searched, its rows cannot be read.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::vector_column::vector_type;
 use crate::witness::Generation;
 
-/// The state that index files are sealed with: searches answer from it, rows cannot be read through it.
+/// The state that index files are sealed with.
 #[derive(Debug)]
 pub(super) struct SealedSnapshot {
     data_ref: String,

@@ -1,4 +1,4 @@
-//! Searches that answer with the ids that collections give their rows.
+//! Searches of one collection: a query goes in; hits with the ids of their rows come out.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl SearchOptions {
     }
 }
 
-/// One answer of a search.
+/// A hit of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LakeHit {
     /// The backend and the collection that hold the row.
@@ -52,7 +52,7 @@ pub struct LakeHit {
     pub distance: f32,
 }
 
-/// An entry, and what names its rows.
+/// An entry with the ids of its rows.
 pub(super) struct SearchTarget {
     pinned: Arc<Pinned>,
     entry: Arc<Entry>,
@@ -77,7 +77,7 @@ impl RuLake {
         self.find(backend, collection, options).await?.search(query, k, options)
     }
 
-    /// Returns for each query what [`search_one`](Self::search_one) would, all from one state of the collection.
+    /// Returns the answer of [`search_one`](Self::search_one) for each query, all from one state of the collection.
     ///
     /// # Errors
     /// As [`search_one`](Self::search_one), before anything is searched.
@@ -92,7 +92,7 @@ impl RuLake {
         self.find(backend, collection, options).await?.search_batch(queries, k, options)
     }
 
-    /// Makes the entry that a search with these options would answer from, and returns its witness.
+    /// Loads or builds the entry that a search with these options would use, and returns its witness.
     ///
     /// # Errors
     /// As [`search_one`](Self::search_one).
@@ -180,7 +180,7 @@ impl SearchTarget {
         answers.into_iter().map(|hits| self.name(hits)).collect()
     }
 
-    /// Gives hits the names of their rows.
+    /// Hits with the ids of their rows.
     fn name(&self, hits: Vec<Hit>) -> Result<Vec<LakeHit>> {
         let named = |hit: Hit| {
             Ok(LakeHit {

@@ -12,8 +12,8 @@ use crate::cache::CollectionKey;
 use crate::cache::Pinned;
 use crate::error::Result;
 
-/// Searches that belong together: each collection is asked for its state once, at its first search, and all answers from
-/// it are of that state, however long the session lasts.
+/// Searches that share pins. The state of a collection is pinned at its first search, and all answers of the session are of
+/// that state.
 #[derive(Debug)]
 pub struct LakeSession<'a> {
     lake: &'a RuLake,

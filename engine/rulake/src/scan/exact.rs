@@ -53,8 +53,7 @@ pub async fn search(
     Ok(hits.map(|Scored { id, score }| Hit { id, distance: score as f32 }).collect())
 }
 
-/// Returns for each query what [`search`] would, all in one pass over the vectors, with distances that neither overflow
-/// nor vanish.
+/// Returns the answer of [`search`] for each query, all in one pass over the vectors. Distances neither overflow nor vanish.
 ///
 /// # Errors
 /// As [`search`].

@@ -31,13 +31,13 @@ pub(crate) struct VectorFold<'a> {
     pub(crate) allowed: Option<&'a RoaringTreemap>,
 }
 
-/// Folds vectors into `accumulator`, one after the other, in whatever order the state gives them.
+/// Folds vectors into `accumulator`, one after the other, in the order of the stream.
 ///
 /// NULL vectors are passed over.
 ///
 /// # Errors
 /// `InvalidInput` that names file and row of a vector that has another type, another dimension, a NULL coordinate or one
-/// that is not finite; what the backend reports.
+/// that is not finite; errors of the backend.
 pub(crate) async fn fold_vectors<A: Send>(
     snapshot: &dyn Snapshot,
     folded: VectorFold<'_>,
@@ -118,7 +118,7 @@ impl<'a> Windows<'a> {
                 .with("got at least", got));
         }
         match known.filter(|expected| is_end && self.all && got < *expected) {
-            // A backend that went away in the middle may look like one that came to its end.
+            // A lost connection may look like the end of the stream.
             Some(expected) => Err(Error::unavailable("backend gave fewer rows than it says there are")
                 .with("collection", self.snapshot.data_ref())
                 .with("expected", expected)
@@ -181,10 +181,10 @@ fn is_finite(vector: &[f32]) -> bool {
     !vector.iter().fold(false, |found, value| found | (value.to_bits() & EXPONENT == EXPONENT))
 }
 
-/// A column of lists of whatever kind.
+/// A column of lists of any kind.
 struct ListColumn<'a> {
     item_type: &'a DataType,
-    /// The items of all lists, if they are what vectors are made of.
+    /// The items of all lists, if they are floats.
     floats: Option<&'a Float32Array>,
     layout: Layout<'a>,
 }

@@ -13,10 +13,10 @@ use crate::error::{Error, Result, from_delta, from_object_store};
 
 /// Commits that are read at the same time.
 const COMMITS_READ_AT_ONCE: usize = 16;
-/// The property of a table whose commits say their time themselves: files may have been copied.
+/// Property of a table whose commits have their time in the log: the times of copied files mean nothing.
 const TIMES_IN_COMMITS: &str = "delta.enableInCommitTimestamps";
 
-/// Pins a version of the table that `newest` is of, and says its number.
+/// Pins a version of the table of `newest`, and returns its number.
 pub(super) async fn pin(newest: &Arc<DeltaSnapshot>, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
     let newest_version = newest.version()?;
     let version = match as_of {
@@ -47,7 +47,7 @@ fn gone(version: u64) -> Error {
         .with("got", version)
 }
 
-/// The newest version that was there at a time.
+/// The newest version that was committed by a time.
 async fn version_at(newest: &DeltaSnapshot, time: i64) -> Result<u64> {
     let state = newest.table().snapshot().map_err(from_delta)?.snapshot();
     let in_commits = state.metadata().configuration().get(TIMES_IN_COMMITS).is_some_and(|value| value == "true");
@@ -103,7 +103,7 @@ struct Action {
     commit_info: Option<CommitInfo>,
 }
 
-/// Writers may leave it out, and what is in it is theirs.
+/// The information on a commit. Writers may leave it out, and choose its content.
 fn info_of(commit: &[u8]) -> Option<CommitInfo> {
     let lines = commit.split(|byte| *byte == b'\n');
     lines.filter_map(|line| serde_json::from_slice::<Action>(line).ok()).find_map(|action| action.commit_info)
@@ -121,7 +121,7 @@ async fn commit_files(newest: &DeltaSnapshot) -> Result<Vec<(u64, ObjectMeta)>> 
     while let Some(file) = listing.next().await {
         let file = file.map_err(from_object_store)?;
         let number = file.location.filename().and_then(|name| name.strip_suffix(".json")).map(str::parse::<u64>);
-        // Sub-folders hold what is not committed.
+        // Files in sub-folders are no commits.
         let is_commit = file.location.parts().count() == 2;
         if let (Some(Ok(version)), true) = (number, is_commit)
             && version <= last

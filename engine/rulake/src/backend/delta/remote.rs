@@ -1,4 +1,4 @@
-//! A Delta table in an object store. It is only read; other programs write it.
+//! Backend of one Delta table in an object store. The table is only read; other programs write it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Appending rows to, and replacing the rows of, a Delta table from a stream, in one transaction.
+//! Writes of rows to a Delta table: a stream is appended or replaces the rows, in one transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ use crate::error::{Error, Result, from_datafusion, from_delta, to_datafusion};
 use crate::failpoint::reach;
 use crate::vector_column::{stored_schema, to_stored};
 
-/// The library's writer has ten batches at hand, however large they are.
+/// Target for the bytes of a batch that is written: the library's writer keeps ten batches in memory.
 const PIECE_BYTES: usize = 1 << 20;
 
 impl DeltaBackend {
@@ -50,7 +50,7 @@ impl DeltaBackend {
     /// # Errors
     /// As [`DeltaBackend::append`].
     pub async fn overwrite(&self, collection: &str, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
-        // Of two at the same time the second would fail, for the files that it replaces are gone.
+        // The second of two concurrent calls would fail, because the files that it replaces are gone.
         let _turn = self.lock_for_change(collection).await;
         let snapshot = self.delta_snapshot(collection).await?;
         let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
@@ -76,7 +76,7 @@ pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: Sendab
     let plan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(table)), None)
         .and_then(LogicalPlanBuilder::build)
         .map_err(from_datafusion)?;
-    // One partition, so that rows lie in the order in which they came: what they are sorted by, files can be pruned by.
+    // One partition keeps the order of rows, so that files can be pruned by a sorted column.
     let mut session = create_session().state();
     session.config_mut().options_mut().execution.target_partitions = 1;
     match builder.with_session_state(Arc::new(session)).with_input_plan(plan).await {

@@ -1,4 +1,4 @@
-//! The rows of an index, made as they are read.
+//! Rows of an index: row numbers go in, batches of ids, vectors and addresses come out.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Indexes as collections: saved in a file or made by the program, they are searched like any other, and their vectors are
+//! Indexes as collections: from a file or from the program. They are searched like any other, and their vectors are
 //! rows.
 //!
 //! A collection has the columns `id` and the vector column, `vec` unless the file says otherwise. The index itself is what
@@ -43,19 +43,19 @@ impl IndexBackend {
         Self { id: id.into(), collections: RwLock::default() }
     }
 
-    /// Makes an index a collection, until the process ends. Its ids become the column `id`.
+    /// Adds an index in memory as a collection, until the process ends. Its ids become the column `id`.
     ///
     /// # Errors
-    /// `AlreadyExists`; `InvalidInput` if the name is none, or an id is not a `BIGINT`.
+    /// `AlreadyExists`; `InvalidInput` if the name is not valid, or an id is not a `BIGINT`.
     pub fn add(&self, collection: &str, index: Box<dyn VectorIndex>) -> Result<()> {
         let snapshot = IndexSnapshot::in_memory(&self.id, collection, index)?;
         self.put(collection, Collection::Memory(Arc::new(snapshot)))
     }
 
-    /// Makes an index file a collection. It is not read yet.
+    /// Adds an index file as a collection. The file is not read yet.
     ///
     /// # Errors
-    /// `AlreadyExists`; `InvalidInput` if the name is none.
+    /// `AlreadyExists`; `InvalidInput` if the name is not valid.
     pub fn add_file(&self, collection: &str, path: PathBuf) -> Result<()> {
         self.put(collection, Collection::File(Arc::new(IndexFile::new(path))))
     }
@@ -86,7 +86,7 @@ impl IndexBackend {
     }
 }
 
-/// Checks that there is an index at `path` that can be a collection, and returns what it is an index of.
+/// Checks that there is an index at `path` that can be a collection, and returns its specification.
 ///
 /// # Errors
 /// `NotFound`; `Corrupt` if the file is not whole; `InvalidInput` if an id is not a `BIGINT`.

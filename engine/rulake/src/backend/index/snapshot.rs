@@ -23,10 +23,10 @@ use crate::witness::Generation;
 use crate::witness::PROCESS;
 
 const ID_COLUMN: &str = "id";
-/// The vector column, unless the index says what it was made over.
+/// Name of the vector column, unless the index file has one.
 const VECTOR_COLUMN: &str = "vec";
 
-/// An index as rows. In the index itself they are numbered from 0: that is their address.
+/// An index as rows. The index numbers them from 0, and these numbers are their addresses.
 #[derive(Debug)]
 pub(super) struct IndexSnapshot {
     data_ref: String,
@@ -64,7 +64,7 @@ impl IndexSnapshot {
             rerank_factor: params.rerank_factor,
             nlist: params.nlist,
             nprobe: params.nprobe,
-            // What ruLake saved says the name of the column; `id` is taken.
+            // Index files of ruLake have the name of the column; `id` is taken.
             ..IndexSpec::new(
                 attributes.get("column").filter(|column| *column != ID_COLUMN).map_or(VECTOR_COLUMN, String::as_str),
             )
@@ -102,7 +102,7 @@ impl IndexSnapshot {
     }
 }
 
-/// The id of each vector: its own, or that of the row it was made of, where ruLake saved that with the index.
+/// The id of each vector: that of its row, if the index file has it, else its id in the index.
 fn ids_of(index: &dyn VectorIndex) -> Result<Vec<i64>> {
     let own = index.ids();
     if let Some(text) = index.attributes().get(&IdColumn::attribute(ID_COLUMN)) {

@@ -24,8 +24,8 @@ use state::{KeyedState, names_of};
 
 /// The collections of a [`KeyedSource`].
 ///
-/// The address of a row is the ordinal of its key among the sorted keys of the pinned state, which are read when an address
-/// is first asked for. Indexes are kept in memory only.
+/// The address of a row is the ordinal of its key among the sorted keys of the pinned state. The keys are read for the first
+/// request of an address. Indexes are kept in memory only.
 #[derive(Debug)]
 pub struct KeyedBackend<S: ?Sized = dyn KeyedSource> {
     source: Arc<S>,
@@ -45,7 +45,7 @@ impl<S: KeyedSource + ?Sized> KeyedBackend<S> {
     }
 
     async fn pin(&self, collection: &str) -> Result<KeyedSnapshot<S>> {
-        // Asked before anything is read: what is read later is then noticed to be newer, never taken to be older.
+        // Asked before anything is read: a change during the read is then noticed.
         let told = match self.source.has_generations() {
             true => self.source.generation(collection).await?,
             false => None,

@@ -131,7 +131,7 @@ impl<S: KeyedSource + ?Sized> Running<S> {
         Ok(Arc::new(UInt64Array::from(addresses)))
     }
 
-    /// Checks that what was read is all of this state, and of no other.
+    /// Checks that the rows read are those of this state: all of them, and no other.
     async fn end(&mut self) -> Result<()> {
         let pinned = &self.scan.pinned;
         if self.scan.with_address && self.left > 0 {

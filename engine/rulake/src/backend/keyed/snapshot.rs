@@ -20,7 +20,7 @@ use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Error, Result, from_datafusion};
 use crate::witness::Generation;
 
-/// One state of a collection, shared by what reads it.
+/// A pinned state of a collection, shared by its readers.
 #[derive(Debug)]
 pub(super) struct KeyedSnapshot<S: ?Sized>(pub(super) Arc<KeyedState<S>>);
 

@@ -12,8 +12,8 @@ use crate::witness::Generation;
 
 /// A store whose rows have a key instead of an address: a Python class, a Flight SQL server.
 ///
-/// What it says is checked: a batch of other columns than it declared, a key that is NULL or not unique are errors, never
-/// wrong answers.
+/// Its answers are checked: a batch with undeclared columns, a key that is NULL and a key that is not unique are errors,
+/// never wrong answers.
 #[async_trait]
 pub trait KeyedSource: Debug + Send + Sync {
     /// The name of the backend; in SQL it is a schema.

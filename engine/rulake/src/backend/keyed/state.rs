@@ -1,4 +1,4 @@
-//! KeyedState state of a keyed source: checks the batches of the store, and reads rows by key.
+//! Pinned state of a keyed source: it reads the keys once, checks the batches of the store, and takes rows by key.
 //! Input is a `KeyedSource`; output is a `Snapshot` whose row addresses are positions in the sorted keys.
 
 use std::collections::HashMap;
@@ -80,7 +80,7 @@ impl<S: KeyedSource + ?Sized> KeyedState<S> {
         Ok(())
     }
 
-    /// Our error, or the one underneath it: that the collection has moved on.
+    /// The cause of an error: `GenerationGone` if the collection has changed, else the error itself.
     pub(super) async fn why(&self, error: Error) -> Error {
         match self.verify().await {
             Err(moved) if moved.kind() == ErrorKind::GenerationGone => moved,
@@ -107,7 +107,7 @@ impl<S: KeyedSource + ?Sized> KeyedState<S> {
         }
     }
 
-    /// These columns of the schema.
+    /// The columns at `positions` of the schema.
     pub(super) fn columns(&self, positions: &[usize]) -> SchemaRef {
         let fields: Vec<Arc<Field>> =
             positions.iter().map(|position| Arc::clone(&self.schema.fields()[*position])).collect();

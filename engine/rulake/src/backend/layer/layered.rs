@@ -27,7 +27,7 @@ pub struct Layered<L> {
 }
 
 impl<L: Layer> Layered<L> {
-    /// Puts `layer` around `backend`. One layer may be around several backends, which then share its counts and limits.
+    /// Wraps `backend` in `layer`. Several backends may share one layer, with its counts and limits.
     pub fn new(backend: Arc<dyn Backend>, layer: Arc<L>) -> Self {
         Self { backend, layer }
     }

@@ -1,8 +1,7 @@
-//! Wrappers around any backend, for what cuts across them: counting, throttling, time limits, caps, faults.
+//! Layers around any backend, for cross-cutting concerns: counting, throttling, time limits, caps, faults.
 //!
-//! A [`Layered`] backend passes each of its operations through a
-//! [`Layer`]; what is known without asking the backend (schema, generation, parts, ...)
-//! passes by it. Layers stack, the outermost is asked first:
+//! A [`Layered`] backend passes each of its operations through a [`Layer`]. Properties of a snapshot that need no request
+//! (schema, generation, parts, ...) do not go through it. Layers stack, the outermost is asked first:
 //!
 //! ```
 //! use std::sync::Arc;

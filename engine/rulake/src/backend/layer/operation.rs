@@ -58,7 +58,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// One operation, as a layer sees it.
+/// Call of an operation.
 #[derive(Debug)]
 pub struct Call<'a> {
     /// Kind of the operation.

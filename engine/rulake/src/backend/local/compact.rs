@@ -7,12 +7,12 @@ use super::batch::Batch;
 use crate::address::RowAddress;
 use crate::error::Result;
 
-/// The most rows that batches are merged into. It bounds what one write copies.
+/// Bound on the rows of a merged batch, and so on the rows that one write copies.
 const MERGED_ROWS_MAX: usize = 65_536;
-/// Fewer rows than these that are gone are not worth a rewrite of those beside them.
+/// Number of deleted rows below which a batch is not rewritten.
 const DELETED_ROWS_MIN: usize = 1024;
 
-/// Batches that lie side by side and become one, if there are several or `rewrite` says so.
+/// Adjacent batches that become one, if there are several or `rewrite` is set.
 #[derive(Debug)]
 struct Group {
     batches: Vec<Batch>,
@@ -20,12 +20,11 @@ struct Group {
     rewrite: bool,
 }
 
-/// The batches of a state: those before it and the rows it adds.
+/// Returns the batches of the next state, from the batches of the state before and the rows that it adds.
 ///
 /// As in a log-structured merge tree, new rows are merged with the batches before them while those are at most twice as
-/// large, so that single rows are copied a logarithmic number of times and leave a logarithmic number of batches. A batch
-/// that is more than half gone is rewritten: its rows are fewer than those whose removal paid for it. Whatever is neither
-/// new nor rewritten stays as it lies, and so does what was made of it.
+/// large. So a row is copied a logarithmic number of times, and the number of batches is logarithmic. A batch with more
+/// deleted rows than live ones is rewritten. Other batches stay as they are, so that indexes over them can follow.
 pub(super) fn compact(before: Vec<Batch>, added: Option<RecordBatch>, schema: &SchemaRef) -> Result<Vec<Batch>> {
     let mut groups: Vec<Group> = Vec::with_capacity(before.len() + 1);
     let added = added.map(Batch::new).transpose()?;

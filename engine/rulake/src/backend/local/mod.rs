@@ -1,4 +1,4 @@
-//! Arrow batches in memory: the quickest backend to fill, and the one that tests can see through.
+//! Backend of Arrow batches in memory.
 
 mod batch;
 mod compact;
@@ -28,7 +28,7 @@ const VECTOR_COLUMN: &str = "vec";
 /// Collections held in memory. Their generation is a counter that means nothing to another process.
 ///
 /// Writers come one after the other; readers go on with the state they have and never wait for a writer's work. Rows that
-/// are replaced or removed are marked: what was made of the batches they lie in holds on.
+/// are replaced or removed are marked as deleted, so that indexes over their batches can follow.
 #[derive(Debug)]
 pub struct LocalBackend {
     id: String,
@@ -68,10 +68,10 @@ impl LocalBackend {
         Ok(())
     }
 
-    /// Writes rows by their `id`, a `BIGINT`: all rows that have the id of one in `batch` give way to it. Returns the number
+    /// Writes rows by their `id`, a `BIGINT`: they replace all rows of the same ids. Returns the number
     /// of rows written.
     ///
-    /// A collection that is not there is made with the schema of `batch`. Where it is there, columns are matched by name and
+    /// A collection that does not exist is created with the schema of `batch`. Else columns are matched by name and
     /// cast, and lists become vectors.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl LocalBackend {
         self.collections.read().get(collection).cloned()
     }
 
-    /// Makes these batches the newest state. The caller is the writer at work.
+    /// Publishes batches as the newest state. The caller holds the lock of writers.
     fn publish(&self, collection: &str, schema: SchemaRef, batches: Vec<Batch>) {
         let snapshot = Arc::new(LocalSnapshot::new(&self.id, collection, schema, batches));
         let before = self.collections.write().insert(collection.to_owned(), snapshot);

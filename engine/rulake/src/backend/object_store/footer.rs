@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use crate::backend::parquet::file_id;
 use crate::error::{Error, Result, from_datafusion};
 
-/// KnownFooters read at a time.
+/// Footers read at a time.
 const REQUESTS: usize = 16;
 /// Read from the end of a file at once: most footers are within, and are read by one request.
 const FOOTER_BYTES_HINT: usize = 64 * 1024;
@@ -33,7 +33,7 @@ pub(super) struct Footer {
     pub(super) lengths: Mutex<HashMap<(String, bool), Lengths>>,
 }
 
-/// KnownFooters by what tells a file from any other, and from itself once it is replaced.
+/// Footers by the identities of their files; see [`file_id`].
 pub(super) type KnownFooters = HashMap<String, Arc<Footer>>;
 
 /// The footers of `files`, in their order. Those in `known` are not read.

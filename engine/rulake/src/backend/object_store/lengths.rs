@@ -1,7 +1,7 @@
 //! Detection of the columns of lists that hold vectors: their lists have one length in all files.
 //!
-//! A footer says how many items a column of a file has. Where that is its rows times the length seen before, nothing is
-//! read; else the lists at the beginning of the file are looked at, and all of them if these do not explain the number.
+//! A footer has the number of items of a column. If it is the number of rows times the length so far, nothing is read. Else
+//! the first lists of the file are read, and all of them if the first ones do not explain the number.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::witness::Generation;
 /// Rows looked at for the length of lists.
 const ROWS_LOOKED_AT: usize = 1024;
 
-/// Gives the columns of lists of `Float32` their dimension, or the reason why they have none.
+/// Adds to each column of lists of `Float32` its dimension, or the reason why it has none.
 pub(super) async fn mark_vectors(
     store: &Arc<dyn ObjectStore>,
     store_url: &ObjectStoreUrl,
@@ -142,7 +142,7 @@ impl Look<'_> {
     }
 }
 
-/// Returns true if rows of `dim` items and rows that are NULL, which count as one item, can have so many items together.
+/// Returns true if rows of `dim` items and NULL rows, which count as one item, can have `items` in all.
 fn is_explained(items: usize, rows: usize, dim: usize) -> bool {
     let missing = (rows * dim).checked_sub(items);
     match dim {

@@ -1,4 +1,4 @@
-//! Parquet files in an object store.
+//! Backend of Parquet files in an object store: the newest listing is a state, and its generation is a digest of the listing.
 
 mod connect;
 mod footer;
@@ -58,8 +58,7 @@ const DELTA_LOG: &str = "_delta_log";
 /// A collection is a folder with `.parquet` files, also in folders of its own (`lang=en/...` makes `lang` a column of
 /// strings), or one file `name.parquet`. Names that start with `_` or `.` are passed over. The generation is a digest of
 /// the names, sizes, times and entity tags of its files. Columns are those of all files, matched by name. A column of
-/// lists of `Float32` is a vector column if the lists of all files have one length, as far as their beginnings and their
-/// footers tell; else it is a column of lists.
+/// lists of `Float32` is a vector column if the lists of all files have one length, judged by the first rows and the footers.
 #[derive(Debug)]
 pub struct ObjectStoreBackend {
     id: String,
@@ -77,7 +76,7 @@ pub struct ObjectStoreBackend {
 #[derive(Debug)]
 struct Seen {
     files: Arc<ParquetFiles>,
-    /// KnownFooters of all its files: the next state shares most of them.
+    /// Footers of all its files: the next state shares most of them.
     footers: KnownFooters,
 }
 
@@ -138,20 +137,19 @@ impl ObjectStoreBackend {
         Ok((Self::at(id, store, url, prefix).with_any_names(), name))
     }
 
-    /// Lets a collection have any name that a folder or file can have.
+    /// Accepts every name of a folder or file as the name of a collection.
     #[must_use]
     pub fn with_any_names(self) -> Self {
         Self { names: NameRule::FileName, ..self }
     }
 
-    /// Keeps index files in `folder`, in a sub-folder for each collection, instead of nowhere.
+    /// Sets the folder of index files, with a sub-folder for each collection. Without it, none are kept.
     #[must_use]
     pub fn with_index_root(self, folder: PathBuf) -> Self {
         Self { index_root: Some(folder), ..self }
     }
 
-    /// The path of that name below the prefix, as it is: made from the name alone, letters of other scripts would be
-    /// written as codes, which is not what objects are called.
+    /// The path of a name below the prefix. The name is parsed, not encoded: objects keep letters of any script.
     fn child(&self, name: &str) -> Result<ObjectPath> {
         let part =
             PathPart::parse(name).map_err(|e| Error::invalid_input("not the name of an object").with("reason", e))?;
@@ -310,7 +308,7 @@ fn partition_values(folder: &ObjectPath, file: &ObjectPath) -> Vec<(String, Opti
     folders.iter().filter_map(|folder| hive::partition(folder)).collect()
 }
 
-/// A digest of what the store says of some files.
+/// Digest of the metadata of files.
 fn digest(files: &[ObjectMeta]) -> String {
     let mut hasher = sha3::Shake256::default();
     let mut text = |text: &str| {

@@ -125,7 +125,7 @@ impl ParquetFiles {
         self.gone(ordinals).await.unwrap_or_else(|| from_datafusion(error))
     }
 
-    /// Our error for files that are not there any more, or are not what they were.
+    /// The error for files that were removed or replaced; `None` if they are unchanged.
     pub(super) async fn gone(&self, ordinals: &[usize]) -> Option<Error> {
         if let Err(changed) = self.unchanged(ordinals.iter().copied()).await
             && matches!(changed.kind(), ErrorKind::GenerationGone | ErrorKind::Unavailable)
@@ -165,7 +165,7 @@ fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
     (a.size, &a.e_tag, a.last_modified, &a.version) == (b.size, &b.e_tag, b.last_modified, &b.version)
 }
 
-/// The rows of so many that are not deleted.
+/// Selection of the rows, of `rows` in all, that are not deleted.
 fn live_rows(deleted: &RoaringBitmap, rows: usize) -> RowSelection {
     let mut ranges = Vec::new();
     let mut next = 0;

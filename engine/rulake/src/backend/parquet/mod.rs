@@ -1,4 +1,4 @@
-//! A pinned list of Parquet files, read by our own plans so that rows keep their addresses.
+//! Pinned list of Parquet files: the snapshot of all backends over files, read by plans that keep the addresses of rows.
 
 mod bounds;
 mod files;
@@ -27,7 +27,7 @@ use crate::witness::Generation;
 pub(crate) use files::{DataFile, file_id};
 pub(crate) use page_reader::FooterCache;
 
-/// One state of a collection: its files in the order that addresses count, and what they hold.
+/// A state of a collection: its files in the order of row addresses, and their schema.
 #[derive(Clone, Debug)]
 pub(crate) struct ParquetFiles {
     pub(crate) data_ref: String,

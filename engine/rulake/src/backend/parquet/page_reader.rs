@@ -1,7 +1,6 @@
-//! Reading single pages: a reader that knows where each page of a file lies.
+//! Reader of single pages: it always has the place of each page of a file.
 //!
-//! DataFusion reads these places only if a predicate could rule pages out; without them, a row that is wanted costs its whole
-//! column chunk.
+//! DataFusion reads these places only if a predicate can rule pages out. Without them, one row costs its whole column chunk.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -25,10 +24,10 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
-/// FooterCache that a snapshot keeps, at most: some hundred kilobytes each.
+/// Bound on the footers that a snapshot keeps; each has some hundred kilobytes.
 const FOOTERS: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
 
-/// FooterCache of a snapshot's files, with the places of their pages; those that were used last.
+/// Cache of the footers of a snapshot, with the places of their pages: those that were used last.
 pub(crate) struct FooterCache(Mutex<LruCache<ObjectPath, Arc<ParquetMetaData>>>);
 
 impl Default for FooterCache {
@@ -60,7 +59,7 @@ impl fmt::Debug for FooterCache {
     }
 }
 
-/// Makes readers that know where pages lie.
+/// Factory of readers that know the places of pages.
 #[derive(Debug)]
 pub(super) struct PageReaders {
     pub(super) store: Arc<dyn ObjectStore>,
@@ -98,7 +97,7 @@ impl AsyncFileReader for PageReader {
         self.of_bytes.get_byte_ranges(ranges)
     }
 
-    /// The footer with the places of pages, whatever is asked for.
+    /// The footer with the places of pages; the options are ignored.
     fn get_metadata<'a>(
         &'a mut self,
         _options: Option<&'a ArrowReaderOptions>,

@@ -132,7 +132,7 @@ impl ParquetFiles {
             .with_limit(request.limit);
         let config = match split {
             Files::MayBeSplit => config,
-            // What is declared stays as it is.
+            // Declared columns keep their types.
             Files::AreWhole => config.with_output_partitioning(Some(Partitioning::UnknownPartitioning(num_groups))),
         };
         Ok(DataSourceExec::from_data_source(config.build()))

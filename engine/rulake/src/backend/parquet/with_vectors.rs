@@ -1,5 +1,6 @@
-//! Rows with their vectors: the other columns as DataFusion reads them, and beside each row the vector that our own reader
-//! has, which is several times as fast as one that expands every level of every list.
+//! Scan of rows with their vectors: DataFusion reads the other columns, our own reader the vectors.
+//!
+//! Our reader does not expand the levels of lists; it is several times as fast as one that does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ use crate::vector_column::dim_of;
 
 /// Bound on the bytes of vectors in a batch of more than one row. A larger batch would leave the CPU caches before it is read.
 const BATCH_BYTES: usize = 2 << 20;
-/// Batches that are made ahead.
+/// Number of batches that are read ahead.
 const BATCHES_AHEAD: usize = 2;
 
 impl ParquetFiles {
@@ -76,8 +77,8 @@ impl ParquetFiles {
             columns.push(OutputColumn { field, origin: Origin::Address });
         }
         let of_rest = ScanRequest { projection: Some(rest), with_address: true, ..ScanRequest::default() };
-        // Right on the source, so that no optimizer comes between: rows have to come in the order of their file. Of half a file
-        // vectors would be read beyond its end.
+        // Directly over the source, so that no optimizer changes the order of rows within a file. Files are not split: vectors
+        // would be read beyond the end of a half.
         let rest = self.source(context, &of_rest, files.to_vec(), None, Files::AreWhole)?;
         Ok(Some(Arc::new(WithVectorsExec::new(Arc::new(self.clone()), columns, rest))))
     }
@@ -102,7 +103,7 @@ enum Origin {
     Address,
 }
 
-/// Puts vectors beside the rows of `rest`, whose last two columns are their address.
+/// Plan that adds vectors to the rows of `rest`, whose last two columns are the address of the row.
 #[derive(Clone)]
 struct WithVectorsExec {
     files: Arc<ParquetFiles>,
@@ -220,7 +221,7 @@ impl ExecutionPlan for WithVectorsExec {
     }
 }
 
-/// One partition of it.
+/// A partition of the scan.
 struct Beside {
     files: Arc<ParquetFiles>,
     columns: Arc<[OutputColumn]>,

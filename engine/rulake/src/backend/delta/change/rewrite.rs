@@ -1,4 +1,4 @@
-//! Files of a table written once more, with changes of their rows in place.
+//! Rewrite of files of a table: files and changes of their rows go in; files with the changed rows in place come out.
 
 use std::cmp::Ordering;
 use std::sync::Arc;

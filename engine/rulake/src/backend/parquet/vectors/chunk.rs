@@ -1,4 +1,4 @@
-//! A column chunk, read a piece at a time, its pages decompressed on all cores.
+//! Reader of a column chunk: it is read a piece at a time, and its pages are decompressed on all cores.
 
 use std::ops::Range;
 use std::sync::Arc;

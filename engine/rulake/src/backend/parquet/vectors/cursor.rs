@@ -19,7 +19,7 @@ use crate::error::{Error, Result, from_datafusion};
 /// Chunks that are read at a time: the one whose lists are wanted next, and the one after it.
 const CHUNKS_BEGUN: usize = 2;
 
-/// Goes through the vectors of a file in the order of its rows.
+/// Cursor over the vectors of a file, in the order of its rows.
 pub(in crate::backend::parquet) struct Cursor {
     files: Arc<ParquetFiles>,
     ordinal: usize,
@@ -30,7 +30,7 @@ pub(in crate::backend::parquet) struct Cursor {
 
 enum Source {
     Chunks {
-        /// Those that are not begun, each with the address after its last row.
+        /// Chunks that are not begun, each with the address after its last row.
         waiting: VecDeque<(u64, Chunk)>,
         begun: VecDeque<(u64, RunningChunk)>,
     },
@@ -96,7 +96,7 @@ impl Cursor {
         Ok(pieces)
     }
 
-    /// The lists among which those of a row are.
+    /// The batch that holds the list of a row.
     async fn batch_with(&mut self, address: u64) -> Result<&RecordBatch> {
         loop {
             while self.ready.front().is_some_and(|batch| addresses_of(batch).last().is_none_or(|last| *last < address))
@@ -114,7 +114,7 @@ impl Cursor {
         self.ready.front().ok_or_else(|| self.lost(address))
     }
 
-    /// Gives up chunks that end before a row.
+    /// Drops chunks that end before a row.
     fn skip_to(&mut self, address: u64) {
         if let Source::Chunks { waiting, begun } = &mut self.source {
             while begun.front().is_some_and(|(end, _)| *end <= address) {

@@ -1,5 +1,5 @@
-//! The vectors of Parquet files, read past Arrow's general reader of lists: equally long lists of floats need neither their
-//! levels expanded nor their values copied one by one, and the pages of one file keep all cores busy.
+//! Reader of the vectors of Parquet files, in place of Arrow's general reader of lists. Lists of one length need no expanded
+//! levels and no copies of single values, and the pages of one file keep all cores busy.
 //!
 //! The steps: `leaf` finds the column, `pages` its pages, `chunk` reads them a piece at a time, `page` (`levels`, `run_length`)
 //! knows where lists begin, `lists` (`values`) makes batches of them. `read` gives all vectors of a request, `cursor` those of

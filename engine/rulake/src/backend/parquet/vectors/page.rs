@@ -1,4 +1,4 @@
-//! A page, decompressed, whose levels are read and whose values are not yet.
+//! Page of lists: a decompressed page goes in; its levels and its encoded values come out.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 
 use super::malformed::Malformed;
 
-/// Some numbers that follow each other.
+/// A run of numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Run<'a> {
     Repeated { value: u32, len: usize },

@@ -1,4 +1,4 @@
-//! The floats of a page.
+//! Floats of a page: bytes in one of the known encodings go in, values come out.
 
 use arrow::buffer::{Buffer, ScalarBuffer};
 use bytes::Bytes;

@@ -41,7 +41,18 @@ impl KnnJoinNode {
     pub(crate) fn try_new(queries: LogicalPlan, search: KnnNode, outer: bool) -> Result<Self> {
         let KnnNode { target, k, allowed, nulls, .. } = search;
         let schema = schema(&queries, &target, nulls, outer)?;
-        Ok(Self { queries, parameter: None, is_parameterized: false, target, k, allowed, nulls, outer, together: None, schema })
+        Ok(Self {
+            queries,
+            parameter: None,
+            is_parameterized: false,
+            target,
+            k,
+            allowed,
+            nulls,
+            outer,
+            together: None,
+            schema,
+        })
     }
 
     #[expect(clippy::type_complexity, reason = "it is compared, ordered and hashed, and nothing else")]

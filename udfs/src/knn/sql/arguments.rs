@@ -107,7 +107,11 @@ impl Arguments {
     ///
     /// # Errors
     /// If there is another one, or one twice.
-    pub fn parse(signature: &'static Signature, args: TableFunctionArgs, context: &dyn RelationPlannerContext) -> Result<Self> {
+    pub fn parse(
+        signature: &'static Signature,
+        args: TableFunctionArgs,
+        context: &dyn RelationPlannerContext,
+    ) -> Result<Self> {
         let mut arguments = Self {
             signature,
             table: None,
@@ -147,7 +151,11 @@ impl Arguments {
                     operator,
                 } => named(signature, context.normalize_ident(name), value, &operator)?,
                 other => {
-                    return plan_err!("{}() does not take the argument `{other}`; usage: {}", signature.name, signature.usage);
+                    return plan_err!(
+                        "{}() does not take the argument `{other}`; usage: {}",
+                        signature.name,
+                        signature.usage
+                    );
                 }
             };
             if arguments.place(&name)?.replace(value).is_some() {
@@ -232,7 +240,12 @@ impl Arguments {
     }
 }
 
-fn named(signature: &Signature, name: String, value: SqlExpr, operator: &FunctionArgOperator) -> Result<(String, SqlExpr)> {
+fn named(
+    signature: &Signature,
+    name: String,
+    value: SqlExpr,
+    operator: &FunctionArgOperator,
+) -> Result<(String, SqlExpr)> {
     match operator {
         FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment => Ok((name, value)),
         other => plan_err!("{}() names its arguments with =>, got {other}", signature.name),

@@ -60,7 +60,12 @@ impl KnnPlanner {
     }
 
     /// The table that a name means.
-    fn look_up(&self, argument: &SqlExpr, signature: &Signature, context: &dyn RelationPlannerContext) -> Result<Relation> {
+    fn look_up(
+        &self,
+        argument: &SqlExpr,
+        signature: &Signature,
+        context: &dyn RelationPlannerContext,
+    ) -> Result<Relation> {
         let name = match argument {
             SqlExpr::Value(value) => match &value.value {
                 Value::SingleQuotedString(name) => Some(name.clone()),

@@ -25,7 +25,7 @@ use crate::knn::logical::join::KnnJoinNode;
 use crate::knn::logical::knn::{KnnNode, Query, Target, parameter_position};
 use crate::knn::logical::recall::RecallNode;
 
-/// Plans the nodes of searches: [`KnnNode`] becomes [`KnnExec`], and so on.
+/// Plans the nodes of searches: a `Knn` becomes a `KnnExec`, and so on.
 #[derive(Debug)]
 pub struct KnnExtensionPlanner;
 

@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Priority of the engine's threads, from 0 to 99: a nice value of 5 on Linux. A thread that serves sockets or checks a password
 /// has three times its share of a core.
-const ENGINE_PRIORITY: u8 = 37;
+const ENGINE_PRIORITY: u8 = 34;
 
 /// The folder of tables that does not exist yet.
 pub(crate) fn new_folder(config: &EngineConfig) -> Option<&Path> {

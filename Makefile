@@ -63,6 +63,10 @@ docs: ## write docs/sql.md, the SQL reference, and the settings in docs/server.m
 	RUVECTOR_WRITE_DOCS=1 $(CARGO) test --locked --test examples the_reference_is_what_the_code_says
 	RUVECTOR_WRITE_DOCS=1 $(CARGO) test --locked --lib the_page_of_the_server_has_every_setting
 
+.PHONY: plans
+plans: ## write the expected plans of sql-examples/plans again, to be read as a difference
+	RUVECTOR_WRITE_PLANS=1 $(CARGO) test --locked --test examples plans_are_as_they_are_written
+
 .PHONY: check
 check: $(VENV)/stamp ## formatting, lints, types, documentation, licences
 	$(CARGO) fmt --all --check

@@ -317,7 +317,7 @@ def test_ctrl_c_stops_a_build() -> None:
     script = """
 import _thread, signal, sys, threading, time
 import numpy as np, ruvector
-# Whoever started the tests in the background had the signal ignored.
+# A shell that started the tests in the background had the signal ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 data = np.random.default_rng(0).standard_normal((200_000, 128), dtype=np.float32)
 threading.Timer(0.2, _thread.interrupt_main).start()

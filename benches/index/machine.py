@@ -51,7 +51,7 @@ def one_core() -> Iterator[None]:
 
 def _pin(allowed: set[int]) -> None:
     for thread in Path("/proc/self/task").iterdir():
-        # A thread may end meanwhile.
+        # A thread may end during the loop.
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(thread.name), allowed)
 

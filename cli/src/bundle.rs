@@ -181,7 +181,7 @@ fn show(folder: &Path) -> Result<(), BundleError> {
         [("pii_policy", bundle.pii_policy), ("lineage_id", bundle.lineage_id), ("memory_class", bundle.memory_class)];
     lines.extend(others.into_iter().filter_map(|(name, value)| Some((name, value?))));
     for (name, value) in lines {
-        // Whoever wrote the bundle must not command this terminal.
+        // The author of the bundle must not control this terminal.
         let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         print_line(&format!("{name:<15}{value}"))?;
     }

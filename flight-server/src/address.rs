@@ -21,6 +21,6 @@ pub(crate) fn not_an_address(listen: &str, error: &io::Error) -> String {
 pub(crate) fn refused_address(address: SocketAddr, missing: &str) -> String {
     format!(
         "address {address} can be reached from other machines and there is {missing}: listen on 127.0.0.1, set up what is \
-         missing, or let everybody in who gets there with --insecure-allow-remote"
+         missing, or let any client in with --insecure-allow-remote"
     )
 }

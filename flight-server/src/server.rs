@@ -184,7 +184,7 @@ pub async fn serve_on(
     };
     let server = async move {
         let served = server.await;
-        // Whoever watches sees the drain too.
+        // Health checks and metrics see the drain too.
         drop(stop_http);
         served
     };

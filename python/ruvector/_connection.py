@@ -50,7 +50,7 @@ def connect(
     instead of them, is sent with every call. `tls_root_certs` is a PEM file of the authorities that may vouch for the
     server; without it those that the system trusts.
 
-    Connections of one process to one folder share its engine; another process cannot open that folder meanwhile.
+    Connections of one process to one folder share its engine; another process cannot open that folder at that time.
 
     Raises `InvalidInput` for a target that is none of these, `Unauthenticated` if the server does not let the user in,
     and `Unavailable` if the server does not answer or another process, which the message names, has the folder open.

@@ -227,7 +227,7 @@ def _interruptible(call: Callable[[], T], on_interrupt: Callable[[Future[T]], ob
     def run() -> None:
         try:
             answer.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             answer.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

@@ -128,7 +128,7 @@ def _fill(server: Server) -> None:
 
 
 def _others(server: Server) -> dict[str, Callable[[], object]]:
-    """Short things that others do meanwhile."""
+    """Short statements that others run at that time."""
     root = server.client("root")
     query = "[" + ", ".join(["0.5"] * DIM) + "]"
     signing = flight.FlightClient(server.address)

@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use ruvector_rabitq::Metric;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::vector_column::dim_of;
 use ruvector_rulake::{Entry, ErrorKind, Pinned, RuLake, ScanRequest, Snapshot};
 
 use crate::declared_index::DeclaredIndex;
@@ -60,7 +60,7 @@ impl CollectionTable {
 
     /// True if this table pins the same state as `other`, with the same indexes.
     pub fn is_unchanged_since(&self, other: &Self) -> bool {
-        // An index that is a table comes with its state, and is made anew for each statement.
+        // An index that is a table comes with its state, and is made for each statement.
         let own = usize::from(self.snapshot().index().is_some());
         let same = |(a, b): (&DeclaredIndex, &DeclaredIndex)| a.is(b);
         Arc::ptr_eq(&self.pinned, &other.pinned)

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use ruvector_rulake::{IndexSpec, OwnIndex, Pinned};
+use ruvector_rulake::{IndexSpec, Pinned, ServedIndex};
 
 use crate::index_status::IndexStatus;
 
@@ -42,7 +42,7 @@ impl DeclaredIndex {
     }
 
     /// The index that a collection is.
-    pub fn of_table(pinned: &Pinned, own: &OwnIndex) -> Self {
+    pub fn of_table(pinned: &Pinned, own: &ServedIndex) -> Self {
         let definition = IndexDefinition {
             name: pinned.collection().to_owned(),
             backend: pinned.backend().to_owned(),

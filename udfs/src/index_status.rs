@@ -32,7 +32,7 @@ impl IndexStatus {
     /// True if a search of the state `generation` may ask for the index's entry. Otherwise exact search answers.
     pub fn may_answer(&self, generation: &Generation) -> bool {
         let known = self.0.lock();
-        // What could not be made of one state may be made of the next; until then nobody tries in vain.
+        // A build that failed for one state may succeed for the next: it is not tried again before.
         let failed = known.failure.as_ref().is_some_and(|failure| failure.generation.as_ref() == Some(generation));
         known.built && !known.dropped && !failed
     }

@@ -15,11 +15,11 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionContext;
 
 use crate::aggregate;
-use crate::knn::exec::KnnExtensionPlanner;
-use crate::knn::join::Lateral;
-use crate::knn::order_by::OrderByDistance;
-use crate::knn::planner::KnnPlanner;
-use crate::knn::prefilter::Prefilter;
+use crate::knn::physical::planner::KnnExtensionPlanner;
+use crate::knn::rules::lateral::Lateral;
+use crate::knn::rules::order_by::OrderByDistance;
+use crate::knn::rules::prefilter::Prefilter;
+use crate::knn::sql::planner::KnnPlanner;
 use crate::role::Role;
 use crate::scalar::async_sort::AsyncSort;
 use crate::scalar::embed::Models;

@@ -23,7 +23,7 @@ pub struct Settings {
     /// Lists that a search of an `ivf_rabitq` index looks into, unless `knn()` says `nprobe =>`; as the index says if not
     /// set.
     pub nprobe: Option<usize>,
-    /// Floor of candidates reranked exactly, as a multiple of `k`, unless `knn()` says `rerank =>`; as the index says if not
+    /// Floor of candidates reranked exactly, as a multiple of `k`, unless `knn()` says `rerank_factor =>`; as the index says if not
     /// set.
     pub rerank_factor: Option<usize>,
     /// The consistency of answers, unless `knn()` says `consistency =>`: `fresh`, `eventual` or `stale`; if not set, that of the
@@ -120,7 +120,7 @@ impl ExtensionOptions for Settings {
             entry(
                 "rerank_factor",
                 shown(self.rerank_factor),
-                "Floor of candidates reranked exactly, as a multiple of k, unless knn() says rerank =>; as the index says if not set",
+                "Floor of candidates reranked exactly, as a multiple of k, unless knn() says rerank_factor =>; as the index says if not set",
             ),
             entry(
                 "consistency",

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int64Array, Recor
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
-use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::vector_column::vector_type;
 
 use crate::Failure;
 

@@ -21,12 +21,12 @@ const ARGUMENTS: [&str; 11] = [
     "metric",
     "nprobe",
     "partial",
-    "rerank",
+    "rerank_factor",
     "timeout_ms",
     "ttl_ms",
 ];
 const METRICS: [&str; 3] = ["cosine", "inner_product", "l2"];
-const CONSISTENCY: [&str; 4] = ["eventual", "fresh", "frozen", "stale"];
+const CONSISTENCY: [&str; 3] = ["eventual", "fresh", "stale"];
 const INDEX_KINDS: [&str; 5] = ["flat", "ivf_rabitq", "rabitq", "rabitq_asym", "rabitq_plus"];
 const INDEX_OPTIONS: [&str; 6] = ["background", "metric", "nlist", "nprobe", "rerank_factor", "seed"];
 const BACKEND_KINDS: [&str; 4] = ["delta", "memory", "object_store", "parquet"];
@@ -475,6 +475,11 @@ mod tests {
         let all: Vec<_> = ARGUMENTS.into_iter().map(found).collect();
         check("SELECT * FROM knn('docs', [1.0], 3, |", &all.iter().map(String::as_str).collect::<Vec<_>>());
         check("FROM knn('docs', $1, 3, metric => 'c|", &["FROM knn('docs', $1, 3, metric => 'cosine'"]);
+        check("FROM knn('docs', $1, 3, re|", &["FROM knn('docs', $1, 3, rerank_factor => "]);
+        let consistency = |name: &str| format!("FROM knn('docs', $1, 3, consistency => '{name}'");
+        let all = ["eventual", "fresh", "stale"].map(consistency);
+        check("FROM knn('docs', $1, 3, consistency => '|", &all.each_ref().map(String::as_str));
+        check("FROM knn('docs', $1, 3, consistency => 'f|", &[&consistency("fresh")]);
         check(
             "FROM knn('docs', $1, 3, backends => ['main', 'l|",
             &["FROM knn('docs', $1, 3, backends => ['main', 'lake'"],

@@ -148,7 +148,7 @@ mod tests {
         run("INSERT INTO docs VALUES (1, [1.0, 0.0])");
         run("CREATE INDEX docs_vec ON docs (vec)");
         let docs = ("main".to_owned(), "docs".to_owned());
-        assert!(!names.words().tables.contains_key(&docs), "nobody asked again");
+        assert!(!names.words().tables.contains_key(&docs), "the server was not asked again");
         names.changed();
         until(&|words| words.tables.get(&docs).is_some_and(|columns| columns == &["id", "vec"]));
         assert_eq!(names.words().indexes, ["docs_vec"]);

@@ -55,7 +55,7 @@ pub(crate) struct Remote {
 
 /// The credentials of a sign-in. It has no `Debug`, which would show secrets.
 enum Login {
-    Nobody,
+    None,
     User(String, String),
     Token(String),
 }
@@ -91,7 +91,7 @@ impl Remote {
                 Login::User(user, password)
             }
             (None, Some(token)) => Login::Token(token),
-            (None, None) => variable("RUVECTOR_TOKEN").map_or(Login::Nobody, Login::Token),
+            (None, None) => variable("RUVECTOR_TOKEN").map_or(Login::None, Login::Token),
         };
         Ok(Some(Self { url, tls_ca, identity: tls_cert.zip(tls_key), login }))
     }
@@ -121,7 +121,7 @@ impl Remote {
                 })?
             }
             // A session of our own, so that SET works. Servers without sessions refuse; all else works on them too.
-            Login::Nobody => match sign_in(&mut client, "", "").await {
+            Login::None => match sign_in(&mut client, "", "").await {
                 Ok(token) => token,
                 Err(status) if status.code() == Code::Unauthenticated => {
                     return Err(format!("{url} lets in only whom it knows: say --user, --token or $RUVECTOR_TOKEN"));
@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_not_there_is_named() {
         let url = "grpc://127.0.0.1:1".to_owned();
-        let remote = Remote { url, tls_ca: None, identity: None, login: Login::Nobody };
+        let remote = Remote { url, tls_ca: None, identity: None, login: Login::None };
         let error = remote.connect().await.err().unwrap();
         assert!(error.starts_with("cannot reach grpc://127.0.0.1:1: "), "{error}");
     }
@@ -216,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn certificates_need_tls() {
         let url = "grpc://127.0.0.1:1".to_owned();
-        let remote = Remote { url, tls_ca: Some("ca.pem".into()), identity: None, login: Login::Nobody };
+        let remote = Remote { url, tls_ca: Some("ca.pem".into()), identity: None, login: Login::None };
         assert!(remote.connect().await.err().unwrap().contains("need grpc+tls://127.0.0.1:1"));
     }
 }

@@ -73,7 +73,7 @@ fn each_statement_is_a_line_and_no_secret_is_in_any() {
         }
         let long = format!("SELECT '{}' AS long", "x".repeat(5000));
         query(&mut reader, &long).await;
-        // Rows by DoPut, and a query that nobody reads to its end.
+        // Rows by DoPut, and a query that is not read to its end.
         let mut plain = FlightServiceClient::new(channel.clone());
         let rows = query(&mut admin, "SELECT CAST(value AS BIGINT) AS id FROM generate_series(1, 3)").await;
         let path = FlightDescriptor::new_path(vec!["docs".into()]);

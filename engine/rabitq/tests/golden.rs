@@ -1,7 +1,7 @@
 //! Files that were written once are written still, byte for byte, by every kernel, and are read.
 //!
 //! The bytes of a file are a promise: the format, the rotation, the centroids and the codes. A change to any of them fails
-//! here. Where it is meant, `RUVECTOR_WRITE_GOLDEN=1 cargo test -p ruvector-rabitq --test golden` writes the files anew, and
+//! here. Where it is meant, `RUVECTOR_WRITE_GOLDEN=1 cargo test -p ruvector-rabitq --test golden` writes the files again, and
 //! the major version in `persist/format.rs` goes up if a file of the last release can no longer be read.
 
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ impl RowAddress {
         Self(u64::from(file) << 32 | u64::from(row))
     }
 
-    /// The first address of `file`, as what a row number is added to.
+    /// The address of row 0 of `file`; a row number is added to it.
     ///
     /// # Errors
     /// `NotSupported` if there are more than 2^32 files.

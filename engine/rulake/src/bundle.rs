@@ -1,15 +1,15 @@
-//! `table.rulake.json`: the sidecar that names a collection's state without holding its vectors.
+//! Bundle: the file `table.rulake.json`, which names a state of a collection without its vectors.
 //!
 //! The format is version 2 of `ruvector-rulake`: bundles written by its release 2.3.0 are read here, and ours there.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::write_atomically;
 use crate::error::{Error, ErrorKind, Result};
-use crate::failpoint::reach;
 use crate::witness::{Generation, witness};
 
 /// The newest format this library reads and the one it writes.
@@ -23,7 +23,7 @@ const FIELD_BYTES_MAX: usize = 4 * 1024;
 /// A witness has 64 hex digits; one of more than twice that is no witness and is not worth printing.
 const WITNESS_BYTES_MAX: usize = 128;
 
-/// The state and the parameters that a cache entry was, or is to be, built from.
+/// A state of a collection and the parameters of an index over it, sealed by a witness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
     /// Version of the format.
@@ -120,8 +120,8 @@ impl Bundle {
     /// Reads and verifies `dir/table.rulake.json`.
     ///
     /// # Errors
-    /// `NotFound` if there is none, `Io` if it cannot be read, `Corrupt` if it is not a plain file (a link, a pipe, a
-    /// folder), too large or not UTF-8, else as [`Bundle::from_json`].
+    /// `NotFound` if there is none; `Io` if it cannot be read; `Corrupt` if it is no plain file, too large or not UTF-8; else
+    /// as [`Bundle::from_json`].
     pub fn read_from_dir(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE_NAME);
         let bytes = read_at_most(open_plain(&path)?, JSON_BYTES_MAX, &path)?;
@@ -143,7 +143,7 @@ impl Bundle {
     }
 }
 
-/// Opens the plain file at `path`, and nothing else: a link may lead anywhere, and a pipe is never done.
+/// Opens the plain file at `path`. Links and pipes are refused: a link may lead anywhere, and a pipe never ends.
 fn open_plain(path: &Path) -> Result<File> {
     let unreadable = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Error::not_found("no bundle").with("path", path.display()),
@@ -156,7 +156,7 @@ fn open_plain(path: &Path) -> Result<File> {
     plain(path.symlink_metadata().map_err(unreadable)?)?;
     let mut options = OpenOptions::new();
     options.read(true);
-    // By now it may be another: without these, opening a pipe waits for a writer, and a link is followed.
+    // The file may have been replaced since the check. Without these flags, a pipe blocks and a link is followed.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOFOLLOW);
     let file = options.open(path).map_err(unreadable)?;
@@ -176,51 +176,6 @@ fn read_at_most(file: impl Read, bytes_max: u64, path: &Path) -> Result<Vec<u8>>
             Err(Error::corrupt("bundle is too large").with("path", path.display()).with("bytes at most", bytes_max))
         }
     }
-}
-
-/// Replaces the file at `path` by `bytes`: a reader sees the old file or the new one, also after a crash.
-///
-/// # Errors
-/// `Unavailable` with the path and the reason.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes, File::options().write(true).create_new(true))
-}
-
-/// Replaces a file as [`write_atomically`] does. Only its owner may read and write the new file.
-///
-/// # Errors
-/// `Unavailable` with the path and the reason.
-pub fn write_atomically_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    replace(path, bytes, &options)
-}
-
-fn replace(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir)?;
-        let temporary = dir.join(format!(".{}.tmp", uuid::Uuid::new_v4()));
-        let result = (|| {
-            let mut file = options.open(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            reach("write_file.temporary");
-            std::fs::rename(&temporary, path)?;
-            reach("write_file.renamed");
-            File::open(dir)?.sync_all()
-        })();
-        if result.is_err() {
-            // Best effort: the reason of the failure is what the caller needs.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        result
-    };
-    let refused =
-        |e| Error::unavailable("file cannot be written").with("path", path.display()).with("reason", &e).with_source(e);
-    write().map_err(refused)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub fn is_generation_gone(error: &DataFusionError) -> bool {
         }
         cause = e.source();
     }
-    // The reader of Parquet footers passes on the words of the store, but not its error.
+    // The reader of Parquet footers passes on the text of the store's error, but not the error.
     let words = error.find_root().to_string();
     words.contains("Object Store error: Object at location") && words.contains("not found")
 }
@@ -82,7 +82,7 @@ pub(crate) fn from_object_store(error: object_store::Error) -> Error {
 
 /// Our error for one of the Delta library.
 pub fn from_delta(error: DeltaTableError) -> Error {
-    // What came up through a plan of ours is somewhere underneath.
+    // An error of our own plans is somewhere in the chain of causes.
     if let Some(ours) = find_ours(&error) {
         return Error::new(ours.kind(), ours.to_string());
     }

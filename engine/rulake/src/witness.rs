@@ -1,13 +1,17 @@
-//! The token of a collection's state, and the witness that seals what was built from it.
+//! Generation: the token of a collection's state. Witness: the digest that seals an index of that state.
 //!
 //! The witness is SHAKE-256 (32 bytes, lower-case hex) over data_ref, dim, rotation_seed, rerank_factor and generation,
 //! domain-separated and length-prefixed; integers are little-endian `u64`. It equals the one of bundle format version 2
 //! as published by `ruvector-rulake` 2.3.0.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use sha3::digest::{ExtendableOutput, Update, XofReader};
+
+/// Name of this process, unlike that of any other. It qualifies counters that mean nothing to another process.
+pub(crate) static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string());
 
 /// A backend's token of a collection's state. Equal tokens of one collection mean equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,7 +19,7 @@ use sha3::digest::{ExtendableOutput, Update, XofReader};
 pub enum Generation {
     /// A counter. Counters of in-memory backends mean nothing to another process.
     Number(u64),
-    /// Anything else: a Delta table id and version, a digest of a listing.
+    /// A text: the id and version of a Delta table, a digest of a listing.
     Opaque(String),
 }
 

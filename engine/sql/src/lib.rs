@@ -26,6 +26,7 @@ pub use plan::parameters::{Prepared, check_number};
 pub use running::Stop;
 pub use running::answer::Answer;
 pub use running::own_question::{OWN_QUESTION, is_own_question};
+pub use running::turns::Turn;
 pub use ruvector_udfs::error::{Error, ErrorKind, Result};
 pub use ruvector_udfs::role::Role;
 pub use ruvector_udfs::{error, settings};

@@ -15,7 +15,7 @@ use crate::config::SIGN_INS_WAITING_MAX;
 const MEMORY_KIB_MAX: u32 = 1 << 20;
 
 /// The hash that an unknown user's password is compared with if there is no user at all. It has the default parameters.
-pub(super) const NOBODY: &str =
+pub(super) const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// The checks that run and wait.
@@ -36,7 +36,7 @@ impl PasswordChecks {
         drop(waiting);
         let password = password.to_owned();
         let checked = tokio::task::spawn_blocking(move || {
-            // Until the check ends, whether or not somebody waits for it.
+            // Until the check ends, also if its caller is gone.
             let _permit = permit;
             let hash = PasswordHash::new(&hash).ok()?;
             Argon2::default().verify_password(password.as_bytes(), &hash).ok()
@@ -106,8 +106,8 @@ mod tests {
         assert_ne!(hash_password("correct horse").unwrap(), *hash);
         assert_eq!(checks.check(Arc::clone(&hash), "correct horse").await, Ok(true));
         assert_eq!(checks.check(hash, "correct horsf").await, Ok(false));
-        check_hash(NOBODY).unwrap();
-        assert_eq!(checks.check(NOBODY.into(), "").await, Ok(false));
+        check_hash(DUMMY_HASH).unwrap();
+        assert_eq!(checks.check(DUMMY_HASH.into(), "").await, Ok(false));
         assert!(hash_password("").is_err());
     }
 
@@ -115,7 +115,7 @@ mod tests {
     async fn a_long_queue_is_refused() {
         let checks = PasswordChecks::new(1);
         let _places: Vec<_> = (0..SIGN_INS_WAITING_MAX).map(|_| Waiting::enter(&checks.waiting).unwrap()).collect();
-        assert_eq!(checks.check(NOBODY.into(), "x").await, Err(Refusal::Busy));
+        assert_eq!(checks.check(DUMMY_HASH.into(), "x").await, Err(Refusal::Busy));
         assert_eq!(checks.waiting.load(Ordering::Relaxed), SIGN_INS_WAITING_MAX);
     }
 
@@ -126,7 +126,7 @@ mod tests {
         {
             assert!(check_hash(hash).unwrap_err().starts_with("expected an argon2 hash"), "{hash}");
         }
-        let greedy = NOBODY.replace("m=19456", "m=4194304");
+        let greedy = DUMMY_HASH.replace("m=19456", "m=4194304");
         assert!(check_hash(&greedy).unwrap_err().contains("at most m=1048576"));
     }
 }

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use ruvector_sql::Role;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use super::passwords::{NOBODY, PasswordChecks, check_hash};
+use super::passwords::{DUMMY_HASH, PasswordChecks, check_hash};
 use super::{Authenticator, Fingerprint, Identity, Refusal};
 
 /// Users and tokens by the state of their file.
@@ -99,9 +99,9 @@ impl Authenticator for UsersFile {
     async fn password(&self, user: &str, password: &str) -> Result<Identity, Refusal> {
         let users = self.current();
         let known = users.users.get_key_value(user);
-        // A name that nobody has is compared with somebody's password, so that it takes as long.
+        // The password of an unknown name is compared with a dummy hash, so that it takes as long.
         let hash = known.or_else(|| users.users.first_key_value()).map(|(_, user)| Arc::clone(&user.password));
-        let is_right = self.checks.check(hash.unwrap_or_else(|| NOBODY.into()), password).await?;
+        let is_right = self.checks.check(hash.unwrap_or_else(|| DUMMY_HASH.into()), password).await?;
         match known {
             Some((name, user)) if is_right => Ok(user.identity(name)),
             _ => Err(Refusal::Wrong),

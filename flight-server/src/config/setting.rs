@@ -132,7 +132,7 @@ pub(super) const SETTINGS: [Setting; 32] = [
     Setting {
         key: "server.http_listen",
         field: OptionalText(|c| &mut c.server.http_listen),
-        doc: "`HOST:PORT` of plain HTTP: `/metrics` for Prometheus and `/healthz`. Without it there is none. It has no TLS and asks nobody who they are.",
+        doc: "`HOST:PORT` of plain HTTP: `/metrics` for Prometheus and `/healthz`. Without it there is none. It has no TLS and no authentication.",
     },
     Setting {
         key: "engine.memory_bytes_max",

@@ -60,7 +60,7 @@ impl Audit {
     }
 
     fn new(metrics: &Arc<Metrics>, caller: &Caller, kind: &'static str, statement: impl FnOnce() -> String) -> Self {
-        // A statement is not taken apart if nobody reads the log.
+        // A statement is not parsed if the log is off.
         let entry = is_on().then(|| Entry {
             user: caller.user().map(str::to_owned),
             role: caller.role().name(),

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures::stream::{AbortHandle, AbortRegistration, Abortable, Aborted};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use parking_lot::Mutex;
-use ruvector_sql::Stop;
+use ruvector_sql::{Stop, Turn};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -109,7 +109,7 @@ impl Executor {
 
     /// The place of the one task that may run where it is asked for, if it is free: others have these threads for their sockets.
     pub(crate) fn inline_place(&self) -> Option<Permit> {
-        // With one thread for everything there is nobody else to see to them.
+        // A runtime of one thread has no other thread that could run them.
         let threads = Handle::current().runtime_flavor();
         let place = Arc::clone(&self.inline).try_acquire_owned().ok();
         place.filter(|_| threads == RuntimeFlavor::MultiThread).map(Permit::of)
@@ -154,6 +154,7 @@ impl Executor {
         let (sender, receiver) = mpsc::channel(STREAM_MESSAGES_MAX);
         let (query, registration) = self.queries.enter(id);
         let stall_max = self.limits.stall_max;
+        let turns = stops.clone();
         let pump = async move {
             while let Some(message) = messages.next().await {
                 let sent = tokio::select! {
@@ -175,7 +176,7 @@ impl Executor {
         // What the task returns is its last word, whatever is in the channel.
         let task = self.spawn(async move {
             let (_query, _permit) = (query, permit);
-            match Abortable::new(pump, registration).await {
+            match Abortable::new(in_turns(turns, pump), registration).await {
                 Ok(last_word) => last_word,
                 Err(Aborted) => Some(Status::cancelled("the query was cancelled")),
             }
@@ -246,6 +247,20 @@ impl Stops {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Polls a task that hands out the rows of statements, in the turns of the newest one.
+async fn in_turns<T>(stops: Stops, task: impl Future<Output = T>) -> T {
+    let mut task = pin!(task);
+    let mut turn = Turn::default();
+    let polled = poll_fn(|context| {
+        let stop = stops.0.lock().clone();
+        match stop {
+            Some(stop) => stop.poll_in_turn(&mut turn, context, |context| task.as_mut().poll(context)),
+            None => task.as_mut().poll(context),
+        }
+    });
+    polled.await
 }
 
 /// The streams that run. A query that is fetched twice has two.

@@ -165,7 +165,7 @@ fn with_cookie<T>(caller: &Caller, response: Reply<T>) -> Reply<T> {
 fn plain_descriptor(descriptor: &FlightDescriptor) -> Result<Option<Statement>, Status> {
     match descriptor.path.as_slice() {
         [] => Ok(plain_sql(&descriptor.cmd)?.map(Statement::new)),
-        // No table's name has spaces in it, unless somebody quoted them; a query always has.
+        // No table's name has spaces in it, unless it is quoted; a query always has.
         [sql] if sql.contains(char::is_whitespace) => Ok(Some(Statement::new(sql))),
         path => Ok(Some(Statement::new(format!("SELECT * FROM {}", ingest::path_table(path)?)))),
     }

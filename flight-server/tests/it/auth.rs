@@ -85,7 +85,7 @@ fn forged_tokens_are_refused() {
             refused(server.with_token(&forged).await).await;
         }
         refused(server.anonymous().await).await;
-        // A session's cookie lets nobody in.
+        // A session's cookie is no credential.
         let mut cookie = server.anonymous().await;
         cookie.set_header("cookie", "arrow_flight_session_id=x");
         refused(cookie).await;
@@ -147,7 +147,7 @@ fn who_is_taken_out_of_the_file_is_out() {
         let mut stays = server.sign_in("reader").await;
         guarded.write_users(&[("reader", "reader"), ("admin", "reader")]);
         refused(gone).await;
-        // Another role is another identity: whoever has it signs in again.
+        // Another role is another identity: its user signs in again.
         refused(demoted).await;
         assert_eq!(number(&mut stays, "SELECT 1").await, 1);
         assert!(server.try_sign_in("writer", &password("writer")).await.is_err());
@@ -235,7 +235,7 @@ fn a_message_of_a_stranger_is_not_read() {
         let large = || FlightDescriptor::new_cmd(vec![b' '; 128 << 10]);
         let refused = server.plain().await.get_flight_info(large()).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);
-        // Whoever is known is told what is wrong with it.
+        // An authenticated caller is told the reason.
         let client = server.sign_in("reader").await;
         let too_large = server.plain().await.get_flight_info(request_as(&client, large())).await.unwrap_err();
         assert_eq!(too_large.code(), Code::OutOfRange);

@@ -40,7 +40,7 @@ impl Guarded {
         self.folder.path().join(name)
     }
 
-    /// Writes the file of users anew, with these names and roles, and the token.
+    /// Replaces the file of users: these names and roles, and the token.
     pub(crate) fn write_users(&self, users: &[(&str, &str)]) {
         // A hash that costs nothing: it is not the hash that is tested.
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());

@@ -186,7 +186,7 @@ fn a_client_that_stops_reading_loses_its_query_and_others_do_not_notice() {
         // Both places are taken, until those who do not read have lost theirs.
         let mut other = server.client().await;
         assert_eq!(number(&mut other, "SELECT 1").await, 1);
-        // Whoever is read again before that goes on.
+        // A stream that is read again before that goes on.
         let running = "SELECT count(*) FROM system.queries WHERE state = 'running'";
         while number(&mut other, running).await > 1 {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -82,7 +82,7 @@ fn health_is_asked_as_grpc_does_and_needs_no_token() {
 
 #[test]
 fn metrics_count_what_happened() {
-    // A free port: nobody else is told of it.
+    // A free port that no other test uses.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = ServerConfig { http_listen: Some(port.to_string()), ..ServerConfig::default() };
     let setup = Setup::load(Config { server, ..Config::default() }).unwrap();

@@ -99,9 +99,7 @@ fn run(path: &Path, name: &str) -> Ran {
     let runtime = runtime();
     let (engine, session) = runtime.block_on(runtime.spawn(session())).unwrap();
     let handle = runtime.handle().clone();
-    let connect = || async {
-        Ok(Connection { runtime: handle.clone(), engine: Arc::clone(&engine), session: Arc::clone(&session) })
-    };
+    let connect = || async { Ok(Connection::new(handle.clone(), Arc::clone(&engine), Arc::clone(&session))) };
     let mut runner = Runner::new(connect);
     runner.add_label("Datafusion");
     runner.with_column_validator(strict_column_validator);
@@ -196,15 +194,22 @@ async fn session() -> (Arc<Engine>, Arc<Session>) {
     (engine, session)
 }
 
-struct Connection {
+/// A connection whose answers are written as DataFusion's runner writes them, plans line by line.
+pub(crate) struct Connection {
     runtime: Handle,
     engine: Arc<Engine>,
     session: Arc<Session>,
 }
 
+impl Connection {
+    pub(crate) fn new(runtime: Handle, engine: Arc<Engine>, session: Arc<Session>) -> Self {
+        Self { runtime, engine, session }
+    }
+}
+
 /// What DataFusion said, if it was DataFusion.
 #[derive(Debug)]
-struct Message(String);
+pub(crate) struct Message(String);
 
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -223,7 +228,7 @@ impl From<ruvector_sql::Error> for Message {
     }
 }
 
-type Output = DBOutput<DefaultColumnType>;
+pub(crate) type Output = DBOutput<DefaultColumnType>;
 
 impl DB for Connection {
     type Error = Message;

@@ -1,4 +1,4 @@
-//! SQL that is tested in SQL: the lessons, the examples of the reference, and DataFusion's own tests.
+//! SQL that is tested in SQL: the lessons, the plans, the examples of the reference, and DataFusion's own tests.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 
 mod datafusion;
 mod lessons;
+mod plans;
 mod reference;
 
 /// Threads with the stack that planning SQL needs.

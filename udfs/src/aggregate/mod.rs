@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
     SetMonotonicity, Signature, StatisticsArgs, Volatility,
 };
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::vectors::{dim_of, vector_type};
+use ruvector_rulake::vector_column::{dim_of, vector_type};
 
 use crate::documentation::{Entry, VECTORS};
 use distinct::Distinct;

@@ -1,25 +1,26 @@
-//! `knn(table, query, k, ...)`: the relation of the `k` nearest rows.
+//! `knn(table, query, k, ...)`: the relation of the `k` nearest rows, and its relatives `knn_batch()` and `recall()`.
 //!
-//! In travel order: `plan::knn_arguments` of `ruvector_sql` prepares its arguments; [`planner`] turns the table factor into a
-//! [`node::KnnNode`]; [`prefilter`] gives a WHERE on it its meaning before any optimizer rule runs; [`exec`] answers it.
+//! ```text
+//! text          sql/        a table factor and its arguments become a logical node
+//!  |            logical/    KnnNode, KnnJoinNode (a search for each row), FederatedNode (several backends), RecallNode
+//!  v            rules/      before DataFusion's optimizer: WHERE, ORDER BY with LIMIT and LATERAL become parts of a node
+//! answer        physical/   each node's execution plan, and the search of one table
+//! ```
 //!
-//! The node's inputs are plans: one that yields the query vector, and one that yields the addresses of the rows that a
+//! `plan::knn_arguments` of `ruvector_sql` prepares the arguments before [`sql`] reads them; [`parameterize`] lets a plan run many
+//! times with other query vectors.
+//!
+//! The inputs of a node are plans: one that yields the query vectors, and one that yields the addresses of the rows that a
 //! filter allows. So parameters bind, subqueries plan and functions are evaluated as anywhere else, when the plan runs;
 //! and no optimizer rule has anything to push through the node.
 
-pub mod arguments;
-pub mod exec;
-pub mod federated;
-pub mod join;
-pub mod node;
-pub mod open;
-pub mod order_by;
-pub mod planner;
-pub mod prefilter;
-mod queries;
-pub(crate) mod recall;
-mod resolve;
-mod search;
+pub mod argument;
+mod list_types;
+pub mod logical;
+pub mod parameterize;
+pub mod physical;
+pub mod rules;
+pub mod sql;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNode;
@@ -33,11 +34,6 @@ fn changes_each_time(expr: &Expr) -> Result<bool> {
     expr.exists(|expr| {
         Ok(expr.is_volatile_node() && !matches!(expr, Expr::ScalarFunction(call) if call.name() == EMBED))
     })
-}
-
-/// The relations of this module, by their names in SQL.
-pub fn relations() -> [&'static str; 3] {
-    [arguments::KNN.name, arguments::BATCH.name, arguments::RECALL.name]
 }
 
 /// The column of distances in the relation's answer.

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::vectors::{dim_of, vector_type};
+use ruvector_rulake::vector_column::{dim_of, vector_type};
 
 use super::vectors::{Vectors, VectorsBuilder, answer, coerce, precision, rows_to_compute};
 use crate::documentation::{Facts, VECTORS};

@@ -21,7 +21,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use ruvector_embed::{Control, DEFAULT_MODEL, Embedder, EmbedderOptions};
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::vector_column::vector_type;
 
 use crate::documentation::{Facts, TEXT};
 use crate::role::Role;

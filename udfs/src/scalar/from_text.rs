@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
-use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::vector_column::dim_of;
 
 use super::vectors::{Vectors, VectorsBuilder, answer, rows_to_compute};
 

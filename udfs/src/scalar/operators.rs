@@ -12,7 +12,7 @@ use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::vector_column::dim_of;
 
 use super::arithmetic::Operation;
 

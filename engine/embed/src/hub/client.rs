@@ -78,7 +78,7 @@ impl HubClient {
             return match status {
                 StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                    Err(Error::not_found("the hub has no such model, or shows it to nobody without a token (HF_TOKEN)")
+                    Err(Error::not_found("the hub has no such model, or requires a token for it (HF_TOKEN)")
                         .with("status", status)
                         .with("repository", &self.repo))
                 }

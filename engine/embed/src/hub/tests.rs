@@ -111,7 +111,7 @@ fn an_unknown_model_is_not_found_and_the_error_says_where_it_was_looked_for() {
 #[test]
 fn a_hub_that_does_not_answer_is_unavailable() {
     let mut hub = Hub::start(REPO, Behaviour::default());
-    // No free port: another test may take one that was let go of. Nobody listens on this one.
+    // No free port: another test may take one that was let go of. Nothing listens on this one.
     hub.endpoint = "http://127.0.0.1:1".to_owned();
     let error = locate::resolve(&ModelName::parse(DEFAULT_MODEL).unwrap(), &hub.options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -108,8 +108,8 @@ impl Lists {
         let lists: Vec<usize> = match self.lists.len() {
             1 => vec![0; vectors.num_vectors()],
             _ => {
-                let nearest =
-                    assign(&self.quantizer, &self.centroids, vectors, &Control::default()).expect("nobody can cancel");
+                let nearest = assign(&self.quantizer, &self.centroids, vectors, &Control::default())
+                    .expect("the default control is never cancelled");
                 nearest.iter().map(|nearest| nearest.centroid as usize).collect()
             }
         };

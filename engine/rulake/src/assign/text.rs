@@ -1,4 +1,4 @@
-//! Text as values of other types: all of it is read, or it is no value.
+//! Assignment of texts to other types: a text is read to its end, or it has no value.
 
 use std::sync::Arc;
 

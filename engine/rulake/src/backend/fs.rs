@@ -1,4 +1,4 @@
-//! Folders of Parquet files on a local disk.
+//! Backend of Parquet files in a local folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use object_store::local::LocalFileSystem;
 use url::Url;
 
 use super::object_store::ObjectStoreBackend;
-use super::{Backend, Snapshot};
+use crate::contract::{Backend, Snapshot};
 use crate::error::{Error, Result};
 
 /// Parquet files below one local folder. It only reads them; other programs write them.
@@ -34,13 +34,13 @@ impl FsBackend {
         Ok(Self(ObjectStoreBackend::new(id, Arc::new(store), url, "").with_index_root(root)))
     }
 
-    /// Lets a collection have any name that a folder or file can have.
+    /// Accepts every name of a folder or file as the name of a collection.
     #[must_use]
     pub fn with_any_names(self) -> Self {
         Self(self.0.with_any_names())
     }
 
-    /// Keeps index files in `folder` instead of beside the files.
+    /// Sets the folder of index files, instead of one beside the files.
     #[must_use]
     pub fn with_index_root(self, folder: PathBuf) -> Self {
         Self(self.0.with_index_root(folder))

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{EntryKey, Slot, State};
+use super::{CacheState, EntryKey, Slot};
 
 /// Limits of the cache: memory and number of entries. `None` is no limit.
 ///
-/// Entries that were not used for the longest time go first. An entry that a search is using, one of a collection that is
-/// kept, and the one that was just asked for stay, so the budget may be exceeded by those.
+/// The least recently used entries are evicted first. Entries that a search uses, entries of collections that are kept, and
+/// the newest entry stay; they may exceed the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
     /// Bytes of memory.
@@ -19,8 +19,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Evicts entries until the rest fits, `newest` aside, and tells how many.
-    pub(super) fn enforce(&self, state: &mut State, newest: &EntryKey) -> u64 {
+    /// Evicts entries other than `newest` until the rest fits, and returns how many were evicted.
+    pub(super) fn enforce(&self, state: &mut CacheState, newest: &EntryKey) -> u64 {
         if self.bytes.is_none() && self.entries.is_none() {
             return 0;
         }
@@ -36,7 +36,7 @@ impl Budget {
         evicted
     }
 
-    fn is_exceeded(&self, state: &State) -> bool {
+    fn is_exceeded(&self, state: &CacheState) -> bool {
         let entries = || state.entries.values().filter_map(Slot::ready);
         self.entries.is_some_and(|most| entries().count() > most)
             || self.bytes.is_some_and(|most| entries().map(|entry| entry.memory_bytes()).sum::<usize>() > most)
@@ -44,7 +44,7 @@ impl Budget {
 }
 
 /// The entry to evict next, if one can be.
-fn least_recently_used(state: &State, newest: &EntryKey) -> Option<EntryKey> {
+fn least_recently_used(state: &CacheState, newest: &EntryKey) -> Option<EntryKey> {
     let evictable = state.entries.iter().filter_map(|(key, slot)| {
         let entry = slot.ready()?;
         let used_by_a_search = Arc::strong_count(entry) > 1;

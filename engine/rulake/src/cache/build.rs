@@ -1,4 +1,4 @@
-//! Building an index from the vectors of a pinned state.
+//! Build of an index from all vectors of a pinned state.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use datafusion::execution::TaskContext;
 use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 
-use super::IndexSpec;
-use super::spec::dim_of_column;
-use super::work::Work;
-use crate::backend::Snapshot;
+use super::progress::BuildControl;
+use crate::blocking::cpu_bound;
+use crate::contract::Snapshot;
 use crate::error::Result;
-use crate::read::{Folded, fold_vectors};
+use crate::index_spec::IndexSpec;
+use crate::scan::{VectorFold, fold_vectors};
+use crate::vector_column::dim_of_column;
 
 /// The vectors of a column and the addresses of their rows.
 #[derive(Debug, Default)]
@@ -21,7 +22,7 @@ pub(super) struct Vectors {
     pub(super) values: Vec<f32>,
 }
 
-/// Something made, and how long each step took.
+/// A result, with the time of each step towards it.
 #[derive(Debug)]
 pub(super) struct Made<T> {
     pub(super) value: T,
@@ -34,29 +35,21 @@ pub(super) async fn build(
     snapshot: &dyn Snapshot,
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
-    work: &Work,
+    control: &BuildControl,
 ) -> Result<Made<Box<dyn VectorIndex>>> {
     let started = Instant::now();
-    let dim = Dim::new(dim_of_column(snapshot, &spec.column)?)?;
-    work.expect(snapshot.num_rows());
-    let vectors = read(snapshot, &spec.column, dim, context, work).await?;
-    work.expect(Some(vectors.addresses.len()));
-    // Files that were replaced while they were read would seal other bytes than the witness says.
+    let dim = Dim::new(dim_of_column(&snapshot.schema(), &spec.column)?)?;
+    control.expect(snapshot.num_rows());
+    let vectors = read(snapshot, &spec.column, dim, context, control).await?;
+    control.expect(Some(vectors.addresses.len()));
+    // Files may have been replaced during the read; the witness names the pinned ones.
     snapshot.verify().await?;
     let read = Instant::now();
     let value = cpu_bound(|| -> Result<Box<dyn VectorIndex>> {
         let batch = VectorBatch::new(dim, &vectors.values)?;
-        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), Some(&|done| work.encoded(done)))
+        spec.kind.build(Some(&vectors.addresses), batch, &spec.build_params(), Some(&|done| control.encoded(done)))
     })?;
     Ok(Made { value, reading: read - started, encoding: read.elapsed() })
-}
-
-/// Runs work that never waits: the other tasks of this worker thread move elsewhere.
-pub fn cpu_bound<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
 }
 
 async fn read(
@@ -64,16 +57,16 @@ async fn read(
     column: &str,
     dim: Dim,
     context: &Arc<TaskContext>,
-    work: &Work,
+    control: &BuildControl,
 ) -> Result<Vectors> {
     let expected = snapshot.num_rows().unwrap_or(0);
     let room = Vectors {
         addresses: Vec::with_capacity(expected),
         values: Vec::with_capacity(expected.saturating_mul(dim.get())),
     };
-    let folded = Folded { column, dim, parts: None, allowed: None };
+    let folded = VectorFold { column, dim, parts: None, allowed: None };
     let all = fold_vectors(snapshot, folded, context, room, |all: &mut Vectors, address, vector| {
-        work.read_row();
+        control.read_row();
         all.addresses.push(address.into());
         all.values.extend_from_slice(vector);
     })
@@ -81,7 +74,7 @@ async fn read(
     Ok(if all.addresses.is_sorted() { all } else { in_address_order(&all, dim.get()) })
 }
 
-/// Partitions of a scan arrive as they are read; an index is the same whatever their order.
+/// Vectors sorted by address. Partitions of a scan arrive in any order, and the index must not depend on it.
 fn in_address_order(vectors: &Vectors, dim: usize) -> Vectors {
     let mut order: Vec<usize> = (0..vectors.addresses.len()).collect();
     order.sort_unstable_by_key(|row| vectors.addresses[*row]);

@@ -1,4 +1,4 @@
-//! Entry of the cache: an index with its seal and columns of ids. Queries go in, hits by row address come out.
+//! Entry of the cache: an index with its provenance and columns of ids. Queries go in, hits by row address come out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::RwLock;
 use ruvector_rabitq::{Hit, SearchParams, VectorBatch, VectorIndex};
 
-use super::ids::IdColumn;
-use super::seal::Seal;
+use super::provenance::Provenance;
 use crate::error::Result;
+use crate::id_column::IdColumn;
 use crate::witness::Generation;
 
 /// An index over one column of one state of a collection.
 #[derive(Debug)]
 pub struct Entry {
     pub(super) index: Box<dyn VectorIndex>,
-    pub(super) seal: Seal,
+    pub(super) provenance: Provenance,
     /// Vectors that changed since the index file was written.
     pub(super) unsaved: AtomicUsize,
     /// Columns of ids that searches asked for.
@@ -29,10 +29,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(index: Box<dyn VectorIndex>, seal: Seal) -> Self {
+    pub(super) fn new(index: Box<dyn VectorIndex>, provenance: Provenance) -> Self {
         Self {
             index,
-            seal,
+            provenance,
             unsaved: AtomicUsize::new(0),
             ids: RwLock::default(),
             reading_ids: tokio::sync::Mutex::default(),
@@ -49,12 +49,12 @@ impl Entry {
     ///
     /// # Errors
     /// `InvalidInput` if the query has another dimension, is not finite, or `k` is 0; `Corrupt` if its index file was changed
-    /// while it was mapped: the lake makes another entry for the next search.
+    /// while it was mapped: the next search gets another entry.
     pub fn search(&self, query: &[f32], params: &SearchParams<'_>) -> Result<Vec<Hit>> {
         self.index.search(query, params)
     }
 
-    /// Returns for each query what [`search`](Self::search) would, many queries in one pass.
+    /// Returns the answer of [`search`](Self::search) for each query, all in one pass.
     ///
     /// # Errors
     /// As [`search`](Self::search).
@@ -67,19 +67,19 @@ impl Entry {
         self.index.as_ref()
     }
 
-    /// The witness of what it was built from.
+    /// The witness of the state and the parameters that it was built from.
     pub fn witness(&self) -> &str {
-        &self.seal.witness
+        &self.provenance.witness
     }
 
     /// URI of the bytes it was built from.
     pub fn data_ref(&self) -> &str {
-        &self.seal.data_ref
+        &self.provenance.data_ref
     }
 
     /// The state it was built from.
     pub fn generation(&self) -> &Generation {
-        &self.seal.generation
+        &self.provenance.generation
     }
 
     /// Bytes of memory held.

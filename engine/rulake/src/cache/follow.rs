@@ -1,8 +1,8 @@
-//! Following a collection: the entry of an older state becomes that of a newer one, at the cost of what changed.
+//! Following a collection: the entry of an older state becomes that of a newer one, at the cost of the difference.
 //!
-//! Parts that both states have keep their codes, less the rows deleted since. The vectors of the other parts are read; one
-//! whose bytes are those of a row that went away with its part was moved, not changed, and keeps its code. What is left
-//! is removed and encoded. The answers are those of an index built from all vectors.
+//! Parts that both states have keep their codes, less the rows deleted since. The vectors of new parts are read. A vector
+//! whose bytes were those of a row of a removed part was moved: it keeps its code. Other new vectors are encoded, and the
+//! remaining old ones are removed. The answers are those of an index built from all vectors.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,22 +12,23 @@ use datafusion::execution::TaskContext;
 use roaring::RoaringBitmap;
 use ruvector_rabitq::{Dim, VectorBatch, VectorIndex};
 
-use super::IndexSpec;
-use super::build::{Made, Vectors, cpu_bound};
-use super::seal::Seal;
-use super::work::Work;
+use super::build::{Made, Vectors};
+use super::progress::BuildControl;
+use super::provenance::Provenance;
 use crate::address::RowAddress;
-use crate::backend::{Part, Snapshot};
+use crate::blocking::cpu_bound;
+use crate::contract::{Part, Snapshot};
 use crate::error::{Error, Result};
-use crate::read::{Folded, fold_vectors};
+use crate::index_spec::IndexSpec;
+use crate::scan::{VectorFold, fold_vectors};
 
-/// Bound on the growth, and on the shrinkage, of an index since its lists were made, as a factor of its vectors then.
-/// An index beyond the bound is rebuilt. So is an index of which more vectors changed than it was made of.
+/// Bound on the growth and on the shrinkage of an index since its lists were built, as a factor of its vectors then. An
+/// index beyond the bound is rebuilt. So is an index with more changes than it had vectors.
 const GROWTH_MAX: usize = 2;
 
 /// Difference between the index of one state and the index of another.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(super) struct IndexDiff {
     /// The ids, in the older index, of vectors that are gone.
     removed: Vec<u64>,
     /// Address of row 0 in the newer state, for each part of the older state; `None` if the part is gone.
@@ -38,60 +39,60 @@ pub(super) struct Change {
     dim: Dim,
 }
 
-/// Finds what changed between the state that `index` is sealed with and `snapshot`; `None` if a rebuild is better.
+/// Finds the difference between the state of `index` and `snapshot`; `None` if a rebuild is better.
 pub(super) async fn changes(
     index: &dyn VectorIndex,
-    seal: &Seal,
+    before: &Provenance,
     snapshot: &dyn Snapshot,
     spec: &IndexSpec,
     context: &Arc<TaskContext>,
-    work: &Work,
-) -> Result<Option<Made<Change>>> {
+    control: &BuildControl,
+) -> Result<Option<Made<IndexDiff>>> {
     let started = Instant::now();
     let (dim, now) = (index.dim(), snapshot.parts());
-    let fate = Fate::of(&seal.parts, &now);
-    let kept: HashSet<usize> = fate.kept.iter().copied().flatten().collect();
+    let diff = PartDiff::of(&before.parts, &now);
+    let kept: HashSet<usize> = diff.kept.iter().copied().flatten().collect();
     let added: Vec<usize> = (0..now.len()).filter(|part| !kept.contains(part)).collect();
     let originals = index.vectors();
     if originals.is_none() && added.len() == now.len() {
         return Ok(None);
     }
     let ids = index.ids();
-    let left = fate.left(&ids);
+    let left = diff.left(&ids);
     let by_bytes = originals.map(|values| cpu_bound(|| ByBytes::new(values, dim.get(), &left)));
     let moves = Moves { ids: &ids, left: by_bytes, moved: HashMap::new(), added: Vectors::default() };
     let place = |moves: &mut Moves<'_>, address, vector: &[f32]| {
-        work.read_row();
+        control.read_row();
         moves.place(address, vector);
     };
-    let folded = Folded { column: &spec.column, dim, parts: Some(&added), allowed: None };
+    let folded = VectorFold { column: &spec.column, dim, parts: Some(&added), allowed: None };
     let moves = fold_vectors(snapshot, folded, context, moves, place).await?;
     snapshot.verify().await?;
     let Moves { moved, added, .. } = moves;
     let mut removed: Vec<u64> = left.iter().map(|row| ids[*row as usize]).collect();
     removed.retain(|id| !moved.contains_key(id));
-    removed.extend(ids.iter().filter(|id| fate.deletes(RowAddress::from(**id))));
+    removed.extend(ids.iter().filter(|id| diff.deletes(RowAddress::from(**id))));
     let len = ids.len() - removed.len() + added.addresses.len();
     // A few vectors are built in no time, and have no lists that could be of the wrong size.
-    let built_len = seal.built_len;
+    let built_len = before.built_len;
     if len > built_len.saturating_mul(GROWTH_MAX)
         || len.saturating_mul(GROWTH_MAX) < built_len
-        || seal.changed + removed.len() + added.addresses.len() > built_len
+        || before.changed + removed.len() + added.addresses.len() > built_len
     {
         return Ok(None);
     }
-    let kept = fate.kept.iter().map(|part| part.map(RowAddress::base).transpose()).collect::<Result<_>>()?;
-    let change = Change { removed, kept, moved, added, dim };
+    let kept = diff.kept.iter().map(|part| part.map(RowAddress::base).transpose()).collect::<Result<_>>()?;
+    let change = IndexDiff { removed, kept, moved, added, dim };
     Ok(Some(Made { value: change, reading: started.elapsed(), encoding: Duration::ZERO }))
 }
 
-impl Change {
+impl IndexDiff {
     /// Number of vectors that are not as they were.
     pub(super) fn len(&self) -> usize {
         self.removed.len() + self.added.addresses.len()
     }
 
-    /// Makes the change. On error the index is neither the one nor the other.
+    /// Applies the difference. On error the index is of neither state.
     pub(super) fn apply(self, index: &mut dyn VectorIndex) -> Result<()> {
         cpu_bound(|| {
             index.remove(&self.removed);
@@ -111,25 +112,25 @@ impl Change {
     }
 }
 
-/// Fate of the parts of the older state.
-struct Fate {
+/// Difference between the parts of an older state and those of a newer one.
+struct PartDiff {
     /// Position of each part in the newer state; `None` if the part is gone.
     kept: Vec<Option<usize>>,
     /// Its rows that were deleted since.
     deleted: Vec<RoaringBitmap>,
 }
 
-impl Fate {
+impl PartDiff {
     fn of(before: &[Part], now: &[Part]) -> Self {
         let by_id: HashMap<&str, usize> = now.iter().zip(0..).map(|(part, i)| (part.id.as_str(), i)).collect();
-        let mut fate = Self { kept: Vec::with_capacity(before.len()), deleted: Vec::with_capacity(before.len()) };
+        let mut diff = Self { kept: Vec::with_capacity(before.len()), deleted: Vec::with_capacity(before.len()) };
         for part in before {
-            // A part whose rows came back to life holds vectors that the index never saw.
+            // A part whose deleted rows were restored holds vectors that the index never saw.
             let at = by_id.get(part.id.as_str()).filter(|at| part.deleted.is_subset(&now[**at].deleted));
-            fate.kept.push(at.copied());
-            fate.deleted.push(at.map_or_else(RoaringBitmap::new, |at| &now[*at].deleted - &part.deleted));
+            diff.kept.push(at.copied());
+            diff.deleted.push(at.map_or_else(RoaringBitmap::new, |at| &now[*at].deleted - &part.deleted));
         }
-        fate
+        diff
     }
 
     /// Returns true if the row was deleted from a part that is kept.
@@ -144,7 +145,7 @@ impl Fate {
     }
 }
 
-/// Finds out, of every vector that is read, whether it was moved or is new.
+/// Sorts the vectors that are read into moved ones and new ones.
 struct Moves<'a> {
     ids: &'a [u64],
     left: Option<ByBytes<'a>>,

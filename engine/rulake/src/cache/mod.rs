@@ -1,25 +1,38 @@
-//! Indexes over pinned states, built once, sealed and shared.
+//! Cache of indexes over pinned states: a pinned state and a specification go in, an entry comes out.
 //!
-//! An entry is keyed by the witness of the state it was built from, the column, the metric, the kind and the parameters, so
-//! a search against a newer state never meets an older entry, and collections of equal bytes share one. Making an entry is
-//! singleflight: one task makes it for all waiters. A waiter that gives up stops the task only if no other waiter comes within
-//! the linger time. A build that fails leaves nothing behind. Searches hold no lock.
+//! An entry is keyed by the witness of its state and by the specification of its index. So a search of a newer state never
+//! gets an older entry, and collections of equal bytes share one. The life of an entry:
+//!
+//! ```text
+//!  absent -----------> in flight -----------> ready -----------> superseded
+//!    ^   first caller      |    load or build   |   newer state or     |
+//!    |                     |                    |   rebuild            |
+//!    |   failed, cancelled |           evicted, |      its last search |
+//!    |   or no waiter      |          forgotten |                 ends |
+//!    +---------------------+--------------------+----------------------+
+//! ```
+//!
+//! New searches use an entry that is ready. A search that has an entry keeps it to its end, and holds no lock.
+//!
+//! Builds are single-flight: one task per entry, shared by all waiters (`in_flight`). The task takes the first of these that
+//! exists: an index that the collection is, an entry of an older state in memory, the index file (`file`), a new build (`build`).
+//! A build that fails leaves nothing behind.
 
-mod anew;
 mod budget;
 mod build;
 mod entry;
-mod files;
+mod export;
+mod file;
+mod file_locks;
 mod follow;
 mod ids;
-mod make;
-mod seal;
-mod slot;
-mod spec;
+mod in_flight;
+mod load_or_build;
+mod pinned;
+mod progress;
+mod provenance;
+mod rebuild;
 mod stats;
-mod store;
-mod warm;
-mod work;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,23 +43,19 @@ use datafusion::execution::TaskContext;
 use parking_lot::Mutex;
 
 use crate::error::Result;
-use crate::lake::Pinned;
+use crate::index_spec::IndexSpec;
 
 pub use budget::Budget;
-pub use build::cpu_bound;
 pub use entry::Entry;
-use files::FileLocks;
-pub(crate) use files::WantedFiles;
-pub(crate) use ids::IdColumn;
-pub use ruvector_rabitq::IndexKind;
-use slot::{Making, Slot};
-pub use spec::IndexSpec;
-pub(crate) use spec::dim_of_column;
+pub(crate) use export::{read_dir, remove_saved, saved_name};
+use file_locks::FileLocks;
+pub(crate) use file_locks::WantedFiles;
+use in_flight::{InFlight, Slot};
+pub use pinned::{HitSource, Pinned};
+use progress::BuildControl;
+pub use progress::BuildProgress;
 pub use stats::CacheStats;
 pub(crate) use stats::Counters;
-pub(crate) use warm::{read_dir, remove_saved, saved_name};
-pub use work::MakingEntry;
-use work::Work;
 
 /// Names a collection: backend, collection.
 pub type CollectionKey = (String, String);
@@ -62,29 +71,29 @@ struct EntryKey {
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     budget: Budget,
-    /// The time for which the making of an entry continues without a waiter.
+    /// Time for which a build continues without a waiter.
     linger: Duration,
     wanted: WantedFiles,
     locks: FileLocks,
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
     /// Counts uses, to tell which entry was used last.
     clock: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CacheState {
     entries: HashMap<EntryKey, Slot>,
     /// The entry that each collection used last, by specification.
     pointers: HashMap<CollectionKey, HashMap<IndexSpec, EntryKey>>,
-    /// The number of times that each collection was forgotten. An entry whose making began earlier is forgotten too.
+    /// Number of times that each collection was forgotten. A build that began before the last time is forgotten too.
     epochs: HashMap<CollectionKey, u64>,
-    /// Collections whose entries stay whatever the budget.
+    /// Collections whose entries the budget does not evict.
     kept: HashSet<CollectionKey>,
     /// Builds of entries. A reference to a build that ended is dead.
-    works: Vec<Weak<Work>>,
+    builds: Vec<Weak<BuildControl>>,
 }
 
-/// An entry in the cache, and whose it is.
+/// An entry in the cache, and the collections that use it.
 #[derive(Clone, Debug)]
 pub struct CachedEntry {
     /// The collections that share it.
@@ -96,9 +105,9 @@ pub struct CachedEntry {
 }
 
 /// Result of a lookup in the cache.
-enum Found {
-    Entry(Arc<Entry>),
-    Making(Making),
+enum Lookup {
+    Ready(Arc<Entry>),
+    InFlight(InFlight),
 }
 
 impl Cache {
@@ -106,8 +115,7 @@ impl Cache {
         Self { budget, linger, wanted, ..Self::default() }
     }
 
-    /// The entry over `pinned` by `spec`: from memory, else from the index file that a witness seals, else made from the
-    /// entry of an older state, else built.
+    /// Returns the entry over `pinned` by `spec`: from memory, from the index file, from the entry of an older state, or built.
     pub(crate) async fn entry(
         self: &Arc<Self>,
         pinned: &Arc<Pinned>,
@@ -121,54 +129,53 @@ impl Cache {
             return Ok(entry);
         }
         let key = EntryKey { witness: spec.witness(pinned.snapshot().as_ref())?, spec: spec.clone() };
-        let (epoch, found) = self.find_or_start(pinned, &key, context);
-        let entry = match found {
-            Found::Entry(entry) => entry,
-            Found::Making(making) => making.wait().await?,
+        let (epoch, lookup) = self.find_or_start(pinned, &key, context);
+        let entry = match lookup {
+            Lookup::Ready(entry) => entry,
+            Lookup::InFlight(build) => build.wait().await?,
         };
         self.use_for(pinned, &key, &entry, epoch);
         Ok(entry)
     }
 
-    /// The entry, or the task that makes it; started if there is none.
+    /// Returns the entry, or the task that builds it, which is started if there is none.
     fn find_or_start(
         self: &Arc<Self>,
         pinned: &Arc<Pinned>,
         key: &EntryKey,
         context: &Arc<TaskContext>,
-    ) -> (u64, Found) {
+    ) -> (u64, Lookup) {
         let counters = pinned.counters();
         let mut state = self.state.lock();
         let epoch = state.epoch_of(pinned.key());
-        // One whose file was changed under it is made again.
+        // An entry whose file was changed under it is loaded or built again.
         if let Some(entry) = state.entries.get(key).and_then(Slot::ready).filter(|entry| !entry.is_forgotten()) {
             counters.hits.increment();
             if !state.points_at(pinned.key(), key) {
                 counters.shared_hits.increment();
             }
-            return (epoch, Found::Entry(Arc::clone(entry)));
+            return (epoch, Lookup::Ready(Arc::clone(entry)));
         }
         counters.misses.increment();
-        if let Some(Slot::Making(making)) = state.entries.get(key) {
-            return (epoch, Found::Making(making.clone()));
+        if let Some(Slot::InFlight(build)) = state.entries.get(key) {
+            return (epoch, Lookup::InFlight(build.clone()));
         }
-        let work = state.begin(pinned.key(), &key.spec);
-        let making = Making::start(self, pinned, key, epoch, context, work);
-        state.entries.insert(key.clone(), Slot::Making(making.clone()));
-        (epoch, Found::Making(making))
+        let control = state.begin_build(pinned.key(), &key.spec);
+        let build = InFlight::start(self, pinned, key, epoch, context, control);
+        state.entries.insert(key.clone(), Slot::InFlight(build.clone()));
+        (epoch, Lookup::InFlight(build))
     }
 
     fn touch(&self, entry: &Entry) {
-        // Shared by all threads on purpose, and nothing else is: entries are many cache lines apart.
+        // The one word that all threads share on purpose: entries are many cache lines apart.
         entry.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Notes that the collection uses the entry now, drops the entry it used before unless others share it, and enforces the
-    /// budget.
+    /// Points the collection at the entry, drops the entry that it used before unless others share it, and enforces the budget.
     fn use_for(&self, pinned: &Pinned, key: &EntryKey, entry: &Arc<Entry>, epoch: u64) {
         self.touch(entry);
         let mut state = self.state.lock();
-        // It may have been forgotten while it was made; whoever waited for it gets it, the next search makes another.
+        // It may have been forgotten while it was built: its waiters get it, and the next search builds another.
         if !state.entries.get(key).and_then(Slot::ready).is_some_and(|known| Arc::ptr_eq(known, entry)) {
             return;
         }
@@ -197,7 +204,7 @@ impl Cache {
     pub(crate) fn forget(&self, collection: &CollectionKey) -> usize {
         let mut state = self.state.lock();
         *state.epochs.entry(collection.clone()).or_default() += 1;
-        state.entries.retain(|_, slot| !slot.is_made_for(collection));
+        state.entries.retain(|_, slot| !slot.is_built_for(collection));
         let keys = state.pointers.remove(collection).unwrap_or_default();
         for key in keys.values() {
             state.release(key);
@@ -205,7 +212,7 @@ impl Cache {
         keys.len()
     }
 
-    /// Keeps the entries of a collection in memory whatever the budget, or no longer.
+    /// Exempts the entries of a collection from the budget, or ends the exemption.
     pub(crate) fn keep(&self, collection: &CollectionKey, keep: bool) {
         let mut state = self.state.lock();
         match keep {
@@ -237,7 +244,7 @@ impl Cache {
     }
 }
 
-impl State {
+impl CacheState {
     fn epoch_of(&self, collection: &CollectionKey) -> u64 {
         self.epochs.get(collection).copied().unwrap_or_default()
     }

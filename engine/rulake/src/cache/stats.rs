@@ -11,19 +11,19 @@ use std::time::Duration;
 pub struct CacheStats {
     /// Searches that found their entry in memory.
     pub hits: u64,
-    /// Hits on an entry that was made for another collection of the same witness.
+    /// Hits on an entry of another collection with the same witness.
     pub shared_hits: u64,
-    /// Searches that did not find their entry in memory; of many at a time one makes it and the others wait.
+    /// Searches that did not find their entry in memory, waiters of a build included.
     pub misses: u64,
     /// Entries read from an index file.
     pub loads: u64,
     /// Entries built from all vectors.
     pub primes: u64,
-    /// Entries made from the one of an older state and the vectors that changed.
+    /// Entries followed from an older state.
     pub follows: u64,
     /// Calls that invalidated a collection which had entries in memory.
     pub invalidations: u64,
-    /// Entries that had to go for the budget.
+    /// Entries evicted for the budget.
     pub evictions: u64,
     /// Time of primes and follows that searches waited for.
     pub prime_time: Duration,

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::collect;
 
-use super::rows::row;
 use super::rule::Rule;
 use super::subject::{Subject, sorted};
-use crate::backend::{Backend, ScanRequest};
+use super::test_rows::row;
+use crate::contract::{Backend, ScanRequest};
 use crate::error::{ErrorKind, Result, from_datafusion};
 
 const COLLECTION: &str = "conformance_crowds";

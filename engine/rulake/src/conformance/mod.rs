@@ -17,74 +17,31 @@
 //! * **Crowds.** All of this also while many read and one writes.
 
 mod crowds;
+mod fixture;
 mod names;
 mod random;
-mod rows;
 mod rule;
 mod scans;
 mod states;
 mod subject;
 mod takes;
+mod test_rows;
 mod vectors;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use async_trait::async_trait;
 use futures::FutureExt;
 
 use self::rule::Rule;
 use self::subject::Subject;
-use crate::backend::Backend;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// Operations of a test that store and change collections of a backend, for [`check`].
-#[async_trait]
-pub trait Fixture: Send + Sync {
-    /// The backend to check. It has no collection whose name starts with `conformance`.
-    fn backend(&self) -> Arc<dyn Backend>;
-
-    /// Returns true if names may have spaces and letters of any script.
-    fn has_unicode_names(&self) -> bool {
-        true
-    }
-
-    /// Makes a collection of the rows of one or more batches, each a part of its own if the backend can.
-    ///
-    /// # Errors
-    /// Whatever goes wrong; [`check`] passes it on.
-    async fn store(&self, collection: &str, batches: &[RecordBatch]) -> Result<()>;
-
-    /// Adds rows to a collection, atomically: a concurrent reader sees all of them or none.
-    ///
-    /// # Errors
-    /// As [`Fixture::store`].
-    async fn append(&self, collection: &str, batch: &RecordBatch) -> Result<()>;
-
-    /// Deletes the rows whose column `id` is among `ids`.
-    ///
-    /// # Errors
-    /// `NotSupported` if the backend cannot, as here: then nothing is checked of it. Else as [`Fixture::store`].
-    async fn delete(&self, collection: &str, ids: &[i64]) -> Result<()> {
-        let _ = (collection, ids);
-        Err(Error::not_supported("deleting rows"))
-    }
-
-    /// Removes a collection.
-    ///
-    /// # Errors
-    /// As [`Fixture::delete`].
-    async fn remove(&self, collection: &str) -> Result<()> {
-        let _ = collection;
-        Err(Error::not_supported("removing a collection"))
-    }
-}
+pub use fixture::Fixture;
 
 /// Checks every rule of backends. Takes seconds; needs a Tokio runtime.
 ///
 /// # Errors
-/// `Internal` that names the `rule` that is broken, what was expected and what was got; what the fixture reports.
+/// `Internal` that names the broken `rule`, the expected value and the value found; errors of the fixture.
 pub async fn check(fixture: &dyn Fixture) -> Result<()> {
     let subject = Subject::new(fixture);
     let all = async {

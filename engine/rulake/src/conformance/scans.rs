@@ -10,11 +10,11 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::scalar::ScalarValue;
 
 use super::random::Random;
-use super::rows::{COLUMNS, Row, Value};
 use super::rule::Rule;
 use super::subject::{Addressed, Subject, sorted};
+use super::test_rows::{COLUMNS, Row, Value};
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::{ScanRequest, Snapshot};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
 
 const COLLECTION: &str = "conformance_scans";
@@ -26,7 +26,7 @@ pub(super) async fn check(subject: &Subject<'_>) -> Result<()> {
     let rule = Rule("a collection has the rows that were stored");
     let rows = subject.expect_ids(rule, snapshot.as_ref(), 0..2026).await?;
     let num_parts = snapshot.parts().len();
-    let state = State { subject, snapshot: snapshot.as_ref(), rows: &rows };
+    let state = PinnedScans { subject, snapshot: snapshot.as_ref(), rows: &rows };
 
     for projection in [vec![], vec![0], vec![2], vec![2, 1, 0], vec![1, 2]] {
         let projected = ScanRequest { projection: Some(projection), ..ScanRequest::default() };
@@ -60,13 +60,13 @@ pub(super) async fn check(subject: &Subject<'_>) -> Result<()> {
 }
 
 /// A pinned state, and all its rows.
-struct State<'a> {
+struct PinnedScans<'a> {
     subject: &'a Subject<'a>,
     snapshot: &'a dyn Snapshot,
     rows: &'a Addressed,
 }
 
-impl State<'_> {
+impl PinnedScans<'_> {
     /// Checks one scan and returns how many rows it gave.
     async fn check(&self, request: &ScanRequest) -> Result<usize> {
         self.check_unnamed(request).await.map_err(|e| e.with("request", format!("{request:?}")))
@@ -122,7 +122,7 @@ impl State<'_> {
         Ok(request.limit.unwrap_or(usize::MAX).min(expected.len()))
     }
 
-    /// Rows that match a predicate come, whatever else does.
+    /// Checks that pruning leaves out no row that matches.
     async fn check_pruning(&self) -> Result<()> {
         let rule = Rule("pruning leaves out no row that matches, and gives none that is not there");
         let every: Vec<Row> = {

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::rows::{COLUMNS, Row, read};
 use super::rule::Rule;
 use super::subject::{Addressed, Subject};
+use super::test_rows::{COLUMNS, Row, read};
 use crate::address::RowAddress;
-use crate::backend::Snapshot;
+use crate::contract::Snapshot;
 use crate::error::{ErrorKind, Result};
 
 const COLLECTION: &str = "conformance_states";
 
-/// A state that was pinned, and what was in it then.
-struct Pinned {
+/// A pinned snapshot, and the rows that it had then.
+struct PinnedRows {
     snapshot: Arc<dyn Snapshot>,
     rows: Addressed,
 }
@@ -51,7 +51,7 @@ pub(super) async fn check(subject: &Subject<'_>) -> Result<()> {
 }
 
 /// Pins the newest state, which must have the rows of `ids`, and holds it against those before.
-async fn pin(subject: &Subject<'_>, before: &[Pinned], ids: &[i64]) -> Result<Pinned> {
+async fn pin(subject: &Subject<'_>, before: &[PinnedRows], ids: &[i64]) -> Result<PinnedRows> {
     let snapshot = subject.snapshot(COLLECTION).await?;
     let rule = Rule("a change is seen by the next snapshot, whole");
     let rows = subject.expect_ids(rule, snapshot.as_ref(), ids.iter().copied()).await?;
@@ -67,7 +67,7 @@ async fn pin(subject: &Subject<'_>, before: &[Pinned], ids: &[i64]) -> Result<Pi
     let again = subject.expect_ids(rule, again.as_ref(), ids.iter().copied()).await?;
     Rule("without a change rows keep their addresses").holds(again == rows, ids.len())?;
 
-    let now = Pinned { snapshot, rows };
+    let now = PinnedRows { snapshot, rows };
     for old in before {
         let (new, old_generation) = (now.snapshot.generation(), old.snapshot.generation());
         Rule("after a change the generation is another").holds(new != old_generation, new)?;
@@ -79,9 +79,9 @@ async fn pin(subject: &Subject<'_>, before: &[Pinned], ids: &[i64]) -> Result<Pi
 }
 
 /// Parts of one id hold the same rows under the same numbers, as far as they are not deleted.
-fn same_parts(old: &Pinned, new: &Pinned) -> Result<()> {
+fn same_parts(old: &PinnedRows, new: &PinnedRows) -> Result<()> {
     let rule = Rule("parts of one id hold the same rows");
-    let by_part = |state: &Pinned| {
+    let by_part = |state: &PinnedRows| {
         let mut parts: Vec<BTreeMap<u32, Row>> = vec![BTreeMap::new(); state.snapshot.parts().len()];
         for (address, row) in &state.rows {
             if let Some(part) = parts.get_mut(address.file()) {
@@ -110,8 +110,8 @@ fn same_parts(old: &Pinned, new: &Pinned) -> Result<()> {
     Ok(())
 }
 
-/// A pinned state gives what it gave when it was pinned, or says that it is gone.
-async fn unchanged(subject: &Subject<'_>, pinned: &Pinned) -> Result<()> {
+/// Checks that a pinned state has the rows that it had when it was pinned, or is `GenerationGone`.
+async fn unchanged(subject: &Subject<'_>, pinned: &PinnedRows) -> Result<()> {
     let rule = Rule("a pinned state gives its own rows or says GenerationGone");
     let unless_gone = |outcome: Result<()>| match outcome {
         Err(e) if e.kind() == ErrorKind::GenerationGone => Ok(()),

@@ -9,11 +9,11 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
 use datafusion::prelude::SessionConfig;
 
-use super::Fixture;
-use super::rows::{COLUMNS, Row, Value, batch, read, row};
+use super::fixture::Fixture;
 use super::rule::Rule;
+use super::test_rows::{COLUMNS, Row, Value, batch, read, row};
 use crate::address::RowAddress;
-use crate::backend::{Backend, ScanRequest, Snapshot};
+use crate::contract::{Backend, ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
 
 /// The rows of a state by their addresses.
@@ -68,7 +68,7 @@ impl<'a> Subject<'a> {
     /// The rows of a state by their addresses.
     ///
     /// # Errors
-    /// A broken rule of addresses; what the backend reports, as it is.
+    /// A broken rule of addresses; errors of the backend, unchanged.
     pub(super) async fn addressed(&self, snapshot: &dyn Snapshot) -> Result<Addressed> {
         let request = ScanRequest { with_address: true, ..ScanRequest::default() };
         let partitions = self.scan(snapshot, &request).await?;

@@ -1,11 +1,11 @@
 //! Conformance checks of takes: rows read by address are compared with the rows of a scan.
 
 use super::random::Random;
-use super::rows::{COLUMNS, Row, read};
 use super::rule::Rule;
 use super::subject::Subject;
+use super::test_rows::{COLUMNS, Row, read};
 use crate::address::RowAddress;
-use crate::backend::Snapshot;
+use crate::contract::Snapshot;
 use crate::error::Result;
 
 const COLLECTION: &str = "conformance_takes";

@@ -2,12 +2,12 @@
 
 use arrow::datatypes::DataType;
 
-use super::rows::DIM;
 use super::rule::Rule;
 use super::subject::Subject;
-use crate::backend::ScanRequest;
+use super::test_rows::DIM;
+use crate::contract::ScanRequest;
 use crate::error::{ErrorKind, Result};
-use crate::vectors::vector_type;
+use crate::vector_column::vector_type;
 
 const EMPTY: &str = "conformance_empty";
 

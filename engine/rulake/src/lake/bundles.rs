@@ -1,20 +1,25 @@
-//! Publishing what answers come from, and following what others publish.
+//! Bundles and exported entries of a lake: it publishes the states that it answers from, and follows published ones.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::sealed::SealedSnapshot;
 use super::{RuLake, SearchOptions};
+use crate::blocking::run_blocking;
 use crate::bundle::Bundle;
-use crate::cache::{Cache, Entry, IndexSpec, read_dir, remove_saved, saved_name};
+use crate::cache::{Cache, Entry, read_dir, remove_saved, saved_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::index_spec::IndexSpec;
+
+/// Name, in errors, of the thread that reads and writes bundles.
+const FILE_WORKER: &str = "work on files";
 
 /// Outcome of [`RuLake::refresh_from_bundle_dir`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshResult {
     /// The cached entries are of the state that the bundle names, or nothing is cached.
     UpToDate,
-    /// The bundle names another state: what was cached is forgotten, the next search asks the backend.
+    /// The bundle names another state: the cached entries are forgotten, and the next search asks the backend.
     Invalidated,
     /// There is no bundle in the folder.
     BundleMissing,
@@ -44,7 +49,7 @@ impl RuLake {
             None => self.spec(&pinned, &SearchOptions::default())?,
         };
         let snapshot = pinned.snapshot();
-        let dim = crate::cache::dim_of_column(snapshot.as_ref(), &spec.column)?;
+        let dim = crate::vector_column::dim_of_column(&snapshot.schema(), &spec.column)?;
         let generation = snapshot.generation().clone();
         Ok(Bundle::new(snapshot.data_ref(), dim, spec.seed, spec.rerank_factor, generation))
     }
@@ -61,7 +66,8 @@ impl RuLake {
         dir: &Path,
     ) -> Result<String> {
         let bundle = self.bundle(backend, collection, index).await?;
-        blocking(dir, move |dir| bundle.write_to_dir(&dir).map(|_| bundle.witness)).await
+        let dir = dir.to_owned();
+        run_blocking(FILE_WORKER, move || bundle.write_to_dir(&dir).map(|_| bundle.witness)).await
     }
 
     /// Invalidates the cached entries of a collection if the bundle in `dir` names another state than theirs.
@@ -71,7 +77,7 @@ impl RuLake {
     /// nothing is changed.
     pub async fn refresh_from_bundle_dir(&self, backend: &str, collection: &str, dir: &Path) -> Result<RefreshResult> {
         let registered = self.registered(backend)?;
-        let bundle = match blocking(dir, |dir| Bundle::read_from_dir(&dir)).await {
+        let bundle = match read_bundle(dir).await {
             Ok(bundle) => bundle,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(RefreshResult::BundleMissing),
             Err(e) => return Err(e),
@@ -80,7 +86,7 @@ impl RuLake {
         let mut cached = self.cached_entries();
         cached.retain(|cached| cached.collections.contains(&key));
         if cached.is_empty() {
-            // Whoever polls must not be told again and again until somebody searches; but a state that is pinned is let go.
+            // A caller that polls is told once, not until the next search; a state that is pinned is released.
             registered.unpin_other_than(collection, &bundle.data_ref, &bundle.generation);
             return Ok(RefreshResult::UpToDate);
         }
@@ -93,9 +99,8 @@ impl RuLake {
         Ok(RefreshResult::Invalidated)
     }
 
-    /// Writes what is cached of a collection to `dir`: an index file for each entry, with the ids of its rows, and the
-    /// bundle. Files of an older state give way to them; a crash leaves the one or the other whole. Returns the paths of the
-    /// index files.
+    /// Writes the cached entries of a collection to `dir`: an index file for each, with the ids of its rows, and the bundle.
+    /// Files of an older state are replaced; a crash leaves those of one state whole. Returns the paths of the index files.
     ///
     /// # Errors
     /// `NotFound` if nothing is cached; `Unavailable` if the folder cannot be written.
@@ -138,19 +143,20 @@ impl RuLake {
         }
         // After the files that it names, and before those of the one it replaces go: there is a whole one at any moment.
         let (data_ref, generation) = (bundle.data_ref.clone(), bundle.generation.clone());
-        let before = blocking(dir, move |dir| {
-            let before = Bundle::read_from_dir(&dir);
-            bundle.write_to_dir(&dir).map(|_| before.ok())
+        let folder = dir.to_owned();
+        let before = run_blocking(FILE_WORKER, move || {
+            let before = Bundle::read_from_dir(&folder);
+            bundle.write_to_dir(&folder).map(|_| before.ok())
         })
         .await?;
-        // Whatever else lies in the folder is somebody's.
+        // Other files in the folder belong to the user.
         if let Some(before) = before.filter(|before| before.data_ref == data_ref && before.generation != generation) {
             remove_saved(dir, &before.data_ref, &before.generation).await?;
         }
         Ok(paths)
     }
 
-    /// Reads what [`save_cache_to_dir`](Self::save_cache_to_dir) wrote, and returns the number of vectors. The backend is
+    /// Loads the files of [`save_cache_to_dir`](Self::save_cache_to_dir), and returns the number of vectors. The backend is
     /// not asked: with STALE it never is, else the next search finds out whether it is still of this state.
     ///
     /// # Errors
@@ -158,7 +164,7 @@ impl RuLake {
     /// be trusted, or is of another state than the bundle. Nothing is changed on error.
     pub async fn warm_from_dir(&self, backend: &str, collection: &str, dir: &Path) -> Result<usize> {
         let registered = self.registered(backend)?;
-        let bundle = blocking(dir, |dir| Bundle::read_from_dir(&dir)).await?;
+        let bundle = read_bundle(dir).await?;
         let entries = read_dir(dir, &bundle.data_ref, &bundle.generation).await?;
         for (entry, _) in &entries {
             if entry.data_ref() != bundle.data_ref || entry.generation() != &bundle.generation {
@@ -180,12 +186,7 @@ impl RuLake {
     }
 }
 
-/// Runs work on files where it may block.
-async fn blocking<T: Send + 'static>(
-    dir: &Path,
-    work: impl FnOnce(PathBuf) -> Result<T> + Send + 'static,
-) -> Result<T> {
+async fn read_bundle(dir: &Path) -> Result<Bundle> {
     let dir = dir.to_owned();
-    let done = tokio::task::spawn_blocking(move || work(dir)).await;
-    done.map_err(|e| Error::internal("work on files stopped").with("reason", e))?
+    run_blocking(FILE_WORKER, move || Bundle::read_from_dir(&dir)).await
 }

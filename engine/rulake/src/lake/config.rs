@@ -9,8 +9,9 @@ use ruvector_rabitq::index::{DEFAULT_RERANK_FACTOR, DEFAULT_SEED};
 use ruvector_rabitq::{IndexKind, Metric};
 
 use super::RuLake;
-use crate::cache::{Budget, Cache, CollectionKey, IndexSpec, WantedFiles};
+use crate::cache::{Budget, Cache, CollectionKey, WantedFiles};
 use crate::consistency::Consistency;
+use crate::index_spec::IndexSpec;
 
 /// Settings of a lake.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl Config {
     }
 }
 
-/// Settings of a lake that is to be.
+/// Builder of a lake.
 #[derive(Clone, Debug)]
 pub struct RuLakeBuilder {
     config: Config,
@@ -114,16 +115,16 @@ impl RuLakeBuilder {
         self
     }
 
-    /// The time for which the making of an index continues without a waiter. A search that had too little time may be answered
-    /// at its next try; an index that no client comes back for is given up. One minute if not set.
+    /// Time for which a build continues without a waiter, so that a search that timed out may succeed at its next try. A build
+    /// is cancelled after that time. One minute if not set.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
     }
 
-    /// Writes the index file of a collection and a specification only if `is_wanted` says so just before the write.
-    /// [`RuLake::discard`] of a file that is not wanted any more leaves none. All files are written if not set.
+    /// Writes the index file of a collection and a specification only if `is_wanted` returns true just before the write. After
+    /// [`RuLake::discard`] of an unwanted file there is none. All files are written if not set.
     #[must_use]
     pub fn index_files(
         mut self,

@@ -1,11 +1,9 @@
-//! One search over the same collection in several backends.
+//! Federated search: one collection in several backends, searched at the same time, with one merged answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::runtime::SpawnedTask;
-use futures::future::join_all;
-
+use super::gather::{GatherPolicy, Gathered, gather, merge_nearest};
 use super::{LakeHit, RuLake, SearchOptions};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -50,44 +48,32 @@ impl RuLake {
             Some(ids) => distinct(ids)?,
             None => self.backends.read().keys().cloned().collect(),
         };
-        // Each is a task of its own: one that is busy encoding keeps nobody waiting, and no limit is missed.
         let searches = ids.iter().map(|id| {
-            let (lake, id, collection) = (Arc::clone(self), id.clone(), collection.to_owned());
+            let (lake, backend, collection) = (Arc::clone(self), id.clone(), collection.to_owned());
             let (query, options) = (query.to_vec(), options.clone());
-            SpawnedTask::spawn(async move { lake.search_if_there(&id, &collection, &query, k, &options).await })
+            let search = async move { lake.search_if_there(&backend, &collection, &query, k, &options).await };
+            (id.clone(), search)
         });
-        let searches: Vec<_> = searches.collect();
-        let limited = searches.into_iter().zip(&ids).map(|(search, id)| in_time(search, id, options.timeout));
-        let answers = join_all(limited).await;
-
-        let (mut hits, mut failed, mut absent) = (Vec::new(), Vec::new(), 0);
-        for (id, answer) in ids.into_iter().zip(answers) {
-            match answer {
-                Ok(Some(found)) => hits.push(found),
-                Ok(None) => absent += 1,
-                Err(e) if options.partial => {
-                    tracing::warn!(backend = id, collection, reason = %e, "left out of a federated answer");
-                    failed.push((id, e));
-                }
-                Err(e) => return Err(e),
-            }
+        let policy = GatherPolicy { timeout: options.timeout, partial: options.partial };
+        let Gathered { answers, mut failed } = gather(searches, policy, |e| e).await?;
+        for (backend, e) in &failed {
+            tracing::warn!(backend, collection, reason = %e, "left out of a federated answer");
         }
-        if hits.is_empty() {
+        let asked = answers.len();
+        let found: Vec<Vec<LakeHit>> = answers.into_iter().flatten().collect();
+        if found.is_empty() {
             return Err(match failed.pop() {
                 Some((_, e)) => e,
                 None => Error::not_found("no backend has the collection")
                     .with("collection", collection)
-                    .with("backends asked", absent),
+                    .with("backends asked", asked),
             });
         }
-        let mut hits: Vec<LakeHit> = hits.into_iter().flatten().collect();
-        // Stable: ties stay in the order of the backends.
-        hits.sort_by(|a, b| a.score.total_cmp(&b.score));
-        hits.truncate(k);
+        let hits = merge_nearest(found.into_iter().flatten(), k, |hit| hit.distance);
         Ok(FederatedAnswer { hits, failed })
     }
 
-    /// The answer of one backend; nothing if it was not named and has no such collection.
+    /// The answer of one backend; `None` if it was not named and has no such collection.
     async fn search_if_there(
         &self,
         backend: &str,
@@ -97,7 +83,7 @@ impl RuLake {
         options: &FederatedOptions,
     ) -> Result<Option<Vec<LakeHit>>> {
         if options.backends.is_none() {
-            // Asked apart from the search, in which other things may not be found either.
+            // Asked before the search, whose `NotFound` may be about a column.
             let registered = self.registered(backend)?;
             match self.pin_state(&registered, collection, options.search.consistency, true).await {
                 Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -106,20 +92,6 @@ impl RuLake {
         }
         self.search_one(backend, collection, query, k, &options.search).await.map(Some)
     }
-}
-
-/// The answer of a task, if it comes within the limit.
-async fn in_time<T: Send + 'static>(task: SpawnedTask<Result<T>>, backend: &str, limit: Option<Duration>) -> Result<T> {
-    let answer = task.join();
-    let answer = match limit {
-        None => answer.await,
-        Some(limit) => tokio::time::timeout(limit, answer).await.map_err(|_| {
-            Error::unavailable("backend did not answer in time")
-                .with("backend", backend)
-                .with("milliseconds at most", limit.as_millis())
-        })?,
-    };
-    answer.map_err(|e| Error::internal("search of a backend stopped").with("backend", backend).with("reason", e))?
 }
 
 fn distinct(ids: &[String]) -> Result<Vec<String>> {

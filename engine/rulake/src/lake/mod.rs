@@ -1,9 +1,12 @@
-//! The lake: backends, the states of their collections that answers come from, and the operations over them.
+//! The lake: registered backends, the pinned states of their collections, and the searches over them.
+//!
+//! A search pins a state by its consistency (`registry`), gets the entry of that state from the cache, and names the hits by
+//! the ids of their rows (`search`).
 
 mod bundles;
 mod config;
 mod federated;
-mod pinned;
+mod gather;
 mod registry;
 mod sealed;
 mod search;
@@ -15,15 +18,17 @@ use std::sync::Arc;
 use datafusion::execution::TaskContext;
 use parking_lot::RwLock;
 
-use crate::cache::{Cache, CachedEntry, Entry, IndexSpec, MakingEntry};
+use crate::cache::{BuildProgress, Cache, CachedEntry, Entry};
+pub use crate::cache::{HitSource, Pinned};
 use crate::consistency::Consistency;
 use crate::error::Result;
+use crate::index_spec::IndexSpec;
 
 pub use bundles::RefreshResult;
 pub use config::RuLakeBuilder;
 pub use federated::{FederatedAnswer, FederatedOptions};
-pub use pinned::Pinned;
-pub use search::{HitSource, LakeHit, SearchOptions};
+pub use gather::{GatherPolicy, Gathered, gather, merge_nearest};
+pub use search::{LakeHit, SearchOptions};
 pub use session::LakeSession;
 
 use config::Config;
@@ -45,7 +50,7 @@ impl Default for RuLake {
 }
 
 impl RuLake {
-    /// A lake of the defaults: FRESH, `rabitq_plus` by L2, no limit to what the cache holds.
+    /// A lake with the defaults: FRESH, `rabitq_plus` by L2, a cache without limits.
     pub fn new() -> Self {
         Self::default()
     }
@@ -55,11 +60,11 @@ impl RuLake {
         RuLakeBuilder::default()
     }
 
-    /// The entry over a pinned state by `spec`: from memory, else from the index file that a witness seals, else made from
-    /// the entry of an older state, else built.
+    /// Returns the entry over a pinned state by `spec`: from memory, from the index file, from the entry of an older state, or
+    /// built.
     ///
-    /// An entry that was built is kept as a file if the backend has a place for it. The making of an entry continues for
-    /// [a while](RuLakeBuilder::linger) when it has no waiter any more.
+    /// An entry that was built is kept as a file if the backend has a place for it. A build without waiters continues for the
+    /// [linger time](RuLakeBuilder::linger).
     ///
     /// # Errors
     /// `NotFound` or `InvalidInput` if the column is not a vector column; `InvalidInput` naming file and row for a vector
@@ -74,7 +79,7 @@ impl RuLake {
         self.cache.entry(pinned, spec, context).await
     }
 
-    /// Returns true if the entry over a pinned state by `spec` is at hand, as far as searches of this state know.
+    /// Returns true if a search of this pinned state found the entry by `spec`, and the entry is still valid.
     pub fn has_entry(&self, pinned: &Pinned, spec: &IndexSpec) -> bool {
         pinned.remembered(spec).is_some_and(|entry| !entry.is_forgotten())
     }
@@ -84,26 +89,26 @@ impl RuLake {
     ///
     /// # Errors
     /// As [`entry`](Self::entry).
-    pub async fn entry_anew(
+    pub async fn rebuild_entry(
         &self,
         pinned: &Arc<Pinned>,
         spec: &IndexSpec,
         context: &Arc<TaskContext>,
     ) -> Result<Arc<Entry>> {
-        self.cache.make_anew(pinned, spec, context).await
+        self.cache.rebuild(pinned, spec, context).await
     }
 
-    /// The entries that are being made, and how far each is.
-    pub fn making(&self) -> Vec<MakingEntry> {
-        self.cache.making()
+    /// The builds that run, with the progress of each.
+    pub fn builds(&self) -> Vec<BuildProgress> {
+        self.cache.builds()
     }
 
-    /// Ends the making of an entry as soon as that is possible. Its waiters get `Cancelled`, and may ask again.
-    pub fn stop_making(&self, backend: &str, collection: &str, spec: &IndexSpec) {
-        self.cache.stop_making(&(backend.to_owned(), collection.to_owned()), spec);
+    /// Cancels the build of an entry; it ends as soon as that is possible. Its waiters get `Cancelled`, and may ask again.
+    pub fn cancel_build(&self, backend: &str, collection: &str, spec: &IndexSpec) {
+        self.cache.cancel_build(&(backend.to_owned(), collection.to_owned()), spec);
     }
 
-    /// Forgets what was made of a pinned state by `spec`: the entry in memory, unless others share it, and the index file.
+    /// Forgets the entry over a pinned state by `spec`: in memory, unless others share it, and as an index file.
     /// Waits for a write of the file that has begun; [`RuLakeBuilder::index_files`] keeps later ones from writing it again.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The backends of a lake, and the newest state seen of their collections.
+//! Registry of backends: it pins the newest state of each collection, as old as the consistency of a search allows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use parking_lot::RwLock;
 
-use super::{Consistency, Pinned, RuLake};
-use crate::backend::{AsOf, Backend, Snapshot};
+use super::{Consistency, RuLake};
+use crate::cache::Pinned;
 use crate::cache::{CacheStats, CollectionKey, Counters};
+use crate::contract::{AsOf, Backend, Snapshot};
 use crate::error::{Error, Result};
 use crate::witness::Generation;
 
-/// A backend and what the lake knows of it.
+/// A registered backend, with the lake's records of its collections.
 #[derive(Debug)]
 pub(super) struct Registered {
     pub(super) backend: Arc<dyn Backend>,
@@ -50,7 +51,7 @@ impl Registered {
         self.collections.read().get(collection).cloned()
     }
 
-    /// The record of a collection, which is made if there is none.
+    /// The record of a collection, created if there is none.
     fn know(&self, collection: &str) -> Arc<Known> {
         if let Some(known) = self.known(collection) {
             return known;
@@ -58,8 +59,8 @@ impl Registered {
         Arc::clone(self.collections.write().entry(collection.to_owned()).or_default())
     }
 
-    /// Pins the state that the backend gave when it was asked at `asked`, unless a newer answer came first. What is known
-    /// from files alone is pinned only if there is nothing else.
+    /// Pins the state that the backend returned for a request at `asked`, unless a newer answer came first. A state that is
+    /// known from files alone is pinned only if no other is.
     fn pin(&self, collection: &str, known: &Known, snapshot: Arc<dyn Snapshot>, asked: Option<Instant>) -> Arc<Pinned> {
         let mut pin = known.pin.write();
         if let Some(pin) = pin.as_mut()
@@ -82,7 +83,7 @@ impl Registered {
         }
     }
 
-    /// Lets go of a pinned state, unless it is this one.
+    /// Forgets the pinned state, unless it is the named one.
     pub(super) fn unpin_other_than(&self, collection: &str, data_ref: &str, generation: &Generation) {
         if let Some(known) = self.known(collection) {
             known.pin.write().take_if(|pin| {
@@ -103,7 +104,7 @@ fn is_same_state(a: &Arc<dyn Snapshot>, b: &Arc<dyn Snapshot>) -> bool {
 }
 
 impl RuLake {
-    /// Makes the collections of a backend known.
+    /// Registers a backend.
     ///
     /// # Errors
     /// `AlreadyExists` if there is a backend of that id.
@@ -142,9 +143,9 @@ impl RuLake {
         self.backends.read().values().map(|registered| Arc::clone(&registered.backend)).collect()
     }
 
-    /// Says how old answers from a backend may be, or from one collection of it; `None` takes it back.
+    /// Sets the consistency of a backend, or of one collection of it; `None` resets it.
     ///
-    /// What is said of a collection counts before what is said of its backend, and that before what is said of the lake.
+    /// Precedence: collection, then backend, then the lake's default.
     ///
     /// # Errors
     /// `NotFound` if there is no such backend; `NotSupported` for FRESH if it has no generations.
@@ -187,8 +188,8 @@ impl RuLake {
         self.pin_state(&registered, collection, consistency, false).await
     }
 
-    /// Pins a state that a collection had. It is called `collection@v3`, and nothing of it is remembered by that name: the
-    /// newest state of the collection and what was made of it stay what they are.
+    /// Pins an older state of a collection, under the name `collection@v3`. The pin and the entries of the newest state are not
+    /// affected.
     ///
     /// # Errors
     /// As [`Backend::snapshot_as_of`].
@@ -200,7 +201,7 @@ impl RuLake {
         Ok(Arc::new(Pinned::new(key, snapshot, Arc::clone(&known.counters))))
     }
 
-    /// Pins a state as [`pin`](Self::pin) does. With `sealed`, a state that is known from files alone will do.
+    /// Pins a state as [`pin`](Self::pin) does. If `sealed`, a state that is known from files alone is enough.
     pub(super) async fn pin_state(
         &self,
         registered: &Registered,
@@ -227,7 +228,7 @@ impl RuLake {
         }
         let asked = Instant::now();
         let snapshot = registered.backend.snapshot(collection).await?;
-        // Only what the backend has is remembered.
+        // A collection gets a record only if the backend has it.
         let known = known.unwrap_or_else(|| registered.know(collection));
         Ok(registered.pin(collection, &known, snapshot, Some(asked)))
     }
@@ -247,7 +248,7 @@ impl RuLake {
         Ok(())
     }
 
-    /// Forgets the state that was pinned, but not what was made of it: the next search asks the backend and follows.
+    /// Forgets the pinned state, but not its entries: the next search asks the backend, and follows.
     ///
     /// # Errors
     /// `NotFound` if there is no such backend.
@@ -256,7 +257,7 @@ impl RuLake {
         Ok(())
     }
 
-    /// Keeps the entries over a collection in memory whatever the budget, or no longer.
+    /// Exempts the entries over a collection from the budget, or ends the exemption.
     pub fn keep_in_memory(&self, backend: &str, collection: &str, keep: bool) {
         self.cache.keep(&(backend.to_owned(), collection.to_owned()), keep);
     }

@@ -1,4 +1,4 @@
-//! A state that is known from files alone.
+//! Snapshot of a state that is known from files alone: its entries can be searched, its rows cannot be read.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, Snapshot};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Error, Result};
-use crate::vectors::vector_type;
+use crate::vector_column::vector_type;
 use crate::witness::Generation;
 
-/// The state that index files are sealed with: searches answer from it, rows cannot be read through it.
+/// The state that index files are sealed with.
 #[derive(Debug)]
 pub(super) struct SealedSnapshot {
     data_ref: String,

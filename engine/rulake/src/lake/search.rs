@@ -1,15 +1,17 @@
-//! Searches that answer with the ids that collections give their rows.
+//! Searches of one collection: a query goes in; hits with the ids of their rows come out.
 
 use std::sync::Arc;
 
 use ruvector_rabitq::{Hit, IndexKind, Metric, SearchParams, VectorBatch};
 
-use super::{Pinned, Registered, RuLake};
+use super::{Registered, RuLake};
 use crate::address::RowAddress;
-use crate::cache::{Entry, IdColumn, IndexSpec};
+use crate::cache::{Entry, HitSource, Pinned};
 use crate::consistency::Consistency;
 use crate::error::{Error, ErrorKind, Result};
-use crate::vectors::{NO_VECTORS_KEY, vector_columns};
+use crate::id_column::IdColumn;
+use crate::index_spec::IndexSpec;
+use crate::vector_column::{NO_VECTORS_KEY, vector_columns};
 
 /// The column of ids, unless a search says otherwise.
 const ID_COLUMN: &str = "id";
@@ -39,7 +41,7 @@ impl SearchOptions {
     }
 }
 
-/// One answer of a search.
+/// A hit of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LakeHit {
     /// The backend and the collection that hold the row.
@@ -47,20 +49,11 @@ pub struct LakeHit {
     /// Id of the row in its collection.
     pub id: i64,
     /// The distance, nearer is smaller: *squared* L2, the negated inner product, or one minus the cosine.
-    pub score: f32,
+    pub distance: f32,
 }
 
-/// Origin of a hit: a backend and a collection. All hits of one origin share it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HitSource {
-    /// The backend that holds the row.
-    pub backend: String,
-    /// Its collection there.
-    pub collection: String,
-}
-
-/// An entry, and what names its rows.
-pub(super) struct Found {
+/// An entry with the ids of its rows.
+pub(super) struct SearchTarget {
     pinned: Arc<Pinned>,
     entry: Arc<Entry>,
     ids: Arc<IdColumn>,
@@ -84,7 +77,7 @@ impl RuLake {
         self.find(backend, collection, options).await?.search(query, k, options)
     }
 
-    /// Returns for each query what [`search_one`](Self::search_one) would, all from one state of the collection.
+    /// Returns the answer of [`search_one`](Self::search_one) for each query, all from one state of the collection.
     ///
     /// # Errors
     /// As [`search_one`](Self::search_one), before anything is searched.
@@ -99,7 +92,7 @@ impl RuLake {
         self.find(backend, collection, options).await?.search_batch(queries, k, options)
     }
 
-    /// Makes the entry that a search with these options would answer from, and returns its witness.
+    /// Loads or builds the entry that a search with these options would use, and returns its witness.
     ///
     /// # Errors
     /// As [`search_one`](Self::search_one).
@@ -108,10 +101,10 @@ impl RuLake {
     }
 
     /// The entry and the ids to answer from.
-    async fn find(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<Found> {
+    async fn find(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<SearchTarget> {
         let registered = self.registered(backend)?;
         match self.find_once(&registered, collection, options).await {
-            // The state went away between two looks at it, or somebody else does not want the entry any more.
+            // The state went away between two looks at it, or another caller cancelled the entry.
             Err(e) if matches!(e.kind(), ErrorKind::GenerationGone | ErrorKind::Cancelled) => {
                 registered.unpin(collection);
                 self.find_once(&registered, collection, options).await
@@ -120,13 +113,18 @@ impl RuLake {
         }
     }
 
-    async fn find_once(&self, registered: &Registered, collection: &str, options: &SearchOptions) -> Result<Found> {
+    async fn find_once(
+        &self,
+        registered: &Registered,
+        collection: &str,
+        options: &SearchOptions,
+    ) -> Result<SearchTarget> {
         let pinned = self.pin_state(registered, collection, options.consistency, true).await?;
         self.find_in(pinned, options).await
     }
 
     /// The entry over a pinned state, and its ids.
-    pub(super) async fn find_in(&self, pinned: Arc<Pinned>, options: &SearchOptions) -> Result<Found> {
+    pub(super) async fn find_in(&self, pinned: Arc<Pinned>, options: &SearchOptions) -> Result<SearchTarget> {
         let is_plain = options.column.is_none() && options.metric.is_none() && options.kind.is_none();
         let said = if is_plain { None } else { Some(self.spec(&pinned, options)?) };
         let spec = match &said {
@@ -136,7 +134,7 @@ impl RuLake {
         let entry = self.cache.entry(&pinned, spec, &self.context).await?;
         let id_column = options.id_column.as_deref().unwrap_or(ID_COLUMN);
         let ids = entry.ids(pinned.snapshot().as_ref(), id_column, &self.context).await?;
-        Ok(Found { pinned, entry, ids })
+        Ok(SearchTarget { pinned, entry, ids })
     }
 
     /// The index that a search with these options is answered from.
@@ -167,7 +165,7 @@ impl RuLake {
     }
 }
 
-impl Found {
+impl SearchTarget {
     pub(super) fn search(&self, query: &[f32], k: usize, options: &SearchOptions) -> Result<Vec<LakeHit>> {
         self.name(self.entry.search(query, &options.params(k))?)
     }
@@ -182,13 +180,13 @@ impl Found {
         answers.into_iter().map(|hits| self.name(hits)).collect()
     }
 
-    /// Gives hits the names of their rows.
+    /// Hits with the ids of their rows.
     fn name(&self, hits: Vec<Hit>) -> Result<Vec<LakeHit>> {
         let named = |hit: Hit| {
             Ok(LakeHit {
                 source: Arc::clone(self.pinned.source()),
                 id: self.ids.get(RowAddress::from(hit.id))?,
-                score: hit.distance,
+                distance: hit.distance,
             })
         };
         hits.into_iter().map(named).collect()

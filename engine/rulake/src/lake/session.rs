@@ -6,13 +6,14 @@ use std::sync::Arc;
 use ruvector_rabitq::VectorBatch;
 use tokio::sync::Mutex;
 
-use super::search::Found;
-use super::{LakeHit, Pinned, RuLake, SearchOptions};
+use super::search::SearchTarget;
+use super::{LakeHit, RuLake, SearchOptions};
 use crate::cache::CollectionKey;
+use crate::cache::Pinned;
 use crate::error::Result;
 
-/// Searches that belong together: each collection is asked for its state once, at its first search, and all answers from
-/// it are of that state, however long the session lasts.
+/// Searches that share pins. The state of a collection is pinned at its first search, and all answers of the session are of
+/// that state.
 #[derive(Debug)]
 pub struct LakeSession<'a> {
     lake: &'a RuLake,
@@ -65,7 +66,7 @@ impl LakeSession<'_> {
         }
     }
 
-    async fn find(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<Found> {
+    async fn find(&self, backend: &str, collection: &str, options: &SearchOptions) -> Result<SearchTarget> {
         self.lake.find_in(self.pin(backend, collection, options).await?, options).await
     }
 

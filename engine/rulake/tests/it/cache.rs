@@ -202,7 +202,7 @@ impl HeldWrites {
         let making = tokio::spawn(async move {
             let (pinned, spec) = (lake.pin("main", "docs", None).await.unwrap(), IndexSpec::new("vec"));
             let made = match anew {
-                true => lake.entry_anew(&pinned, &spec, &context()).await,
+                true => lake.rebuild_entry(&pinned, &spec, &context()).await,
                 false => lake.entry(&pinned, &spec, &context()).await,
             };
             made.unwrap_err().kind()
@@ -229,7 +229,7 @@ async fn an_index_file_that_is_discarded_while_it_is_written_is_gone() {
         let making = held.begin(anew).await;
         // As a DROP INDEX ends a build in the background.
         held.wanted.store(false, Ordering::SeqCst);
-        lake.stop_making("main", "docs", &spec);
+        lake.cancel_build("main", "docs", &spec);
         if anew {
             making.abort();
             assert!(making.await.unwrap_err().is_cancelled());
@@ -245,7 +245,7 @@ async fn an_index_file_that_is_discarded_while_it_is_written_is_gone() {
 
         // One that asks for it later gets the entry, and no file is written.
         lake.entry(&pinned, &spec, &context()).await.unwrap();
-        lake.entry_anew(&pinned, &spec, &context()).await.unwrap();
+        lake.rebuild_entry(&pinned, &spec, &context()).await.unwrap();
         assert!(names(index_dir).is_empty(), "{:?}", names(index_dir));
     }
 }
@@ -258,7 +258,7 @@ async fn an_index_file_does_not_bring_back_the_folder_of_a_dropped_table() {
     let making = held.begin(false).await;
     DeltaBackend::drop(&held.backend, "docs").await.unwrap();
     held.wanted.store(false, Ordering::SeqCst);
-    held.lake.stop_making("main", "docs", &IndexSpec::new("vec"));
+    held.lake.cancel_build("main", "docs", &IndexSpec::new("vec"));
     assert_eq!(making.await.unwrap(), ErrorKind::Cancelled);
     held.go_on.send(()).unwrap();
     // It waits for the write.

@@ -382,7 +382,7 @@ impl Backend for Lying {
         };
         let schema = match self.lie {
             Lie::ChangesItsSchema if asked > 5 => renamed(&told.schema()),
-            Lie::SchemaOfLists => ruvector_rulake::vectors::stored_schema(&told.schema()),
+            Lie::SchemaOfLists => ruvector_rulake::vector_column::stored_schema(&told.schema()),
             _ => told.schema(),
         };
         let (backend, collection) = (Arc::clone(&self.backend), collection.to_owned());

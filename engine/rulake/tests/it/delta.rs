@@ -7,7 +7,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, UInt64Type};
 use datafusion::physical_plan::collect;
 use roaring::RoaringTreemap;
-use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::vector_column::vector_type;
 use ruvector_rulake::{Backend, DeltaBackend, ErrorKind, RowAddress, ScanRequest, Snapshot};
 
 use crate::support::{DIM, context, ids, rows, schema, stream, vector, vectors};

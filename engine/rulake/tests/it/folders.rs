@@ -183,7 +183,7 @@ async fn lists_of_one_length_are_vectors() {
     let backend = Arc::new(FsBackend::open("lake", folder.path()).unwrap());
     let lake = lake_over(&backend);
     let docs = backend.snapshot("docs").await.unwrap();
-    assert_eq!(ruvector_rulake::vectors::dim_of(docs.schema().field(1).data_type()), Some(DIM));
+    assert_eq!(ruvector_rulake::vector_column::dim_of(docs.schema().field(1).data_type()), Some(DIM));
     let pinned = lake.pin("lake", "docs", None).await.unwrap();
     let entry = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
     assert_eq!(entry.index().len(), 2, "a NULL vector is no answer");

@@ -1,4 +1,4 @@
-//! Following: whatever happens to a collection, its entry answers as one that is built anew.
+//! Following: after any change of a collection, its entry answers as a new one does.
 
 use std::sync::Arc;
 

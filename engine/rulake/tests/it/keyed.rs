@@ -230,7 +230,7 @@ async fn a_state_is_read_as_rarely_as_its_token_allows() {
     read(&pinned(&backend).await, &addressed()).await.unwrap();
     assert_eq!(source.state.lock().scans, 4, "the keys were read once, also for a snapshot of the same state");
 
-    // Columns that nobody asked for are not read, and rows are counted by their keys.
+    // Columns that were not requested are not read, and rows are counted by their keys.
     let none = ScanRequest { projection: Some(vec![]), ..ScanRequest::default() };
     let counted = read(&first, &none).await.unwrap();
     assert_eq!((counted.num_rows(), counted.num_columns()), (3, 0));

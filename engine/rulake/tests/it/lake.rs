@@ -71,7 +71,7 @@ async fn ids(lake: &RuLake, backend: &str, consistency: Option<Consistency>, nea
     let options = SearchOptions { consistency, ..SearchOptions::default() };
     let hits = lake.search_one(backend, "docs", &vector(near), k, &options).await?;
     assert!(hits.iter().all(|hit| hit.source.backend == backend && hit.source.collection == "docs"));
-    assert!(hits.is_sorted_by(|a, b| a.score <= b.score));
+    assert!(hits.is_sorted_by(|a, b| a.distance <= b.distance));
     Ok(hits.into_iter().map(|hit| hit.id).collect())
 }
 
@@ -231,7 +231,7 @@ async fn a_federated_search_is_the_search_of_the_union() {
     assert_eq!(answer.failed.iter().map(|(backend, _)| backend.as_str()).collect::<Vec<_>>(), ["cold"]);
     hot.is(DOWN);
     let error = search(&FederatedOptions { partial: true, ..limited }).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "nobody answered");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "no collection answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -257,7 +257,7 @@ async fn upsert_makes_the_collection_and_matches_columns_by_name() {
     let vectors = VectorBatch::new(Dim::new(2).unwrap(), &[1.0, 2.0]).unwrap();
     backend.upsert_vectors("small", &[1], vectors).unwrap();
     let schema = backend.snapshot("small").await.unwrap().schema();
-    assert_eq!(ruvector_rulake::vectors::vector_columns(&schema), ["vec"]);
+    assert_eq!(ruvector_rulake::vector_column::vector_columns(&schema), ["vec"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

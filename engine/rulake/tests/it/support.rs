@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use parquet::arrow::ArrowWriter;
-use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::vector_column::vector_type;
 use ruvector_rulake::{Backend, Entry, IndexSpec, Result, RuLake, Snapshot};
 
 pub(crate) const DIM: usize = 4;

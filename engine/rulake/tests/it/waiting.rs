@@ -1,4 +1,4 @@
-//! Who waits for an entry, and for how long it is made when nobody does.
+//! Waiters of an entry, and the life of a build without waiters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,7 @@ async fn an_entry_is_made_on_for_who_comes_back_and_given_up_when_nobody_does() 
     assert_eq!(counting.calls(Operation::Scan), 1, "who comes back waits for what was begun");
     tokio::time::sleep(2 * LINGER).await;
     hangs.store(false, Ordering::SeqCst);
-    assert_eq!(entry(Arc::clone(&lake)).await, Ok(3), "what nobody waited for is begun anew");
+    assert_eq!(entry(Arc::clone(&lake)).await, Ok(3), "a build without waiters begins again");
     assert_eq!((counting.calls(Operation::Scan), lake.cache_stats().primes), (2, 1));
 }
 
@@ -97,14 +97,14 @@ async fn an_entry_that_is_not_wanted_is_ended_and_who_still_wants_it_makes_it_ag
     while counting.calls(Operation::Scan) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let [making] = lake.making().try_into().unwrap();
+    let [making] = lake.builds().try_into().unwrap();
     assert_eq!((making.collection.1.as_str(), making.rows_read, making.vectors_total), ("docs", 0, Some(3)));
     tokio::time::sleep(LINGER / 10).await;
     hangs.store(false, Ordering::SeqCst);
-    lake.stop_making("hot", "docs", &IndexSpec::new("vec"));
+    lake.cancel_build("hot", "docs", &IndexSpec::new("vec"));
     assert_eq!(waits.await.unwrap(), Err(ErrorKind::Cancelled));
     assert_eq!(searches.await.unwrap().unwrap()[0].id, 2);
-    assert!(lake.making().is_empty());
+    assert!(lake.builds().is_empty());
     assert_eq!(lake.cache_stats().primes, 1);
 }
 
@@ -117,13 +117,13 @@ async fn an_entry_answers_while_another_is_made_in_its_place() {
     for ends in [true, false] {
         hangs.store(ends, Ordering::SeqCst);
         let (working, pinned, spec) = (Arc::clone(&lake), Arc::clone(&pinned), spec.clone());
-        let anew = tokio::spawn(async move { working.entry_anew(&pinned, &spec, &context()).await });
+        let anew = tokio::spawn(async move { working.rebuild_entry(&pinned, &spec, &context()).await });
         if ends {
             while counting.calls(Operation::Scan) < 2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             assert_eq!(timeout(LINGER, entry(Arc::clone(&lake))).await.unwrap(), Ok(3), "the one before answers");
-            lake.stop_making("hot", "docs", &IndexSpec::new("vec"));
+            lake.cancel_build("hot", "docs", &IndexSpec::new("vec"));
             assert_eq!(anew.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
         } else {
             let made = anew.await.unwrap().unwrap();

@@ -15,7 +15,7 @@ use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
-use ruvector_rulake::backend::is_name;
+use ruvector_rulake::contract::is_name;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, LocalBackend, RuLake};
 

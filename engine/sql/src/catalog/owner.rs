@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arrow::temporal_conversions::timestamp_s_to_datetime;
 use ruvector_rabitq::persist::remove_unsaved;
 use ruvector_rulake::Error as LakeError;
-use ruvector_rulake::backend::INDEX_DIR;
-use ruvector_rulake::bundle::{write_atomically, write_atomically_private};
+use ruvector_rulake::atomic_file::{write_atomically, write_atomically_private};
+use ruvector_rulake::contract::INDEX_DIR;
 
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 

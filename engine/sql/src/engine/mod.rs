@@ -119,6 +119,7 @@ impl Engine {
     /// crates. A backend that cannot be opened is no error: its tables are unavailable until it can.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
         patched::check()?;
+        crate::running::turns::install();
         let (data_dir, temporary) = match config.data_dir {
             Some(data_dir) => (data_dir, None),
             None => {
@@ -370,7 +371,7 @@ impl Engine {
     fn with_hint(&self, error: Error, session: &Session, sql: &str) -> Error {
         suggest::with_hint(error, sql, self.state.catalog.as_ref(), || {
             let functions = session.context().state().table_functions().keys().cloned().collect::<Vec<_>>();
-            let ours = knn::relations().map(str::to_owned);
+            let ours = knn::sql::arguments::relations().map(str::to_owned);
             let indexes = self.state.indexes.list().iter().map(|index| index.definition().name.clone()).collect();
             suggest::Known { relations: functions.into_iter().chain(ours).collect(), indexes }
         })
@@ -607,7 +608,7 @@ fn main_definition(data_dir: &Path) -> BackendDefinition {
 /// The plan of a query with its types, and with a search where an ORDER BY means one. A plan that cannot be analyzed says so
 /// when it runs, or has parameters that are not known yet.
 fn analyzed(state: &SessionState, plan: &LogicalPlan) -> Option<LogicalPlan> {
-    // Whoever logs what DataFusion does would see the values of SET.
+    // DataFusion's own log events would show the values of SET.
     let analyzed = || state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {}).ok();
     answers_rows(plan).then(analyzed)?
 }

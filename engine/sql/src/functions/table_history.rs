@@ -12,7 +12,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
-use ruvector_rulake::backend::is_name;
+use ruvector_rulake::contract::is_name;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{Error, RuLake};
 

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, plan_err};
+use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::execution_plan::{CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 use futures::Stream;
+use ruvector_rulake::operator::{Keeps, Operator, OperatorExec};
 
 /// The action of a node on the rows that pass.
 pub(crate) trait Action: fmt::Debug + Clone + Send + Sync + 'static {
@@ -44,7 +44,7 @@ impl Input<'_> {
 }
 
 /// A node that passes the rows of its input on, and does something with each batch.
-#[derive(Debug)]
+#[derive(Clone)]
 pub(crate) struct PassThrough<A> {
     input: Arc<dyn ExecutionPlan>,
     action: A,
@@ -52,68 +52,32 @@ pub(crate) struct PassThrough<A> {
 
 impl<A: Action> PassThrough<A> {
     pub(crate) fn above(input: Arc<dyn ExecutionPlan>, action: A) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, action })
+        OperatorExec::plan(Self { input, action })
     }
 }
 
-impl<A: Action> DisplayAs for PassThrough<A> {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(A::NAME)
-    }
-}
-
-impl<A: Action> ExecutionPlan for PassThrough<A> {
-    fn name(&self) -> &'static str {
-        A::NAME
-    }
+impl<A: Action> Operator for PassThrough<A> {
+    const NAME: &'static str = A::NAME;
+    const KEEPS: Keeps = Keeps { rows: true, order: true, limits: true, ..Keeps::NOTHING };
 
     fn properties(&self) -> &Arc<PlanProperties> {
         self.input.properties()
     }
 
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+    fn inputs(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         vec![&self.input]
     }
 
-    fn apply_expressions(
+    fn with_inputs(&self, mut inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        Ok(Self { input: inputs.remove(0), action: self.action.clone() })
+    }
+
+    fn start(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.len()) {
-            (Some(input), 0) => Ok(Self::above(input, self.action.clone())),
-            (_, others) => plan_err!("{} expected one input, got {}", A::NAME, others + 1),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        partition: usize,
+        context: Arc<TaskContext>,
+        _metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<SendableRecordBatchStream> {
         self.action.start(Input { plan: &self.input, partition, context })
-    }
-
-    fn supports_limit_pushdown(&self) -> bool {
-        true
-    }
-
-    fn cardinality_effect(&self) -> CardinalityEffect {
-        CardinalityEffect::Equal
     }
 }

@@ -31,7 +31,7 @@ use crate::plan::snapshot::{Again, of_states, snapshots};
 use crate::running::answer::Answer;
 use crate::text::time_travel::MARK;
 use ruvector_udfs::collection::CollectionTable;
-use ruvector_udfs::knn::open::{Opened, closed, opened, repeats, searches, tables};
+use ruvector_udfs::knn::parameterize::{Parameterized, bind, contains_search, is_reusable, parameterize, tables};
 use ruvector_udfs::names::CATALOG;
 
 /// Plans that a session keeps, at most: a client has so many statements at hand, and a plan is some kilobytes.
@@ -163,21 +163,21 @@ impl KeptPlan {
         again: &Again,
     ) -> Result<Option<Self>> {
         let Some(schema) = prepared.schema.clone() else { return Ok(None) };
-        if prepared.parameters.fields().is_empty() && (sql.len() > TEXT_BYTES_MAX || !searches(&analyzed)?) {
+        if prepared.parameters.fields().is_empty() && (sql.len() > TEXT_BYTES_MAX || !contains_search(&analyzed)?) {
             return Ok(None);
         }
         // What other catalogs have is theirs: a view there may be another by the next run.
         if !again.is_over(state, CATALOG)? {
             return Ok(None);
         }
-        // A state that a table had is looked up anew each time.
+        // An earlier state of a table is looked up each time.
         if tables.0.iter().any(|(table, _)| table.name().contains(MARK)) {
             return Ok(None);
         }
-        let Some(Opened { plan, casts }) = opened(analyzed)? else { return Ok(None) };
+        let Some(Parameterized { plan, casts }) = parameterize(analyzed)? else { return Ok(None) };
         let snapshots = snapshots(&plan)?;
         let plan = state.create_physical_plan(&plan).await?;
-        if !repeats(&plan) {
+        if !is_reusable(&plan) {
             return Ok(None);
         }
         let (context, again) = (state.task_ctx(), again.clone());
@@ -222,7 +222,7 @@ impl KeptPlan {
     pub(crate) fn run(&self, values: &[ScalarValue]) -> ruvector_udfs::error::Result<Answer> {
         check_count(&self.prepared.parameters, values)?;
         self.runs.fetch_add(1, Ordering::Relaxed);
-        let plan = closed(&self.plan, values)?;
+        let plan = bind(&self.plan, values)?;
         let rows = execute_stream(plan, Arc::clone(&self.context))?;
         let rows = self.again.with(values).if_gone(of_states(rows, self.snapshots.clone()));
         Ok(Answer::Rows(shaped(rows, Arc::clone(&self.schema))))
@@ -256,7 +256,7 @@ mod tests {
         run(&engine, &session, "INSERT INTO docs VALUES (1, [1, 0]), (2, [0, 1])", &[]).await;
         let is_kept = |sql: &'static str| {
             let kept = session.plans().find(session.context(), sql).is_some();
-            assert!(kept, "planned anew each time: {sql}");
+            assert!(kept, "planned each time: {sql}");
         };
         let one = [vector()];
         for sql in [

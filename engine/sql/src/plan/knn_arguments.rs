@@ -18,8 +18,9 @@ use ruvector_rulake::Consistency;
 
 use crate::text::dialect::table_reference;
 use ruvector_udfs::error::{Error, Result};
-use ruvector_udfs::knn::arguments::{ArgumentName, Form};
-use ruvector_udfs::knn::planner::select_all;
+use ruvector_udfs::knn::argument::ArgumentName;
+use ruvector_udfs::knn::sql::arguments::Signature;
+use ruvector_udfs::knn::sql::planner::select_all;
 use ruvector_udfs::lookup::{LookupOptions, TableLookup};
 use ruvector_udfs::names::{CATALOG, MAIN};
 
@@ -34,13 +35,13 @@ impl VisitorMut for KnnArguments {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
         let rewritten = match factor {
-            TableFactor::Table { name, args: Some(args), .. } if let Some(form) = Form::of(name) => {
-                self.rewrite(form, args)
+            TableFactor::Table { name, args: Some(args), .. } if let Some(signature) = Signature::of(name) => {
+                self.rewrite(signature, args)
             }
             // After LATERAL.
-            TableFactor::Function { name, args, .. } if let Some(form) = Form::of(name) => {
+            TableFactor::Function { name, args, .. } if let Some(signature) = Signature::of(name) => {
                 let mut given = TableFunctionArgs { args: std::mem::take(args), settings: None };
-                let rewritten = self.rewrite(form, &mut given);
+                let rewritten = self.rewrite(signature, &mut given);
                 *args = given.args;
                 rewritten
             }
@@ -54,18 +55,18 @@ impl VisitorMut for KnnArguments {
 }
 
 impl KnnArguments {
-    fn rewrite(&mut self, form: &Form, args: &mut TableFunctionArgs) -> Result<()> {
-        let consistency = consistency(form, args)?;
-        let (timeout, partial) = (milliseconds(form, args, "timeout_ms")?, partial(form, args)?);
+    fn rewrite(&mut self, signature: &Signature, args: &mut TableFunctionArgs) -> Result<()> {
+        let consistency = consistency(signature, args)?;
+        let (timeout, partial) = (milliseconds(signature, args, "timeout_ms")?, partial(signature, args)?);
         let backends = match named(args, "backends") {
-            Some(value) => Some(strings(form, value)?),
+            Some(value) => Some(strings(signature, value)?),
             None => None,
         };
         let Some(table) = table_argument(args) else { return Ok(()) };
-        let name = table_name(form, table)?;
+        let name = table_name(signature, table)?;
         if let Some(backends) = backends {
             let Some([collection]) = name.as_ref().map(|name| name.0.as_slice()) else {
-                let what = form.argument("table", table);
+                let what = signature.argument("table", table);
                 let message = format!("{what}: with backends expected the name of a collection, got {table}");
                 return Err(Error::invalid_input(message));
             };
@@ -73,7 +74,7 @@ impl KnnArguments {
                 let backend = Ident::with_quote('"', backend.clone());
                 let mut name = ObjectName::from(vec![backend]);
                 name.0.push(collection.clone());
-                subquery(form, &name)
+                subquery(signature, &name)
             };
             let tables = backends.iter().map(in_backend).collect::<Result<Vec<_>>>()?;
             *table = tables[0].clone();
@@ -83,7 +84,7 @@ impl KnnArguments {
         } else if timeout.is_some() || partial {
             return Err(Error::invalid_input("knn() arguments timeout_ms and partial go with backends => [...]"));
         } else if let Some(name) = name {
-            *table = subquery(form, &name)?;
+            *table = subquery(signature, &name)?;
         }
         let federated = args.args.iter().any(|arg| is_named(arg, "backends"));
         let searched = if federated { named(args, "backends") } else { table_argument(args) };
@@ -133,11 +134,11 @@ fn value_of(arg: &mut FunctionArg) -> Option<&mut SqlExpr> {
     }
 }
 
-fn consistency(form: &Form, args: &mut TableFunctionArgs) -> Result<Option<Consistency>> {
-    let ttl = milliseconds(form, args, "ttl_ms")?;
+fn consistency(signature: &Signature, args: &mut TableFunctionArgs) -> Result<Option<Consistency>> {
+    let ttl = milliseconds(signature, args, "ttl_ms")?;
     match (take_named(args, "consistency"), ttl) {
         (Some(value), ttl) => {
-            let name = form.argument("consistency", &value);
+            let name = signature.argument("consistency", &value);
             let wrong = || Error::invalid_input(format!("{name}: expected a string, got {value}"));
             Ok(Some(Consistency::parse(&text(&value).ok_or_else(wrong)?, ttl)?))
         }
@@ -146,20 +147,20 @@ fn consistency(form: &Form, args: &mut TableFunctionArgs) -> Result<Option<Consi
     }
 }
 
-fn partial(form: &Form, args: &mut TableFunctionArgs) -> Result<bool> {
+fn partial(signature: &Signature, args: &mut TableFunctionArgs) -> Result<bool> {
     match take_named(args, "partial") {
         None => Ok(false),
         Some(SqlExpr::Value(value)) if matches!(value.value, Value::Boolean(_)) => {
             Ok(value.value == Value::Boolean(true))
         }
         Some(other) => {
-            let name = form.argument("partial", &other);
+            let name = signature.argument("partial", &other);
             Err(Error::invalid_input(format!("{name}: expected true or false, got {other}")))
         }
     }
 }
 
-fn milliseconds(form: &Form, args: &mut TableFunctionArgs, name: &str) -> Result<Option<Duration>> {
+fn milliseconds(signature: &Signature, args: &mut TableFunctionArgs, name: &str) -> Result<Option<Duration>> {
     let Some(value) = take_named(args, name) else { return Ok(None) };
     let number = match &value {
         SqlExpr::Value(value) => match &value.value {
@@ -172,13 +173,13 @@ fn milliseconds(form: &Form, args: &mut TableFunctionArgs, name: &str) -> Result
         Some(number) => Ok(Some(Duration::from_millis(number))),
         None => Err(Error::invalid_input(format!(
             "{}: expected a whole number of milliseconds, at least 1, got {value}",
-            form.argument(name, &value)
+            signature.argument(name, &value)
         ))),
     }
 }
 
-fn strings(form: &Form, value: &SqlExpr) -> Result<Vec<String>> {
-    let what = form.argument("backends", value);
+fn strings(signature: &Signature, value: &SqlExpr) -> Result<Vec<String>> {
+    let what = signature.argument("backends", value);
     let wrong = || Error::invalid_input(format!("{what}: expected an array of names, got {value}"));
     let SqlExpr::Array(array) = value else { return Err(wrong()) };
     let names = array.elem.iter().map(text).collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
@@ -196,20 +197,20 @@ fn text(value: &SqlExpr) -> Option<String> {
     }
 }
 
-fn subquery(form: &Form, name: &ObjectName) -> Result<SqlExpr> {
+fn subquery(signature: &Signature, name: &ObjectName) -> Result<SqlExpr> {
     select_all(name).map(SqlExpr::Subquery).ok_or_else(|| {
-        let relation = form.name;
+        let relation = signature.name;
         Error::invalid_input(format!("{relation}() argument table: write \"{name}\" in double quotes: it is a keyword"))
     })
 }
 
 /// The name that the first argument of `knn()` is, or `None` if it is something else.
-fn table_name(form: &Form, argument: &SqlExpr) -> Result<Option<ObjectName>> {
+fn table_name(signature: &Signature, argument: &SqlExpr) -> Result<Option<ObjectName>> {
     match argument {
         SqlExpr::Identifier(ident) => Ok(Some(ObjectName::from(vec![ident.clone()]))),
         SqlExpr::CompoundIdentifier(idents) => Ok(Some(ObjectName::from(idents.clone()))),
         SqlExpr::Value(value) => match value.clone().into_string() {
-            Some(text) => parse_name(&text, &form.argument("table", argument)).map(Some),
+            Some(text) => parse_name(&text, &signature.argument("table", argument)).map(Some),
             None => Ok(None),
         },
         _ => Ok(None),

@@ -12,7 +12,7 @@ use datafusion::common::{DFSchema, ParamValues, Result as DataFusionResult};
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::scalar::ScalarValue;
-use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::vector_column::dim_of;
 
 use ruvector_udfs::error::{Error, Result};
 use ruvector_udfs::scalar::embed::EMBED;

@@ -22,8 +22,8 @@ use crate::limits::stop::start;
 use crate::plan::lookup;
 use crate::plan::parameters::bind;
 use ruvector_udfs::collection::CollectionTable;
-use ruvector_udfs::knn::federated::FederatedNode;
-use ruvector_udfs::knn::node::KnnNode;
+use ruvector_udfs::knn::logical::federated::FederatedNode;
+use ruvector_udfs::knn::logical::knn::KnnNode;
 use ruvector_udfs::lookup::LookupOptions;
 
 /// The rows of `plan`. The last of them come when it is certain that all are of the states that the plan has pinned.

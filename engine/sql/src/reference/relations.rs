@@ -7,7 +7,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         section: RELATIONS,
         title: "knn",
         syntax: "knn('table', query, k [, column => name] [, metric => 'l2' | 'inner_product' | 'cosine'] [, filter => condition] \
-             [, rerank => n] [, nprobe => n] [, exact => true] [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => n] \
+             [, rerank_factor => n] [, nprobe => n] [, exact => true] [, consistency => 'fresh' | 'eventual' | 'stale'] [, ttl_ms => n] \
              [, backends => [names]] [, timeout_ms => n] [, partial => true])",
         text: "The `k` rows nearest to `query`, nearest first: the table's columns, and `_distance`, a `FLOAT` in the unit of the \
            metric's function (the negative one of `inner_product`). Rows whose vector is NULL are never among them. Where it \
@@ -20,7 +20,11 @@ pub(super) const ENTRIES: &[Entry] = &[
             ("column", "The vector column, where the table has several."),
             ("metric", "What is near; `l2` if nothing is said."),
             ("filter", "A condition on the rows that are searched."),
-            ("rerank", "How many candidates of an index get exact distances."),
+            (
+                "rerank_factor",
+                "Floor of candidates that get exact distances, as a multiple of `k`; as the index says if nothing is said. `rerank` \
+                 is another name of it.",
+            ),
             ("nprobe", "How many lists of an `ivf_rabitq` index are looked into."),
             ("exact", "Whether to compare every vector, index or not."),
             ("consistency", "How old the answer may be; `ttl_ms` goes with `eventual`."),
@@ -74,7 +78,7 @@ SELECT query_name, id FROM knn_batch('docs', (SELECT 'up' AS name, [0.2, 0.8] AS
     Entry {
         section: RELATIONS,
         title: "recall",
-        syntax: "recall('table', sample, k [, column => name] [, metric => name] [, filter => condition] [, rerank => n] [, nprobe => n])",
+        syntax: "recall('table', sample, k [, column => name] [, metric => name] [, filter => condition] [, rerank_factor => n] [, nprobe => n])",
         text: "One row that holds the table's index against exact search: `index`, `kind`, `metric`, `k`, `queries`, `recall` (the \
            share of the exact answers that it found, NULL without queries), `index_ms` and `exact_ms` (milliseconds for one \
            query). An answer as far as the `k`-th exact one counts as that.",

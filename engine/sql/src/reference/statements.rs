@@ -97,8 +97,8 @@ SELECT name, kind, metric, state FROM system.indexes;
         section: STATEMENTS,
         title: "DROP INDEX, REINDEX",
         syntax: "DROP INDEX [IF EXISTS] name [, ...]\nREINDEX [INDEX] name [WITH (background = true)]\nREINDEX TABLE table",
-        text: "DROP INDEX removes an index and its file. REINDEX builds it anew from all vectors, and the old one answers \
-               meanwhile.",
+        text: "DROP INDEX removes an index and its file. REINDEX builds it again from all vectors; the old one answers \
+               until the new one is there.",
         arguments: &[],
         example: "CREATE TABLE docs (id BIGINT, vec FLOAT[2]);
 INSERT INTO docs VALUES (1, [1.0, 0.0]);
@@ -183,7 +183,7 @@ SELECT value FROM information_schema.df_settings WHERE name = 'ruvector.nprobe';
         section: STATEMENTS,
         title: "KILL",
         syntax: "KILL [QUERY] id",
-        text: "Ends a statement that runs: whoever waits for it gets an error. `system.queries` has the ids. One's own, or any for an \
+        text: "Ends a statement that runs: its client gets an error. `system.queries` has the ids. One's own, or any for an \
                admin. Of one that has ended already it says 0; a change that is killed while it is being committed may be in effect.",
         arguments: &[("id", "An integer.")],
         example: "KILL 4711;

@@ -36,10 +36,13 @@ SELECT name, kind, state, vectors_done, error FROM system.indexes;
         syntax: "system.queries",
         text: "One row for each statement that runs, and for each of the last hundred that ended, in the order they began. Who is no \
                admin sees only their own.\n\n- Unit: `elapsed_ms` in milliseconds; `began` is a time in UTC; `rows` counts.\n- \
-               NULL: `user` where nobody needs to say who they are, `error` without one.",
+               NULL: `user` on a server without sign-in, `error` without one.",
         arguments: &[
             ("id", "For `KILL`."),
-            ("state", "`running`, `done`, `failed`; `cancelled` if it was killed, took too long, or nobody read on."),
+            (
+                "state",
+                "`running`, `done`, `failed`; `cancelled` if it was killed, took too long, or its client stopped reading.",
+            ),
             ("user, role, session", "Whose it is."),
             ("kind, statement", "What it is: as `query` or `insert`, and the text without secrets."),
             ("began, elapsed_ms", "When, and for how long it ran until its last row was read."),

@@ -22,8 +22,7 @@ use datafusion::scalar::ScalarValue;
 use super::one_form::{has_floats, one_form};
 
 /// Aggregates that add or multiply floats, or that count equal ones once.
-pub(crate) const FUNCTIONS: [&str; 22] = [
-    "approx_distinct",
+pub(crate) const FUNCTIONS: [&str; 21] = [
     "array_agg",
     "avg",
     "corr",
@@ -60,8 +59,7 @@ struct FloatsInOneForm {
 impl FloatsInOneForm {
     fn changes(&self, args: &AccumulatorArgs) -> Changes {
         let has_floats = args.expr_fields.iter().any(|field| has_floats(field.data_type()));
-        let is_distinct = args.is_distinct || self.function.name() == "approx_distinct";
-        Changes { arguments: has_floats && is_distinct, result: args.return_type().is_floating() }
+        Changes { arguments: has_floats && args.is_distinct, result: args.return_type().is_floating() }
     }
 
     fn accumulator_of(&self, accumulator: Box<dyn Accumulator>, changes: Changes) -> Box<dyn Accumulator> {

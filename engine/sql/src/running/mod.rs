@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod own_question;
+pub(crate) mod turns;
 pub(crate) mod uploads;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -28,6 +29,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use crate::running::answer::Answer;
 use crate::running::own_question::is_own_question;
+use crate::running::turns::{Computed, Turn};
 use crate::text::redact::{LOOK_AHEAD, boundary};
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 use ruvector_udfs::role::Role;
@@ -92,6 +94,7 @@ pub(crate) struct Query {
     rows: AtomicU64,
     /// Bytes of the long constants that were computed for it.
     constants: AtomicU64,
+    computed: Computed,
     stopped: OnceLock<Stopped>,
     /// Waker of the task that waits for the statement.
     waker: AtomicWaker,
@@ -167,6 +170,7 @@ impl Queries {
             limit,
             rows: AtomicU64::new(0),
             constants: AtomicU64::new(0),
+            computed: Computed::default(),
             stopped: OnceLock::new(),
             waker: AtomicWaker::new(),
             end: OnceLock::new(),
@@ -249,6 +253,18 @@ impl Stop {
             }
         })
         .await
+    }
+
+    /// Polls a task that hands out rows of the statement when it has its turn, if the statement has computed for long.
+    ///
+    /// The task must be polled when it is woken, or be dropped.
+    pub fn poll_in_turn<T>(
+        &self,
+        turn: &mut Turn,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        turn.poll(&self.0.computed, context, poll)
     }
 
     /// Returns the [`Stop`] of the statement that the current task runs, if it runs one.
@@ -353,7 +369,8 @@ impl Running {
                 format!("{GIVEN_UP_MAX} statements that were stopped are still being planned: try again later");
             return Err(Error::new(ErrorKind::ResourceExhausted, message));
         }
-        let task = tokio::spawn(STATEMENT.scope(Stop(Arc::clone(&self.query)), work));
+        let work = STATEMENT.scope(Stop(Arc::clone(&self.query)), work);
+        let task = tokio::spawn(self.query.computed.clone().in_turns(work));
         let mut task = Task { handle: Some(task), queries: self.queries.clone(), user };
         let done = self.until_stopped(async { Ok(task.wait().await) }).await;
         let stopped = match done {
@@ -444,7 +461,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // If it has not ended, it was stopped, or nobody waits for it any more.
+        // If it has not ended, it was stopped, or its client is gone.
         let stopped = self.query.stopped.get().map(|stopped| self.query.error_of(stopped).to_string());
         self.end(CANCELLED, stopped);
     }
@@ -529,7 +546,8 @@ impl Stream for Watched {
             return Poll::Ready(Some(Err(DataFusionError::External(Box::new(stopped)))));
         }
         let stop = Stop(Arc::clone(&running_now.query));
-        let next = STATEMENT.sync_scope(stop, || rows.poll_next_unpin(context));
+        // The holder of the rows may leave them for long: it would keep a turn that it waited for.
+        let next = STATEMENT.sync_scope(stop, || running_now.query.computed.count(|| rows.poll_next_unpin(context)));
         match &next {
             Poll::Ready(Some(Ok(batch))) => {
                 running_now.query.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);

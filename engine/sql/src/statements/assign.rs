@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{CaseWhen, Expr as SqlExpr, SetExpr, Statem
 use ruvector_rulake::Error;
 use ruvector_rulake::assign::assign;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::vectors::dim_of;
+use ruvector_rulake::vector_column::dim_of;
 
 /// Marks casts that are written out in the VALUES of an INSERT: in the plan they would look like the planner's own.
 pub(crate) fn mark_casts(statement: &mut Statement) {

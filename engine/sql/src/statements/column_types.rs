@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
-use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::vector_column::vector_type;
 
 use ruvector_udfs::error::{Error, Result};
 

@@ -5,7 +5,7 @@
 use datafusion::common::TableReference;
 use datafusion::sql::parser::CreateExternalTable;
 use ruvector_rulake::Backend;
-use ruvector_rulake::backend::is_name;
+use ruvector_rulake::contract::is_name;
 use ruvector_rulake::failpoint::reach;
 
 use crate::catalog::index::retire::forget_table;

@@ -41,7 +41,7 @@ pub(crate) async fn create(engine: &EngineState, create: &CreateExternalTable) -
     let path = location(create)?;
     check_file(&path).await?;
     match engine.index_tables().declare(&table, path, false).await {
-        // Another client declared it meanwhile.
+        // Another client declared it since the check.
         Err(e) if e.kind() == ruvector_rulake::ErrorKind::AlreadyExists && create.if_not_exists => Ok(()),
         declared => Ok(declared?),
     }

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use ruvector_rulake::Backend;
-use ruvector_rulake::vectors::UNSIGNED_KEY;
+use ruvector_rulake::vector_column::UNSIGNED_KEY;
 
 use crate::catalog::index::retire::forget_table;
 use crate::limits::stop::start;
@@ -76,7 +76,7 @@ pub(crate) async fn create_table(
         true => overwrite(engine, state, &input, &table, Arc::clone(&schema)).await,
         false => make(engine, state, &input, &table, Arc::clone(&schema)).await,
     };
-    // Another client made a table of that name meanwhile.
+    // Another client made a table of that name since the check.
     match made {
         Err(e) if e.kind() == ErrorKind::AlreadyExists && create.if_not_exists => Ok(0),
         Err(e) if e.kind() == ErrorKind::AlreadyExists && create.or_replace => {

@@ -10,7 +10,7 @@ use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use futures::future::join_all;
 use ruvector_rabitq::VectorIndex;
-use ruvector_rulake::{CachedEntry, IndexBackend, IndexSpec, MakingEntry, OwnIndex, Pinned, RuLake};
+use ruvector_rulake::{BuildProgress, CachedEntry, IndexBackend, IndexSpec, Pinned, RuLake, ServedIndex};
 use serde_json::json;
 
 use super::SystemTable;
@@ -75,14 +75,14 @@ struct Row {
     index: DeclaredIndex,
     /// True if it is a table by itself, not an index over one.
     is_table: bool,
-    making: Option<MakingEntry>,
+    making: Option<BuildProgress>,
     cached: Option<CachedEntry>,
     newest: ruvector_rulake::Result<Arc<Pinned>>,
 }
 
 impl Row {
     /// The index that the table is.
-    fn own(&self) -> Option<&OwnIndex> {
+    fn own(&self) -> Option<&ServedIndex> {
         self.newest.as_ref().ok().filter(|_| self.is_table)?.snapshot().index()
     }
 
@@ -182,7 +182,7 @@ impl SystemTable for IndexesTable {
 
     async fn rows(&self, _context: &TaskContext) -> Result<RecordBatch> {
         let mut indexes = self.indexes.list();
-        // One that is built anew is declared as well.
+        // An index that is built again is declared as well.
         let awaited = self.builds.awaited().into_iter();
         let awaited: Vec<_> = awaited.filter(|index| indexes.iter().all(|known| !known.is(index))).collect();
         indexes.extend(awaited);
@@ -197,7 +197,7 @@ impl SystemTable for IndexesTable {
         // Together: the slowest decides how long it takes, not their number.
         let newest = indexes.iter().map(|index| self.lake.pin(&index.backend, &index.table, None));
         let newest = join_all(newest).await;
-        let (making, cached) = (self.lake.making(), self.lake.cached_entries());
+        let (making, cached) = (self.lake.builds(), self.lake.cached_entries());
         let row = |(position, (index, newest)): (usize, (DeclaredIndex, _))| {
             let mut row = Row { index, is_table: position >= num_declared, making: None, cached: None, newest };
             let Some(spec) = row.spec().cloned() else { return row };

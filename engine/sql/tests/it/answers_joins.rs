@@ -216,7 +216,6 @@ async fn floats_that_are_equal_are_one_key() {
             ("SELECT median(DISTINCT x), count(DISTINCT id) FROM f WHERE x < 2", &["0.5|3"]),
             ("SELECT array_agg(DISTINCT x ORDER BY x), array_agg(x) FILTER (WHERE id = 5) FROM f WHERE x < 2", &["[0.0, 1.0]|[1.0]"]),
             ("SELECT array_agg(DISTINCT x ORDER BY x DESC), array_agg(id ORDER BY id) FROM f WHERE x = 0", &["[0.0]|[1, 2]"]),
-            ("SELECT approx_distinct(x), approx_distinct(id) FROM f WHERE x < 2", &["2|3"]),
             ("SELECT DISTINCT count(DISTINCT x) OVER (), avg(DISTINCT x) OVER () FROM f WHERE x < 2", &["2|0.5"]),
             (
                 &format!(
@@ -277,7 +276,7 @@ async fn lists_and_structs_of_equal_floats_are_equal() {
                 (&format!("SELECT count(*) FROM (SELECT DISTINCT {column} FROM f)"), &["3"]),
                 (&format!("SELECT count(DISTINCT {column}) FROM f"), &["3"]),
                 (&format!("SELECT count(DISTINCT {column}), count(DISTINCT id) FROM f"), &["3|4"]),
-                (&format!("SELECT cardinality(array_agg(DISTINCT {column} ORDER BY {column} DESC)), count(DISTINCT id) FROM f"), &["3|4"]),
+                (&format!("SELECT array_length(array_agg(DISTINCT {column} ORDER BY {column} DESC)), count(DISTINCT id) FROM f"), &["3|4"]),
                 (&format!("SELECT count(*) FROM (SELECT DISTINCT ON ({column}) id FROM f ORDER BY {column}, id)"), &["3"]),
                 (&format!("SELECT max(id), count(*) FROM f GROUP BY {column} ORDER BY 1"), &["2|2", "3|1", "4|1"]),
                 (&format!("SELECT max(id), count(*) FROM f GROUP BY ROLLUP ({column}) ORDER BY 1, 2"), &["2|2", "3|1", "4|1", "4|4"]),

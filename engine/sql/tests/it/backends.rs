@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeListArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float32Type, Schema};
 use ruvector_rulake::LocalBackend;
-use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::vector_column::vector_type;
 use ruvector_sql::ErrorKind;
 
 use crate::support::Database;

@@ -57,6 +57,16 @@ async fn bad_searches_say_what_is_wrong() {
                 vec!["knn() argument rerank at line 3, column 13: expected an integer of at least 1, got x"],
             ),
             (
+                "SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 1, rerank_factor => 0)",
+                ErrorKind::InvalidInput,
+                vec!["knn() argument rerank_factor at line 1, column 64: expected an integer of at least 1, got 0"],
+            ),
+            (
+                "SELECT * FROM knn('docs', [1.0, 2.0, 3.0], 1, rerank_factor => 2, rerank => 2)",
+                ErrorKind::InvalidInput,
+                vec!["got the argument rerank_factor twice", "rerank is another name"],
+            ),
+            (
                 "SELECT * FROM docs WHERE id <> id OR vec <-> [1.0, 2.0, 3.0] < 0.0 AND id IN (SELECT id FROM knn('docs', [1.0, 2.0, 3.0], -2))",
                 ErrorKind::InvalidInput,
                 vec!["knn() argument k at line 1, column 124"],

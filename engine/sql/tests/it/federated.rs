@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Float32Type, Schema};
 use ruvector_rulake::backend::layer::{Fault, FaultInjecting, Layered, Operation};
-use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::vector_column::vector_type;
 use ruvector_rulake::{ErrorKind as LakeErrorKind, LocalBackend};
 use ruvector_sql::ErrorKind;
 

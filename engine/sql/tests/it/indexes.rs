@@ -103,7 +103,7 @@ async fn an_index_is_replaced_built_anew_and_dropped_with_its_file() {
     let nearest = database.ids(NEAREST).await;
     assert_eq!((nearest[0], state(&database, "i").await.as_str()), (4, "ready"));
 
-    // Anew: another file of the same name, the same answers.
+    // A second build: another file of the same name, the same answers.
     for reindex in
         ["REINDEX i", "REINDEX INDEX main.i", "REINDEX TABLE docs", "REINDEX INDEX i WITH (background = true)"]
     {
@@ -193,7 +193,7 @@ async fn what_cannot_be_is_said_with_its_name() {
     assert_eq!(database.engine.declared_indexes()[0].spec.metric.name(), "cosine");
 }
 
-/// Lets nobody read until it is opened, or breaks the first who does.
+/// Blocks all readers until it is opened, or fails the first one.
 #[derive(Debug)]
 struct Gate {
     closed: AtomicBool,
@@ -208,11 +208,11 @@ impl Gate {
         Arc::new(Self { closed, breaks, waiting: AtomicU64::new(0), open: Semaphore::new(0) })
     }
 
-    /// Waits until somebody stands before it, and lets everybody by who comes later.
+    /// Waits until a reader is blocked, and lets all later readers pass.
     async fn holds_one(&self) {
         let started = Instant::now();
         while self.waiting.load(Ordering::SeqCst) == 0 {
-            assert!(started.elapsed() < Duration::from_secs(60), "nobody reads");
+            assert!(started.elapsed() < Duration::from_secs(60), "no reader came");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         self.closed.store(false, Ordering::SeqCst);
@@ -309,7 +309,7 @@ async fn a_build_that_fails_is_shown_and_fails_no_search() {
 async fn dropping_an_index_ends_its_build() {
     let gate = Gate::new(true, false);
     let database = behind(&gate).await;
-    let builds = || database.engine.lake().making().len();
+    let builds = || database.engine.lake().builds().len();
     for end in ["DROP INDEX cold.i", "CREATE OR REPLACE INDEX i ON cold.docs USING flat (vec)"] {
         gate.closed.store(true, Ordering::SeqCst);
         gate.waiting.store(0, Ordering::SeqCst);
@@ -340,7 +340,7 @@ async fn a_build_that_ends_after_its_index_is_dropped_leaves_no_file() {
     database.run("DROP INDEX i").await;
     // As a search and a REINDEX that had begun earlier.
     lake.entry(&pinned, &spec, &context).await.unwrap();
-    lake.entry_anew(&pinned, &spec, &context).await.unwrap();
+    lake.rebuild_entry(&pinned, &spec, &context).await.unwrap();
     assert!(files(folder.path()).is_empty());
     lake.invalidate_cache("main", "docs").unwrap();
     database.run("CREATE INDEX i ON docs USING flat (vec)").await;
@@ -363,7 +363,7 @@ async fn a_build_that_was_cut_short_begins_again_at_the_next_start() {
         database.ids(NEAREST).await
         // The engine goes while it builds, or at whatever moment that is.
     };
-    // As a process leaves it that is killed meanwhile.
+    // The state that a process leaves that is killed during the build.
     let kept = std::fs::read_to_string(&catalog).unwrap();
     std::fs::write(&catalog, kept.replace("\"built\": true", "\"built\": false")).unwrap();
     files(folder.path()).iter().for_each(|file| std::fs::remove_file(file).unwrap());

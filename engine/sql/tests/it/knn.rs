@@ -63,6 +63,7 @@ async fn every_form_of_the_query_gives_the_exact_answer() {
             format!("knn('ruvector.main.docs', {q}, k => 10)"),
             format!("knn(table => 'docs', query => {q}, k => 10)"),
             format!("knn('docs', {q}, 10, metric => 'l2', column => vec, rerank => 1)"),
+            format!("knn('docs', {q}, 10, metric => 'l2', column => vec, rerank_factor => 1)"),
             format!("knn('docs', {q}, 10, exact => true)"),
             "knn('docs', (SELECT v FROM queries WHERE name = 'a'), 10)".to_owned(),
             format!("knn((SELECT * FROM docs), {q}, 10)"),

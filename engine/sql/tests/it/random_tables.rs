@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema};
 use datafusion::scalar::ScalarValue;
 use ruvector_rulake::LocalBackend;
-use ruvector_rulake::vectors::vector_type;
+use ruvector_rulake::vector_column::vector_type;
 
 use crate::support::Database;
 

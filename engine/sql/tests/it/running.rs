@@ -200,7 +200,7 @@ async fn a_join_without_rows_is_killed() {
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::Cancelled);
 }
 
-/// A statement that takes long to plan, and waits for nothing meanwhile.
+/// A statement that takes long to plan without an await point.
 fn slow_to_plan() -> String {
     format!("SELECT {} FROM generate_series(1, 2) t(x)", ["x"; 2400].join(" + "))
 }

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 pub(super) const FILES: &[(&str, &[&str])] = &[
     ("functions of the crate datafusion-spark, which the engine does not have", &["spark/"]),
     ("PREPARE and EXECUTE are refused: parameters are bound with the statement", &["prepare.slt"]),
-    ("a table whose name is a path is no table: whoever may ask could read any file", &["dynamic_file.slt"]),
+    ("a table whose name is a path is no table: any reader could read any file", &["dynamic_file.slt"]),
     (
         "they list all catalogs, and ours is one",
         &[

@@ -96,7 +96,7 @@ fn compare(
                 Ok(per_query(started))
             })
         };
-        // Whoever comes second finds warmer caches: they take turns.
+        // The second of two finds warmer caches: they take turns.
         let (index, lake) = if round % 2 == 0 {
             (index()?, lake()?)
         } else {

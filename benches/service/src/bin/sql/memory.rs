@@ -81,7 +81,7 @@ impl Bench<'_> {
                 }
                 Ok(per_query(started))
             };
-            // Whoever comes second finds warmer caches: they take turns.
+            // The second of two finds warmer caches: they take turns.
             let (bare, engine) = match round % 2 {
                 0 => (bare()?, engine().await?),
                 _ => {

@@ -1,4 +1,4 @@
-//! Creates Delta tables, empty or with rows.
+//! Creation of Delta tables, empty or with rows: a table is written in a hidden folder, which gets its name at the end.
 //!
 //! A table is written in a hidden folder, which gets the table's name after the first commit. A process that ends earlier
 //! leaves no table, and no files under its name.
@@ -20,12 +20,12 @@ use url::Url;
 use super::folders::NewFolder;
 use super::write::write;
 use super::{DeltaBackend, LOG_DIR};
-use crate::backend::INDEX_DIR;
+use crate::contract::INDEX_DIR;
 use crate::error::{Error, Result, from_delta};
 use crate::failpoint::reach;
-use crate::vectors::stored_schema;
+use crate::vector_column::stored_schema;
 
-/// The errors of a rename to a name that something has.
+/// Errors of a rename to a name that is taken.
 const HAS_NAME: [io::ErrorKind; 3] =
     [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory];
 

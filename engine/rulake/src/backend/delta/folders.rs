@@ -1,7 +1,7 @@
 //! Folders of tables that are being created or dropped. Their names are hidden from readers of the root folder.
 //!
-//! A rename is the step that decides, so a process can end anywhere: [`recover`] completes or undoes what it finds. It
-//! touches only folders with one of the prefixes below and a UUID.
+//! A rename is the step that decides, so a process may be killed at any point: [`recover`] completes or undoes the
+//! step. It touches only folders with one of the prefixes below and a UUID.
 //!
 //! | folder | holds | [`recover`] |
 //! |---|---|---|
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use ruvector_rabitq::persist::remove_unsaved;
 
-use crate::backend::{INDEX_DIR, is_name};
+use crate::contract::{INDEX_DIR, is_name};
 use crate::failpoint::reach;
 
 const CREATING: &str = ".creating-";
@@ -37,10 +37,10 @@ impl NewFolder {
         &self.0
     }
 
-    /// Gives the folder its name. From then on the table is there.
+    /// Renames the folder to its final name; from then on the table exists.
     ///
     /// # Errors
-    /// `DirectoryNotEmpty` or `NotADirectory` if something has the name; what the file system reports.
+    /// `DirectoryNotEmpty` or `NotADirectory` if the name is taken; other errors of the file system.
     pub(super) fn publish(self, folder: &Path) -> io::Result<()> {
         std::fs::rename(&self.0, folder)
     }
@@ -64,7 +64,7 @@ pub(super) struct DroppedFolder {
 }
 
 impl DroppedFolder {
-    /// Takes the name from a table.
+    /// Renames the folder of a table to a hidden name.
     pub(super) fn begin(root: &Path, folder: &Path) -> io::Result<Self> {
         let name = folder.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let hidden = hidden(root, DROPPING);
@@ -81,7 +81,7 @@ impl DroppedFolder {
         &self.hidden
     }
 
-    /// Gives the name back.
+    /// Renames the folder back.
     pub(super) fn undo(&self) -> io::Result<()> {
         let name = self.folder.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         std::fs::rename(self.hidden.join(name), &self.folder)?;

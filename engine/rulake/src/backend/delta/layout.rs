@@ -11,7 +11,7 @@ const PAGE_ROWS: usize = 1024;
 /// Bytes of a page, about.
 const PAGE_BYTES: usize = 128 * 1024;
 
-/// Bytes of a row group, about. A writer holds one in memory until it is full, and a reader reads a column of it at once.
+/// Target for the bytes of a row group. A writer holds one in memory, and a reader reads a column of one at once.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
 /// The layout of files of these columns, as they are stored.

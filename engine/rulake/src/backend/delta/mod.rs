@@ -6,8 +6,8 @@
 mod change;
 mod create;
 mod folders;
+mod history;
 mod layout;
-mod past;
 mod remote;
 mod snapshot;
 mod write;
@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use url::Url;
 
-use crate::backend::{AsOf, Backend, Commit, INDEX_DIR, Names, Snapshot};
+use crate::contract::{AsOf, Backend, Commit, INDEX_DIR, NameRule, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 use crate::failpoint::reach;
 
@@ -42,7 +42,7 @@ const LOG_DIR: &str = "_delta_log";
 pub struct DeltaBackend {
     id: String,
     root: PathBuf,
-    names: Names,
+    names: NameRule,
     loaded: Mutex<HashMap<String, Loaded>>,
     locks: Mutex<HashMap<String, TableLocks>>,
 }
@@ -55,22 +55,22 @@ struct Loaded {
 }
 
 impl DeltaBackend {
-    /// The tables in the folder `root`, which is made if it is not there.
+    /// The tables in the folder `root`, which is created if it does not exist.
     ///
     /// # Errors
-    /// `InvalidInput` if `root` is not a folder or cannot be made.
+    /// `InvalidInput` if `root` is not a folder or cannot be created.
     pub fn open(id: impl Into<String>, root: &Path) -> Result<Self> {
         let refused =
             |e| Error::invalid_input("data folder cannot be used").with("path", root.display()).with("reason", e);
         std::fs::create_dir_all(root).map_err(refused)?;
         let root = root.canonicalize().map_err(refused)?;
-        Ok(Self { id: id.into(), root, names: Names::default(), loaded: Mutex::default(), locks: Mutex::default() })
+        Ok(Self { id: id.into(), root, names: NameRule::default(), loaded: Mutex::default(), locks: Mutex::default() })
     }
 
-    /// Lets a table have any name that a folder can have.
+    /// Accepts every name of a folder as the name of a table.
     #[must_use]
     pub fn with_any_names(self) -> Self {
-        Self { names: Names::OfFiles, ..self }
+        Self { names: NameRule::FileName, ..self }
     }
 
     /// Removes a table and its index files.
@@ -98,7 +98,7 @@ impl DeltaBackend {
             return Err(self.not_found(collection).into());
         }
         let refused = |e| Error::unavailable("table cannot be dropped").with("table", collection).with("reason", e);
-        // Renamed first: the table is gone at once and whole, whatever happens to the removal of its files.
+        // Renamed first: the table disappears in one step, even if the removal of its files fails.
         let dropped = DroppedFolder::begin(&self.root, &folder).map_err(refused)?;
         reach("drop_table.renamed");
         if let Err(e) = forget() {
@@ -139,7 +139,7 @@ impl DeltaBackend {
             && !folders::is_dropping(&self.root, collection)
     }
 
-    /// Pins the newest version of a table, as what the library's own operations start from.
+    /// Pins the newest version of a table, for operations of the Delta library.
     ///
     /// # Errors
     /// As [`Backend::snapshot`].
@@ -251,8 +251,8 @@ impl DeltaBackend {
     }
 }
 
-/// Checks that the Delta library finds the files below a folder: it decodes percent codes twice, and looks for files of another
-/// name where a name has the characters of a pattern.
+/// Checks that the Delta library finds the files below a folder. The library decodes percent codes twice, and takes some
+/// characters of names for patterns.
 fn check_path(folder: &Path) -> Result<()> {
     let path = folder.to_string_lossy();
     let has_code = path
@@ -290,12 +290,12 @@ impl Backend for DeltaBackend {
 
     async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
         let newest = self.delta_snapshot(collection).await?;
-        past::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
+        history::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
     }
 
     async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
         let newest = self.delta_snapshot(collection).await?;
-        past::history(&newest).await.map_err(|e| e.with("table", collection))
+        history::history(&newest).await.map_err(|e| e.with("table", collection))
     }
 }
 

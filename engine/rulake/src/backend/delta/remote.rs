@@ -1,4 +1,4 @@
-//! A Delta table in an object store. It is only read; other programs write it.
+//! Backend of one Delta table in an object store. The table is only read; other programs write it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use object_store::prefix::PrefixStore;
 use parking_lot::Mutex;
 use url::Url;
 
-use super::{DeltaSnapshot, identity, past};
+use super::{DeltaSnapshot, history, identity};
 use crate::backend::object_store::open_store;
-use crate::backend::{AsOf, Backend, Commit, Snapshot};
+use crate::contract::{AsOf, Backend, Commit, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_delta};
 
 /// One Delta table in an object store: a backend of one collection.
@@ -120,11 +120,11 @@ impl Backend for RemoteDeltaBackend {
 
     async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
         let newest = self.newest(collection).await?;
-        past::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
+        history::pin(&newest, as_of).await.map_err(|e| e.with("table", collection))
     }
 
     async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
         let newest = self.newest(collection).await?;
-        past::history(&newest).await.map_err(|e| e.with("table", collection))
+        history::history(&newest).await.map_err(|e| e.with("table", collection))
     }
 }

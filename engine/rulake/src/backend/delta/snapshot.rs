@@ -1,4 +1,4 @@
-//! One version of a Delta table.
+//! Snapshot of a Delta table: one version, as a list of Parquet files with their deleted rows.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,9 +19,9 @@ use tokio::sync::OnceCell;
 
 use crate::address::RowAddress;
 use crate::backend::parquet::{DataFile, ParquetFiles};
-use crate::backend::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
+use crate::contract::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
 use crate::error::{Error, Result, from_datafusion, from_delta, from_object_store};
-use crate::vectors::logical_schema;
+use crate::vector_column::logical_schema;
 use crate::witness::Generation;
 
 /// Requests to a store that are under way at the same time.
@@ -222,7 +222,7 @@ async fn mask_deleted(table: &DeltaTable, files: &mut [DataFile], expected: usiz
         let file = by_uri
             .get(&mask.filepath)
             .ok_or_else(|| Error::internal("deletion vector of an unknown file").with("file", &mask.filepath))?;
-        // The mask ends at the last deleted row; what follows is there.
+        // The mask ends at the last deleted row; no later row is deleted.
         let deleted = mask.keep_mask.iter().zip(0..).filter(|(keep, _)| !**keep).map(|(_, row)| row);
         files[*file].deleted = RoaringBitmap::from_sorted_iter(deleted)
             .map_err(|e| Error::internal("rows of a deletion vector are out of order").with("reason", e))?;

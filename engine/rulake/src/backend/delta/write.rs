@@ -1,4 +1,4 @@
-//! Appending rows to, and replacing the rows of, a Delta table from a stream, in one transaction.
+//! Writes of rows to a Delta table: a stream is appended or replaces the rows, in one transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,11 +20,12 @@ use parking_lot::Mutex;
 
 use super::DeltaBackend;
 use super::layout::writer_properties;
+use crate::assign::conform;
 use crate::error::{Error, Result, from_datafusion, from_delta, to_datafusion};
 use crate::failpoint::reach;
-use crate::vectors::{conform, stored_schema, to_stored};
+use crate::vector_column::{stored_schema, to_stored};
 
-/// The library's writer has ten batches at hand, however large they are.
+/// Target for the bytes of a batch that is written: the library's writer keeps ten batches in memory.
 const PIECE_BYTES: usize = 1 << 20;
 
 impl DeltaBackend {
@@ -38,7 +39,7 @@ impl DeltaBackend {
     pub async fn append(&self, collection: &str, data: SendableRecordBatchStream) -> Result<u64> {
         let _shared = self.lock(collection).read_owned().await;
         let snapshot = self.delta_snapshot(collection).await?;
-        let schema = crate::backend::Snapshot::schema(snapshot.as_ref());
+        let schema = crate::contract::Snapshot::schema(snapshot.as_ref());
         let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
         let builder = WriteBuilder::new(snapshot.table().log_store(), Some(state)).with_save_mode(SaveMode::Append);
         write(builder, schema, data).await
@@ -49,7 +50,7 @@ impl DeltaBackend {
     /// # Errors
     /// As [`DeltaBackend::append`].
     pub async fn overwrite(&self, collection: &str, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
-        // Of two at the same time the second would fail, for the files that it replaces are gone.
+        // The second of two concurrent calls would fail, because the files that it replaces are gone.
         let _turn = self.lock_for_change(collection).await;
         let snapshot = self.delta_snapshot(collection).await?;
         let state = snapshot.table().snapshot().map_err(from_delta)?.snapshot().clone();
@@ -63,7 +64,7 @@ impl DeltaBackend {
 /// Writes the rows of `data` as `builder` says, in one transaction, and returns their number.
 pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: SendableRecordBatchStream) -> Result<u64> {
     let (num_rows, fault) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(None)));
-    let rows = Rows {
+    let rows = CheckedRows {
         stored: stored_schema(&schema),
         schema,
         data: Mutex::new(Some(data)),
@@ -75,7 +76,7 @@ pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: Sendab
     let plan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(table)), None)
         .and_then(LogicalPlanBuilder::build)
         .map_err(from_datafusion)?;
-    // One partition, so that rows lie in the order in which they came: what they are sorted by, files can be pruned by.
+    // One partition keeps the order of rows, so that files can be pruned by a sorted column.
     let mut session = create_session().state();
     session.config_mut().options_mut().execution.target_partitions = 1;
     match builder.with_session_state(Arc::new(session)).with_input_plan(plan).await {
@@ -86,7 +87,7 @@ pub(super) async fn write(builder: WriteBuilder, schema: SchemaRef, data: Sendab
 }
 
 /// A stream of rows as a table that is read once: checked, put into stored form and counted on the way.
-struct Rows {
+struct CheckedRows {
     schema: SchemaRef,
     stored: SchemaRef,
     data: Mutex<Option<SendableRecordBatchStream>>,
@@ -94,14 +95,14 @@ struct Rows {
     fault: Arc<Mutex<Option<Error>>>,
 }
 
-impl std::fmt::Debug for Rows {
+impl std::fmt::Debug for CheckedRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("CheckedRows").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
 #[expect(clippy::misnamed_getters, reason = "the schema of the plan is the stored one")]
-impl PartitionStream for Rows {
+impl PartitionStream for CheckedRows {
     fn schema(&self) -> &SchemaRef {
         &self.stored
     }

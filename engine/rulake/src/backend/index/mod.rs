@@ -1,12 +1,12 @@
-//! Indexes as collections: saved in a file or made by the program, they are searched like any other, and their vectors are
+//! Indexes as collections: from a file or from the program. They are searched like any other, and their vectors are
 //! rows.
 //!
 //! A collection has the columns `id` and the vector column, `vec` unless the file says otherwise. The index itself is what
-//! answers a search ([`OwnIndex`]): nothing is built. A file is read when it is first asked for, and again when another one
+//! answers a search ([`ServedIndex`]): nothing is built. A file is read when it is first asked for, and again when another one
 //! is in its place.
 
-mod file;
-mod rows;
+mod index_file;
+mod index_rows;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -15,34 +15,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
-use ruvector_rabitq::{SharedIndex, VectorIndex};
+use ruvector_rabitq::VectorIndex;
 
-use crate::backend::{Backend, Snapshot, check_name};
-use crate::cache::IndexSpec;
+use crate::contract::{Backend, Snapshot, check_name};
 use crate::error::{Error, Result};
+use crate::index_spec::IndexSpec;
 
-use file::IndexFile;
+use index_file::IndexFile;
 use snapshot::IndexSnapshot;
-
-/// The index that a collection is: an entry by its specification is made of it at no cost.
-#[derive(Clone, Debug)]
-pub struct OwnIndex {
-    /// Column, metric, kind and parameters.
-    pub spec: IndexSpec,
-    pub(crate) index: SharedIndex,
-}
-
-impl OwnIndex {
-    /// The index; its vectors are numbered from 0, as the rows are.
-    pub fn index(&self) -> &dyn VectorIndex {
-        &self.index
-    }
-
-    /// Returns true if the index keeps the vectors that it was made of, so that they can be read.
-    pub fn has_vectors(&self) -> bool {
-        self.index.vectors().is_some()
-    }
-}
 
 /// Indexes in memory and in files, by their names.
 #[derive(Debug)]
@@ -63,19 +43,19 @@ impl IndexBackend {
         Self { id: id.into(), collections: RwLock::default() }
     }
 
-    /// Makes an index a collection, until the process ends. Its ids become the column `id`.
+    /// Adds an index in memory as a collection, until the process ends. Its ids become the column `id`.
     ///
     /// # Errors
-    /// `AlreadyExists`; `InvalidInput` if the name is none, or an id is not a `BIGINT`.
+    /// `AlreadyExists`; `InvalidInput` if the name is not valid, or an id is not a `BIGINT`.
     pub fn add(&self, collection: &str, index: Box<dyn VectorIndex>) -> Result<()> {
         let snapshot = IndexSnapshot::in_memory(&self.id, collection, index)?;
         self.put(collection, Collection::Memory(Arc::new(snapshot)))
     }
 
-    /// Makes an index file a collection. It is not read yet.
+    /// Adds an index file as a collection. The file is not read yet.
     ///
     /// # Errors
-    /// `AlreadyExists`; `InvalidInput` if the name is none.
+    /// `AlreadyExists`; `InvalidInput` if the name is not valid.
     pub fn add_file(&self, collection: &str, path: PathBuf) -> Result<()> {
         self.put(collection, Collection::File(Arc::new(IndexFile::new(path))))
     }
@@ -106,7 +86,7 @@ impl IndexBackend {
     }
 }
 
-/// Checks that there is an index at `path` that can be a collection, and returns what it is an index of.
+/// Checks that there is an index at `path` that can be a collection, and returns its specification.
 ///
 /// # Errors
 /// `NotFound`; `Corrupt` if the file is not whole; `InvalidInput` if an id is not a `BIGINT`.

@@ -12,27 +12,28 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use ruvector_rabitq::{SharedIndex, VectorIndex};
 
-use super::OwnIndex;
-use super::rows::{Column, Rows, no_vectors};
+use super::index_rows::{IndexColumn, IndexRows, no_vectors};
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::{PROCESS, ScanRequest, Snapshot};
-use crate::cache::{IdColumn, IndexSpec};
+use crate::contract::{ScanRequest, ServedIndex, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_datafusion};
-use crate::vectors::vector_type;
+use crate::id_column::IdColumn;
+use crate::index_spec::IndexSpec;
+use crate::vector_column::vector_type;
 use crate::witness::Generation;
+use crate::witness::PROCESS;
 
 const ID_COLUMN: &str = "id";
-/// The vector column, unless the index says what it was made over.
+/// Name of the vector column, unless the index file has one.
 const VECTOR_COLUMN: &str = "vec";
 
-/// An index as rows. In the index itself they are numbered from 0: that is their address.
+/// An index as rows. The index numbers them from 0, and these numbers are their addresses.
 #[derive(Debug)]
 pub(super) struct IndexSnapshot {
     data_ref: String,
     generation: Generation,
     schema: SchemaRef,
     ids: Arc<Vec<i64>>,
-    own: OwnIndex,
+    own: ServedIndex,
 }
 
 impl IndexSnapshot {
@@ -63,7 +64,7 @@ impl IndexSnapshot {
             rerank_factor: params.rerank_factor,
             nlist: params.nlist,
             nprobe: params.nprobe,
-            // What ruLake saved says the name of the column; `id` is taken.
+            // Index files of ruLake have the name of the column; `id` is taken.
             ..IndexSpec::new(
                 attributes.get("column").filter(|column| *column != ID_COLUMN).map_or(VECTOR_COLUMN, String::as_str),
             )
@@ -72,7 +73,7 @@ impl IndexSnapshot {
             Field::new(ID_COLUMN, DataType::Int64, false),
             Field::new(&spec.column, vector_type(index.dim().get())?, true),
         ];
-        let own = OwnIndex { spec, index: SharedIndex::from(index) };
+        let own = ServedIndex { spec, index: SharedIndex::from(index) };
         Ok(Self { data_ref, generation, schema: Arc::new(Schema::new(fields)), ids: Arc::new(ids), own })
     }
 
@@ -80,18 +81,18 @@ impl IndexSnapshot {
         self.generation == *generation
     }
 
-    fn rows(&self, columns: &[usize], with_address: bool, limit: Option<usize>) -> Result<Rows> {
+    fn rows(&self, columns: &[usize], with_address: bool, limit: Option<usize>) -> Result<IndexRows> {
         let mut fields: Vec<Arc<Field>> = columns.iter().map(|i| Arc::clone(&self.schema.fields()[*i])).collect();
-        let mut columns: Vec<Column> =
-            columns.iter().map(|column| if *column == 0 { Column::Id } else { Column::Vector }).collect();
-        if columns.iter().any(|column| matches!(column, Column::Vector)) && !self.own.has_vectors() {
+        let mut columns: Vec<IndexColumn> =
+            columns.iter().map(|column| if *column == 0 { IndexColumn::Id } else { IndexColumn::Vector }).collect();
+        if columns.iter().any(|column| matches!(column, IndexColumn::Vector)) && !self.own.has_vectors() {
             return Err(no_vectors(&self.own.index));
         }
         if with_address {
-            columns.push(Column::Address);
+            columns.push(IndexColumn::Address);
             fields.push(Arc::new(Field::new(ADDRESS_COLUMN, DataType::UInt64, true)));
         }
-        Ok(Rows {
+        Ok(IndexRows {
             ids: Arc::clone(&self.ids),
             index: self.own.index.clone(),
             columns,
@@ -101,10 +102,10 @@ impl IndexSnapshot {
     }
 }
 
-/// The id of each vector: its own, or that of the row it was made of, where ruLake saved that with the index.
+/// The id of each vector: that of its row, if the index file has it, else its id in the index.
 fn ids_of(index: &dyn VectorIndex) -> Result<Vec<i64>> {
     let own = index.ids();
-    if let Some(text) = index.attributes().get(&IdColumn::word(ID_COLUMN)) {
+    if let Some(text) = index.attributes().get(&IdColumn::attribute(ID_COLUMN)) {
         let ids = IdColumn::from_text(text).ok_or_else(|| Error::corrupt("index file has ids that make no sense"))?;
         return own.into_iter().map(|id| ids.get(RowAddress::from(id))).collect();
     }
@@ -138,7 +139,7 @@ impl Snapshot for IndexSnapshot {
         None
     }
 
-    fn index(&self) -> Option<&OwnIndex> {
+    fn index(&self) -> Option<&ServedIndex> {
         Some(&self.own)
     }
 

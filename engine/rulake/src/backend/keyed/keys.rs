@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// The distinct keys of a state, sorted: the position of a key is the address of its row.
 pub(super) struct Keys {
     sorted: ArrayRef,
-    /// The same in a form that compares as bytes, whatever the type.
+    /// The same keys in a form that compares as bytes, for every type.
     rows: Rows,
     converter: RowConverter,
 }

@@ -3,70 +3,29 @@
 mod keys;
 mod scan;
 mod snapshot;
+mod source;
+mod state;
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
-use datafusion::execution::SendableRecordBatchStream;
 use parking_lot::Mutex;
 
-use crate::backend::{Backend, PROCESS, Snapshot, check_name};
+use crate::contract::{Backend, Snapshot, check_name};
 use crate::error::{Error, Result};
 use crate::witness::Generation;
+use crate::witness::PROCESS;
 
-use snapshot::{KeyedSnapshot, Pinned};
-
-/// A store whose rows have a key instead of an address: a Python class, a Flight SQL server.
-///
-/// What it says is checked: a batch of other columns than it declared, a key that is NULL or not unique are errors, never
-/// wrong answers.
-#[async_trait]
-pub trait KeyedSource: Debug + Send + Sync {
-    /// The name of the backend; in SQL it is a schema.
-    fn id(&self) -> &str;
-
-    /// The names of its collections, in any order. Those that are no plain names are passed over.
-    async fn list(&self) -> Result<Vec<String>>;
-
-    /// The columns of a collection; vectors are `FixedSizeList<Float32>`.
-    ///
-    /// # Errors
-    /// `NotFound` if there is no such collection, `Unavailable` if the store does not answer.
-    async fn schema(&self, collection: &str) -> Result<SchemaRef>;
-
-    /// The column that names a row: integers or strings, not NULL, unique.
-    async fn key_column(&self, collection: &str) -> Result<String>;
-
-    /// The token of the state of a collection, or `None` if the store cannot tell. Equal tokens mean equal rows.
-    ///
-    /// # Errors
-    /// `NotFound`, `Unavailable`.
-    async fn generation(&self, collection: &str) -> Result<Option<Generation>>;
-
-    /// Returns true if [`generation`](Self::generation) can give a token. If not, it is never called.
-    fn has_generations(&self) -> bool;
-
-    /// Reads `columns` of all rows, in that order, the rows in any order. Errors on the way keep their kind if they are made by
-    /// [`to_datafusion`](crate::error::to_datafusion).
-    async fn scan(&self, collection: &str, columns: &[String]) -> Result<SendableRecordBatchStream>;
-
-    /// Reads `columns` of the rows that have one of `keys`, in any order. `keys` are distinct and of the key column's type.
-    async fn take(&self, collection: &str, keys: ArrayRef, columns: &[String]) -> Result<RecordBatch>;
-
-    /// URI of the bytes of record, which goes into witnesses.
-    fn data_ref(&self, collection: &str) -> String {
-        format!("keyed://{}/{collection}", self.id())
-    }
-}
+use snapshot::KeyedSnapshot;
+pub use source::KeyedSource;
+use state::{KeyedState, names_of};
 
 /// The collections of a [`KeyedSource`].
 ///
-/// The address of a row is the ordinal of its key among the sorted keys of the pinned state, which are read when an address
-/// is first asked for. Indexes are kept in memory only.
+/// The address of a row is the ordinal of its key among the sorted keys of the pinned state. The keys are read for the first
+/// request of an address. Indexes are kept in memory only.
 #[derive(Debug)]
 pub struct KeyedBackend<S: ?Sized = dyn KeyedSource> {
     source: Arc<S>,
@@ -86,7 +45,7 @@ impl<S: KeyedSource + ?Sized> KeyedBackend<S> {
     }
 
     async fn pin(&self, collection: &str) -> Result<KeyedSnapshot<S>> {
-        // Asked before anything is read: what is read later is then noticed to be newer, never taken to be older.
+        // Asked before anything is read: a change during the read is then noticed.
         let told = match self.source.has_generations() {
             true => self.source.generation(collection).await?,
             false => None,
@@ -99,7 +58,7 @@ impl<S: KeyedSource + ?Sized> KeyedBackend<S> {
         let key = self.key_position(collection, &schema).await?;
         let is_told = told.is_some();
         let unique = || Generation::Opaque(format!("unpinned-{}", uuid::Uuid::new_v4().simple()));
-        let snapshot = KeyedSnapshot(Arc::new(Pinned {
+        let snapshot = KeyedSnapshot(Arc::new(KeyedState {
             source: Arc::clone(&self.source),
             collection: collection.to_owned(),
             data_ref: match &told {
@@ -143,12 +102,6 @@ impl<S: KeyedSource + ?Sized> KeyedBackend<S> {
                 .with("got", data_type)),
         }
     }
-}
-
-/// The names of columns, for messages.
-fn names_of(fields: &arrow::datatypes::Fields) -> String {
-    let names: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
-    names.join(", ")
 }
 
 #[async_trait]

@@ -10,17 +10,17 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use roaring::RoaringBitmap;
 
-use super::KeyedSource;
 use super::keys::{name_of, not_unique};
-use super::snapshot::{Pinned, names};
+use super::source::KeyedSource;
+use super::state::{KeyedState, names};
 use crate::address::ADDRESS_COLUMN;
-use crate::backend::ScanRequest;
+use crate::contract::ScanRequest;
 use crate::error::{Error, ErrorKind, Result, from_datafusion, to_datafusion};
 
 /// A scan of a source, begun when it is run: nothing is asked of a store while planning.
 #[derive(Debug)]
 pub(super) struct KeyedScan<S: ?Sized> {
-    pinned: Arc<Pinned<S>>,
+    pinned: Arc<KeyedState<S>>,
     projection: Vec<usize>,
     with_address: bool,
     limit: usize,
@@ -53,7 +53,7 @@ struct Running<S: ?Sized> {
 }
 
 impl<S: KeyedSource + ?Sized> KeyedScan<S> {
-    pub(super) fn new(pinned: Arc<Pinned<S>>, request: &ScanRequest) -> Self {
+    pub(super) fn new(pinned: Arc<KeyedState<S>>, request: &ScanRequest) -> Self {
         let all = || (0..pinned.schema.fields().len()).collect();
         let projection = request.projection.clone().unwrap_or_else(all);
         let mut fields: Vec<Arc<Field>> = pinned.columns(&projection).fields().iter().cloned().collect();
@@ -131,7 +131,7 @@ impl<S: KeyedSource + ?Sized> Running<S> {
         Ok(Arc::new(UInt64Array::from(addresses)))
     }
 
-    /// Checks that what was read is all of this state, and of no other.
+    /// Checks that the rows read are those of this state: all of them, and no other.
     async fn end(&mut self) -> Result<()> {
         let pinned = &self.scan.pinned;
         if self.scan.with_address && self.left > 0 {

@@ -1,184 +1,33 @@
-//! Pinned state of a keyed source: checks the batches of the store, and reads rows by key.
-//! Input is a `KeyedSource`; output is a `Snapshot` whose row addresses are positions in the sorted keys.
+//! Snapshot of a keyed source: its row addresses are positions in the sorted keys of the pinned state.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::take_record_batch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::StreamingTableExec;
-use futures::TryStreamExt;
-use tokio::sync::OnceCell;
 
-use super::keys::{Keys, name_of, not_unique};
+use super::keys::Keys;
 use super::scan::KeyedScan;
-use super::{KeyedSource, names_of};
+use super::source::KeyedSource;
+use super::state::KeyedState;
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, Snapshot};
-use crate::error::{Error, ErrorKind, Result, from_datafusion};
+use crate::contract::{ScanRequest, Snapshot};
+use crate::error::{Error, Result, from_datafusion};
 use crate::witness::Generation;
 
-/// One state of a collection, shared by what reads it.
+/// A pinned state of a collection, shared by its readers.
 #[derive(Debug)]
-pub(super) struct KeyedSnapshot<S: ?Sized>(pub(super) Arc<Pinned<S>>);
+pub(super) struct KeyedSnapshot<S: ?Sized>(pub(super) Arc<KeyedState<S>>);
 
 impl<S: ?Sized> Clone for KeyedSnapshot<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
-}
-
-/// A pinned state of a source: its generation, schema and keys.
-#[derive(Debug)]
-pub(super) struct Pinned<S: ?Sized> {
-    pub(super) source: Arc<S>,
-    pub(super) collection: String,
-    pub(super) data_ref: String,
-    pub(super) generation: Generation,
-    /// True if the store told the generation, and can be asked for it again.
-    pub(super) is_told: bool,
-    pub(super) schema: SchemaRef,
-    /// The position of the key column.
-    pub(super) key: usize,
-    pub(super) keys: OnceCell<Keys>,
-}
-
-impl<S: KeyedSource + ?Sized> Pinned<S> {
-    /// The keys, read once.
-    pub(super) async fn keys(&self) -> Result<&Keys> {
-        self.keys.get_or_try_init(|| self.read_keys()).await
-    }
-
-    async fn read_keys(&self) -> Result<Keys> {
-        let schema = self.columns(&[self.key]);
-        let read = async {
-            let mut batches = self.source.scan(&self.collection, &names(&schema)).await?;
-            let mut columns = Vec::new();
-            while let Some(batch) = batches.try_next().await.map_err(from_datafusion)? {
-                self.check(&batch, &schema)?;
-                columns.push(Arc::clone(batch.column(0)));
-            }
-            Keys::new(&columns, schema.field(0).data_type())
-        };
-        let keys = match read.await {
-            Ok(keys) => keys,
-            Err(e) => return Err(self.why(e).await),
-        };
-        self.verify().await?;
-        Ok(keys)
-    }
-
-    /// Checks that a batch has the columns that were asked for, as they were declared.
-    pub(super) fn check(&self, batch: &RecordBatch, expected: &Schema) -> Result<()> {
-        let found = batch.schema_ref();
-        let lied = |message: &str| self.error(ErrorKind::InvalidInput, message);
-        let same_names = found.fields().len() == expected.fields().len()
-            && found.fields().iter().zip(expected.fields()).all(|(a, b)| a.name() == b.name());
-        if !same_names {
-            return Err(lied("the backend answers with other columns than it was asked for")
-                .with("expected", names_of(expected.fields()))
-                .with("got", names_of(found.fields())));
-        }
-        for (field, column) in expected.fields().iter().zip(batch.columns()) {
-            if field.data_type() != column.data_type() {
-                return Err(lied("the backend answers with another type than it declared")
-                    .with("column", field.name())
-                    .with("expected", field.data_type())
-                    .with("got", column.data_type()));
-            }
-            if !field.is_nullable() && column.null_count() > 0 {
-                return Err(lied("the backend answers with NULL where it declared none").with("column", field.name()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Our error, or the one underneath it: that the collection has moved on.
-    pub(super) async fn why(&self, error: Error) -> Error {
-        match self.verify().await {
-            Err(moved) if moved.kind() == ErrorKind::GenerationGone => moved,
-            _ => error,
-        }
-    }
-
-    pub(super) async fn verify(&self) -> Result<()> {
-        if !self.is_told {
-            return Ok(());
-        }
-        let gone = |now: &str| {
-            Err(self
-                .error(ErrorKind::GenerationGone, "this state is not there any more")
-                .with("expected", &self.generation)
-                .with("got", now))
-        };
-        match self.source.generation(&self.collection).await {
-            Ok(Some(now)) if now == self.generation => Ok(()),
-            Ok(Some(now)) => gone(&now.to_string()),
-            Ok(None) => gone("none"),
-            Err(e) if e.kind() == ErrorKind::NotFound => gone("no such collection"),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// These columns of the schema.
-    pub(super) fn columns(&self, positions: &[usize]) -> SchemaRef {
-        let fields: Vec<Arc<Field>> =
-            positions.iter().map(|position| Arc::clone(&self.schema.fields()[*position])).collect();
-        Arc::new(Schema::new(fields))
-    }
-
-    /// The columns to ask for so that the key is one of them, and where it is.
-    pub(super) fn with_key(&self, projection: &[usize]) -> (SchemaRef, usize) {
-        let mut asked = projection.to_vec();
-        let key = asked.iter().position(|column| *column == self.key).unwrap_or_else(|| {
-            asked.push(self.key);
-            asked.len() - 1
-        });
-        (self.columns(&asked), key)
-    }
-
-    pub(super) fn error(&self, kind: ErrorKind, message: &str) -> Error {
-        Error::new(kind, message).with("backend", self.source.id()).with("collection", &self.collection)
-    }
-
-    /// The rows with the keys at `positions`, in that order.
-    async fn take(&self, keys: &Keys, positions: Vec<u32>, projection: &[usize]) -> Result<RecordBatch> {
-        let (asked, key) = self.with_key(projection);
-        let wanted = keys.at(positions.clone())?;
-        let found = self.source.take(&self.collection, Arc::clone(&wanted), &names(&asked)).await?;
-        self.check(&found, &asked)?;
-        let mut row_of = HashMap::with_capacity(positions.len());
-        // Rows beyond those asked for are passed over: stores that compare strings by their own rules find more.
-        for (row, position) in (0..).zip(keys.positions(found.column(key))?) {
-            let Some(position) = position else { continue };
-            if row_of.insert(position, row).is_some() {
-                return Err(not_unique(&name_of(found.column(key), row as usize)));
-            }
-        }
-        let mut rows = Vec::with_capacity(positions.len());
-        for (i, position) in positions.iter().enumerate() {
-            rows.push(*row_of.get(position).ok_or_else(|| {
-                self.error(ErrorKind::GenerationGone, "a row of this state is not there any more")
-                    .with("key", name_of(&wanted, i))
-            })?);
-        }
-        let failed = |e| Error::internal("rows cannot be taken").with("reason", e);
-        let taken = take_record_batch(&found, &UInt32Array::from(rows)).map_err(failed)?;
-        let options = RecordBatchOptions::new().with_row_count(Some(positions.len()));
-        let columns = taken.columns()[..projection.len()].to_vec();
-        RecordBatch::try_new_with_options(self.columns(projection), columns, &options).map_err(failed)
-    }
-}
-
-/// The names of columns, as a source is asked for them.
-pub(super) fn names(schema: &Schema) -> Vec<String> {
-    schema.fields().iter().map(|field| field.name().clone()).collect()
 }
 
 #[async_trait]

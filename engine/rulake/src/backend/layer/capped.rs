@@ -1,9 +1,9 @@
 //! Layer that caps the rows and bytes of one scan or take: a result over a cap becomes an `InvalidInput` error.
 
-use super::{Call, Layer, Outcome};
+use super::operation::{Call, Layer, Outcome};
 use crate::error::{Error, Result};
 
-/// Refuses a scan or a take that gives too much, before the batch that is too much is used.
+/// Refuses a scan or a take whose rows or bytes exceed a bound, before the batch that exceeds it is used.
 ///
 /// A scan counts all its partitions together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,18 +13,18 @@ pub struct Capped {
 }
 
 impl Capped {
-    /// No caps.
+    /// A layer without bounds.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// At most so many rows from one scan or take.
+    /// Sets the bound on the rows of one scan or take.
     #[must_use]
     pub fn with_rows_max(self, rows_max: u64) -> Self {
         Self { rows_max: Some(rows_max), ..self }
     }
 
-    /// At most so many bytes from one scan or take, as their values take in memory.
+    /// Sets the bound on the bytes of one scan or take: the size of its values in memory.
     #[must_use]
     pub fn with_bytes_max(self, bytes_max: u64) -> Self {
         Self { bytes_max: Some(bytes_max), ..self }

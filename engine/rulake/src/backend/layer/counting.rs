@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{Call, Layer, Operation, Outcome, Size};
+use super::operation::{Call, Layer, Operation, Outcome};
+use super::size::Size;
 use crate::error::Result;
 
-/// Counts what is asked of a backend and what it gives, so that a test can prove that a cache hit read nothing.
+/// Counts the operations of a backend and the data that it returns. A test can prove that a cache hit read nothing.
 #[derive(Debug, Default)]
 pub struct Counting {
     calls: [AtomicU64; Operation::ALL.len()],

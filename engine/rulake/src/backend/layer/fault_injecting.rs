@@ -3,35 +3,35 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Call, Layer, Operation, Outcome};
+use super::operation::{Call, Layer, Operation, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Fate of an operation.
+/// Fault of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing: the backend is asked.
+    /// None: the backend is asked.
     Pass,
-    /// It fails, and the backend is not asked.
+    /// The operation fails, and the backend is not asked.
     Fail(ErrorKind),
-    /// It never answers.
+    /// The operation never answers.
     Hang,
     /// The partition of a scan ends here, as if there were no more batches. Only for [`Operation::Batch`].
     Cut,
 }
 
-/// Makes a backend fail as told, for tests of what is built over backends.
+/// Injects faults into a backend, for tests of the code above it.
 pub struct FaultInjecting {
     decide: Box<dyn Fn(Operation, u64) -> Fault + Send + Sync>,
     calls: [AtomicU64; Operation::ALL.len()],
 }
 
 impl FaultInjecting {
-    /// Asks `decide` what happens to each operation, given how many of its kind came before it.
+    /// A layer that asks `decide` for the fault of each operation; the number is that of earlier operations of its kind.
     pub fn new(decide: impl Fn(Operation, u64) -> Fault + Send + Sync + 'static) -> Self {
         Self { decide: Box::new(decide), calls: Default::default() }
     }
 
-    /// Lets a fault happen to the operation that comes after `number` others of its kind, and to no other.
+    /// A layer with one fault: that of the operation after `number` others of its kind.
     pub fn once(operation: Operation, number: u64, fault: Fault) -> Self {
         Self::new(move |asked, before| if (asked, before) == (operation, number) { fault } else { Fault::Pass })
     }

@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::around::Around;
 use super::exec::LayeredExec;
-use super::given::Given;
-use super::{Call, Layer, Operation, Outcome};
+use super::operation::{Layer, Operation};
 use crate::address::RowAddress;
-use crate::backend::{AsOf, Backend, Commit, OwnIndex, Part, ScanRequest, Snapshot};
+use crate::contract::{AsOf, Backend, Commit, Part, ScanRequest, ServedIndex, Snapshot};
 use crate::error::Result;
+use crate::operator::OperatorExec;
 use crate::witness::Generation;
 
 /// A backend whose operations go through a layer.
@@ -26,7 +27,7 @@ pub struct Layered<L> {
 }
 
 impl<L: Layer> Layered<L> {
-    /// Puts `layer` around `backend`. One layer may be around several backends, which then share its counts and limits.
+    /// Wraps `backend` in `layer`. Several backends may share one layer, with its counts and limits.
     pub fn new(backend: Arc<dyn Backend>, layer: Arc<L>) -> Self {
         Self { backend, layer }
     }
@@ -71,38 +72,6 @@ impl<L: Layer> Backend for Layered<L> {
     }
 }
 
-/// A layer, and what its calls are about.
-#[derive(Debug)]
-pub(super) struct Around<L> {
-    layer: Arc<L>,
-    backend: String,
-    collection: Option<String>,
-}
-
-impl<L: Layer> Around<L> {
-    /// An operation that is a whole.
-    async fn once<T: Outcome>(&self, operation: Operation, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        self.part_of(&Given::new(1), 0, operation, work).await
-    }
-
-    /// An operation that is a step of what gives rows in several.
-    pub(super) async fn part_of<T: Outcome>(
-        &self,
-        given: &Given,
-        partition: usize,
-        operation: Operation,
-        work: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        let call = Call { operation, backend: &self.backend, collection: self.collection.as_deref(), given };
-        let counted = async {
-            let outcome = work.await?;
-            given.add(partition, outcome.size());
-            Ok(outcome)
-        };
-        self.layer.around(&call, counted).await
-    }
-}
-
 /// A pinned state that is read through a layer.
 #[derive(Debug)]
 struct LayeredSnapshot<L> {
@@ -136,7 +105,7 @@ impl<L: Layer> Snapshot for LayeredSnapshot<L> {
         self.snapshot.index_dir()
     }
 
-    fn index(&self) -> Option<&OwnIndex> {
+    fn index(&self) -> Option<&ServedIndex> {
         self.snapshot.index()
     }
 
@@ -146,7 +115,7 @@ impl<L: Layer> Snapshot for LayeredSnapshot<L> {
 
     async fn scan(&self, context: &TaskContext, request: &ScanRequest) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = self.around.once(Operation::Scan, self.snapshot.scan(context, request)).await?;
-        Ok(Arc::new(LayeredExec::new(plan, Arc::clone(&self.around))))
+        Ok(OperatorExec::plan(LayeredExec::new(plan, Arc::clone(&self.around))))
     }
 
     async fn take(

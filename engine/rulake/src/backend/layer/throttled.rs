@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Call, Layer, Outcome};
+use super::operation::{Call, Layer, Outcome};
 use crate::error::Result;
 
-/// Spares a backend: so many operations at a time, so many bytes per second. Needs a Tokio runtime with time.
+/// Limits the concurrent operations and the bytes per second of a backend. Needs a Tokio runtime with time.
 ///
 /// Waiting for a batch is an operation. Between two batches a scan does not delay other callers.
 #[derive(Debug)]
@@ -22,26 +22,26 @@ pub struct Throttled {
 }
 
 impl Throttled {
-    /// No limits.
+    /// A layer without limits.
     pub fn new() -> Self {
         Self { operations: None, bytes_per_second: None, paid_at: Mutex::new(Instant::now()) }
     }
 
-    /// At most so many operations at a time; others wait for their turn.
+    /// Sets the bound on concurrent operations; others wait for their turn.
     #[must_use]
     pub fn with_operations_max(self, operations_max: NonZeroUsize) -> Self {
         let permits = operations_max.get().min(Semaphore::MAX_PERMITS);
         Self { operations: Some(Semaphore::new(permits)), ..self }
     }
 
-    /// At most so many bytes per second from scans and takes together, over any time in which several batches come: a
-    /// batch is held back until those before it are paid for.
+    /// Sets the bound on the bytes per second of scans and takes together. A batch is delayed until the bytes before it are
+    /// within the bound.
     #[must_use]
     pub fn with_bytes_per_second_max(self, bytes_per_second_max: NonZeroU64) -> Self {
         Self { bytes_per_second: Some(bytes_per_second_max), ..self }
     }
 
-    /// Time at which a batch of so many bytes may be given.
+    /// Time at which a batch of `bytes` may be returned.
     fn due(&self, bytes: u64, bytes_per_second: NonZeroU64) -> Instant {
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(bytes_per_second.get());
         let costs = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Call, Layer, Outcome};
+use super::operation::{Call, Layer, Outcome};
 use crate::error::{Error, Result};
 
-/// Gives up on an operation, or on the next batch of a scan, that takes too long. Needs a Tokio runtime with time.
+/// Limits the time of each operation, and of each batch of a scan. Needs a Tokio runtime with time.
 ///
 /// The total time of a scan is not limited, only the time that it waits for its next batch.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct TimeLimited {
 }
 
 impl TimeLimited {
-    /// Gives each operation and each batch at most `limit`; then it is `Unavailable`.
+    /// A layer with the time limit `limit`; an operation beyond it is `Unavailable`.
     pub fn new(limit: Duration) -> Self {
         Self { limit }
     }

@@ -11,11 +11,13 @@ use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use roaring::RoaringBitmap;
 
-use super::ID_COLUMN;
-use crate::backend::Part;
+use crate::contract::Part;
 use crate::error::{Error, Result};
 
-/// Rows that lie together, some of which may be gone. It is what a file is elsewhere, and as cheap to clone as a name.
+/// The column that names a row to `upsert` and `remove`.
+pub(super) const ID_COLUMN: &str = "id";
+
+/// Rows that were written together, some of which may be deleted. Its role is that of a file; a clone copies two pointers.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     stored: Arc<Stored>,
@@ -25,9 +27,9 @@ pub(super) struct Batch {
 /// Rows as they were written, which never change.
 #[derive(Debug)]
 struct Stored {
-    /// Given once in this process.
+    /// Number of the batch, unique in this process.
     number: u64,
-    /// At most 2^32 of them.
+    /// Bound: 2^32 rows.
     rows: RecordBatch,
     by_id: OnceLock<IdOrder>,
 }
@@ -35,9 +37,9 @@ struct Stored {
 /// The rows that have an id, sorted by it.
 #[derive(Debug)]
 enum IdOrder {
-    /// All of them, as they lie.
+    /// All rows, in stored order.
     Stored,
-    /// These, in this order.
+    /// The rows that have an id, in this order.
     Sorted(Vec<u32>),
 }
 
@@ -101,7 +103,7 @@ impl Batch {
     /// The rows that have one of `ids` (sorted, distinct), gone ones included.
     fn find(&self, ids: &[i64]) -> Vec<u32> {
         let Some(column) = self.ids() else { return Vec::new() };
-        // Whichever are fewer are looked up in the others.
+        // The smaller of the two sets is looked up in the larger one.
         if ids.len() > column.len() {
             let wanted = |id: &Option<i64>| id.is_some_and(|id| ids.binary_search(&id).is_ok());
             return (0..).zip(column.iter()).filter(|(_, id)| wanted(id)).map(|(row, _)| row).collect();

@@ -1,7 +1,7 @@
-//! Arrow batches in memory: the quickest backend to fill, and the one that tests can see through.
+//! Backend of Arrow batches in memory.
 
-mod arrange;
 mod batch;
+mod compact;
 mod snapshot;
 
 use std::collections::HashMap;
@@ -13,23 +13,22 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use ruvector_rabitq::VectorBatch;
 
-use crate::backend::{Backend, Snapshot};
+use crate::assign::conform;
+use crate::contract::{Backend, Snapshot};
 use crate::error::{Error, Result};
-use crate::vectors::{conform, vector_type};
+use crate::vector_column::vector_type;
 
-use arrange::arrange;
-use batch::Batch;
+use batch::{Batch, ID_COLUMN};
+use compact::compact;
 use snapshot::LocalSnapshot;
 
-/// The column that names a row to [`LocalBackend::upsert`] and [`LocalBackend::remove`].
-const ID_COLUMN: &str = "id";
 /// The column of [`LocalBackend::upsert_vectors`].
 const VECTOR_COLUMN: &str = "vec";
 
 /// Collections held in memory. Their generation is a counter that means nothing to another process.
 ///
 /// Writers come one after the other; readers go on with the state they have and never wait for a writer's work. Rows that
-/// are replaced or removed are marked: what was made of the batches they lie in holds on.
+/// are replaced or removed are marked as deleted, so that indexes over their batches can follow.
 #[derive(Debug)]
 pub struct LocalBackend {
     id: String,
@@ -64,15 +63,15 @@ impl LocalBackend {
         let _writer = self.writer.lock();
         let known = self.get(collection).ok_or_else(|| not_found(&self.id, collection))?;
         let rows = conform(batch, &known.schema)?;
-        let batches = arrange(known.batches.clone(), Some(rows), &known.schema)?;
+        let batches = compact(known.batches.clone(), Some(rows), &known.schema)?;
         self.publish(collection, Arc::clone(&known.schema), batches);
         Ok(())
     }
 
-    /// Writes rows by their `id`, a `BIGINT`: all rows that have the id of one in `batch` give way to it. Returns the number
+    /// Writes rows by their `id`, a `BIGINT`: they replace all rows of the same ids. Returns the number
     /// of rows written.
     ///
-    /// A collection that is not there is made with the schema of `batch`. Where it is there, columns are matched by name and
+    /// A collection that does not exist is created with the schema of `batch`. Else columns are matched by name and
     /// cast, and lists become vectors.
     ///
     /// # Errors
@@ -90,7 +89,7 @@ impl LocalBackend {
         if known.is_some() && ids.is_empty() {
             return Ok(0);
         }
-        let batches = arrange(without(before, &ids), Some(rows), &schema)?;
+        let batches = compact(without(before, &ids), Some(rows), &schema)?;
         self.publish(collection, schema, batches);
         Ok(ids.len() as u64)
     }
@@ -135,7 +134,7 @@ impl LocalBackend {
         let batches = without(known.batches.clone(), &ids);
         let removed = live(&known.batches) - live(&batches);
         if removed > 0 {
-            self.publish(collection, Arc::clone(&known.schema), arrange(batches, None, &known.schema)?);
+            self.publish(collection, Arc::clone(&known.schema), compact(batches, None, &known.schema)?);
         }
         Ok(removed as u64)
     }
@@ -154,7 +153,7 @@ impl LocalBackend {
         self.collections.read().get(collection).cloned()
     }
 
-    /// Makes these batches the newest state. The caller is the writer at work.
+    /// Publishes batches as the newest state. The caller holds the lock of writers.
     fn publish(&self, collection: &str, schema: SchemaRef, batches: Vec<Batch>) {
         let snapshot = Arc::new(LocalSnapshot::new(&self.id, collection, schema, batches));
         let before = self.collections.write().insert(collection.to_owned(), snapshot);

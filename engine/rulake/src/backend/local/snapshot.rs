@@ -19,9 +19,10 @@ use roaring::RoaringBitmap;
 
 use super::batch::{Batch, live_slice};
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::{PROCESS, Part, ScanRequest, Snapshot};
+use crate::contract::{Part, ScanRequest, Snapshot};
 use crate::error::{Error, ErrorKind, Result, from_datafusion};
 use crate::witness::Generation;
+use crate::witness::PROCESS;
 
 /// The batches of a collection at one moment.
 #[derive(Debug)]

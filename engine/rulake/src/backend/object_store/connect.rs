@@ -1,4 +1,4 @@
-//! A store by its URL and options.
+//! Connection to an object store: a URL and options go in; a guarded store and a path come out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::guard::GuardedStore;
 use super::secret::{Secrets, shown_url};
 use crate::error::{Error, Result};
 
-/// Option that lets the store take what the options leave out from the environment and the machine's own identity.
+/// Option that allows credentials and settings from the environment and from the machine's own identity.
 const FROM_ENV: &str = "from_env";
 /// Option with the number of times that a request is tried again.
 const MAX_RETRIES: &str = "max_retries";
-/// With [`CONNECT_TIMEOUT`], an endpoint that is not there is given up within seconds.
+/// Default number of retries. With [`CONNECT_TIMEOUT`], a missing endpoint fails within seconds.
 const DEFAULT_MAX_RETRIES: usize = 2;
-/// No request is tried again later than this.
+/// Bound on the time after which a request is retried.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(6);
 /// Time limit of a connect, as an option in the store's own notation. The limit of a whole request stays at the store's
 /// 30 seconds, because a request may bring much data.
@@ -57,7 +57,7 @@ pub(super) fn connect(id: &str, url: &Url, options: &Options) -> Result<(Arc<dyn
     let unusable = || {
         Error::invalid_input("URL of an object store").with("expected", SCHEMES).with("got", shown_url(url.as_str()))
     };
-    // What signs a request belongs into the options, where it is hidden; the user of abfss:// is the container.
+    // Credentials belong into the options, where they are hidden; the user of abfss:// is the container.
     let names_container = matches!(url.scheme(), "abfs" | "abfss") || url.username().is_empty();
     if url.password().is_some() || url.query().is_some() || url.fragment().is_some() || !names_container {
         return Err(Error::invalid_input("URL of an object store with credentials or parameters")
@@ -165,7 +165,7 @@ impl<'a> Settings<'a> {
         Error::invalid_input("object store without credentials")
             .with("url", self.url)
             .with("expected", format!("keys as options{}", self.examples()))
-            .with("or", "skip_signature 'true' for what everybody may read")
+            .with("or", "skip_signature 'true' for public data")
             .with("or", "from_env 'true' to take them from the environment or the machine's identity")
     }
 

@@ -1,6 +1,6 @@
 //! Parquet footers of a listing: objects of a store go in; schema, row count and list items of each file come out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::lengths::Lengths;
 use crate::backend::parquet::file_id;
 use crate::error::{Error, Result, from_datafusion};
 
@@ -19,6 +18,9 @@ use crate::error::{Error, Result, from_datafusion};
 const REQUESTS: usize = 16;
 /// Read from the end of a file at once: most footers are within, and are read by one request.
 const FOOTER_BYTES_HINT: usize = 64 * 1024;
+
+/// The lengths of the lists of a column of a file that are not NULL, each with the first row that has it.
+pub(super) type Lengths = BTreeMap<usize, usize>;
 
 /// Content of the footer of a file.
 #[derive(Debug)]
@@ -31,14 +33,14 @@ pub(super) struct Footer {
     pub(super) lengths: Mutex<HashMap<(String, bool), Lengths>>,
 }
 
-/// Footers by what tells a file from any other, and from itself once it is replaced.
-pub(super) type Footers = HashMap<String, Arc<Footer>>;
+/// Footers by the identities of their files; see [`file_id`].
+pub(super) type KnownFooters = HashMap<String, Arc<Footer>>;
 
 /// The footers of `files`, in their order. Those in `known` are not read.
 pub(super) async fn read_footers(
     store: &Arc<dyn ObjectStore>,
     files: &[ObjectMeta],
-    known: &Footers,
+    known: &KnownFooters,
 ) -> Result<Vec<Arc<Footer>>> {
     let footer = |file: ObjectMeta| {
         let (store, known) = (Arc::clone(store), known.get(&file_id(&file)).cloned());

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 /// Bound on the time for the next piece of a listing, or for the metadata of one object. Both answers are small.
 const SMALL_ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// A store that is only read, whose errors are ours, name the backend and hold no secrets, wherever they come up.
+/// A read-only store. Its errors are ours, name the backend and hold no secrets.
 pub(super) struct GuardedStore {
     store: Arc<dyn ObjectStore>,
     guard: Arc<Guard>,
@@ -80,7 +80,7 @@ impl Guard {
     }
 }
 
-/// The text of an error with what an XML answer says instead of the answer: it is long, and echoes much.
+/// The text of an error, with the code and the message of an XML answer in place of the answer.
 fn without_markup(text: &str) -> String {
     let Some((before, answer)) = text.split_once("<?xml") else { return text.to_owned() };
     let said = |name: &str| {

@@ -1,9 +1,8 @@
 //! Detection of the columns of lists that hold vectors: their lists have one length in all files.
 //!
-//! A footer says how many items a column of a file has. Where that is its rows times the length seen before, nothing is
-//! read; else the lists at the beginning of the file are looked at, and all of them if these do not explain the number.
+//! A footer has the number of items of a column. If it is the number of rows times the length so far, nothing is read. Else
+//! the first lists of the file are read, and all of them if the first ones do not explain the number.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -12,21 +11,17 @@ use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::collect;
 use object_store::{ObjectMeta, ObjectStore};
 
-use super::data_file;
-use super::footer::Footer;
-use crate::backend::parquet::ParquetFiles;
-use crate::backend::{ScanRequest, Snapshot};
+use super::footer::{Footer, Lengths};
+use crate::backend::parquet::{DataFile, ParquetFiles};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
-use crate::vectors::{DIM_KEY, NO_VECTORS_KEY};
+use crate::vector_column::{DIM_KEY, NO_VECTORS_KEY};
 use crate::witness::Generation;
 
 /// Rows looked at for the length of lists.
 const ROWS_LOOKED_AT: usize = 1024;
 
-/// The lengths of the lists of a column of a file that are not NULL, each with the first row that has it.
-pub(super) type Lengths = BTreeMap<usize, usize>;
-
-/// Gives the columns of lists of `Float32` their dimension, or the reason why they have none.
+/// Adds to each column of lists of `Float32` its dimension, or the reason why it has none.
 pub(super) async fn mark_vectors(
     store: &Arc<dyn ObjectStore>,
     store_url: &ObjectStoreUrl,
@@ -126,7 +121,7 @@ impl Look<'_> {
             schema: Arc::clone(&schema),
             stored: schema,
             partition_columns: Vec::new(),
-            files: [data_file(self.file.clone(), self.footer.num_rows, Vec::new())].into(),
+            files: [DataFile::of_object(self.file.clone(), self.footer.num_rows, Vec::new())].into(),
             index_dir: None,
             store: Arc::clone(self.store),
             store_url: self.store_url.clone(),
@@ -147,7 +142,7 @@ impl Look<'_> {
     }
 }
 
-/// Returns true if rows of `dim` items and rows that are NULL, which count as one item, can have so many items together.
+/// Returns true if rows of `dim` items and NULL rows, which count as one item, can have `items` in all.
 fn is_explained(items: usize, rows: usize, dim: usize) -> bool {
     let missing = (rows * dim).checked_sub(items);
     match dim {

@@ -1,4 +1,4 @@
-//! Parquet files in an object store.
+//! Backend of Parquet files in an object store: the newest listing is a state, and its generation is a digest of the listing.
 
 mod connect;
 mod footer;
@@ -17,18 +17,16 @@ use futures::TryStreamExt;
 use object_store::path::{Path as ObjectPath, PathPart};
 use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
-use roaring::RoaringBitmap;
 use sha3::digest::{ExtendableOutput, Update, XofReader};
-use tokio::sync::OnceCell;
 use url::Url;
 
-use self::footer::{Footers, merge, read_footers};
+use self::footer::{KnownFooters, merge, read_footers};
 use super::hive;
 use super::parquet::{DataFile, ParquetFiles, file_id};
-use super::{Backend, INDEX_DIR, Names, Snapshot, check_name};
 use crate::address::RowAddress;
+use crate::contract::{Backend, INDEX_DIR, NameRule, Snapshot, check_name};
 use crate::error::{Error, ErrorKind, Result, from_object_store};
-use crate::vectors::logical_schema;
+use crate::vector_column::logical_schema;
 use crate::witness::Generation;
 
 pub use self::secret::shown_value;
@@ -60,8 +58,7 @@ const DELTA_LOG: &str = "_delta_log";
 /// A collection is a folder with `.parquet` files, also in folders of its own (`lang=en/...` makes `lang` a column of
 /// strings), or one file `name.parquet`. Names that start with `_` or `.` are passed over. The generation is a digest of
 /// the names, sizes, times and entity tags of its files. Columns are those of all files, matched by name. A column of
-/// lists of `Float32` is a vector column if the lists of all files have one length, as far as their beginnings and their
-/// footers tell; else it is a column of lists.
+/// lists of `Float32` is a vector column if the lists of all files have one length, judged by the first rows and the footers.
 #[derive(Debug)]
 pub struct ObjectStoreBackend {
     id: String,
@@ -71,7 +68,7 @@ pub struct ObjectStoreBackend {
     store_url: ObjectStoreUrl,
     prefix: ObjectPath,
     index_root: Option<PathBuf>,
-    names: Names,
+    names: NameRule,
     seen: Mutex<HashMap<String, Arc<Seen>>>,
 }
 
@@ -80,7 +77,7 @@ pub struct ObjectStoreBackend {
 struct Seen {
     files: Arc<ParquetFiles>,
     /// Footers of all its files: the next state shares most of them.
-    footers: Footers,
+    footers: KnownFooters,
 }
 
 impl ObjectStoreBackend {
@@ -113,7 +110,7 @@ impl ObjectStoreBackend {
         // Plans look a store up by scheme and host: two backends may well have these in common and differ in credentials.
         let store_url = ObjectStoreUrl::parse(format!("rulake-{}://", uuid::Uuid::new_v4().simple()))
             .expect("letters and digits are a scheme");
-        Self { id, store, url, store_url, prefix, index_root: None, names: Names::default(), seen: Mutex::default() }
+        Self { id, store, url, store_url, prefix, index_root: None, names: NameRule::default(), seen: Mutex::default() }
     }
 
     /// The collection at `url`, of which the last part names a folder or a file, and its name in the backend.
@@ -140,20 +137,19 @@ impl ObjectStoreBackend {
         Ok((Self::at(id, store, url, prefix).with_any_names(), name))
     }
 
-    /// Lets a collection have any name that a folder or file can have.
+    /// Accepts every name of a folder or file as the name of a collection.
     #[must_use]
     pub fn with_any_names(self) -> Self {
-        Self { names: Names::OfFiles, ..self }
+        Self { names: NameRule::FileName, ..self }
     }
 
-    /// Keeps index files in `folder`, in a sub-folder for each collection, instead of nowhere.
+    /// Sets the folder of index files, with a sub-folder for each collection. Without it, none are kept.
     #[must_use]
     pub fn with_index_root(self, folder: PathBuf) -> Self {
         Self { index_root: Some(folder), ..self }
     }
 
-    /// The path of that name below the prefix, as it is: made from the name alone, letters of other scripts would be
-    /// written as codes, which is not what objects are called.
+    /// The path of a name below the prefix. The name is parsed, not encoded: objects keep letters of any script.
     fn child(&self, name: &str) -> Result<ObjectPath> {
         let part =
             PathPart::parse(name).map_err(|e| Error::invalid_input("not the name of an object").with("reason", e))?;
@@ -219,7 +215,7 @@ impl ObjectStoreBackend {
     }
 
     /// Pins the state that a listing shows. Of files in `known` nothing is read.
-    async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &Footers) -> Result<Seen> {
+    async fn pin(&self, collection: &str, listing: Vec<ObjectMeta>, known: &KnownFooters) -> Result<Seen> {
         let folder = self.child(collection)?;
         let footers = read_footers(&self.store, &listing, known).await?;
         let partitions: Vec<Vec<(String, Option<String>)>> =
@@ -242,7 +238,7 @@ impl ObjectStoreBackend {
         let generation = Generation::Opaque(digest(&listing));
         let by_file = listing.iter().map(file_id).zip(footers.iter().cloned()).collect();
         let files = listing.into_iter().zip(footers).zip(partitions);
-        let files = files.map(|((file, footer), values)| data_file(file, footer.num_rows, values));
+        let files = files.map(|((file, footer), values)| DataFile::of_object(file, footer.num_rows, values));
         let data_ref = self.data_ref(collection);
         let files = ParquetFiles {
             data_ref,
@@ -292,23 +288,11 @@ impl Backend for ObjectStoreBackend {
                 return Ok(Arc::clone(&seen.files) as _);
             }
             Some(seen) => &seen.footers,
-            None => &Footers::new(),
+            None => &KnownFooters::new(),
         };
         let pinned = Arc::new(self.pin(collection, listing, footers).await?);
         self.seen.lock().insert(collection.to_owned(), Arc::clone(&pinned));
         Ok(Arc::clone(&pinned.files) as _)
-    }
-}
-
-fn data_file(file: ObjectMeta, num_rows: usize, partition_values: Vec<(String, Option<String>)>) -> DataFile {
-    DataFile {
-        path: file.location.clone(),
-        bytes: file.size,
-        partition_values: partition_values.into_iter().collect(),
-        logged_rows: Some(num_rows),
-        physical_rows: OnceCell::new(),
-        deleted: RoaringBitmap::new(),
-        pinned: Some(file),
     }
 }
 
@@ -324,7 +308,7 @@ fn partition_values(folder: &ObjectPath, file: &ObjectPath) -> Vec<(String, Opti
     folders.iter().filter_map(|folder| hive::partition(folder)).collect()
 }
 
-/// A digest of what the store says of some files.
+/// Digest of the metadata of files.
 fn digest(files: &[ObjectMeta]) -> String {
     let mut hasher = sha3::Shake256::default();
     let mut text = |text: &str| {

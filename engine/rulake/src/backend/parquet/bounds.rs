@@ -23,7 +23,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescriptor;
 
-/// Makes readers whose footers can be pruned by.
+/// Factory of readers whose footers are safe to prune by.
 #[derive(Debug)]
 pub(super) struct BoundedReaders {
     readers: DefaultParquetFileReaderFactory,

@@ -35,6 +35,23 @@ pub(crate) struct DataFile {
 }
 
 impl DataFile {
+    /// The file of an object that may be replaced under its name; `num_rows` are those of its footer.
+    pub(crate) fn of_object(
+        file: ObjectMeta,
+        num_rows: usize,
+        partition_values: Vec<(String, Option<String>)>,
+    ) -> Self {
+        Self {
+            path: file.location.clone(),
+            bytes: file.size,
+            partition_values: partition_values.into_iter().collect(),
+            logged_rows: Some(num_rows),
+            physical_rows: OnceCell::new(),
+            deleted: RoaringBitmap::new(),
+            pinned: Some(file),
+        }
+    }
+
     /// The rows that are not deleted, if that is known without reading.
     pub(crate) fn known_rows(&self) -> Option<usize> {
         self.logged_rows.map(|rows| rows.saturating_sub(self.deleted_rows()))
@@ -108,7 +125,7 @@ impl ParquetFiles {
         self.gone(ordinals).await.unwrap_or_else(|| from_datafusion(error))
     }
 
-    /// Our error for files that are not there any more, or are not what they were.
+    /// The error for files that were removed or replaced; `None` if they are unchanged.
     pub(super) async fn gone(&self, ordinals: &[usize]) -> Option<Error> {
         if let Err(changed) = self.unchanged(ordinals.iter().copied()).await
             && matches!(changed.kind(), ErrorKind::GenerationGone | ErrorKind::Unavailable)
@@ -148,7 +165,7 @@ fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
     (a.size, &a.e_tag, a.last_modified, &a.version) == (b.size, &b.e_tag, b.last_modified, &b.version)
 }
 
-/// The rows of so many that are not deleted.
+/// Selection of the rows, of `rows` in all, that are not deleted.
 fn live_rows(deleted: &RoaringBitmap, rows: usize) -> RowSelection {
     let mut ranges = Vec::new();
     let mut next = 0;

@@ -1,8 +1,8 @@
-//! A pinned list of Parquet files, read by our own plans so that rows keep their addresses.
+//! Pinned list of Parquet files: the snapshot of all backends over files, read by plans that keep the addresses of rows.
 
 mod bounds;
 mod files;
-mod pages;
+mod page_reader;
 mod plan;
 mod take;
 mod vectors;
@@ -20,14 +20,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectStore;
 
 use crate::address::RowAddress;
-use crate::backend::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
+use crate::contract::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
 use crate::error::Result;
 use crate::witness::Generation;
 
 pub(crate) use files::{DataFile, file_id};
-pub(crate) use pages::Footers;
+pub(crate) use page_reader::FooterCache;
 
-/// One state of a collection: its files in the order that addresses count, and what they hold.
+/// A state of a collection: its files in the order of row addresses, and their schema.
 #[derive(Clone, Debug)]
 pub(crate) struct ParquetFiles {
     pub(crate) data_ref: String,
@@ -44,7 +44,7 @@ pub(crate) struct ParquetFiles {
     /// URL under which plans find the store.
     pub(crate) store_url: ObjectStoreUrl,
     /// Footers of files that rows were taken from, or vectors were read from.
-    pub(crate) footers: Arc<Footers>,
+    pub(crate) footers: Arc<FooterCache>,
 }
 
 #[async_trait]

@@ -24,7 +24,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use super::ParquetFiles;
 use super::bounds::BoundedReaders;
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::ScanRequest;
+use crate::contract::ScanRequest;
 use crate::error::{Error, Result, from_datafusion};
 
 /// Internal column: the address of a file's row 0.
@@ -132,7 +132,7 @@ impl ParquetFiles {
             .with_limit(request.limit);
         let config = match split {
             Files::MayBeSplit => config,
-            // What is declared stays as it is.
+            // Declared columns keep their types.
             Files::AreWhole => config.with_output_partitioning(Some(Partitioning::UnknownPartitioning(num_groups))),
         };
         Ok(DataSourceExec::from_data_source(config.build()))

@@ -11,9 +11,9 @@ use datafusion::physical_plan::collect;
 use parquet::arrow::arrow_reader::RowSelection;
 
 use super::ParquetFiles;
-use super::pages::PageReaders;
+use super::page_reader::PageReaders;
 use crate::address::RowAddress;
-use crate::backend::ScanRequest;
+use crate::contract::ScanRequest;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads the rows at `addresses`, in that order: of every file the pages that hold them.

@@ -1,5 +1,6 @@
-//! Rows with their vectors: the other columns as DataFusion reads them, and beside each row the vector that our own reader
-//! has, which is several times as fast as one that expands every level of every list.
+//! Scan of rows with their vectors: DataFusion reads the other columns, our own reader the vectors.
+//!
+//! Our reader does not expand the levels of lists; it is several times as fast as one that does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,13 +33,13 @@ use super::ParquetFiles;
 use super::plan::Files;
 use super::vectors::Cursor;
 use crate::address::{ADDRESS_COLUMN, RowAddress};
-use crate::backend::ScanRequest;
+use crate::contract::ScanRequest;
 use crate::error::{Error, Result, to_datafusion};
-use crate::vectors::dim_of;
+use crate::vector_column::dim_of;
 
 /// Bound on the bytes of vectors in a batch of more than one row. A larger batch would leave the CPU caches before it is read.
 const BATCH_BYTES: usize = 2 << 20;
-/// Batches that are made ahead.
+/// Number of batches that are read ahead.
 const BATCHES_AHEAD: usize = 2;
 
 impl ParquetFiles {
@@ -61,10 +62,10 @@ impl ParquetFiles {
         for column in wanted {
             let field = Arc::clone(&self.schema.fields()[column]);
             columns.push(match dim_of(field.data_type()).filter(|dim| *dim > 0 && !in_path(&field)) {
-                Some(dim) => Column { field, origin: Origin::Vectors { column, dim } },
+                Some(dim) => OutputColumn { field, origin: Origin::Vectors { column, dim } },
                 None => {
                     rest.push(column);
-                    Column { field, origin: Origin::Rest(rest.len() - 1) }
+                    OutputColumn { field, origin: Origin::Rest(rest.len() - 1) }
                 }
             });
         }
@@ -73,11 +74,11 @@ impl ParquetFiles {
         }
         if request.with_address {
             let field = Arc::new(Field::new(ADDRESS_COLUMN, DataType::UInt64, true));
-            columns.push(Column { field, origin: Origin::Address });
+            columns.push(OutputColumn { field, origin: Origin::Address });
         }
         let of_rest = ScanRequest { projection: Some(rest), with_address: true, ..ScanRequest::default() };
-        // Right on the source, so that no optimizer comes between: rows have to come in the order of their file. Of half a file
-        // vectors would be read beyond its end.
+        // Directly over the source, so that no optimizer changes the order of rows within a file. Files are not split: vectors
+        // would be read beyond the end of a half.
         let rest = self.source(context, &of_rest, files.to_vec(), None, Files::AreWhole)?;
         Ok(Some(Arc::new(WithVectorsExec::new(Arc::new(self.clone()), columns, rest))))
     }
@@ -85,7 +86,7 @@ impl ParquetFiles {
 
 /// A column of the answer.
 #[derive(Clone, Debug)]
-struct Column {
+struct OutputColumn {
     field: Arc<Field>,
     origin: Origin,
 }
@@ -102,17 +103,17 @@ enum Origin {
     Address,
 }
 
-/// Puts vectors beside the rows of `rest`, whose last two columns are their address.
+/// Plan that adds vectors to the rows of `rest`, whose last two columns are the address of the row.
 #[derive(Clone)]
 struct WithVectorsExec {
     files: Arc<ParquetFiles>,
-    columns: Arc<[Column]>,
+    columns: Arc<[OutputColumn]>,
     rest: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
 impl WithVectorsExec {
-    fn new(files: Arc<ParquetFiles>, columns: Vec<Column>, rest: Arc<dyn ExecutionPlan>) -> Self {
+    fn new(files: Arc<ParquetFiles>, columns: Vec<OutputColumn>, rest: Arc<dyn ExecutionPlan>) -> Self {
         let schema = Schema::new(columns.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>());
         let properties = properties(Arc::new(schema), &rest);
         Self { files, columns: columns.into(), rest, properties }
@@ -186,7 +187,7 @@ impl ExecutionPlan for WithVectorsExec {
     fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _args: &StatisticsArgs) -> DfResult<Arc<Statistics>> {
         let unknown = Statistics::new_unknown(&self.schema());
         let Some(rest) = inputs.first() else { return Ok(Arc::new(unknown)) };
-        let column = |column: &Column| match column.origin {
+        let column = |column: &OutputColumn| match column.origin {
             Origin::Rest(at) => rest.column_statistics.get(at).cloned().unwrap_or_else(ColumnStatistics::new_unknown),
             Origin::Vectors { .. } | Origin::Address => ColumnStatistics::new_unknown(),
         };
@@ -220,10 +221,10 @@ impl ExecutionPlan for WithVectorsExec {
     }
 }
 
-/// One partition of it.
+/// A partition of the scan.
 struct Beside {
     files: Arc<ParquetFiles>,
-    columns: Arc<[Column]>,
+    columns: Arc<[OutputColumn]>,
     schema: SchemaRef,
     context: Arc<TaskContext>,
     /// Cursor of each vector column, in the file that the last row was in; `None` for other columns.

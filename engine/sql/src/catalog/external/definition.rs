@@ -96,7 +96,7 @@ impl Definition {
             return refuse("WITH ORDER");
         }
         if !create.constraints.is_empty() || create.columns.iter().any(|column| !column.options.is_empty()) {
-            return refuse("a constraint or a DEFAULT, which nobody would see to,");
+            return refuse("a constraint or a DEFAULT, which nothing would enforce,");
         }
         let kind: Kind = create.file_type.parse()?;
         if kind.has_types() && !create.columns.is_empty() {

@@ -97,7 +97,7 @@ impl Builds {
             }
             !building.is(index)
         });
-        self.lake.stop_making(&index.backend, &index.table, &index.spec);
+        self.lake.cancel_build(&index.backend, &index.table, &index.spec);
     }
 }
 
@@ -106,7 +106,7 @@ impl Drop for Builds {
         // Who waits for the entry all the same, in a query, makes it.
         for (index, task) in self.tasks.get_mut().drain(..).filter(|(_, task)| !task.is_finished()) {
             task.abort();
-            self.lake.stop_making(&index.backend, &index.table, &index.spec);
+            self.lake.cancel_build(&index.backend, &index.table, &index.spec);
         }
     }
 }
@@ -130,7 +130,7 @@ async fn build(lake: &RuLake, index: &DeclaredIndex, anew: bool, context: &Arc<T
         let fresh = lake.backend(&index.backend)?.has_generations().then_some(Consistency::Fresh);
         let pinned = lake.pin(&index.backend, &index.table, fresh).await?;
         let made = match anew {
-            true => lake.entry_anew(&pinned, &index.spec, context).await,
+            true => lake.rebuild_entry(&pinned, &index.spec, context).await,
             false => lake.entry(&pinned, &index.spec, context).await,
         };
         match made {

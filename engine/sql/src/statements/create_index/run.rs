@@ -56,7 +56,7 @@ async fn create_index(
     if pinned.snapshot().schema().field_with_name(&spec.column).is_err() {
         return Err(Error::new(ErrorKind::NotFound, format!("table {table} has no column {}", spec.column)));
     }
-    // What nobody waits for must not fail for what can be seen now.
+    // A build in the background must not hide an error that is visible now.
     spec.witness(pinned.snapshot().as_ref())?;
     let definition = IndexDefinition { name, backend: backend.id().to_owned(), table, spec };
     let index = DeclaredIndex::new(definition, false);
@@ -95,7 +95,7 @@ async fn create_index(
 /// Refuses clauses that DataFusion's parser accepts and CREATE INDEX does not support.
 fn refuse_ignored_clauses(create: &CreateIndex) -> Result<()> {
     let refuse = |clause: &str| Err(Error::not_supported(format!("{clause} in CREATE INDEX is not supported")));
-    // CONCURRENTLY means what is so anyway: nobody who reads or writes waits for a build.
+    // CONCURRENTLY changes nothing: no reader or writer ever waits for a build.
     match create {
         CreateIndex { unique: true, .. } => refuse("UNIQUE"),
         CreateIndex { predicate: Some(_), .. } => refuse("WHERE"),
@@ -127,7 +127,7 @@ async fn drop_indexes(engine: &EngineState, names: &[ObjectName], if_exists: boo
     let mut dropped = Vec::new();
     for (backend, name) in names.iter().filter(|name| exists(name)) {
         match engine.indexes().remove(backend, name) {
-            // Another client dropped it meanwhile.
+            // Another client dropped it since the check.
             Err(e) if e.kind() == LakeErrorKind::NotFound && if_exists => {}
             removed => dropped.push(removed?),
         }

@@ -15,7 +15,7 @@ use futures::{TryStreamExt, stream};
 use super::{ChangeKind, RowChanges};
 use crate::address::ADDRESS_COLUMN;
 use crate::backend::delta::DeltaBackend;
-use crate::backend::{ScanRequest, Snapshot};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Error, Result, from_datafusion};
 
 impl DeltaBackend {

@@ -1,4 +1,4 @@
-//! The order of writers of one table within this process. Writers of other processes are met at the commit.
+//! Locks of the writers of a table within this process. Conflicts with other processes are found at the commit.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ impl ChangeLock {
         Self { locks, _turn: turn, table: Some(TableGuard::Shared(shared)) }
     }
 
-    /// Waits until no other writer of this process is at the table, and keeps all out: for a change that has to be computed
-    /// again because another writer was faster.
+    /// Waits for the other writers of this process, and excludes them. For a change that is computed again because another
+    /// writer committed first.
     pub async fn alone(&mut self) {
         if !matches!(self.table, Some(TableGuard::Alone(_))) {
             self.table = None;

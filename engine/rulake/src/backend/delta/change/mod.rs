@@ -1,4 +1,4 @@
-//! UPDATE, DELETE and MERGE on a Delta table: rows that go, get other values, or are new, in one transaction.
+//! UPDATE, DELETE and MERGE on a Delta table: deleted, changed and new rows go in; one transaction comes out.
 //!
 //! The rows to change are found and computed by a plan of the caller, over one pinned state, and arrive sorted by their
 //! addresses. Each file that has one of them is read and written once more, without the rows that go and with the new
@@ -65,7 +65,7 @@ impl fmt::Debug for RowChanges {
 }
 
 impl DeltaBackend {
-    /// Takes the right to change rows of a table. Changes of one table wait for one another in this process. Rows can still be
+    /// Locks the rows of a table for a change. Changes of one table are serialized in this process. Rows can still be
     /// appended during a change, unless [`ChangeLock::alone`] is asked for.
     pub async fn lock_for_change(&self, collection: &str) -> ChangeLock {
         ChangeLock::new(self.locks(collection)).await
@@ -135,7 +135,7 @@ impl DeltaBackend {
     }
 }
 
-/// Refuses changes that would break what another writer declared of the table.
+/// Refuses changes that would break the properties and constraints of the table.
 fn check_changeable(state: &EagerSnapshot, kind: ChangeKind) -> Result<()> {
     let refused = |e: TransactionError| Error::not_supported("change of a table").with("reason", e);
     PROTOCOL.check_append_only(state).map_err(refused)?;
@@ -232,7 +232,7 @@ fn operation(kind: ChangeKind, predicate: Option<String>) -> DeltaOperation {
     }
 }
 
-/// Removes files that no commit names. What is left of them, `vacuum` of any Delta tool takes.
+/// Removes files that no commit names. Files that cannot be removed are left to `vacuum` of any Delta tool.
 async fn remove_files(snapshot: &DeltaSnapshot, files: &[Add]) {
     let store = snapshot.table().log_store().object_store(None);
     for file in files {

@@ -1,4 +1,4 @@
-//! Files of a table written once more, with changes of their rows in place.
+//! Rewrite of files of a table: files and changes of their rows go in; files with the changed rows in place come out.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -15,10 +15,11 @@ use roaring::RoaringBitmap;
 
 use super::{ChangeKind, RowChanges};
 use crate::address::RowAddress;
+use crate::assign::conform;
 use crate::backend::delta::DeltaSnapshot;
-use crate::backend::{ScanRequest, Snapshot};
+use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Error, Result, from_datafusion, from_delta};
-use crate::vectors::{conform, stored_schema, to_stored};
+use crate::vector_column::{stored_schema, to_stored};
 
 /// The rewriting of the files that changes are about.
 pub(super) struct Rewrite<'a> {

@@ -1,4 +1,4 @@
-//! A column chunk, read a piece at a time, its pages decompressed on all cores.
+//! Reader of a column chunk: it is read a piece at a time, and its pages are decompressed on all cores.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use parquet::column::page::Page;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use rayon::prelude::*;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::lists::{Fragment, Lists, LostList, row_after};
 use super::page::ListPage;
-use super::pages::{Found, Piece, Walk, page};
+use super::pages::{Piece, Walk, WholePages, page};
 use super::values::plain;
-use crate::backend::VectorWindow;
-use crate::cache::cpu_bound;
+use crate::blocking::cpu_bound;
+use crate::contract::VectorWindow;
 use crate::error::{Error, Result, from_object_store};
 
-/// Read at a time. There are about as many pages in it as a machine has cores, and as much again is read ahead.
+/// Bytes that are read at a time: about one page for each core of a machine. As much again is read ahead.
 const PIECE_BYTES: u64 = 16 << 20;
-/// No more than this is read at a time to have a page for every core, where pages are large.
+/// Bound on the bytes that are read at a time, where pages are large.
 const PIECE_BYTES_MAX: u64 = 256 << 20;
 
 /// A column chunk of a file.
@@ -37,11 +37,36 @@ pub(super) struct Chunk {
     pub(super) rows: Range<u32>,
 }
 
+/// A chunk that a task reads. The task ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct RunningChunk {
+    /// Ordinal of the chunk's file.
+    pub(super) file: usize,
+    pub(super) windows: Receiver<Result<VectorWindow>>,
+    task: SpawnedTask<()>,
+}
+
+impl RunningChunk {
+    /// Waits for the end of the task, after the last window.
+    ///
+    /// # Errors
+    /// `Internal` if the task panicked.
+    pub(super) async fn join(self) -> Result<()> {
+        self.task.join().await.map_err(|e| Error::internal("a reader stopped").with("reason", e))
+    }
+}
+
 impl Chunk {
-    /// Sends its lists to `windows`, in order, until the receiver is gone.
-    pub(super) async fn read(self, windows: Sender<Result<VectorWindow>>) {
+    /// Starts the task that reads the chunk of a file. One window is read ahead.
+    pub(super) fn spawn(self, file: usize) -> RunningChunk {
+        let (sender, windows) = channel(1);
+        RunningChunk { file, windows, task: SpawnedTask::spawn(self.read(sender)) }
+    }
+
+    /// Sends the lists to `windows`, in order, until the receiver is gone.
+    async fn read(self, windows: Sender<Result<VectorWindow>>) {
         if let Err(e) = self.send(&windows).await {
-            // Who wants no lists wants no error either.
+            // A receiver that is gone needs no error.
             _ = windows.send(Err(e)).await;
         }
     }
@@ -60,7 +85,7 @@ impl Chunk {
         while let Some(fetch) = fetched.take() {
             let piece =
                 fetch.join_unwind().await.map_err(|e| Error::internal("a read stopped").with("reason", e))??;
-            let Found { pages, next } = walk.pages(piece.clone()).map_err(|e| self.corrupt(e))?;
+            let WholePages { pages, next } = walk.pages(piece.clone()).map_err(|e| self.corrupt(e))?;
             if let Some(next) = next {
                 let most = walk.largest().saturating_mul(rayon::current_num_threads() as u64).min(PIECE_BYTES_MAX);
                 let len = most.max(walk.largest()).max(PIECE_BYTES);

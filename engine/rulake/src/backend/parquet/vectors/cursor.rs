@@ -1,27 +1,25 @@
-//! The vectors of some rows of one file, row after row.
+//! Cursor over the vectors of one file: ascending row addresses go in, the lists of those rows come out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
-use tokio::sync::mpsc::channel;
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, RunningChunk};
 use super::leaf::Leaf;
-use super::{Begun, ParquetFiles};
 use crate::address::RowAddress;
-use crate::backend::{ScanRequest, VectorRequest};
+use crate::backend::parquet::ParquetFiles;
+use crate::contract::{ScanRequest, VectorRequest};
 use crate::error::{Error, Result, from_datafusion};
 
 /// Chunks that are read at a time: the one whose lists are wanted next, and the one after it.
 const CHUNKS_BEGUN: usize = 2;
 
-/// Goes through the vectors of a file in the order of its rows.
+/// Cursor over the vectors of a file, in the order of its rows.
 pub(in crate::backend::parquet) struct Cursor {
     files: Arc<ParquetFiles>,
     ordinal: usize,
@@ -32,9 +30,9 @@ pub(in crate::backend::parquet) struct Cursor {
 
 enum Source {
     Chunks {
-        /// Those that are not begun, each with the address after its last row.
+        /// Chunks that are not begun, each with the address after its last row.
         waiting: VecDeque<(u64, Chunk)>,
-        begun: VecDeque<(u64, Begun)>,
+        begun: VecDeque<(u64, RunningChunk)>,
     },
     /// A file that holds them in another way.
     Scan(SendableRecordBatchStream),
@@ -98,7 +96,7 @@ impl Cursor {
         Ok(pieces)
     }
 
-    /// The lists among which those of a row are.
+    /// The batch that holds the list of a row.
     async fn batch_with(&mut self, address: u64) -> Result<&RecordBatch> {
         loop {
             while self.ready.front().is_some_and(|batch| addresses_of(batch).last().is_none_or(|last| *last < address))
@@ -116,7 +114,7 @@ impl Cursor {
         self.ready.front().ok_or_else(|| self.lost(address))
     }
 
-    /// Gives up chunks that end before a row.
+    /// Drops chunks that end before a row.
     fn skip_to(&mut self, address: u64) {
         if let Source::Chunks { waiting, begun } = &mut self.source {
             while begun.front().is_some_and(|(end, _)| *end <= address) {
@@ -128,7 +126,7 @@ impl Cursor {
         }
     }
 
-    /// Reads on. Says whether there was more.
+    /// Reads the next window, and returns false at the end of the file.
     async fn read(&mut self) -> Result<bool> {
         let (waiting, begun) = match &mut self.source {
             Source::Chunks { waiting, begun } => (waiting, begun),
@@ -145,9 +143,7 @@ impl Cursor {
         while begun.len() < CHUNKS_BEGUN
             && let Some((end, chunk)) = waiting.pop_front()
         {
-            let (sender, windows) = channel(1);
-            let task = SpawnedTask::spawn(chunk.read(sender));
-            begun.push_back((end, Begun { file: self.ordinal, windows, task }));
+            begun.push_back((end, chunk.spawn(self.ordinal)));
         }
         let Some((_, front)) = begun.front_mut() else { return Ok(false) };
         match front.windows.recv().await {
@@ -155,8 +151,7 @@ impl Cursor {
             Some(Err(e)) => return Err(self.files.gone(&[self.ordinal]).await.unwrap_or(e)),
             None => {
                 if let Some((_, ended)) = begun.pop_front() {
-                    let ended = ended.task.join().await;
-                    ended.map_err(|e| Error::internal("a reader stopped").with("reason", e))?;
+                    ended.join().await?;
                 }
             }
         }

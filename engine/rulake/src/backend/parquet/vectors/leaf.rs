@@ -1,4 +1,4 @@
-//! The column of a file that holds the items of a column of vectors.
+//! Leaf column of a column of vectors: a footer goes in; the position of the leaf and the meaning of its levels come out.
 
 use parquet::basic::{Encoding, Repetition, Type};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};

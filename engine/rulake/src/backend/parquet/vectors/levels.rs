@@ -1,14 +1,14 @@
 //! Levels of a page of lists: encoded levels go in; list starts, definition levels and the number of values come out.
 
-use super::Malformed;
-use super::runs::{Run, Runs, unpack};
+use super::malformed::Malformed;
+use super::run_length::{Run, Runs, unpack};
 
 /// Meaning of the definition levels of a column of lists.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ListLevels {
-    /// An item that is there.
+    /// Level of an item that is not NULL.
     pub(super) item: u8,
-    /// At least this: an item, or a NULL in its place. Below: there is no item, the list is empty or NULL.
+    /// Lowest level of an item or of a NULL in its place. Levels below are those of an empty list or a NULL list.
     pub(super) in_list: u8,
     /// True if lists may be NULL, which is level 0.
     pub(super) nullable: bool,

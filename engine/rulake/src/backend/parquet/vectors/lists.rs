@@ -1,4 +1,4 @@
-//! Lists out of pages: those that are whole on one page, and those that go on on the next.
+//! Lists of pages: decoded pages go in; batches of whole lists and fragments of lists that continue come out.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use super::Malformed;
 use super::levels::ListLevels;
+use super::malformed::Malformed;
 use super::page::ListPage;
 use super::values::floats;
 use super::wanted::Wanted;
@@ -27,7 +27,7 @@ pub(super) struct Lists {
     item: Arc<Field>,
 }
 
-/// A piece of a list that is on several pages.
+/// Fragment of a list that is on several pages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Fragment {
     definitions: Vec<u8>,
@@ -44,11 +44,11 @@ impl Fragment {
 /// The parts of a page.
 #[derive(Debug)]
 pub(super) struct Parts {
-    /// More of the list that the page before ends with.
+    /// Continuation of the last list of the page before.
     pub(super) head: Option<Fragment>,
-    /// The lists that begin and end on it.
+    /// The lists that begin and end on the page.
     pub(super) whole: Option<RecordBatch>,
-    /// The beginning of one that may go on on the next.
+    /// The beginning of a list that may continue on the next page.
     pub(super) tail: Option<Fragment>,
 }
 
@@ -62,11 +62,11 @@ impl Lists {
         Self { levels, wanted, base, schema: Arc::new(Schema::new(fields.to_vec())), item }
     }
 
-    /// Takes a page apart, the first list of which is that of `first_row`. Its last list may go on if `is_open`.
+    /// Splits a page whose first list is that of `first_row`. If `is_open`, its last list may continue on the next page.
     pub(super) fn parts(&self, page: &ListPage, first_row: u32, is_open: bool) -> Result<Parts, LostList> {
         let levels = &page.levels;
         let (Some(first), Some(last)) = (levels.starts.first(), levels.starts.last()) else {
-            // One list goes on and on.
+            // The page is the middle of one list.
             let values = self.values(page, first_row, 0)?;
             let head = values.map(|values| self.fragment(page, &values, 0..levels.num_levels, 0));
             return Ok(Parts { head: Some(head.unwrap_or_default()), whole: None, tail: None });
@@ -115,7 +115,7 @@ impl Lists {
         }
     }
 
-    /// The levels of a range, and their values, of which so many come before.
+    /// The levels of a range with their values; `before` values of the page precede the range.
     fn fragment(&self, page: &ListPage, values: &[f32], range: Range<usize>, before: usize) -> Fragment {
         let definitions = match &page.levels.definitions {
             None => vec![self.levels.item; range.len()],
@@ -125,7 +125,7 @@ impl Lists {
         Fragment { definitions, values: values[before..before + num_values].to_vec() }
     }
 
-    /// The wanted ones of lists that begin at `starts`, of so many levels in all.
+    /// The wanted lists among those that begin at `starts`; they have `num_levels` levels in all.
     fn batch(
         &self,
         first_row: u32,

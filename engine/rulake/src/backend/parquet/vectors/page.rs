@@ -1,4 +1,4 @@
-//! A page, decompressed, whose levels are read and whose values are not yet.
+//! Page of lists: a decompressed page goes in; its levels and its encoded values come out.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::Page;
 
-use super::Malformed;
 use super::levels::{Levels, ListLevels};
+use super::malformed::Malformed;
 
 /// A page of lists.
 #[derive(Debug)]

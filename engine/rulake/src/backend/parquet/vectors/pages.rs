@@ -18,7 +18,7 @@ use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-/// Some bytes of a file.
+/// A range of bytes of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Piece {
     pub(super) start: u64,
@@ -59,7 +59,7 @@ impl ChunkReader for Piece {
     }
 }
 
-/// The piece that a walk is in, and where its next header was looked for.
+/// The piece that a walk reads, and the place where it looked for the last header.
 #[derive(Debug, Default)]
 struct Asked {
     piece: Mutex<Piece>,
@@ -85,7 +85,7 @@ impl ChunkReader for Asked {
     }
 }
 
-/// Goes from header to header.
+/// Walk over the headers of the pages of a chunk.
 pub(super) struct Walk {
     asked: Arc<Asked>,
     reader: SerializedPageReader<Asked>,
@@ -95,9 +95,9 @@ pub(super) struct Walk {
     largest: u64,
 }
 
-/// The pages that are whole in a piece, and what has to be read next.
+/// The pages that are whole in a piece, and the place of the next read; `None` at the end of the chunk.
 #[derive(Debug, PartialEq)]
-pub(super) struct Found {
+pub(super) struct WholePages {
     pub(super) pages: Vec<Range<u64>>,
     pub(super) next: Option<u64>,
 }
@@ -116,7 +116,7 @@ impl Walk {
     }
 
     /// Finds the pages of a piece that begins where the last one says.
-    pub(super) fn pages(&mut self, piece: Piece) -> Result<Found> {
+    pub(super) fn pages(&mut self, piece: Piece) -> Result<WholePages> {
         let (start, end) = (piece.start, piece.end());
         *self.asked.piece.lock() = piece;
         let mut pages = Vec::new();
@@ -140,7 +140,7 @@ impl Walk {
             }
         };
         *self.asked.piece.lock() = Piece::default();
-        Ok(Found { pages, next })
+        Ok(WholePages { pages, next })
     }
 }
 
@@ -154,7 +154,7 @@ pub(super) fn page(piece: &Piece, chunk: &ColumnChunkMetaData, at: &Range<u64>) 
     };
     let mut reader = SerializedPageReader::new(Arc::new(piece.clone()), chunk, 0, Some(vec![location]))?;
     if at.start != chunk.byte_range().0 {
-        // The reader takes what is before its first page for a dictionary.
+        // The reader takes the bytes before its first page for a dictionary.
         reader.skip_next_page()?;
     }
     reader.get_next_page()?.ok_or_else(|| ParquetError::EOF(io::ErrorKind::UnexpectedEof.to_string()))

@@ -1,11 +1,11 @@
-//! The floats of a page.
+//! Floats of a page: bytes in one of the known encodings go in, values come out.
 
 use arrow::buffer::{Buffer, ScalarBuffer};
 use bytes::Bytes;
 use parquet::basic::Encoding;
 
-use super::Malformed;
-use super::runs::{Run, Runs, unpack};
+use super::malformed::Malformed;
+use super::run_length::{Run, Runs, unpack};
 
 const FLOAT_BYTES: usize = size_of::<f32>();
 

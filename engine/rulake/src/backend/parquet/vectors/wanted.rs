@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) deleted: RoaringBitmap,
-    /// The others may be left out.
+    /// Other rows may be left out.
     pub(super) allowed: Option<RoaringBitmap>,
 }
 

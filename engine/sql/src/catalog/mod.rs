@@ -2,11 +2,9 @@
 
 pub(crate) mod backend;
 pub(crate) mod external;
-pub(crate) mod foreign;
 pub(crate) mod index;
 pub(crate) mod index_table;
 pub(crate) mod owner;
-pub(crate) mod time_travel;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,19 +17,19 @@ use datafusion::logical_expr::TableType;
 use parking_lot::RwLock;
 use ruvector_rulake::contract::is_name;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, IndexBackend, LocalBackend, RuLake};
+use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, LocalBackend, RuLake};
 
 use crate::catalog::backend::BackendDefinition;
 use crate::catalog::external::{ExternalTables, Source};
 use crate::catalog::index::IndexCatalog;
-use crate::catalog::index::builds::Builds;
-use crate::catalog::time_travel::split_name;
-use crate::engine::running::Queries;
-use crate::system::{BackendsTable, BundlesTable, CacheTable, IndexesTable, QueriesTable, SYSTEM, SystemSchema};
+use crate::text::time_travel::split_name;
 use ruvector_udfs::collection::{AbsentTable, CollectionTable};
 use ruvector_udfs::declared_index::DeclaredIndex;
 use ruvector_udfs::lookup::LookupOptions;
 use ruvector_udfs::names::MAIN;
+
+/// Name of the schema that has the insides of the engine as tables.
+pub(crate) const SYSTEM: &str = "system";
 
 /// A backend, and how it was made.
 #[derive(Clone, Debug)]
@@ -100,27 +98,18 @@ pub(crate) struct Catalog {
     indexes: Arc<IndexCatalog>,
     backends: Arc<Backends>,
     external: Arc<ExternalTables>,
-    system: Arc<SystemSchema>,
+    system: Arc<dyn SchemaProvider>,
 }
 
 impl Catalog {
     pub(crate) fn new(
         lake: Arc<RuLake>,
-        builds: Arc<Builds>,
         indexes: Arc<IndexCatalog>,
         backends: Arc<Backends>,
-        index_tables: Arc<IndexBackend>,
         external: Arc<ExternalTables>,
-        queries: Queries,
+        system: Arc<dyn SchemaProvider>,
     ) -> Self {
-        let system = SystemSchema::new(vec![
-            Arc::new(BackendsTable::new(Arc::clone(&backends))),
-            Arc::new(BundlesTable::new(Arc::clone(&lake))),
-            Arc::new(CacheTable::new(Arc::clone(&lake))),
-            Arc::new(IndexesTable::new(Arc::clone(&lake), builds, Arc::clone(&indexes), index_tables)),
-            Arc::new(QueriesTable::new(queries)),
-        ]);
-        Self { lake, indexes, backends, external, system: Arc::new(system) }
+        Self { lake, indexes, backends, external, system }
     }
 }
 
@@ -132,7 +121,7 @@ impl CatalogProvider for Catalog {
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         if name == SYSTEM {
-            return Some(Arc::clone(&self.system) as _);
+            return Some(Arc::clone(&self.system));
         }
         let backend = self.backends.find(name)?.backend;
         let external = (name == MAIN).then(|| Arc::clone(&self.external));

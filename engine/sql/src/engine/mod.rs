@@ -1,66 +1,65 @@
 //! The one way in: sessions, statements and what they answer.
 
-pub(crate) mod answer;
 pub(crate) mod authorize;
-pub(crate) mod own_question;
 pub(crate) mod register;
-pub(crate) mod running;
 pub(crate) mod session;
 
 mod patched;
 mod runtime;
 mod suggest;
-mod uploads;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::Schema;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList};
-use datafusion::common::{ParamValues, TableReference};
+use datafusion::common::TableReference;
 use datafusion::execution::memory_pool::MemoryLimit;
-use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
+use ruvector_rabitq::VectorIndex;
 use ruvector_rulake::error::is_generation_gone;
 use ruvector_rulake::{Backend, DeltaBackend, LocalBackend, RuLake};
-use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::catalog::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
-use crate::catalog::external;
 use crate::catalog::external::{ExternalTables, MainBackend};
-use crate::catalog::foreign;
 use crate::catalog::index::IndexCatalog;
 use crate::catalog::index::builds::{Awaited, Builds};
-use crate::catalog::index_table::{self, IndexTables, WithIndexes};
+use crate::catalog::index::retire::discard_undeclared;
+use crate::catalog::index_table::{IndexTables, WithIndexes};
 use crate::catalog::owner::Owner;
-use crate::catalog::time_travel::MARK;
 use crate::catalog::{Backends, Catalog, Registered};
-use crate::engine::answer::{Answer, answer_schema, answers_rows, shaped};
 use crate::engine::authorize::{check_plan, check_statement};
 use crate::engine::register::configure_session;
-use crate::engine::running::{Queries, Running, Stop, Who};
 use crate::engine::runtime::runtime;
 use crate::engine::session::Session;
-use crate::engine::uploads::Uploads;
 use crate::limits::setting_ranges;
 use crate::limits::stop::start;
-use crate::limits::turns;
+use crate::plan::answer::{answer_schema, answers_rows, shaped};
 use crate::plan::cache::{KeptPlan, TableStates};
 use crate::plan::lookup;
-use crate::plan::parameters::{check_number, parameters};
+use crate::plan::parameters::{Prepared, bind, parameters};
 use crate::plan::snapshot::{Again, of_one_state};
+use crate::running::answer::Answer;
+use crate::running::uploads::Uploads;
+use crate::running::{Queries, Running, Stop, Who};
+use crate::state::EngineState;
 use crate::statements::clauses;
 use crate::statements::column_types::stored_types;
+use crate::statements::create_backend;
+use crate::statements::create_external_table;
 use crate::statements::create_index;
+use crate::statements::create_index_table;
 use crate::statements::create_table;
 use crate::statements::dml;
+use crate::statements::foreign;
 use crate::statements::{Parsed, parse};
+use crate::system::{BackendsTable, BundlesTable, CacheTable, IndexesTable, QueriesTable, SystemSchema};
 use ruvector_udfs::declared_index::IndexDefinition;
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 use ruvector_udfs::knn;
@@ -89,42 +88,13 @@ pub struct EngineConfig {
 
 /// The SQL engine over one data directory. Cheap to share; safe from many threads.
 pub struct Engine {
-    main: Arc<DeltaBackend>,
-    external: Arc<ExternalTables>,
-    backends: Arc<Backends>,
-    declared: BackendCatalog,
-    /// Held while a backend or an external table is made or dropped by SQL.
-    backend_changes: Mutex<()>,
-    catalogs: Arc<dyn CatalogProviderList>,
-    catalog: Arc<dyn CatalogProvider>,
-    indexes: Arc<IndexCatalog>,
-    builds: Arc<Builds>,
-    index_tables: IndexTables,
-    lake: Arc<RuLake>,
-    models: Arc<embed::Models>,
-    runtime: Arc<RuntimeEnv>,
-    queries: Queries,
-    uploads: Uploads,
-    statement_time_max: Option<Duration>,
-    /// Held for its `Drop`: others may open the folder once no catalog is written any more.
-    _owner: Arc<Owner>,
-    /// Held for its `Drop`: an engine without a data directory takes its tables with it.
-    _temporary: Option<TempDir>,
+    state: EngineState,
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("main", &self.main).finish_non_exhaustive()
+        f.debug_struct("Engine").field("main", &self.state.main).finish_non_exhaustive()
     }
-}
-
-/// Description of a statement before it runs.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    /// The schema of its rows, or `None` if it answers with a count (DDL, DML, SET).
-    pub schema: Option<SchemaRef>,
-    /// One field per parameter, in order of `$1, $2, ...`; the type `Null` where it is not known.
-    pub parameters: SchemaRef,
 }
 
 /// Treatment of an existing or missing table by [`Engine::ingest`].
@@ -149,7 +119,7 @@ impl Engine {
     /// crates. A backend that cannot be opened is no error: its tables are unavailable until it can.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
         patched::check()?;
-        turns::install();
+        crate::running::turns::install();
         let (data_dir, temporary) = match config.data_dir {
             Some(data_dir) => (data_dir, None),
             None => {
@@ -192,20 +162,30 @@ impl Engine {
         let builds = Arc::new(Builds::new(Arc::clone(&lake), Arc::clone(&indexes), awaited));
         builds.resume(&Arc::new(TaskContext::default().with_runtime(Arc::clone(&runtime))));
         if owner.may_write() {
-            create_index::run::discard_undeclared(&lake, &indexes);
+            discard_undeclared(&lake, &indexes);
         }
+        let system = SystemSchema::new(vec![
+            Arc::new(BackendsTable::new(Arc::clone(&backends))),
+            Arc::new(BundlesTable::new(Arc::clone(&lake))),
+            Arc::new(CacheTable::new(Arc::clone(&lake))),
+            Arc::new(IndexesTable::new(
+                Arc::clone(&lake),
+                Arc::clone(&builds),
+                Arc::clone(&indexes),
+                Arc::clone(index_tables.backend()),
+            )),
+            Arc::new(QueriesTable::new(queries.clone())),
+        ]);
         let catalog: Arc<dyn CatalogProvider> = Arc::new(Catalog::new(
             Arc::clone(&lake),
-            Arc::clone(&builds),
             Arc::clone(&indexes),
             Arc::clone(&backends),
-            Arc::clone(index_tables.backend()),
             Arc::clone(&external),
-            queries.clone(),
+            Arc::new(system),
         ));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&catalog));
-        Ok(Arc::new(Self {
+        let state = EngineState {
             main,
             external,
             backends,
@@ -224,7 +204,8 @@ impl Engine {
             statement_time_max: config.statement_time_max,
             _owner: owner,
             _temporary: temporary,
-        }))
+        };
+        Ok(Arc::new(Self { state }))
     }
 
     /// Makes a backend's collections visible as the tables of the schema that its id names, read-only.
@@ -232,22 +213,22 @@ impl Engine {
     /// # Errors
     /// `AlreadyExists` if there is a schema of that name.
     pub fn add_backend(&self, backend: Arc<dyn Backend>) -> Result<()> {
-        self.backends.add(Registered::new(backend, None))
+        self.state.backends.add(Registered::new(backend, None))
     }
 
     /// The indexes that `CREATE INDEX` declared.
     pub fn declared_indexes(&self) -> Vec<IndexDefinition> {
-        self.indexes.list().iter().map(|index| index.definition().clone()).collect()
+        self.state.indexes.list().iter().map(|index| index.definition().clone()).collect()
     }
 
     /// The backends that `CREATE BACKEND` made.
     pub fn declared_backends(&self) -> Vec<BackendDefinition> {
-        self.declared.list()
+        self.state.declared.list()
     }
 
     /// The backend that `CREATE BACKEND name TYPE memory` made, for the program to fill: SQL does not.
     pub fn memory_backend(&self, name: &str) -> Option<Arc<LocalBackend>> {
-        self.backends.find(name)?.memory
+        self.state.backends.find(name)?.memory
     }
 
     /// A new session with default settings, which may do everything.
@@ -267,12 +248,12 @@ impl Engine {
         let who = Who { user: user.map(Into::into), role };
         let state = SessionStateBuilder::new()
             .with_config(default_settings().with_extension(Arc::new(who.clone())))
-            .with_runtime_env(Arc::clone(&self.runtime))
+            .with_runtime_env(Arc::clone(&self.state.runtime))
             .with_default_features()
-            .with_catalog_list(Arc::clone(&self.catalogs))
+            .with_catalog_list(Arc::clone(&self.state.catalogs))
             .build();
         let context = SessionContext::new_with_state(state);
-        configure_session(&context, &self.catalogs, self, role);
+        configure_session(&context, &self.state.catalogs, &self.state, role);
         Arc::new(Session::new(context, who))
     }
 
@@ -310,7 +291,7 @@ impl Engine {
     /// The plan that was made when the statement ran before, if it would be made again.
     async fn kept_plan(&self, session: &Session, sql: &str) -> Option<Arc<KeptPlan>> {
         let kept = session.plans().find(session.context(), sql)?;
-        if kept.is_current(self.catalog.as_ref()).await {
+        if kept.is_current(self.state.catalog.as_ref()).await {
             return Some(kept);
         }
         session.plans().forget(sql, &kept);
@@ -379,19 +360,19 @@ impl Engine {
 
     /// Makes a statement of the session known: to `system.queries`, `KILL` and the limit of its time.
     fn begin(&self, session: &Session, text: &str) -> Running {
-        let limit = match (session.statement_timeout(), self.statement_time_max) {
+        let limit = match (session.statement_timeout(), self.state.statement_time_max) {
             (Some(wished), Some(allowed)) => Some(wished.min(allowed)),
             (wished, allowed) => wished.or(allowed),
         };
-        self.queries.begin(session.context().session_id(), session.who(), text, limit)
+        self.state.queries.begin(session.context().session_id(), session.who(), text, limit)
     }
 
     /// An error with a hint at the name that was probably meant.
     fn with_hint(&self, error: Error, session: &Session, sql: &str) -> Error {
-        suggest::with_hint(error, sql, self.catalog.as_ref(), || {
+        suggest::with_hint(error, sql, self.state.catalog.as_ref(), || {
             let functions = session.context().state().table_functions().keys().cloned().collect::<Vec<_>>();
             let ours = knn::sql::arguments::relations().map(str::to_owned);
-            let indexes = self.indexes.list().iter().map(|index| index.definition().name.clone()).collect();
+            let indexes = self.state.indexes.list().iter().map(|index| index.definition().name.clone()).collect();
             suggest::Known { relations: functions.into_iter().chain(ours).collect(), indexes }
         })
     }
@@ -406,22 +387,22 @@ impl Engine {
         }
         let (statement, options) = match parsed {
             Parsed::Index(statement) => {
-                create_index::run::execute(self, &state.task_ctx(), statement).await?;
+                create_index::run::execute(&self.state, &state.task_ctx(), statement).await?;
                 return Ok(Answer::Count(0));
             }
             Parsed::IndexTable(create) => {
-                index_table::create(self, &create).await?;
+                create_index_table::create(&self.state, &create).await?;
                 return Ok(Answer::Count(0));
             }
             Parsed::External(create) => {
-                external::create(self, &create).await?;
+                create_external_table::create(&self.state, &create).await?;
                 return Ok(Answer::Count(0));
             }
             Parsed::Backend(statement) => {
-                backend::execute(self, statement).await?;
+                create_backend::execute(&self.state, statement).await?;
                 return Ok(Answer::Count(0));
             }
-            Parsed::Kill(id) => return Ok(Answer::Count(self.queries.kill(session.who(), id)?.into())),
+            Parsed::Kill(id) => return Ok(Answer::Count(self.state.queries.kill(session.who(), id)?.into())),
             Parsed::Other { statement, options } => (Arc::new(*statement), options),
         };
         let again = Again::new(session.context(), &statement, &options);
@@ -446,18 +427,18 @@ impl Engine {
         }
         let plan = bind(plan, params)?;
         let again = again.with(params);
-        if foreign::is_meant(&state, &plan) {
+        if foreign::targets_other_catalog(&state, &plan) {
             return foreign::execute(session.context(), plan).await;
         }
         match plan {
-            LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(self, &state, change, &again).await?)),
+            LogicalPlan::Dml(change) => Ok(Answer::Count(dml::execute(&self.state, &state, change, &again).await?)),
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => {
                 clauses::refuse_ignored_of_table(&statement)?;
                 let is_declared = create_table::declares_columns(&statement);
-                Ok(Answer::Count(create_table::create_table(self, &state, create, is_declared).await?))
+                Ok(Answer::Count(create_table::create_table(&self.state, &state, create, is_declared).await?))
             }
             LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => {
-                create_table::drop_table(self, drop).await?;
+                create_table::drop_table(&self.state, drop).await?;
                 Ok(Answer::Count(0))
             }
             LogicalPlan::Ddl(other) => Err(Error::not_supported(format!("{} is not supported", other.name()))),
@@ -527,68 +508,28 @@ impl Engine {
         data: SendableRecordBatchStream,
     ) -> Result<u64> {
         session.role().check(Role::Writer, "ingest")?;
-        let table = self.main_table(&TableReference::parse_str(table))?;
-        let data = self.uploads.watch(&table, data);
-        let exists = self.main.list().await?.contains(&table);
+        let table = self.state.main_table(&TableReference::parse_str(table))?;
+        let data = self.state.uploads.watch(&table, data);
+        let exists = self.state.main.list().await?.contains(&table);
         let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
         if append {
-            return Ok(self.main.append(&table, data).await?);
+            return Ok(self.state.main.append(&table, data).await?);
         }
         let schema = stored_types(&data.schema())?;
         match mode == IngestMode::Replace && exists {
-            true => Ok(self.main.overwrite(&table, schema, data).await?),
-            false => Ok(self.main.create_with(&table, schema, data).await?),
+            true => Ok(self.state.main.overwrite(&table, schema, data).await?),
+            false => Ok(self.state.main.create_with(&table, schema, data).await?),
         }
-    }
-
-    pub(crate) fn main(&self) -> &DeltaBackend {
-        &self.main
-    }
-
-    pub(crate) fn uploads(&self) -> &Uploads {
-        &self.uploads
-    }
-
-    pub(crate) fn external(&self) -> &ExternalTables {
-        &self.external
-    }
-
-    pub(crate) fn backends(&self) -> &Backends {
-        &self.backends
-    }
-
-    pub(crate) fn declared(&self) -> &BackendCatalog {
-        &self.declared
-    }
-
-    pub(crate) fn backend_changes(&self) -> &Mutex<()> {
-        &self.backend_changes
-    }
-
-    pub(crate) fn indexes(&self) -> &IndexCatalog {
-        &self.indexes
-    }
-
-    pub(crate) fn shared_indexes(&self) -> Arc<IndexCatalog> {
-        Arc::clone(&self.indexes)
-    }
-
-    pub(crate) fn builds(&self) -> &Builds {
-        &self.builds
-    }
-
-    pub(crate) fn index_tables(&self) -> &IndexTables {
-        &self.index_tables
     }
 
     /// The lake that answers: its backends, its cache and its operations.
     pub fn lake(&self) -> &RuLake {
-        &self.lake
+        &self.state.lake
     }
 
     /// The memory that statements hold for rows now, and what they may hold, in bytes.
     pub fn memory(&self) -> (usize, Option<usize>) {
-        let pool = &self.runtime.memory_pool;
+        let pool = &self.state.runtime.memory_pool;
         let limit = match pool.memory_limit() {
             MemoryLimit::Finite(bytes) => Some(bytes),
             _ => None,
@@ -596,55 +537,18 @@ impl Engine {
         (pool.reserved(), limit)
     }
 
-    pub(crate) fn shared_lake(&self) -> Arc<RuLake> {
-        Arc::clone(&self.lake)
+    /// Makes an index a table of `main`, with the columns `id` and `vec`, for as long as the engine lives: `knn(name, ...)`
+    /// is answered by the index as it is. `DROP TABLE` takes it away again.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is a table of that name; `InvalidInput` if the name is none, or an id is not a `BIGINT`.
+    pub async fn register_index(&self, name: &str, index: Box<dyn VectorIndex>) -> Result<()> {
+        create_index_table::register(&self.state, name, index).await
     }
 
-    pub(crate) fn models(&self) -> &Arc<embed::Models> {
-        &self.models
-    }
-
-    /// The backends as schemas.
-    pub(crate) fn catalog(&self) -> Arc<dyn CatalogProvider> {
-        Arc::clone(&self.catalog)
-    }
-
-    /// The name of the table in `main` that a reference to be written means.
-    pub(crate) fn main_table(&self, reference: &TableReference) -> Result<String> {
-        let table = self.main_name(reference)?;
-        match self.index_tables.contains(&table) {
-            true => Err(Error::not_supported(format!(
-                "table {table} is an index: it can be searched and dropped, not written"
-            ))),
-            false => Ok(table),
-        }
-    }
-
-    /// The name in `main` that a reference means.
-    pub(crate) fn main_name(&self, reference: &TableReference) -> Result<String> {
-        let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
-        if catalog != CATALOG || schema != MAIN {
-            let message = format!("tables of {catalog}.{schema} cannot be changed by SQL: expected {CATALOG}.{MAIN}");
-            return Err(Error::not_supported(message));
-        }
-        if reference.table().contains(MARK) {
-            let message =
-                format!("older states of a table cannot be changed: expected its name, got {}", reference.table());
-            return Err(Error::not_supported(message));
-        }
-        match self.external.find(reference.table()) {
-            Some(_) => Err(external::read_only(reference.table())),
-            None => Ok(reference.table().to_owned()),
-        }
-    }
-
-    /// The backend and the name of the table that a reference means.
-    pub(crate) fn backend_table(&self, reference: &TableReference) -> Result<(Arc<dyn Backend>, String)> {
-        let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
-        match self.backends.find(schema).filter(|_| catalog == CATALOG) {
-            Some(registered) => Ok((registered.backend, reference.table().to_owned())),
-            None => Err(Error::new(ErrorKind::NotFound, format!("no such backend: {catalog}.{schema}"))),
-        }
+    /// The state that statements take.
+    pub(crate) fn state(&self) -> &EngineState {
+        &self.state
     }
 }
 
@@ -701,14 +605,6 @@ fn main_definition(data_dir: &Path) -> BackendDefinition {
     BackendDefinition { name: MAIN.to_owned(), kind: BackendKind::Delta, options, consistency: None, ttl_ms: None }
 }
 
-pub(crate) fn bind(plan: LogicalPlan, params: &[ScalarValue]) -> Result<LogicalPlan> {
-    check_count(parameters(&plan)?.as_ref(), params)?;
-    match params.is_empty() {
-        true => Ok(plan),
-        false => Ok(plan.with_param_values(ParamValues::from(params.to_vec()))?),
-    }
-}
-
 /// The plan of a query with its types, and with a search where an ORDER BY means one. A plan that cannot be analyzed says so
 /// when it runs, or has parameters that are not known yet.
 fn analyzed(state: &SessionState, plan: &LogicalPlan) -> Option<LogicalPlan> {
@@ -721,10 +617,4 @@ fn analyzed(state: &SessionState, plan: &LogicalPlan) -> Option<LogicalPlan> {
 fn prepared(plan: &LogicalPlan, analyzed: Option<&LogicalPlan>) -> Result<Prepared> {
     let schema = answers_rows(plan).then(|| answer_schema(plan, analyzed));
     Ok(Prepared { schema, parameters: parameters(plan)? })
-}
-
-/// Checks that there is one value for each parameter.
-pub(crate) fn check_count(parameters: &Schema, values: &[ScalarValue]) -> Result<()> {
-    let types: Vec<_> = values.iter().map(ScalarValue::data_type).collect();
-    check_number(parameters.fields().len(), &types)
 }

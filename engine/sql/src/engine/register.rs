@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::engine::Engine;
 use crate::functions::lake::{LakeFunction, Operation};
-use crate::functions::table_history::{HISTORY, HistoryFunction};
+use crate::functions::table_history::HistoryFunction;
 use crate::limits::array_sizes::ArraySizes;
 use crate::limits::bounded::{self, BoundedCalls, bounded};
 use crate::limits::plan_size::moved::Moved;
@@ -41,6 +41,8 @@ use crate::rules::sum::exact_sum;
 use crate::rules::three_valued::ThreeValued;
 use crate::rules::values::ValuesPlanner;
 use crate::rules::{extremes, filter_first, filter_pushdown, having, negative, no_row, null_equal, single};
+use crate::state::EngineState;
+use crate::text::as_of::HISTORY;
 use ruvector_udfs::aggregate;
 use ruvector_udfs::names::CATALOG;
 use ruvector_udfs::register::{SearchPlanner, relations, search_rules};
@@ -57,16 +59,16 @@ use ruvector_udfs::settings::Settings;
 /// The session's query planner is replaced by DataFusion's own, which then knows our nodes. Statements that are ours alone
 /// (CREATE INDEX, CREATE BACKEND) and changes of tables are [`Engine::execute`]'s.
 pub fn register_all(context: &SessionContext, engine: &Engine) {
-    context.register_catalog(CATALOG, engine.catalog());
+    context.register_catalog(CATALOG, engine.state().catalog());
     let catalogs = Arc::clone(context.state().catalog_list());
-    configure_session(context, &catalogs, engine, Role::Admin);
+    configure_session(context, &catalogs, engine.state(), Role::Admin);
 }
 
 /// The same for a session that has the tables already, and may do what `role` may.
 pub(crate) fn configure_session(
     context: &SessionContext,
     catalogs: &Arc<dyn CatalogProviderList>,
-    engine: &Engine,
+    engine: &EngineState,
     role: Role,
 ) {
     let shared = context.state_ref();

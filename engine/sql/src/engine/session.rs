@@ -6,8 +6,8 @@ use std::time::Duration;
 use datafusion::common::config::Dialect;
 use datafusion::prelude::SessionContext;
 
-use crate::engine::running::Who;
 use crate::plan::cache::PlanCache;
+use crate::running::Who;
 use ruvector_udfs::role::Role;
 use ruvector_udfs::settings::Settings;
 

@@ -16,10 +16,8 @@ use ruvector_rulake::contract::is_name;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{Error, RuLake};
 
+use crate::text::as_of::HISTORY;
 use ruvector_udfs::names::{CATALOG, MAIN};
-
-/// The name of the function.
-pub(crate) const HISTORY: &str = "table_history";
 
 /// The function, over a lake.
 #[derive(Debug)]

@@ -1,14 +1,11 @@
-//! Bounds on one statement: its text, its depth, its plan, its settings, the values it computes, the memory it holds and its time.
+//! Bounds on one statement: its plan, its settings, the values it computes, the memory it holds and its time.
 
 pub(crate) mod array_sizes;
 pub(crate) mod bounded;
-pub(crate) mod nesting;
 pub(crate) mod plan_size;
 pub(crate) mod planning;
 pub(crate) mod setting_ranges;
 pub(crate) mod stop;
-pub(crate) mod text_size;
-pub(crate) mod turns;
 pub(crate) mod type_names;
 
 mod pass_through;

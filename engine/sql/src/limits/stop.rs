@@ -1,6 +1,6 @@
 //! Places in running operators where a statement can be stopped, and where it lets others run.
 //!
-//! A statement is stopped where it waits or hands on rows ([`crate::engine::running`]). A join of many rows with many may do neither for
+//! A statement is stopped where it waits or hands on rows ([`crate::running`]). A join of many rows with many may do neither for
 //! hours: DataFusion 55 joins them in a loop of its own, and an aggregate above takes what comes of it in another. Here every
 //! operator that makes many rows of few pauses after some batches, and the condition of a nested-loop join looks each time it is
 //! asked whether its statement goes on.
@@ -25,9 +25,9 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, execute_stream};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::engine::running::Stop;
 use crate::limits::wide_constants;
 use crate::limits::wide_rows;
+use crate::running::Stop;
 
 /// Time for which a condition may keep a thread before others get it.
 const TURN: Duration = Duration::from_millis(10);

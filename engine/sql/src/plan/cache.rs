@@ -25,10 +25,11 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use ruvector_rulake::Snapshot;
 
-use crate::catalog::time_travel::MARK;
-use crate::engine::answer::{Answer, shaped};
-use crate::engine::{Prepared, check_count};
+use crate::plan::answer::shaped;
+use crate::plan::parameters::{Prepared, check_count};
 use crate::plan::snapshot::{Again, of_states, snapshots};
+use crate::running::answer::Answer;
+use crate::text::time_travel::MARK;
 use ruvector_udfs::collection::CollectionTable;
 use ruvector_udfs::knn::parameterize::{Parameterized, bind, contains_search, is_reusable, parameterize, tables};
 use ruvector_udfs::names::CATALOG;
@@ -293,9 +294,9 @@ mod tests {
         let sql = "SELECT id FROM knn('docs', $1, 1)";
         run(&engine, &session, sql, &one).await;
         let old = session.plans().find(session.context(), sql).unwrap();
-        assert!(old.is_current(engine.catalog().as_ref()).await);
+        assert!(old.is_current(engine.state().catalog().as_ref()).await);
         run(&engine, &session, "INSERT INTO docs VALUES (3, [1, 1])", &[]).await;
-        assert!(!old.is_current(engine.catalog().as_ref()).await);
+        assert!(!old.is_current(engine.state().catalog().as_ref()).await);
         run(&engine, &session, sql, &one).await;
         let new = session.plans().find(session.context(), sql).unwrap();
         assert!(!Arc::ptr_eq(&old, &new));

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use ruvector_rulake::Consistency;
 
-use crate::statements::table_reference;
+use crate::text::dialect::table_reference;
 use ruvector_udfs::error::{Error, Result};
 use ruvector_udfs::knn::argument::ArgumentName;
 use ruvector_udfs::knn::sql::arguments::Signature;

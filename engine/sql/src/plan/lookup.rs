@@ -8,8 +8,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as DfStatement;
 use futures::future::join_all;
 
+use crate::plan::every_column::expanded;
 use crate::rules::same_names::{self, Extent};
-use crate::statements::dml;
 use ruvector_udfs::lookup::{Found, LookupOptions, with_prefetched};
 use ruvector_udfs::names::{CATALOG, MAIN};
 
@@ -21,7 +21,7 @@ pub(crate) async fn plan(options: LookupOptions, state: &SessionState, statement
             0 | 1 => HashMap::new(),
             _ => look_up(state, named).await,
         };
-        let statement = dml::expanded(state, statement).await?;
+        let statement = expanded(state, statement).await?;
         with_prefetched(found, planned(state, statement)).await
     };
     options.scope(state.config_options(), planning).await

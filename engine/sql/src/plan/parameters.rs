@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result as DataFusionResult};
+use datafusion::common::{DFSchema, ParamValues, Result as DataFusionResult};
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::scalar::ScalarValue;
 use ruvector_rulake::vector_column::dim_of;
 
 use ruvector_udfs::error::{Error, Result};
@@ -32,6 +33,15 @@ const OF_TWO_VECTORS: [&str; 9] = [
 const ANY_OF: &str = "equal_any";
 /// Functions of text, of those that a search is likely to have beside it.
 const OF_TEXT: [&str; 8] = ["lower", "upper", "trim", "btrim", "ltrim", "rtrim", "starts_with", "contains"];
+
+/// Description of a statement before it runs.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The schema of its rows, or `None` if it answers with a count (DDL, DML, SET).
+    pub schema: Option<SchemaRef>,
+    /// One field per parameter, in order of `$1, $2, ...`; the type `Null` where it is not known.
+    pub parameters: SchemaRef,
+}
 
 /// Checks that there is a value for each of `expected` parameters, by the types of the values.
 ///
@@ -71,6 +81,24 @@ pub(crate) fn parameters(plan: &LogicalPlan) -> Result<SchemaRef> {
         Field::new(format!("${}", i + 1), data_type.unwrap_or(DataType::Null), true)
     };
     Ok(Arc::new(Schema::new(fields.into_iter().enumerate().map(named).collect::<Vec<_>>())))
+}
+
+/// Puts the values of its parameters into a plan.
+///
+/// # Errors
+/// `InvalidInput` if there is not one value for each.
+pub(crate) fn bind(plan: LogicalPlan, params: &[ScalarValue]) -> Result<LogicalPlan> {
+    check_count(parameters(&plan)?.as_ref(), params)?;
+    match params.is_empty() {
+        true => Ok(plan),
+        false => Ok(plan.with_param_values(ParamValues::from(params.to_vec()))?),
+    }
+}
+
+/// Checks that there is one value for each parameter.
+pub(crate) fn check_count(parameters: &Schema, values: &[ScalarValue]) -> Result<()> {
+    let types: Vec<_> = values.iter().map(ScalarValue::data_type).collect();
+    check_number(parameters.fields().len(), &types)
 }
 
 /// Types by the places where parameters stand.

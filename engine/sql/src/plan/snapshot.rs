@@ -18,9 +18,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use ruvector_rulake::error::{is_generation_gone, to_datafusion};
 use ruvector_rulake::{Error, ErrorKind, Snapshot};
 
-use crate::engine::bind;
 use crate::limits::stop::start;
 use crate::plan::lookup;
+use crate::plan::parameters::bind;
 use ruvector_udfs::collection::CollectionTable;
 use ruvector_udfs::knn::logical::federated::FederatedNode;
 use ruvector_udfs::knn::logical::knn::KnnNode;

@@ -11,13 +11,13 @@ use datafusion::sql::sqlparser::ast::Statement;
 use ruvector_rulake::Backend;
 use ruvector_rulake::vector_column::UNSIGNED_KEY;
 
-use crate::catalog::external;
-use crate::engine::Engine;
+use crate::catalog::index::retire::forget_table;
 use crate::limits::stop::start;
 use crate::plan::snapshot::of_one_state;
+use crate::state::EngineState;
 use crate::statements::assign::assigned;
 use crate::statements::column_types::stored_types;
-use crate::statements::create_index;
+use crate::statements::{create_external_table, create_index_table};
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 use ruvector_udfs::names::MAIN;
 
@@ -29,7 +29,7 @@ pub(crate) fn declares_columns(statement: &DfStatement) -> bool {
 
 /// Runs CREATE TABLE [AS] and returns the number of rows written. Where columns are declared, rows are assigned to them.
 pub(crate) async fn create_table(
-    engine: &Engine,
+    engine: &EngineState,
     state: &SessionState,
     create: CreateMemoryTable,
     is_declared: bool,
@@ -44,7 +44,7 @@ pub(crate) async fn create_table(
     if !create.column_defaults.is_empty() {
         return refuse("a DEFAULT");
     }
-    if external::is_external(engine, &create.name) {
+    if create_external_table::is_external(engine, &create.name) {
         return match create.if_not_exists {
             true => Ok(0),
             false => Err(Error::new(
@@ -87,7 +87,7 @@ pub(crate) async fn create_table(
 }
 
 async fn make(
-    engine: &Engine,
+    engine: &EngineState,
     state: &SessionState,
     input: &LogicalPlan,
     table: &str,
@@ -101,7 +101,7 @@ async fn make(
 }
 
 async fn overwrite(
-    engine: &Engine,
+    engine: &EngineState,
     state: &SessionState,
     input: &LogicalPlan,
     table: &str,
@@ -139,15 +139,15 @@ fn with_unsigned(stored: &SchemaRef, declared: &Schema) -> SchemaRef {
 }
 
 /// Runs DROP TABLE.
-pub(crate) async fn drop_table(engine: &Engine, drop: DropTable) -> Result<()> {
-    if external::drop_table(engine, &drop.name).await? {
+pub(crate) async fn drop_table(engine: &EngineState, drop: DropTable) -> Result<()> {
+    if create_external_table::drop_table(engine, &drop.name).await? {
         return Ok(());
     }
     let table = engine.main_name(&drop.name)?;
-    if engine.drop_index_table(&table).await? {
+    if create_index_table::drop_table(engine, &table).await? {
         return Ok(());
     }
-    let dropped = engine.main().drop_and(&table, || create_index::run::forget_table(engine, MAIN, &table));
+    let dropped = engine.main().drop_and(&table, || forget_table(engine.indexes(), engine.builds(), MAIN, &table));
     match engine.uploads().ask_until(&table, dropped).await {
         Ok(()) => {}
         Err(e) if drop.if_exists && e.kind() == ErrorKind::NotFound => return Ok(()),

@@ -1,6 +1,6 @@
 //! The AST stage: what is done to a statement before DataFusion plans it.
 //!
-//! `?` becomes `$1, $2, ...`, `<->` an operator with a name; older states of tables become tables ([`crate::catalog::time_travel`]);
+//! `?` becomes `$1, $2, ...`, `<->` an operator with a name; older states of tables become tables ([`crate::text::time_travel`]);
 //! statements about indexes are taken out, for DataFusion drops their options, and so are statements about backends, which it
 //! does not know; the arguments of `knn()` are made ready ([`crate::plan::knn_arguments`]); clauses that DataFusion parses and then ignores
 //! are refused ([`crate::statements::clauses`]).
@@ -10,29 +10,32 @@
 pub(crate) mod assign;
 pub(crate) mod clauses;
 pub(crate) mod column_types;
+pub(crate) mod create_backend;
+pub(crate) mod create_external_table;
 pub(crate) mod create_index;
+pub(crate) mod create_index_table;
 pub(crate) mod create_table;
 pub(crate) mod dml;
+pub(crate) mod foreign;
 
 use std::ops::ControlFlow;
 
-use datafusion::common::TableReference;
 use datafusion::common::config::Dialect;
 use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement as DfStatement};
-use datafusion::sql::sqlparser::ast::{KillType, ObjectName, Statement, VisitMut};
+use datafusion::sql::sqlparser::ast::{KillType, Statement, VisitMut};
 use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
 
-use crate::catalog::backend::{self, BackendStatement};
-use crate::catalog::index_table::is_index_table;
-use crate::catalog::time_travel;
 use crate::limits::plan_size;
 use crate::plan::knn_arguments::KnnArguments;
 use crate::rules;
+use crate::statements::create_backend::BackendStatement;
 use crate::statements::create_index::IndexStatement;
+use crate::statements::create_index_table::is_index_table;
 use crate::statements::dml::check_assignments;
 use crate::text::as_of::{self, AsOfClauses};
 use crate::text::dialect;
 use crate::text::dialect::NumberedParameters;
+use crate::text::time_travel;
 use crate::text::tokens;
 use crate::text::tokens::Edited;
 use ruvector_udfs::error::{Error, Result};
@@ -61,7 +64,7 @@ pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<Parsed> {
     let grammar = dialect::grammar_of(dialect)?;
     let mut written = tokens::written_for_parser(dialect, sql)?;
     let sql = written.text.as_str();
-    if let Some(statement) = backend::parse(sql)? {
+    if let Some(statement) = create_backend::parse(sql)? {
         return Ok(Parsed::Backend(statement));
     }
     if let Some(statement) = create_index::parse(sql)? {
@@ -144,11 +147,6 @@ fn prepare(
         DfStatement::CopyTo(_) => Err(Error::not_supported("COPY is not supported")),
         _ => Ok(()),
     }
-}
-
-/// The reference that an object name is, folded as DataFusion folds identifiers.
-pub(crate) fn table_reference(name: &ObjectName) -> TableReference {
-    TableReference::parse_str(&name.to_string())
 }
 
 #[cfg(test)]

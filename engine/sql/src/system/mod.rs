@@ -29,9 +29,6 @@ pub(crate) use cache::CacheTable;
 pub(crate) use indexes::IndexesTable;
 pub(crate) use queries::QueriesTable;
 
-/// The name of the schema.
-pub(crate) const SYSTEM: &str = "system";
-
 /// A table of the schema `system`.
 #[async_trait]
 pub(crate) trait SystemTable: Debug + Send + Sync {

@@ -1,4 +1,4 @@
-//! The table `system.queries`: reads the statements that the engine knows (`engine/running`), and returns those that the session
+//! The table `system.queries`: reads the statements that the engine knows (`running`), and returns those that the session
 //! may see.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 
 use super::SystemTable;
-use crate::engine::running::{Queries, Query, SQL_CHARS_MAX, Who};
+use crate::running::{Queries, Query, SQL_CHARS_MAX, Who};
 use crate::text::redact::{shown_sql, statement_kind};
 
 /// `system.queries`: one row for each statement that runs, and for each of the last hundred that ended.

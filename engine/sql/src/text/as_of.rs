@@ -13,10 +13,12 @@ use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
-use crate::catalog::time_travel::{MARK, USAGE, milliseconds};
-use crate::functions::table_history::HISTORY;
 use crate::text::dialect::folded;
+use crate::text::time_travel::{MARK, USAGE, milliseconds};
 use ruvector_udfs::error::{Error, Result};
+
+/// The name of the function.
+pub(crate) const HISTORY: &str = "table_history";
 
 /// The names of the arguments that stand for the clauses: statements have no arguments of such names.
 const VERSION: &str = "@v";

@@ -1,5 +1,7 @@
 //! The dialect that a session's statements are written in: `SET datafusion.sql_parser.dialect = 'PostgreSQL'`.
 
+use datafusion::common::TableReference;
+use datafusion::sql::sqlparser::ast::ObjectName;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
@@ -104,4 +106,9 @@ pub(crate) fn check_operators(dialect: Dialect) -> Result<()> {
             )))
         }
     }
+}
+
+/// The reference that an object name is, folded as DataFusion folds identifiers.
+pub(crate) fn table_reference(name: &ObjectName) -> TableReference {
+    TableReference::parse_str(&name.to_string())
 }

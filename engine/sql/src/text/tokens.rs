@@ -7,10 +7,10 @@ use datafusion::sql::sqlparser::ast::{Expr, ObjectNamePart, VisitorMut};
 use datafusion::sql::sqlparser::dialect::Dialect as Grammar;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
-use crate::limits::nesting;
-use crate::limits::text_size;
-use crate::statements::dml::stars;
 use crate::text::dialect::{check_operators, grammar_of};
+use crate::text::nesting;
+use crate::text::stars::stars;
+use crate::text::text_size;
 use ruvector_udfs::error::{Error, Result};
 use ruvector_udfs::scalar::operators::{L2_DISTANCE, NEGATIVE_INNER_PRODUCT};
 

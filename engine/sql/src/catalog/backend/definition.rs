@@ -11,8 +11,16 @@ use ruvector_rulake::backend::shown_value;
 use ruvector_rulake::{Backend, Consistency, DeltaBackend, FsBackend, LocalBackend, ObjectStoreBackend};
 use serde::{Deserialize, Serialize};
 
-use super::CreateBackend;
 use ruvector_udfs::error::{Error, Result};
+
+/// `CREATE BACKEND` as it was written. It may hold secrets, so it has no `Debug`.
+pub(crate) struct CreateBackend {
+    pub(crate) name: String,
+    pub(crate) if_not_exists: bool,
+    pub(crate) kind: String,
+    /// In the order of the text; keys are folded and distinct.
+    pub(crate) options: Vec<(String, String)>,
+}
 
 /// Definition of a backend, as `CREATE BACKEND` makes it. Its `Debug` hides the values of secret options.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,7 +90,7 @@ impl BackendDefinition {
     ///
     /// # Errors
     /// `InvalidInput` for a kind or an option that is unknown, missing or out of range, and for a path that is no folder.
-    pub(super) fn new(create: CreateBackend) -> Result<Self> {
+    pub(crate) fn new(create: CreateBackend) -> Result<Self> {
         let kind: BackendKind = create.kind.parse()?;
         let mut options: BTreeMap<String, String> = create.options.into_iter().collect();
         let consistency = options.remove("consistency").map(|word| word.to_lowercase());

@@ -20,9 +20,10 @@ use ruvector_rulake::{Error, Result};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::Definition;
 use super::definition::Kind;
 use super::partitions::Partitioned;
-use super::{Definition, MAIN};
+use ruvector_udfs::names::MAIN;
 
 /// The files of one table.
 #[derive(Debug)]

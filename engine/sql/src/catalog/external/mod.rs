@@ -19,20 +19,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::common::TableReference;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::sql::parser::CreateExternalTable;
 use parking_lot::RwLock;
-use ruvector_rulake::Backend;
-use ruvector_rulake::contract::is_name;
-use ruvector_rulake::failpoint::reach;
 
 use crate::catalog::owner::Owner;
-use crate::engine::Engine;
-use crate::statements::create_index;
-use crate::statements::table_reference;
-use ruvector_udfs::error::{Error, ErrorKind, Result};
-use ruvector_udfs::names::{CATALOG, MAIN};
+use ruvector_udfs::error::{Error, Result};
 
 use catalog::ExternalCatalog;
 use definition::Definition;
@@ -84,48 +76,36 @@ impl ExternalTables {
             }
         }
     }
-}
 
-/// Runs CREATE EXTERNAL TABLE.
-pub(crate) async fn create(engine: &Engine, create: &CreateExternalTable) -> Result<()> {
-    let name = name_of(&table_reference(&create.name))?;
-    let external = engine.external();
-    let _alone = engine.backend_changes().lock().await;
-    let taken = external.find(&name).is_some() || engine.index_tables().contains(&name);
-    if taken || engine.main().list().await?.contains(&name) {
-        return match create.if_not_exists {
-            true => Ok(()),
-            false => Err(Error::new(ErrorKind::AlreadyExists, format!("table {name} exists already"))),
-        };
+    /// Reads a table once, keeps its definition and makes it visible.
+    pub(crate) async fn add(&self, name: String, create: &CreateExternalTable) -> Result<()> {
+        let definition = Definition::new(&name, create)?;
+        let table = Arc::new(ExternalTable::new(definition.clone(), &self.index_root, Arc::clone(&self.runtime)));
+        table.check().await?;
+        self.catalog.add(definition)?;
+        self.tables.write().insert(name, table);
+        Ok(())
     }
-    let definition = Definition::new(&name, create)?;
-    let table = Arc::new(ExternalTable::new(definition.clone(), &external.index_root, Arc::clone(&external.runtime)));
-    table.check().await?;
-    external.catalog.add(definition)?;
-    external.tables.write().insert(name, table);
-    Ok(())
-}
 
-/// Runs DROP TABLE, if the table is one of these. Its files stay; its indexes go.
-pub(crate) async fn drop_table(engine: &Engine, reference: &TableReference) -> Result<bool> {
-    let external = engine.external();
-    let _alone = engine.backend_changes().lock().await;
-    if !is_external(engine, reference) {
-        return Ok(false);
+    /// Takes a table out of the catalog. It stays visible until [`ExternalTables::forget`].
+    pub(crate) fn begin_drop(&self, name: &str) -> Result<Option<Definition>> {
+        Ok(self.catalog.remove(name)?)
     }
-    let name = name_of(reference)?;
-    // The catalog of tables decides: after a kill, the next start forgets the indexes and files of a table that is not in it.
-    let definition = external.catalog.remove(&name)?;
-    reach("drop_external_table.removed");
-    if let Err(e) = create_index::run::forget_table(engine, MAIN, &name) {
-        definition.map_or(Ok(()), |definition| external.catalog.add(definition))?;
-        return Err(e);
+
+    /// Puts a definition back that [`ExternalTables::begin_drop`] took out.
+    pub(crate) fn undo_drop(&self, definition: Option<Definition>) -> Result<()> {
+        Ok(definition.map_or(Ok(()), |definition| self.catalog.add(definition))?)
     }
-    reach("drop_external_table.indexes_forgotten");
-    external.tables.write().remove(&name);
-    engine.lake().invalidate_cache(MAIN, &name)?;
-    remove_index_files(&external.index_root.join(&name));
-    Ok(true)
+
+    /// Makes a table invisible.
+    pub(crate) fn forget(&self, name: &str) {
+        self.tables.write().remove(name);
+    }
+
+    /// Removes the index files of a dropped table.
+    pub(crate) fn remove_files(&self, name: &str) {
+        remove_index_files(&self.index_root.join(name));
+    }
 }
 
 /// Removes index files that belong to no table.
@@ -135,27 +115,6 @@ fn remove_index_files(folder: &Path) {
             tracing::warn!(path = %folder.display(), reason = %e, "index files of a dropped table are left");
         }
         _ => {}
-    }
-}
-
-/// Returns true if a reference means an external table.
-pub(crate) fn is_external(engine: &Engine, reference: &TableReference) -> bool {
-    name_of(reference).is_ok_and(|name| engine.external().find(&name).is_some())
-}
-
-/// The name of a table of the schema `main`.
-fn name_of(reference: &TableReference) -> Result<String> {
-    let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
-    if catalog != CATALOG || schema != MAIN {
-        let message = format!("an external table is in the schema {CATALOG}.{MAIN}, got {catalog}.{schema}");
-        return Err(Error::not_supported(message));
-    }
-    match is_name(reference.table()) {
-        true => Ok(reference.table().to_owned()),
-        false => Err(Error::invalid_input(format!(
-            "not a table name: expected letters, digits, '_', '-', '.' or ' ', starting with a letter or digit, got {:?}",
-            reference.table()
-        ))),
     }
 }
 

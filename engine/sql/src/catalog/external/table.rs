@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use ruvector_rulake::{Backend, DeltaBackend, Error, FsBackend, ObjectStoreBackend, RemoteDeltaBackend, Result};
 
+use super::Definition;
 use super::definition::Kind;
 use super::files::Files;
-use super::{Definition, MAIN};
+use ruvector_udfs::names::MAIN;
 
 const PARQUET_EXTENSION: &str = ".parquet";
 

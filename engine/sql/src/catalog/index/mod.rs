@@ -5,5 +5,6 @@
 
 pub(crate) mod builds;
 mod catalog;
+pub(crate) mod retire;
 
 pub(crate) use catalog::IndexCatalog;

@@ -5,7 +5,6 @@
 //! taken.
 
 mod catalog;
-mod ddl;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +18,6 @@ use crate::catalog::owner::Owner;
 use ruvector_udfs::names::MAIN;
 
 pub(crate) use catalog::IndexTableCatalog;
-pub(crate) use ddl::{create, is_index_table};
 
 /// The indexes that are tables of an engine.
 #[derive(Debug)]
@@ -51,13 +49,13 @@ impl IndexTables {
     }
 
     /// Makes an index of the program a table.
-    async fn register(&self, name: &str, index: Box<dyn VectorIndex>) -> Result<()> {
+    pub(crate) async fn register(&self, name: &str, index: Box<dyn VectorIndex>) -> Result<()> {
         let _alone = self.changes.lock().await;
         self.backend.add(name, index)
     }
 
     /// Makes an index file a table, and keeps that.
-    async fn declare(&self, name: &str, path: PathBuf, replace: bool) -> Result<()> {
+    pub(crate) async fn declare(&self, name: &str, path: PathBuf, replace: bool) -> Result<()> {
         let _alone = self.changes.lock().await;
         if replace {
             self.backend.remove(name);
@@ -73,7 +71,7 @@ impl IndexTables {
     }
 
     /// Forgets a table. Its file is the user's, and stays.
-    async fn forget(&self, name: &str) -> Result<()> {
+    pub(crate) async fn forget(&self, name: &str) -> Result<()> {
         let _alone = self.changes.lock().await;
         self.declared.remove(name)?;
         self.backend.remove(name);

@@ -23,7 +23,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use crate::engine::running::Stop;
+use crate::running::Stop;
 
 mod size;
 

@@ -2,7 +2,7 @@
 //!
 //! A common table is planned once and copied for each reference, so common tables that each name the one before twice are a plan of
 //! 2^n scans. Some operators copy their operands ([`copies`]), and again where one is within another. CUBE of n expressions is 2^n
-//! sets. The depth of a tree is bounded by [`crate::limits::nesting`]; conditions that move down a plan by [`moved`].
+//! sets. The depth of a tree is bounded by [`crate::text::nesting`]; conditions that move down a plan by [`moved`].
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;

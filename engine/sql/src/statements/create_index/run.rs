@@ -6,19 +6,19 @@ use datafusion::common::TableReference;
 use datafusion::execution::TaskContext;
 use datafusion::sql::sqlparser::ast::{CreateIndex, Expr as SqlExpr, ObjectName};
 use ruvector_rulake::failpoint::reach;
-use ruvector_rulake::{Consistency, ErrorKind as LakeErrorKind, RuLake};
+use ruvector_rulake::{Consistency, ErrorKind as LakeErrorKind};
 
 use super::IndexStatement;
 use super::options::{Options, background};
-use crate::catalog::index::IndexCatalog;
-use crate::engine::Engine;
-use crate::statements::table_reference;
+use crate::catalog::index::retire::retire;
+use crate::state::EngineState;
+use crate::text::dialect::table_reference;
 use ruvector_udfs::declared_index::{DeclaredIndex, IndexDefinition};
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 use ruvector_udfs::names::MAIN;
 
 /// Runs one of the statements.
-pub(crate) async fn execute(engine: &Engine, context: &Arc<TaskContext>, statement: IndexStatement) -> Result<()> {
+pub(crate) async fn execute(engine: &EngineState, context: &Arc<TaskContext>, statement: IndexStatement) -> Result<()> {
     match statement {
         IndexStatement::Create { create, or_replace } => create_index(engine, context, &create, or_replace).await,
         IndexStatement::Drop { names, if_exists } => drop_indexes(engine, &names, if_exists).await,
@@ -30,7 +30,7 @@ pub(crate) async fn execute(engine: &Engine, context: &Arc<TaskContext>, stateme
 
 /// Declares an index when it is built, or builds it once it is declared.
 async fn create_index(
-    engine: &Engine,
+    engine: &EngineState,
     context: &Arc<TaskContext>,
     create: &CreateIndex,
     or_replace: bool,
@@ -65,7 +65,7 @@ async fn create_index(
         engine.indexes().note(&index)?;
         if let Err(e) = engine.builds().wait_for(&index, false, context).await {
             // It may have been written all the same.
-            retire(engine, vec![index]).await?;
+            retire(engine.lake(), engine.indexes(), engine.builds(), vec![index]).await?;
             return Err(e.into());
         }
         index.status.set_built();
@@ -74,7 +74,7 @@ async fn create_index(
     let before = match engine.indexes().add(index.clone(), or_replace) {
         Ok(before) => before,
         Err(e) => {
-            retire(engine, vec![index]).await?;
+            retire(engine.lake(), engine.indexes(), engine.builds(), vec![index]).await?;
             // Another client may have declared one of that name while it was built.
             return match e.kind() == LakeErrorKind::AlreadyExists && create.if_not_exists {
                 true => Ok(()),
@@ -87,7 +87,7 @@ async fn create_index(
         engine.builds().start(index, false, context);
     }
     match before {
-        Some(before) => retire(engine, vec![before]).await,
+        Some(before) => retire(engine.lake(), engine.indexes(), engine.builds(), vec![before]).await,
         None => Ok(()),
     }
 }
@@ -118,7 +118,7 @@ fn index_name(reference: &TableReference, schema: &str) -> Result<String> {
 }
 
 /// Runs DROP INDEX.
-async fn drop_indexes(engine: &Engine, names: &[ObjectName], if_exists: bool) -> Result<()> {
+async fn drop_indexes(engine: &EngineState, names: &[ObjectName], if_exists: bool) -> Result<()> {
     let names: Vec<_> = names.iter().map(qualified).collect();
     let exists = |(backend, name): &(String, String)| engine.indexes().find(backend, name).is_some();
     if let Some((backend, name)) = names.iter().find(|name| !exists(name)).filter(|_| !if_exists) {
@@ -133,7 +133,7 @@ async fn drop_indexes(engine: &Engine, names: &[ObjectName], if_exists: bool) ->
         }
     }
     reach("drop_index.forgotten");
-    retire(engine, dropped).await
+    retire(engine.lake(), engine.indexes(), engine.builds(), dropped).await
 }
 
 /// Schema and name of an index.
@@ -148,7 +148,7 @@ fn no_such_index(backend: &str, name: &str) -> Error {
 
 /// Builds indexes again; the old ones answer until then, if they are there.
 async fn reindex(
-    engine: &Engine,
+    engine: &EngineState,
     context: &Arc<TaskContext>,
     name: &ObjectName,
     is_table: bool,
@@ -179,78 +179,4 @@ async fn reindex(
         }
     }
     Ok(())
-}
-
-/// Forgets the indexes over a table that is gone, and stops their builds.
-pub(crate) fn forget_table(engine: &Engine, backend: &str, table: &str) -> Result<()> {
-    stop(engine, &engine.indexes().remove_table(backend, table)?);
-    Ok(())
-}
-
-/// Forgets the indexes over the tables of a backend that is gone, and stops their builds.
-pub(crate) fn forget_backend(engine: &Engine, backend: &str) -> Result<()> {
-    stop(engine, &engine.indexes().remove_backend(backend)?);
-    Ok(())
-}
-
-fn stop(engine: &Engine, dropped: &[DeclaredIndex]) {
-    for index in dropped {
-        index.status.set_dropped();
-        engine.builds().stop(index);
-    }
-}
-
-/// Stops the builds of indexes that are not declared any more, and discards what was made for them, unless another index
-/// answers from the same.
-async fn retire(engine: &Engine, dropped: Vec<DeclaredIndex>) -> Result<()> {
-    for index in dropped {
-        index.status.set_dropped();
-        if !is_shared(engine.indexes(), &index) {
-            engine.builds().stop(&index);
-        }
-        // An index file that stays costs room; that the index is dropped stands.
-        if let Err(e) = discard(engine.lake(), engine.indexes(), &index).await {
-            tracing::warn!(index = index.name, reason = %e, "the file of a dropped index is left until the next start");
-        }
-    }
-    Ok(())
-}
-
-/// Removes the files of indexes whose creation or drop was cut short, in the background: their backends may be slow.
-pub(crate) fn discard_undeclared(lake: &Arc<RuLake>, indexes: &Arc<IndexCatalog>) {
-    let undeclared = indexes.undeclared();
-    if undeclared.is_empty() {
-        return;
-    }
-    let (lake, indexes) = (Arc::clone(lake), Arc::clone(indexes));
-    tokio::spawn(async move {
-        for index in undeclared {
-            // The program may add the backend later, and a later start finds it.
-            if lake.backend(&index.backend).is_err() {
-                continue;
-            }
-            if let Err(e) = discard(&lake, &indexes, &index).await {
-                tracing::warn!(index = index.name, reason = %e, "the file of an index is left until the next start");
-            }
-        }
-    });
-}
-
-/// Discards what was made for an index that is not declared, unless another index answers from the same, and the note of it.
-async fn discard(lake: &RuLake, indexes: &IndexCatalog, index: &IndexDefinition) -> ruvector_rulake::Result<()> {
-    if !is_shared(indexes, index) {
-        match lake.pin(&index.backend, &index.table, Some(Consistency::Stale)).await {
-            Ok(pinned) => lake.discard(&pinned, &index.spec).await?,
-            // The file went with its table.
-            Err(e) if e.kind() == LakeErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-    }
-    reach("drop_index.discarded");
-    indexes.forget_file(index)
-}
-
-/// Returns true if a declared index answers from the same entry and file.
-fn is_shared(indexes: &IndexCatalog, index: &IndexDefinition) -> bool {
-    indexes.of_table(&index.backend, &index.table).iter().any(|other| other.shares_entry_with(index))
 }

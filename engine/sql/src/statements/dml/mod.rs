@@ -6,7 +6,6 @@
 
 mod assignments;
 mod change;
-mod every_column;
 mod merge;
 
 use std::sync::Arc;
@@ -21,11 +20,10 @@ use ruvector_rulake::backend::delta::{ChangeKind, DeltaSnapshot, RowChanges};
 
 pub(crate) use assignments::check_assignments;
 use assignments::deletes;
-pub(crate) use every_column::{expanded, stars};
 
-use crate::engine::Engine;
 use crate::limits::stop::start;
 use crate::plan::snapshot::{Again, of_one_state};
+use crate::state::EngineState;
 use crate::statements::assign::assigned;
 use ruvector_udfs::collection::CollectionTable;
 use ruvector_udfs::error::{Error, ErrorKind, Result};
@@ -38,7 +36,12 @@ const BACKOFF_MS: u64 = 2;
 
 /// Runs a data change and returns the number of rows that it changed. `again` plans the statement once more, for when
 /// another writer was faster.
-pub(crate) async fn execute(engine: &Engine, state: &SessionState, dml: DmlStatement, again: &Again) -> Result<u64> {
+pub(crate) async fn execute(
+    engine: &EngineState,
+    state: &SessionState,
+    dml: DmlStatement,
+    again: &Again,
+) -> Result<u64> {
     let table = engine.main_table(&dml.table_name)?;
     match &dml.op {
         WriteOp::Insert(op) => insert(engine, state, &table, *op, &dml.input).await,
@@ -50,7 +53,13 @@ pub(crate) async fn execute(engine: &Engine, state: &SessionState, dml: DmlState
     }
 }
 
-async fn insert(engine: &Engine, state: &SessionState, table: &str, op: InsertOp, input: &LogicalPlan) -> Result<u64> {
+async fn insert(
+    engine: &EngineState,
+    state: &SessionState,
+    table: &str,
+    op: InsertOp,
+    input: &LogicalPlan,
+) -> Result<u64> {
     let input = assigned(input)?;
     let plan = state.create_physical_plan(&input).await?;
     let rows = of_one_state(start(plan, state.task_ctx())?, &input)?;
@@ -81,7 +90,7 @@ struct ChangeQuery {
 /// Computes a change from the newest state of its table and commits it. Changes of one table take turns, so that none of
 /// this process is in the way of another; if a writer of another process is, the change is computed once more.
 async fn change_rows(
-    engine: &Engine,
+    engine: &EngineState,
     state: &SessionState,
     table: &str,
     mut dml: DmlStatement,

@@ -10,12 +10,12 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
 
-use crate::engine::answer::Answer;
+use crate::running::answer::Answer;
 use ruvector_udfs::error::Result;
 use ruvector_udfs::names::CATALOG;
 
 /// Returns true if `plan` changes something in a catalog of the program, not in the engine's own.
-pub(crate) fn is_meant(state: &SessionState, plan: &LogicalPlan) -> bool {
+pub(crate) fn targets_other_catalog(state: &SessionState, plan: &LogicalPlan) -> bool {
     let defaults = &state.config_options().catalog;
     let is_foreign = |name: &TableReference| name.catalog().unwrap_or(&defaults.default_catalog) != CATALOG;
     match plan {
@@ -40,7 +40,7 @@ pub(crate) fn is_meant(state: &SessionState, plan: &LogicalPlan) -> bool {
     }
 }
 
-/// Runs `plan`, for which [`is_meant`] holds.
+/// Runs `plan`, for which [`targets_other_catalog`] holds.
 pub(crate) async fn execute(context: &SessionContext, plan: LogicalPlan) -> Result<Answer> {
     let is_dml = matches!(plan, LogicalPlan::Dml(_));
     let answer = context.execute_logical_plan(plan).await?.collect().await?;

@@ -1,4 +1,6 @@
-//! Answers of statements, and the schemas of which clients are told before the rows.
+//! The schemas of answers: clients are told of them before the rows.
+//!
+//! Takes a plan and its rows, and returns the rows in the form that was announced.
 
 use std::sync::Arc;
 
@@ -8,31 +10,9 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 
 use crate::rules::same_names::written_name;
-use ruvector_udfs::error::Result;
-
-/// The answer of a statement.
-pub enum Answer {
-    /// Rows, made as they are pulled. Dropping the stream ends the work.
-    Rows(SendableRecordBatchStream),
-    /// The statement ran to its end and changed this many rows (0 for DDL and SET).
-    Count(u64),
-}
-
-impl Answer {
-    /// All rows of the answer, or none if it is a count.
-    ///
-    /// # Errors
-    /// What the query meets while it runs.
-    pub async fn collect(self) -> Result<Vec<RecordBatch>> {
-        match self {
-            Self::Rows(rows) => Ok(rows.try_collect().await?),
-            Self::Count(_) => Ok(Vec::new()),
-        }
-    }
-}
 
 pub(crate) fn answers_rows(plan: &LogicalPlan) -> bool {
     !matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Statement(_))

@@ -5,21 +5,13 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::catalog::backend::CreateBackend;
 use ruvector_udfs::error::{Error, Result};
 
 /// A statement about a backend.
 pub(crate) enum BackendStatement {
     Create(CreateBackend),
     Drop { name: String, if_exists: bool },
-}
-
-/// `CREATE BACKEND` as it was written. It may hold secrets, so it has no `Debug`.
-pub(crate) struct CreateBackend {
-    pub(crate) name: String,
-    pub(crate) if_not_exists: bool,
-    pub(crate) kind: String,
-    /// In the order of the text; keys are folded and distinct.
-    pub(crate) options: Vec<(String, String)>,
 }
 
 /// Parses `sql` if it is one of the statements.

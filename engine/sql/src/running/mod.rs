@@ -3,6 +3,11 @@
 //! A statement is known from its planning to the end of its rows. It can be stopped wherever it waits or hands out rows. A
 //! change that is stopped while it is being committed may be in effect: the caller must look.
 
+pub(crate) mod answer;
+pub(crate) mod own_question;
+pub(crate) mod turns;
+pub(crate) mod uploads;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -22,9 +27,9 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Sleep, sleep, timeout};
 
-use crate::engine::answer::Answer;
-use crate::engine::own_question::is_own_question;
-use crate::limits::turns::{Computed, Turn};
+use crate::running::answer::Answer;
+use crate::running::own_question::is_own_question;
+use crate::running::turns::{Computed, Turn};
 use crate::text::redact::{LOOK_AHEAD, boundary};
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 use ruvector_udfs::role::Role;

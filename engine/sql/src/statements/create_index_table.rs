@@ -8,9 +8,9 @@ use ruvector_rabitq::VectorIndex;
 use ruvector_rulake::backend::index::check_file;
 use ruvector_rulake::failpoint::reach;
 
-use crate::engine::Engine;
-use crate::statements::create_index;
-use crate::statements::table_reference;
+use crate::catalog::index::retire::forget_table;
+use crate::state::EngineState;
+use crate::text::dialect::table_reference;
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 use ruvector_udfs::names::MAIN;
 
@@ -23,7 +23,7 @@ pub(crate) fn is_index_table(create: &CreateExternalTable) -> bool {
 }
 
 /// Runs CREATE EXTERNAL TABLE over an index file. The file is read once before the table is kept.
-pub(crate) async fn create(engine: &Engine, create: &CreateExternalTable) -> Result<()> {
+pub(crate) async fn create(engine: &EngineState, create: &CreateExternalTable) -> Result<()> {
     let table = engine.main_name(&table_reference(&create.name))?;
     refuse_ignored_clauses(create)?;
     let taken = is_taken(engine, &table).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn create(engine: &Engine, create: &CreateExternalTable) -> Res
 }
 
 /// Returns true if a table of that name exists and is no index.
-async fn is_taken(engine: &Engine, table: &str) -> Result<bool> {
+async fn is_taken(engine: &EngineState, table: &str) -> Result<bool> {
     if engine.index_tables().contains(table) {
         return Ok(false);
     }
@@ -56,7 +56,7 @@ async fn is_taken(engine: &Engine, table: &str) -> Result<bool> {
     Ok(main.list().await?.iter().any(|known| known == table))
 }
 
-async fn replace(engine: &Engine, create: &CreateExternalTable, table: &str) -> Result<()> {
+async fn replace(engine: &EngineState, create: &CreateExternalTable, table: &str) -> Result<()> {
     let path = location(create)?;
     check_file(&path).await?;
     engine.index_tables().declare(table, path, true).await?;
@@ -107,29 +107,23 @@ fn location(create: &CreateExternalTable) -> Result<PathBuf> {
     }
 }
 
-impl Engine {
-    /// Makes an index a table of `main`, with the columns `id` and `vec`, for as long as the engine lives: `knn(name, ...)`
-    /// is answered by the index as it is. `DROP TABLE` takes it away again.
-    ///
-    /// # Errors
-    /// `AlreadyExists` if there is a table of that name; `InvalidInput` if the name is none, or an id is not a `BIGINT`.
-    pub async fn register_index(&self, name: &str, index: Box<dyn VectorIndex>) -> Result<()> {
-        if is_taken(self, name).await? {
-            return Err(Error::new(ErrorKind::AlreadyExists, format!("table {name} exists already")));
-        }
-        Ok(self.index_tables().register(name, index).await?)
+/// Makes an index a table of `main`, for as long as the engine lives.
+pub(crate) async fn register(engine: &EngineState, name: &str, index: Box<dyn VectorIndex>) -> Result<()> {
+    if is_taken(engine, name).await? {
+        return Err(Error::new(ErrorKind::AlreadyExists, format!("table {name} exists already")));
     }
+    Ok(engine.index_tables().register(name, index).await?)
+}
 
-    /// Drops a table if it is an index, and tells whether it was.
-    pub(crate) async fn drop_index_table(&self, name: &str) -> Result<bool> {
-        if !self.index_tables().contains(name) {
-            return Ok(false);
-        }
-        // After a kill between the two, the next start forgets the indexes of a table that is not there.
-        self.index_tables().forget(name).await?;
-        reach("drop_index_table.removed");
-        create_index::run::forget_table(self, MAIN, name)?;
-        self.lake().invalidate_cache(MAIN, name)?;
-        Ok(true)
+/// Drops a table if it is an index, and returns true if it was.
+pub(crate) async fn drop_table(engine: &EngineState, name: &str) -> Result<bool> {
+    if !engine.index_tables().contains(name) {
+        return Ok(false);
     }
+    // After a kill between the two, the next start forgets the indexes of a table that is not there.
+    engine.index_tables().forget(name).await?;
+    reach("drop_index_table.removed");
+    forget_table(engine.indexes(), engine.builds(), MAIN, name)?;
+    engine.lake().invalidate_cache(MAIN, name)?;
+    Ok(true)
 }

@@ -1,6 +1,6 @@
 //! `UPDATE SET *` and `INSERT *` in MERGE: every column of the target, from the source's column of the same name.
 //!
-//! The parser knows neither. In the text the star becomes an assignment to a column named `@*` ([`stars`]). When the target is
+//! The parser knows neither. In the text the star becomes an assignment to a column named `@*` ([`crate::text::stars`]). When the target is
 //! known, before the statement is planned, it becomes an assignment of each of the target's columns ([`expanded`]). Further
 //! columns of the source are not read. A column that the source lacks is the planner's error, which names the column.
 
@@ -11,46 +11,11 @@ use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, Expr as SqlExpr, Ident, Merge, MergeAction, MergeInsertKind, ObjectName, Statement,
     TableFactor,
 };
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-use crate::statements::table_reference;
-use crate::text::tokens::Edit;
+use crate::text::dialect::table_reference;
+use crate::text::stars::EVERY;
 
-/// The column that stands for every column.
-const EVERY: &str = "@*";
-
-/// Writes `UPDATE SET *` and `INSERT *` of a MERGE so that they can be parsed.
-pub(crate) fn stars(tokens: &[TokenWithSpan]) -> Vec<Edit> {
-    let tokens: Vec<&TokenWithSpan> =
-        tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF)).collect();
-    let is = |at: usize, keyword: Keyword| {
-        let token = tokens.get(at).map(|token| &token.token);
-        matches!(token, Some(Token::Word(Word { keyword: found, quote_style: None, .. })) if *found == keyword)
-    };
-    let mut edits = Vec::new();
-    // MERGE or EXPLAIN [ANALYZE] [VERBOSE] MERGE.
-    if !(0..4).any(|at| is(at, Keyword::MERGE)) {
-        return edits;
-    }
-    for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.token == Token::Mul) {
-        // `CASE WHEN a THEN insert * 2 END` goes on with an operand.
-        let ends = matches!(tokens.get(at + 1).map(|token| &token.token), None | Some(Token::SemiColon))
-            || is(at + 1, Keyword::WHEN);
-        let before = |words: &[Keyword]| {
-            at.checked_sub(words.len())
-                .is_some_and(|first| words.iter().enumerate().all(|(i, word)| is(first + i, *word)))
-        };
-        if ends && before(&[Keyword::THEN, Keyword::UPDATE, Keyword::SET]) {
-            edits.push(Edit::new(token.span.start, 1, format!("\"{EVERY}\" = NULL ")));
-        } else if ends && before(&[Keyword::THEN, Keyword::INSERT]) {
-            edits.push(Edit::new(token.span.start, 1, format!("(\"{EVERY}\") VALUES (NULL) ")));
-        }
-    }
-    edits
-}
-
-/// The statement with every column of its target for each star that [`stars`] found.
+/// The statement with every column of its target for each star that [`crate::text::stars`] found.
 ///
 /// # Errors
 /// If there is no such table, or the source of the MERGE has no name that its columns could be told by.
@@ -134,37 +99,5 @@ fn name_of(source: &TableFactor) -> Option<Vec<Ident>> {
             name.0.iter().map(|part| part.as_ident().cloned()).collect()
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::text::tokens::{edited, tokenize};
-    use datafusion::sql::sqlparser::dialect::GenericDialect;
-
-    fn written(sql: &str) -> String {
-        edited(sql, &stars(&tokenize(&GenericDialect {}, sql).unwrap())).text
-    }
-
-    #[test]
-    fn stars_become_assignments() {
-        let sql = "merge INTO t USING s ON t.a = s.a WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *;";
-        let expected = "merge INTO t USING s ON t.a = s.a WHEN MATCHED THEN UPDATE SET \"@*\" = NULL  WHEN NOT MATCHED THEN \
-                        INSERT (\"@*\") VALUES (NULL) ;";
-        assert_eq!(written(sql), expected);
-        assert!(written("EXPLAIN VERBOSE MERGE INTO t USING s ON true WHEN MATCHED THEN UPDATE SET *").contains(EVERY));
-    }
-
-    #[test]
-    fn other_stars_are_left_alone() {
-        for sql in [
-            "SELECT * FROM t",
-            "SELECT CASE WHEN a THEN insert * 2 END FROM merge",
-            "MERGE INTO t USING (SELECT * FROM s) s ON t.a = s.a WHEN MATCHED THEN UPDATE SET a = CASE WHEN true THEN insert * 2 END",
-            "MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN UPDATE SET *, a = 1",
-        ] {
-            assert_eq!(written(sql), sql);
-        }
     }
 }

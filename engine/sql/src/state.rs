@@ -1,0 +1,150 @@
+//! The state of one engine: its catalogs, its backends, the lake and the statements that run.
+//!
+//! Statements, table functions and the session's parts take it. It opens nothing and runs nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::catalog::{CatalogProvider, CatalogProviderList};
+use datafusion::common::TableReference;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use ruvector_rulake::{Backend, DeltaBackend, RuLake};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use crate::catalog::Backends;
+use crate::catalog::backend::BackendCatalog;
+use crate::catalog::external::{self, ExternalTables};
+use crate::catalog::index::IndexCatalog;
+use crate::catalog::index::builds::Builds;
+use crate::catalog::index_table::IndexTables;
+use crate::catalog::owner::Owner;
+use crate::running::Queries;
+use crate::running::uploads::Uploads;
+use crate::text::time_travel::MARK;
+use ruvector_udfs::error::{Error, ErrorKind, Result};
+use ruvector_udfs::names::{CATALOG, MAIN};
+use ruvector_udfs::scalar::embed;
+
+/// The parts that statements of an engine share.
+pub(crate) struct EngineState {
+    pub(crate) main: Arc<DeltaBackend>,
+    pub(crate) external: Arc<ExternalTables>,
+    pub(crate) backends: Arc<Backends>,
+    pub(crate) declared: BackendCatalog,
+    /// Held while a backend or an external table is made or dropped by SQL.
+    pub(crate) backend_changes: Mutex<()>,
+    pub(crate) catalogs: Arc<dyn CatalogProviderList>,
+    pub(crate) catalog: Arc<dyn CatalogProvider>,
+    pub(crate) indexes: Arc<IndexCatalog>,
+    pub(crate) builds: Arc<Builds>,
+    pub(crate) index_tables: IndexTables,
+    pub(crate) lake: Arc<RuLake>,
+    pub(crate) models: Arc<embed::Models>,
+    pub(crate) runtime: Arc<RuntimeEnv>,
+    pub(crate) queries: Queries,
+    pub(crate) uploads: Uploads,
+    pub(crate) statement_time_max: Option<Duration>,
+    /// Held for its `Drop`: others may open the folder once no catalog is written any more.
+    pub(crate) _owner: Arc<Owner>,
+    /// Held for its `Drop`: an engine without a data directory takes its tables with it.
+    pub(crate) _temporary: Option<TempDir>,
+}
+
+impl EngineState {
+    pub(crate) fn main(&self) -> &DeltaBackend {
+        &self.main
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    pub(crate) fn external(&self) -> &ExternalTables {
+        &self.external
+    }
+
+    pub(crate) fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
+    pub(crate) fn declared(&self) -> &BackendCatalog {
+        &self.declared
+    }
+
+    pub(crate) fn backend_changes(&self) -> &Mutex<()> {
+        &self.backend_changes
+    }
+
+    pub(crate) fn indexes(&self) -> &IndexCatalog {
+        &self.indexes
+    }
+
+    pub(crate) fn shared_indexes(&self) -> Arc<IndexCatalog> {
+        Arc::clone(&self.indexes)
+    }
+
+    pub(crate) fn builds(&self) -> &Builds {
+        &self.builds
+    }
+
+    pub(crate) fn index_tables(&self) -> &IndexTables {
+        &self.index_tables
+    }
+
+    /// The lake that answers.
+    pub(crate) fn lake(&self) -> &RuLake {
+        &self.lake
+    }
+
+    pub(crate) fn shared_lake(&self) -> Arc<RuLake> {
+        Arc::clone(&self.lake)
+    }
+
+    pub(crate) fn models(&self) -> &Arc<embed::Models> {
+        &self.models
+    }
+
+    /// The backends as schemas.
+    pub(crate) fn catalog(&self) -> Arc<dyn CatalogProvider> {
+        Arc::clone(&self.catalog)
+    }
+
+    /// The name of the table in `main` that a reference to be written means.
+    pub(crate) fn main_table(&self, reference: &TableReference) -> Result<String> {
+        let table = self.main_name(reference)?;
+        match self.index_tables.contains(&table) {
+            true => Err(Error::not_supported(format!(
+                "table {table} is an index: it can be searched and dropped, not written"
+            ))),
+            false => Ok(table),
+        }
+    }
+
+    /// The name in `main` that a reference means.
+    pub(crate) fn main_name(&self, reference: &TableReference) -> Result<String> {
+        let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
+        if catalog != CATALOG || schema != MAIN {
+            let message = format!("tables of {catalog}.{schema} cannot be changed by SQL: expected {CATALOG}.{MAIN}");
+            return Err(Error::not_supported(message));
+        }
+        if reference.table().contains(MARK) {
+            let message =
+                format!("older states of a table cannot be changed: expected its name, got {}", reference.table());
+            return Err(Error::not_supported(message));
+        }
+        match self.external.find(reference.table()) {
+            Some(_) => Err(external::read_only(reference.table())),
+            None => Ok(reference.table().to_owned()),
+        }
+    }
+
+    /// The backend and the name of the table that a reference means.
+    pub(crate) fn backend_table(&self, reference: &TableReference) -> Result<(Arc<dyn Backend>, String)> {
+        let (catalog, schema) = (reference.catalog().unwrap_or(CATALOG), reference.schema().unwrap_or(MAIN));
+        match self.backends.find(schema).filter(|_| catalog == CATALOG) {
+            Some(registered) => Ok((registered.backend, reference.table().to_owned())),
+            None => Err(Error::new(ErrorKind::NotFound, format!("no such backend: {catalog}.{schema}"))),
+        }
+    }
+}

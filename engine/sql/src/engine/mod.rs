@@ -46,6 +46,7 @@ use crate::plan::lookup;
 use crate::plan::parameters::{Prepared, bind, parameters};
 use crate::plan::snapshot::{Again, of_one_state};
 use crate::running::answer::Answer;
+use crate::running::turns;
 use crate::running::uploads::Uploads;
 use crate::running::{Queries, Running, Stop, Who};
 use crate::state::EngineState;
@@ -119,7 +120,7 @@ impl Engine {
     /// crates. A backend that cannot be opened is no error: its tables are unavailable until it can.
     pub async fn open(config: EngineConfig) -> Result<Arc<Self>> {
         patched::check()?;
-        crate::running::turns::install();
+        turns::install();
         let (data_dir, temporary) = match config.data_dir {
             Some(data_dir) => (data_dir, None),
             None => {

@@ -1,4 +1,5 @@
-//! Runs `CREATE EXTERNAL TABLE` over tables of others, and `DROP TABLE` of one.
+//! `CREATE EXTERNAL TABLE [IF NOT EXISTS] t [(columns)] STORED AS PARQUET | DELTA | CSV | JSON [PARTITIONED BY (columns)]
+//! LOCATION '...' [OPTIONS (key 'value', ...)]` over tables of others, and `DROP TABLE t` of one.
 //!
 //! Takes the parsed statement. The table is kept by [`crate::catalog::external`]; its files are never changed.
 

@@ -1,12 +1,13 @@
 //! The dialect that a session's statements are written in: `SET datafusion.sql_parser.dialect = 'PostgreSQL'`.
 
-use datafusion::common::TableReference;
-use datafusion::sql::sqlparser::ast::ObjectName;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
+use datafusion::common::TableReference;
 use datafusion::common::config::Dialect;
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Set, Statement, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr as SqlExpr, Ident, ObjectName, Set, Statement, Value, VisitMut, VisitorMut,
+};
 use datafusion::sql::sqlparser::dialect::{Dialect as Grammar, dialect_from_str};
 
 use ruvector_udfs::error::{Error, Result};

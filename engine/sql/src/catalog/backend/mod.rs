@@ -1,5 +1,4 @@
-//! Backends made by SQL: `CREATE BACKEND [IF NOT EXISTS] name TYPE kind OPTIONS (key 'value', ...)` and
-//! `DROP BACKEND [IF EXISTS] name`.
+//! Backends that SQL declared, and their file. `statements/create_backend` makes and drops them.
 //!
 //! A backend is opened and listed before it is kept, so what is in the catalog has worked once. One that cannot be opened
 //! when the engine starts does not stop it: its tables are unavailable until it can.

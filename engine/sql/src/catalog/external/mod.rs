@@ -1,6 +1,4 @@
-//! Tables of the schema `main` over files that others write:
-//! `CREATE EXTERNAL TABLE [IF NOT EXISTS] t [(columns)] STORED AS PARQUET | DELTA | CSV | JSON [PARTITIONED BY (columns)]
-//! LOCATION '...' [OPTIONS (key 'value', ...)]` and `DROP TABLE t`.
+//! External tables: tables of the schema `main` over files that other programs write. `statements/create_external_table` makes them.
 //!
 //! Parquet and Delta tables are collections of ruLake's: `knn()`, indexes and (Delta) older states are theirs as of any other
 //! table. CSV and JSON tables are DataFusion's own; what is searched is copied by `CREATE TABLE ... AS SELECT`.

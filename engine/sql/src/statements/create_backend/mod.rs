@@ -1,4 +1,4 @@
-//! Runs `CREATE BACKEND` and `DROP BACKEND`.
+//! `CREATE BACKEND [IF NOT EXISTS] name TYPE kind OPTIONS (key 'value', ...)` and `DROP BACKEND [IF EXISTS] name`.
 //!
 //! A backend is opened and listed before it is kept. The catalog of backends ([`crate::catalog::backend`]) keeps it.
 

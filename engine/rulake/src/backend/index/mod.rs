@@ -2,7 +2,7 @@
 //! rows.
 //!
 //! A collection has the columns `id` and the vector column, `vec` unless the file says otherwise. The index itself is what
-//! answers a search ([`ServedIndex`]): nothing is built. A file is read when it is first asked for, and again when another one
+//! answers a search ([`ServedIndex`](crate::contract::ServedIndex)): nothing is built. A file is read when it is first asked for, and again when another one
 //! is in its place.
 
 mod index_file;

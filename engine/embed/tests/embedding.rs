@@ -1,4 +1,4 @@
-//! What an [`Embedder`] promises, on a tiny committed model and on the real one.
+//! The contract of an [`Embedder`], on a tiny committed model and on the real one.
 //!
 //! Both need the ONNX Runtime library (`ORT_DYLIB_PATH`), the real one also its folder (`RUVECTOR_MODELS_DIR`). What is
 //! missing skips its tests with a line, and fails them where `CI=true`.

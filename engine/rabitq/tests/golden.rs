@@ -11,7 +11,7 @@ use ruvector_rabitq::{
     BuildParams, Dim, IndexKind, Metric, SearchParams, VectorBatch, VectorIndex, cpu_features, load_any,
 };
 
-/// Of a process that is to print checksums.
+/// Variable of a process that is to print checksums.
 const PRINT_CHECKSUMS: &str = "RUVECTOR_PRINT_CHECKSUMS";
 
 /// A golden file and the ids nearest to the [`query`].
@@ -84,7 +84,7 @@ fn every_kernel_writes_the_same_bytes() {
     }
 }
 
-/// Of the files of all kinds and metrics, with dimensions that fill their last 64 and that do not.
+/// Checksums of the files of all kinds and metrics, with dimensions that fill their last 64 and that do not.
 fn checksums() -> Vec<u32> {
     let mut checksums = Vec::new();
     for kind in IndexKind::ALL {

@@ -12,7 +12,7 @@ mod data;
 
 use data::{Random, batch, clustered};
 
-/// How far `memory_bytes` may be from the truth.
+/// Largest difference of `memory_bytes` from the allocated bytes.
 const TOLERANCE: f64 = 0.05;
 
 #[global_allocator]

@@ -3,6 +3,8 @@
 //! One execution per row would be one transaction and one file per row. The same rows are inserted by few statements
 //! with many rows of values each: `INSERT INTO t VALUES ($1, $2), ($3, $4), ...`.
 
+use std::collections::BTreeSet;
+
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Expr, Insert, Parens, Query, SetExpr, Statement, TableObject, Value, Values};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -32,10 +34,11 @@ struct SimpleInsert {
 }
 
 impl SimpleInsert {
-    /// True if the highest parameter number is `num_parameters`, so that the numbers of the next row follow on it.
+    /// Returns true if the row has all parameters up to `num_parameters` and no other, so that the numbers of the next row
+    /// follow on it. The engine refuses the rest.
     fn fits(&self, num_parameters: usize) -> bool {
-        let numbers: Option<Vec<_>> = self.numbers().collect();
-        numbers.is_some_and(|numbers| numbers.iter().max() == Some(&num_parameters))
+        let numbers: Option<BTreeSet<_>> = self.numbers().collect();
+        numbers.is_some_and(|numbers| numbers.into_iter().eq(1..=num_parameters))
     }
 
     /// The number of each parameter in the row: `?` counts, `$n` is n. `None` for another name.
@@ -143,6 +146,7 @@ mod tests {
             "INSERT INTO t VALUES (?, ?), (1, 2)",
             "INSERT INTO t VALUES (?, upper(?))",
             "INSERT INTO t VALUES ($1, $1)",
+            "INSERT INTO t VALUES ($2)",
             "not SQL ?, ?",
         ] {
             let executions = executions(sql, rows(3, 2));

@@ -177,7 +177,7 @@ fn a_stream_ends_when_its_caller_is_somebody_else() {
     });
 }
 
-/// What `command` and `batches` are answered with: each answer and what came beside it.
+/// The answers to `command` and `batches`: each answer and what came beside it.
 async fn exchange(
     server: &TestServer,
     command: &str,

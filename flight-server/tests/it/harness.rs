@@ -29,7 +29,7 @@ pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(TestServer) 
     with_setup(Setup::default(), test);
 }
 
-/// As [`with_server`], with settings. The address is a free one of this machine, whatever they say.
+/// Like [`with_server`], with settings. The address is a free one of this machine, whatever they say.
 pub(crate) fn with_setup<F: Future<Output = ()>>(setup: Setup, test: impl FnOnce(TestServer) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

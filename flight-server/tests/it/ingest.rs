@@ -229,7 +229,7 @@ fn docs(ids: Int64Array, vectors: Float32Array, dim: i32) -> RecordBatch {
     .unwrap()
 }
 
-/// What pyarrow's `do_put(FlightDescriptor.for_path(...))` sends.
+/// The messages of pyarrow's `do_put(FlightDescriptor.for_path(...))`.
 async fn plain_upload(path: &[&str]) -> Vec<FlightData> {
     let path = path.iter().map(|&part| part.to_owned()).collect();
     let encoder = FlightDataEncoderBuilder::new().with_flight_descriptor(Some(FlightDescriptor::new_path(path)));

@@ -1,4 +1,4 @@
-//! What a server does not let its clients do to each other: too many statements, too long ones, too large ones.
+//! Limits that protect clients from each other: too many statements, too long ones, too large ones.
 
 use std::time::Duration;
 

@@ -90,7 +90,7 @@ fn damage_keeps_the_lengths_around_it() {
 struct Call {
     rpc: &'static str,
     messages: Vec<Bytes>,
-    /// Whether the server serves it when it is not damaged.
+    /// True if the server serves it when it is not damaged.
     is_served: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What BI tools ask before they query.
+//! Metadata that BI tools request before they query.
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};

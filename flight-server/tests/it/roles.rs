@@ -1,4 +1,4 @@
-//! What each role may do, by every way in.
+//! Rights of each role, by every way in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ const ADMIN: [&str; 16] = [
     "SET datafusion.catalog.location = '{}'",
 ];
 
-/// What a role is refused, with the role that it needs.
+/// Statements that a role is refused, with the role that they need.
 fn refused_to(role: &str, folder: &str) -> Vec<(String, &'static str)> {
     let admin = ADMIN.iter().map(|sql| (sql.replace("{}", folder), "admin"));
     match role {
@@ -84,7 +84,7 @@ fn refused_to(role: &str, folder: &str) -> Vec<(String, &'static str)> {
     }
 }
 
-/// What would be done while it is explained needs the role that doing it needs.
+/// A statement that would run while it is explained needs the role that doing it needs.
 fn explained() -> impl Iterator<Item = (String, &'static str)> {
     let explained =
         |sql: &&&str| sql.starts_with("INSERT") || sql.starts_with("DELETE") || sql.starts_with("CREATE TABLE");

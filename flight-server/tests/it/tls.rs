@@ -23,7 +23,7 @@ async fn connect(server: &TestServer, tls: ClientTlsConfig) -> Result<Client, Er
     Ok(FlightSqlServiceClient::new(endpoint.connect().await?))
 }
 
-/// Whether a client gets an answer. A certificate that the server does not like shows with the first call only.
+/// Returns true if a client gets an answer. A certificate that the server does not like shows with the first call only.
 async fn is_answered(server: &TestServer, tls: ClientTlsConfig) -> bool {
     let Ok(mut client) = connect(server, tls).await else { return false };
     client.handshake("reader", &password("reader")).await.is_ok()

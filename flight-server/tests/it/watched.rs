@@ -1,4 +1,4 @@
-//! What an operator sees: the statements, the health, the metrics.
+//! The view of an operator: the statements, the health, the metrics.
 
 use arrow::array::AsArray;
 use futures::StreamExt;

@@ -9,7 +9,7 @@ use ruvector_rulake::bundle::FILE_NAME;
 use ruvector_rulake::{Bundle, ErrorKind, Generation};
 use serde_json::{Value, json};
 
-/// What both refuse to read more of.
+/// The size above which both refuse a file.
 const JSON_BYTES_MAX: usize = 64 * 1024;
 const FIELD_BYTES_MAX: usize = 4 * 1024;
 
@@ -128,7 +128,7 @@ fn numbers_and_texts_at_their_ends() {
     }
 }
 
-/// What both say of a file with that content: our kind of error and the text of theirs.
+/// Both answers to a file with that content: the kind of our error and the text of theirs.
 fn refused(folder: &Path, content: &[u8]) -> (ErrorKind, String) {
     std::fs::write(folder.join(FILE_NAME), content).unwrap();
     let ours = Bundle::read_from_dir(folder).unwrap_err().kind();

@@ -86,7 +86,7 @@ async fn open(folder: &Path) -> Arc<dyn Snapshot> {
     FsBackend::open("lake", folder).unwrap().snapshot("docs").await.unwrap()
 }
 
-/// What the nearest rows are, found by comparing all of them.
+/// The nearest rows, found by comparing all of them.
 fn oracle(files: &[&Rows], metric: Metric, query: &[f32], k: usize, wanted: impl Fn(u64) -> bool) -> Vec<Hit> {
     let mut hits: Vec<Hit> = Vec::new();
     for (file, rows) in files.iter().enumerate() {

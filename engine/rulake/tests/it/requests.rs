@@ -1,4 +1,4 @@
-//! What is asked of an object store: a request is time and money.
+//! Requests to an object store: each costs time and money.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What stands in FROM. An entry for each; add one with the relation.
+//! Relations of FROM. An entry for each; add one with the relation.
 
 use ruvector_udfs::documentation::{Entry, RELATIONS};
 

@@ -1,4 +1,4 @@
-//! What tells about tables, indexes and the engine. An entry for each; add one with the table.
+//! Tables about tables, indexes and the engine. An entry for each; add one with the table.
 
 use ruvector_udfs::documentation::{Entry, SYSTEM};
 

@@ -79,7 +79,7 @@ async fn what_is_ours_is_understood_in_every_dialect() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// What one dialect reads differently from another.
+/// Statements that one dialect reads differently from another.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rest_is_read_as_the_dialect_says() {
     for (dialect, sql, expected) in [

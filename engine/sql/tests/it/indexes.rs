@@ -22,7 +22,7 @@ fn shown(batches: &[RecordBatch]) -> String {
     pretty_format_batches(batches).unwrap().to_string()
 }
 
-/// What a query answers, as a table.
+/// The answer of a query, as a table.
 async fn text(database: &Database, sql: &str) -> String {
     shown(&database.query(sql).await)
 }

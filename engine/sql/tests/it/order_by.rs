@@ -106,7 +106,7 @@ async fn parameters_and_subqueries_are_searched_for_too() {
     assert_eq!(pairs(&database, by_subquery, &[]).await[0], (42, Some(0.0)));
 }
 
-/// What only looks like a search stays what it is.
+/// Queries that only look like a search keep their plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_search_is_left_alone() {
     let mut random = Random(6);

@@ -1,4 +1,4 @@
-//! What was acknowledged is there when the engine is opened again.
+//! Acknowledged changes are there when the engine is opened again.
 
 use arrow::array::RecordBatch;
 use ruvector_sql::{Answer, EngineConfig, ErrorKind, IngestMode};

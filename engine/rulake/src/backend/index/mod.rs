@@ -1,9 +1,9 @@
 //! Indexes as collections: from a file or from the program. They are searched like any other, and their vectors are
 //! rows.
 //!
-//! A collection has the columns `id` and the vector column, `vec` unless the file says otherwise. The index itself is what
-//! answers a search ([`ServedIndex`](crate::contract::ServedIndex)): nothing is built. A file is read when it is first asked for, and again when another one
-//! is in its place.
+//! A collection has the columns `id` and the vector column, `vec` unless the file says otherwise. The index itself answers
+//! searches ([`ServedIndex`](crate::contract::ServedIndex)): nothing is built. A file is read at its first use, and again when
+//! another one is in its place.
 
 mod index_file;
 mod index_rows;

@@ -13,7 +13,7 @@ pub fn cpu_bound<T>(work: impl FnOnce() -> T) -> T {
 /// Runs work on files on a thread that may block. The work goes on if the caller is cancelled.
 ///
 /// # Errors
-/// Those of the work; `Internal` that names the `worker` if it panics.
+/// Errors of the work; `Internal` that names the `worker` if it panics.
 pub(crate) async fn run_blocking<T: Send + 'static>(
     worker: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,

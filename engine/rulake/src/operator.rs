@@ -35,7 +35,7 @@ pub trait Operator: Clone + Send + Sync + 'static {
     /// Writes the line of EXPLAIN.
     ///
     /// # Errors
-    /// Those of the formatter.
+    /// Errors of the formatter.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::NAME)
     }

@@ -13,7 +13,7 @@ impl Cache {
     /// Builds the entry over `pinned` from all its vectors, and replaces the entry that is there.
     ///
     /// # Errors
-    /// Those of a first build; the old entry stays then.
+    /// Errors of a first build; the old entry stays then.
     pub(crate) async fn rebuild(
         &self,
         pinned: &Pinned,

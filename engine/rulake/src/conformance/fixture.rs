@@ -22,7 +22,7 @@ pub trait Fixture: Send + Sync {
     /// Creates a collection from the rows of one or more batches, each a part of its own if the backend can.
     ///
     /// # Errors
-    /// Those of the store; [`check`](super::check) passes them on.
+    /// Errors of the store; [`check`](super::check) passes them on.
     async fn store(&self, collection: &str, batches: &[RecordBatch]) -> Result<()>;
 
     /// Adds rows to a collection, atomically: a concurrent reader sees all of them or none.

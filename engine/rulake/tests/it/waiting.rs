@@ -50,7 +50,7 @@ async fn an_entry_is_made_on_for_who_comes_back_and_given_up_when_nobody_does() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_was_forgotten_while_it_was_made_is_begun_anew() {
+async fn an_entry_that_was_forgotten_while_it_was_made_begins_again() {
     let hangs = Arc::new(AtomicBool::new(true));
     let (lake, counting) = hanging_lake(&hangs);
     assert!(timeout(LINGER / 10, entry(Arc::clone(&lake))).await.is_err(), "the backend hangs");
@@ -117,16 +117,16 @@ async fn an_entry_answers_while_another_is_made_in_its_place() {
     for ends in [true, false] {
         hangs.store(ends, Ordering::SeqCst);
         let (working, pinned, spec) = (Arc::clone(&lake), Arc::clone(&pinned), spec.clone());
-        let anew = tokio::spawn(async move { working.rebuild_entry(&pinned, &spec, &context()).await });
+        let rebuilt = tokio::spawn(async move { working.rebuild_entry(&pinned, &spec, &context()).await });
         if ends {
             while counting.calls(Operation::Scan) < 2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             assert_eq!(timeout(LINGER, entry(Arc::clone(&lake))).await.unwrap(), Ok(3), "the one before answers");
             lake.cancel_build("hot", "docs", &IndexSpec::new("vec"));
-            assert_eq!(anew.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+            assert_eq!(rebuilt.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
         } else {
-            let made = anew.await.unwrap().unwrap();
+            let made = rebuilt.await.unwrap().unwrap();
             let pinned = lake.pin("hot", "docs", None).await.unwrap();
             let after = lake.entry(&pinned, &IndexSpec::new("vec"), &context()).await.unwrap();
             assert!(Arc::ptr_eq(&made, &after) && !Arc::ptr_eq(&before, &after));

@@ -20,7 +20,7 @@ impl Answer {
     /// All rows of the answer, or none if it is a count.
     ///
     /// # Errors
-    /// What the query meets while it runs.
+    /// Errors of the query while it runs.
     pub async fn collect(self) -> Result<Vec<RecordBatch>> {
         match self {
             Self::Rows(rows) => Ok(rows.try_collect().await?),

@@ -122,7 +122,7 @@ impl UserDefinedLogicalNodeCore for FederatedNode {
 pub(crate) struct Federation {
     /// The backends that are searched, in the order of the searches.
     pub(crate) backends: Vec<String>,
-    /// Those that are left out because they did not answer when they were asked for their state.
+    /// Collections that are left out: their backend did not answer a request for their state.
     pub(crate) absent: Vec<String>,
     /// The time that each backend has; `None` is no limit.
     pub(crate) timeout: Option<Duration>,

@@ -66,8 +66,9 @@ impl FunctionRewrite for Negatives {
                 return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
             }
             Expr::ScalarFunction(mut call) if COMPARE_ELEMENTS.contains(&call.name()) => {
-                // A column in a list of constants is a column in an IN list, and stays one.
-                let of_constants = call.args.first().is_some_and(|list| !list.any_column_refs());
+                // The optimizer makes a column in a list of constants a column in an IN list, which stays as it is.
+                let is_membership = ["array_has", "equal_any"].contains(&call.name());
+                let of_constants = is_membership && call.args.first().is_some_and(|list| !list.any_column_refs());
                 let mut changed = false;
                 for compared in &mut call.args {
                     if !(of_constants && matches!(compared, Expr::Column(_))) {

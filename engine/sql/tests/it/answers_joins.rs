@@ -213,6 +213,8 @@ async fn floats_that_are_equal_are_one_key() {
             ("SELECT id FROM f WHERE nullif(x, CAST('NaN' AS DOUBLE)) IS NULL ORDER BY id", &["3"]),
             ("SELECT count(DISTINCT x), count(DISTINCT id) FROM f WHERE x < 2", &["2|3"]),
             ("SELECT count(DISTINCT x) FILTER (WHERE id < 3) FROM f", &["1"]),
+            ("SELECT array_position([0.0], x), array_remove([0.0, 1.0], x) FROM f WHERE id = 2", &["1|[1.0]"]),
+            ("SELECT id FROM f WHERE array_has([0.0, 7.0], x) ORDER BY id", &["1", "2"]),
             ("SELECT median(DISTINCT x), count(DISTINCT id) FROM f WHERE x < 2", &["0.5|3"]),
             ("SELECT array_agg(DISTINCT x ORDER BY x), array_agg(x) FILTER (WHERE id = 5) FROM f WHERE x < 2", &["[0.0, 1.0]|[1.0]"]),
             ("SELECT array_agg(DISTINCT x ORDER BY x DESC), array_agg(id ORDER BY id) FROM f WHERE x = 0", &["[0.0]|[1, 2]"]),

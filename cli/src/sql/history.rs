@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustyline::history::FileHistory;
 use rustyline::{Editor, Helper};
-use ruvector_sql::shown_sql;
+use ruvector_sql::redact_sql;
 
 use super::input::{Input, inputs};
 
@@ -49,7 +49,7 @@ fn without_secrets(text: &str) -> String {
     let text = text.trim();
     let is_command = |input: &Input| matches!(input, Input::Command(_));
     // Commands take no secrets, and a `'` in one is no open text.
-    if inputs(text).iter().all(is_command) { text.to_owned() } else { shown_sql(text, usize::MAX) }
+    if inputs(text).iter().all(is_command) { text.to_owned() } else { redact_sql(text, usize::MAX) }
 }
 
 /// `$RUVECTOR_HISTORY` (nowhere, if it is empty), else `ruvector/history` in the folder that the platform has for such.

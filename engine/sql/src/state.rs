@@ -19,7 +19,7 @@ use crate::catalog::index::IndexCatalog;
 use crate::catalog::index::builds::Builds;
 use crate::catalog::index_table::IndexTables;
 use crate::catalog::owner::Owner;
-use crate::running::Queries;
+use crate::running::registry::RunningStatements;
 use crate::running::uploads::Uploads;
 use crate::text::time_travel::MARK;
 use ruvector_udfs::error::{Error, ErrorKind, Result};
@@ -42,7 +42,7 @@ pub(crate) struct EngineState {
     pub(crate) lake: Arc<RuLake>,
     pub(crate) models: Arc<embed::Models>,
     pub(crate) runtime: Arc<RuntimeEnv>,
-    pub(crate) queries: Queries,
+    pub(crate) statements: RunningStatements,
     pub(crate) uploads: Uploads,
     pub(crate) statement_time_max: Option<Duration>,
     /// Held for its `Drop`: others may open the folder once no catalog is written any more.

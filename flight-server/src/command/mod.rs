@@ -1,7 +1,6 @@
 //! One file per Flight SQL command.
 
 pub(crate) mod actions;
-mod batch_insert;
 pub(crate) mod cancel;
 pub(crate) mod catalogs;
 pub(crate) mod db_schemas;

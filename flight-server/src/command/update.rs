@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use futures::TryStreamExt;
-use ruvector_sql::Answer;
+use ruvector_sql::script;
 use tonic::Status;
 
-use super::batch_insert::executions;
 use super::statement::parameter_rows;
 use crate::execution::sessions::Caller;
 use crate::execution::state::ServerState;
 use crate::wire::handle::Statement;
-use crate::wire::status::{status, stream_status};
-use ruvector_sql::script;
+use crate::wire::status::status;
 
-/// Runs `statement` once for every row of its parameters and returns how many rows it changed in all.
+/// Runs `statement` once for every row of its parameters and returns the number of rows that it changed in all.
 ///
 /// It runs to its end even if the caller goes away. Each execution is a transaction of its own: if one fails, those
 /// before it remain.
@@ -25,8 +22,8 @@ pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Stateme
         Ok(session) => session,
         Err(refused) => return audit.ended(Err(refused)),
     };
-    let executions = match parameter_rows(&statement) {
-        Ok(rows) => executions(&statement.sql, rows),
+    let rows = match parameter_rows(&statement) {
+        Ok(rows) => rows,
         Err(refused) => return audit.ended(Err(refused)),
     };
     let permit = match state.admit(caller, &statement.sql).await {
@@ -36,21 +33,13 @@ pub(crate) async fn run(state: &ServerState, caller: &Caller, statement: Stateme
     let engine = Arc::clone(&state.engine);
     let run = async move {
         let _permit = permit;
-        let mut count = 0;
-        for (sql, values) in executions {
-            match engine.execute(&session, &sql, &values).await.map_err(|e| status(&e))? {
-                Answer::Count(changed) => count += changed,
-                // A query in the place of an update: it may be run for what it does, so it runs.
-                Answer::Rows(rows) => rows.map_err(stream_status).try_for_each(|_| std::future::ready(Ok(()))).await?,
-            }
-        }
-        Ok(count)
+        engine.execute_batch(&session, &statement.sql, rows).await.map_err(|e| status(&e))
     };
     state.executor.run_detached(async move { audit.ended(run.await) }).await
 }
 
-/// Answers DoPut `CommandStatementUpdate`: runs the statements of `sql`, in order, and returns how many rows they changed
-/// in all. Python's `executescript` sends several at once.
+/// Answers DoPut `CommandStatementUpdate`: runs the statements of `sql`, in order, and returns the number of
+/// rows that they changed in all. Python's `executescript` sends several at once.
 pub(crate) async fn run_script(state: &ServerState, caller: &Caller, sql: &str) -> Result<i64, Status> {
     let mut statements = script::statements(sql);
     if statements.is_empty() {

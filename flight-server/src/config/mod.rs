@@ -256,7 +256,3 @@ pub const ENGINE_THREADS_MAX: usize = 128;
 
 /// Threads that read and write sockets. They only move bytes: the engine has threads of its own.
 pub const IO_THREADS: usize = 2;
-
-/// Parameters of one statement when rows of parameters for an INSERT are put together: bounds the time to plan it and the
-/// memory of its text.
-pub const INSERT_PARAMETERS_MAX: usize = 4000;

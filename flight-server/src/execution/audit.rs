@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
-use ruvector_sql::{Role, is_own_question, shown_sql, statement_kind};
+use ruvector_sql::{Role, is_own_question, redact_sql, statement_kind};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
@@ -49,7 +49,7 @@ struct Entry {
 impl Audit {
     /// For a statement as SQL.
     pub(crate) fn of_statement(metrics: &Arc<Metrics>, caller: &Caller, sql: &str) -> Self {
-        let audit = Self::new(metrics, caller, statement_kind(sql), || shown_sql(sql, AUDIT_CHARS_MAX));
+        let audit = Self::new(metrics, caller, statement_kind(sql), || redact_sql(sql, AUDIT_CHARS_MAX));
         let reader = (caller.role() == Role::Reader).then(|| sql.to_owned());
         Self { is_own: is_own_question(sql), reader, ..audit }
     }

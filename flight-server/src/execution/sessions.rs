@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use ruvector_sql::{Engine, Role, Session};
+use ruvector_sql::{Engine, Role, Session, StatementClass, statement_class};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -210,11 +210,12 @@ impl Sessions {
     /// # Errors
     /// `InvalidArgument` for an anonymous `SET`, whose effect no statement would ever see.
     pub(crate) fn for_update(&self, caller: &Caller, sql: &str) -> Result<Arc<Session>, Status> {
+        let changes_session = statement_class(sql) == StatementClass::Setting;
         match caller.session {
             SessionName::Named(_) => Ok(self.own(caller)),
-            SessionName::Anonymous { connection: Some(_), .. } if changes_session(sql) => Ok(self.own(caller)),
+            SessionName::Anonymous { connection: Some(_), .. } if changes_session => Ok(self.own(caller)),
             SessionName::Anonymous { connection: Some(_), .. } => Ok(self.open(caller, caller.key())),
-            SessionName::Anonymous { connection: None, .. } if changes_session(sql) => Err(Status::invalid_argument(
+            SessionName::Anonymous { connection: None, .. } if changes_session => Err(Status::invalid_argument(
                 "SET needs a session of its own: connect with a user name (any will do), a bearer token or cookies",
             )),
             SessionName::Anonymous { connection: None, .. } => Ok(self.engine.session_of(caller.user(), caller.role())),
@@ -298,11 +299,6 @@ fn crowded_out<'a>(sessions: impl Iterator<Item = (&'a Key, Instant)> + Clone, n
     let (most, _) = counts.into_iter().max_by_key(|(name, count)| (*count, *name == user(new)))?;
     let theirs = sessions.filter(|(key, _)| user(key) == most);
     theirs.min_by_key(|(_, last_used)| *last_used).map(|(key, _)| key.clone())
-}
-
-fn changes_session(sql: &str) -> bool {
-    let word = ruvector_sql::script::first_word(sql);
-    word.eq_ignore_ascii_case("set") || word.eq_ignore_ascii_case("reset")
 }
 
 #[cfg(test)]

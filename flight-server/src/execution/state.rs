@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
-use ruvector_sql::{Engine, Prepared, Session};
+use ruvector_sql::{Engine, Prepared, Session, StatementClass, statement_class};
 use tonic::Status;
 
 use crate::auth::Authentication;
@@ -17,7 +17,6 @@ use crate::execution::places::Permit;
 use crate::execution::sessions::{Caller, Sessions};
 use crate::setup::Setup;
 use crate::wire::status::{status, stream_status};
-use ruvector_sql::script;
 
 /// The server's state. Shared by all calls.
 pub(crate) struct ServerState {
@@ -43,12 +42,12 @@ impl ServerState {
     /// Waits until the caller's `sql` may run. `KILL` does not wait, since it is there to make room, nor does a look at what to
     /// kill.
     pub(crate) async fn admit(&self, caller: &Caller, sql: &str) -> Result<Option<Permit>, Status> {
-        if script::first_word(sql).eq_ignore_ascii_case("kill") {
-            return Ok(None);
-        }
-        match script::mentions(sql, "system.queries") {
-            true => self.executor.places().admit_monitoring(caller.into()).await.map(Some),
-            false => self.executor.places().admit(caller.into()).await.map(Some),
+        match statement_class(sql) {
+            StatementClass::Kill => Ok(None),
+            StatementClass::Monitoring => self.executor.places().admit_monitoring(caller.into()).await.map(Some),
+            StatementClass::Setting | StatementClass::Other => {
+                self.executor.places().admit(caller.into()).await.map(Some)
+            }
         }
     }
 

@@ -17,4 +17,4 @@ pub use fs::FsBackend;
 pub use index::IndexBackend;
 pub use keyed::{KeyedBackend, KeyedSource};
 pub use local::LocalBackend;
-pub use object_store::{ObjectStoreBackend, open_store, shown_value};
+pub use object_store::{ObjectStoreBackend, open_store, redact_option};

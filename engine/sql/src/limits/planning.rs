@@ -11,7 +11,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{AnalyzerRule, ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use crate::running::Stop;
+use crate::running::stop::Stop;
 
 type Analyzer = Arc<dyn AnalyzerRule + Send + Sync>;
 type Optimizer = Arc<dyn OptimizerRule + Send + Sync>;

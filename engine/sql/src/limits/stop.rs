@@ -27,7 +27,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::limits::wide_constants;
 use crate::limits::wide_rows;
-use crate::running::Stop;
+use crate::running::stop::Stop;
 
 /// Time for which a condition may keep a thread before others get it.
 const TURN: Duration = Duration::from_millis(10);

@@ -26,8 +26,9 @@ use parking_lot::Mutex;
 use ruvector_rulake::Snapshot;
 
 use crate::plan::answer::shaped;
-use crate::plan::parameters::{Prepared, check_count};
-use crate::plan::snapshot::{Again, of_states, snapshots};
+use crate::plan::parameters::check_count;
+use crate::plan::prepared::Prepared;
+use crate::plan::snapshot::{Retry, snapshots, verified_against};
 use crate::running::answer::Answer;
 use crate::text::time_travel::MARK;
 use ruvector_udfs::collection::CollectionTable;
@@ -145,7 +146,7 @@ pub(crate) struct KeptPlan {
     /// The schema of its rows.
     schema: SchemaRef,
     /// The statement, to be planned again if the state that it reads goes away.
-    again: Again,
+    retry: Retry,
     runs: AtomicUsize,
 }
 
@@ -160,14 +161,14 @@ impl KeptPlan {
         analyzed: LogicalPlan,
         tables: TableStates,
         prepared: Prepared,
-        again: &Again,
+        retry: &Retry,
     ) -> Result<Option<Self>> {
         let Some(schema) = prepared.schema.clone() else { return Ok(None) };
         if prepared.parameters.fields().is_empty() && (sql.len() > TEXT_BYTES_MAX || !contains_search(&analyzed)?) {
             return Ok(None);
         }
         // What other catalogs have is theirs: a view there may be another by the next run.
-        if !again.is_over(state, CATALOG)? {
+        if !retry.reads_only(state, CATALOG)? {
             return Ok(None);
         }
         // An earlier state of a table is looked up each time.
@@ -180,8 +181,8 @@ impl KeptPlan {
         if !is_reusable(&plan) {
             return Ok(None);
         }
-        let (context, again) = (state.task_ctx(), again.clone());
-        Ok(Some(Self { plan, casts, context, tables, snapshots, prepared, schema, again, runs: AtomicUsize::new(0) }))
+        let (context, retry) = (state.task_ctx(), retry.clone());
+        Ok(Some(Self { plan, casts, context, tables, snapshots, prepared, schema, retry, runs: AtomicUsize::new(0) }))
     }
 
     pub(crate) fn prepared(&self) -> &Prepared {
@@ -201,7 +202,7 @@ impl KeptPlan {
             let found = found.downcast_ref::<CollectionTable>();
             found.is_some_and(|found| found.is_unchanged_since(table) && found.ready_indexes() == *ready)
         });
-        let options = self.again.options().clone();
+        let options = self.retry.options().clone();
         options
             .scope(self.context.session_config().options(), join_all(unchanged))
             .await
@@ -224,7 +225,7 @@ impl KeptPlan {
         self.runs.fetch_add(1, Ordering::Relaxed);
         let plan = bind(&self.plan, values)?;
         let rows = execute_stream(plan, Arc::clone(&self.context))?;
-        let rows = self.again.with(values).if_gone(of_states(rows, self.snapshots.clone()));
+        let rows = self.retry.with(values).retry_on_generation_gone(verified_against(rows, self.snapshots.clone()));
         Ok(Answer::Rows(shaped(rows, Arc::clone(&self.schema))))
     }
 }

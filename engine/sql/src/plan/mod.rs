@@ -6,4 +6,5 @@ mod every_column;
 pub(crate) mod knn_arguments;
 pub(crate) mod lookup;
 pub(crate) mod parameters;
+pub(crate) mod prepared;
 pub(crate) mod snapshot;

@@ -34,15 +34,6 @@ const ANY_OF: &str = "equal_any";
 /// Functions of text, of those that a search is likely to have beside it.
 const OF_TEXT: [&str; 8] = ["lower", "upper", "trim", "btrim", "ltrim", "rtrim", "starts_with", "contains"];
 
-/// Description of a statement before it runs.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    /// The schema of its rows, or `None` if it answers with a count (DDL, DML, SET).
-    pub schema: Option<SchemaRef>,
-    /// One field per parameter, in order of `$1, $2, ...`; the type `Null` where it is not known.
-    pub parameters: SchemaRef,
-}
-
 /// Checks that there is a value for each of `expected` parameters, by the types of the values.
 ///
 /// # Errors

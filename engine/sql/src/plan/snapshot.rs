@@ -27,12 +27,15 @@ use ruvector_udfs::knn::logical::knn::KnnNode;
 use ruvector_udfs::lookup::LookupOptions;
 
 /// The rows of `plan`. The last of them come when it is certain that all are of the states that the plan has pinned.
-pub(crate) fn of_one_state(rows: SendableRecordBatchStream, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
-    Ok(of_states(rows, snapshots(plan)?))
+pub(crate) fn verified_stream(
+    rows: SendableRecordBatchStream,
+    plan: &LogicalPlan,
+) -> Result<SendableRecordBatchStream> {
+    Ok(verified_against(rows, snapshots(plan)?))
 }
 
 /// The same for rows that were read from these states.
-pub(crate) fn of_states(
+pub(crate) fn verified_against(
     rows: SendableRecordBatchStream,
     snapshots: Vec<Arc<dyn Snapshot>>,
 ) -> SendableRecordBatchStream {
@@ -103,14 +106,14 @@ pub(crate) fn snapshots(plan: &LogicalPlan) -> Result<Vec<Arc<dyn Snapshot>>> {
 
 /// A query, to be planned a second time.
 #[derive(Clone)]
-pub(crate) struct Again {
+pub(crate) struct Retry {
     context: SessionContext,
     statement: Arc<DfStatement>,
     options: LookupOptions,
     params: Vec<ScalarValue>,
 }
 
-impl Again {
+impl Retry {
     pub(crate) fn new(context: &SessionContext, statement: &Arc<DfStatement>, options: &LookupOptions) -> Self {
         let (context, statement) = (context.clone(), Arc::clone(statement));
         Self { context, statement, options: options.clone(), params: Vec::new() }
@@ -125,7 +128,7 @@ impl Again {
     ///
     /// # Errors
     /// If a name cannot be read.
-    pub(crate) fn is_over(&self, state: &SessionState, catalog: &str) -> Result<bool> {
+    pub(crate) fn reads_only(&self, state: &SessionState, catalog: &str) -> Result<bool> {
         let defaults = &state.config_options().catalog;
         let named = state.resolve_table_references(&self.statement)?;
         Ok(named.iter().all(|table| table.catalog().unwrap_or(&defaults.default_catalog) == catalog))
@@ -149,7 +152,7 @@ impl Again {
     }
 
     /// The rows; if the state they are of went away before the first of them came, those of the newest state.
-    pub(crate) fn if_gone(self, mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    pub(crate) fn retry_on_generation_gone(self, mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let (schema, expected) = (rows.schema(), rows.schema());
         let tried = async move {
             match rows.try_next().await {
@@ -174,6 +177,6 @@ impl Again {
             let changed = Error::new(ErrorKind::GenerationGone, "columns changed while the statement ran");
             return Err(to_datafusion(changed));
         }
-        of_one_state(start(physical, state.task_ctx())?, &plan)
+        verified_stream(start(physical, state.task_ctx())?, &plan)
     }
 }

@@ -411,7 +411,7 @@ mod tests {
 
     use super::refuse_ignored_of_table;
     use crate::ErrorKind;
-    use crate::statements::{Parsed, parse};
+    use crate::statements::{ParsedStatement, parse};
 
     /// Statements in the dialect that knows their clause, and a word of the message.
     const REFUSED: &[(Dialect, &str, &str)] = &[
@@ -489,7 +489,7 @@ mod tests {
         let mut wrong = Vec::new();
         for (dialect, sql, word) in REFUSED {
             let refused = parse(sql, *dialect).and_then(|parsed| match parsed {
-                Parsed::Other { statement, .. } => refuse_ignored_of_table(&statement),
+                ParsedStatement::Sql { statement, .. } => refuse_ignored_of_table(&statement),
                 _ => Ok(()),
             });
             match refused {

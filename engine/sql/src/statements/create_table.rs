@@ -13,7 +13,7 @@ use ruvector_rulake::vector_column::UNSIGNED_KEY;
 
 use crate::catalog::index::retire::forget_table;
 use crate::limits::stop::start;
-use crate::plan::snapshot::of_one_state;
+use crate::plan::snapshot::verified_stream;
 use crate::state::EngineState;
 use crate::statements::assign::assigned;
 use crate::statements::column_types::stored_types;
@@ -112,7 +112,7 @@ async fn overwrite(
 
 async fn rows_of(state: &SessionState, input: &LogicalPlan) -> Result<SendableRecordBatchStream> {
     let plan = state.create_physical_plan(input).await?;
-    Ok(of_one_state(start(plan, state.task_ctx())?, input)?)
+    Ok(verified_stream(start(plan, state.task_ctx())?, input)?)
 }
 
 fn exists_already(table: &str) -> Error {

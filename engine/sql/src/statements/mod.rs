@@ -1,6 +1,7 @@
-//! The AST stage: what is done to a statement before DataFusion plans it.
+//! Statements: [`parse`] makes a [`ParsedStatement`] of a text, [`authorize`] checks it, and [`execute`] runs it. The other modules
+//! are the executors, one per statement.
 //!
-//! `?` becomes `$1, $2, ...`, `<->` an operator with a name; older states of tables become tables ([`crate::text::time_travel`]);
+//! The stage of the AST changes a statement before DataFusion plans it. `?` becomes `$1, $2, ...`, `<->` an operator with a name; older states of tables become tables ([`crate::text::time_travel`]);
 //! statements about indexes are taken out, for DataFusion drops their options, and so are statements about backends, which it
 //! does not know; the arguments of `knn()` are made ready ([`crate::plan::knn_arguments`]); clauses that DataFusion parses and then ignores
 //! are refused ([`crate::statements::clauses`]).
@@ -8,6 +9,7 @@
 //! It reads the dialect of the session ([`crate::text::dialect`]). Statements that are ours alone are the same in every one.
 
 pub(crate) mod assign;
+pub(crate) mod authorize;
 pub(crate) mod clauses;
 pub(crate) mod column_types;
 pub(crate) mod create_backend;
@@ -16,9 +18,13 @@ pub(crate) mod create_index;
 pub(crate) mod create_index_table;
 pub(crate) mod create_table;
 pub(crate) mod dml;
+pub(crate) mod execute;
 pub(crate) mod foreign;
+pub(crate) mod query;
+pub(crate) mod set;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use datafusion::common::config::Dialect;
 use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement as DfStatement};
@@ -41,34 +47,35 @@ use crate::text::tokens::Edited;
 use ruvector_udfs::error::{Error, Result};
 use ruvector_udfs::lookup::LookupOptions;
 
-/// A statement, as far as the AST tells.
-pub(crate) enum Parsed {
+/// A parsed statement.
+pub(crate) enum ParsedStatement {
+    /// `CREATE INDEX`, `DROP INDEX` or `REINDEX`.
     Index(IndexStatement),
+    /// `CREATE EXTERNAL TABLE` over an index file.
     IndexTable(Box<CreateExternalTable>),
+    /// `CREATE EXTERNAL TABLE`: DataFusion's plan of it has neither its secrets nor its columns as they were written.
+    ExternalTable(Box<CreateExternalTable>),
+    /// `CREATE BACKEND` or `DROP BACKEND`.
     Backend(BackendStatement),
     /// `KILL` of the statement of this id.
     Kill(u64),
-    /// `CREATE EXTERNAL TABLE`: DataFusion's plan of it has neither its secrets nor its columns as they were written.
-    External(Box<CreateExternalTable>),
-    Other {
-        statement: Box<DfStatement>,
-        options: LookupOptions,
-    },
+    /// Any other statement: DataFusion plans it. The options are those of its `knn()` calls.
+    Sql { statement: Arc<DfStatement>, options: LookupOptions },
 }
 
 /// Parses one statement of a session's dialect.
 ///
 /// # Errors
 /// `InvalidInput` if it cannot be parsed or is not exactly one; `NotSupported` for clauses that would be ignored.
-pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<Parsed> {
+pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<ParsedStatement> {
     let grammar = dialect::grammar_of(dialect)?;
     let mut written = tokens::written_for_parser(dialect, sql)?;
     let sql = written.text.as_str();
     if let Some(statement) = create_backend::parse(sql)? {
-        return Ok(Parsed::Backend(statement));
+        return Ok(ParsedStatement::Backend(statement));
     }
     if let Some(statement) = create_index::parse(sql)? {
-        return Ok(Parsed::Index(statement));
+        return Ok(ParsedStatement::Index(statement));
     }
     let history = as_of::history_of(sql)?;
     let sql = history.as_deref().unwrap_or(sql);
@@ -91,15 +98,15 @@ pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<Parsed> {
     };
     if let DfStatement::CreateExternalTable(create) = statement {
         return Ok(match is_index_table(&create) {
-            true => Parsed::IndexTable(Box::new(create)),
-            false => Parsed::External(Box::new(create)),
+            true => ParsedStatement::IndexTable(Box::new(create)),
+            false => ParsedStatement::ExternalTable(Box::new(create)),
         });
     }
     if let DfStatement::Statement(inner) = &statement
         && let Statement::Kill { modifier, id } = inner.as_ref()
     {
         return match modifier {
-            None | Some(KillType::Query) => Ok(Parsed::Kill(*id)),
+            None | Some(KillType::Query) => Ok(ParsedStatement::Kill(*id)),
             Some(other) => {
                 Err(Error::not_supported(format!("KILL {other} is not supported: KILL id ends a statement")))
             }
@@ -107,7 +114,7 @@ pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<Parsed> {
     }
     let mut arguments = KnnArguments::default();
     prepare(grammar.as_ref(), &mut statement, &mut written, &mut arguments)?;
-    Ok(Parsed::Other { statement: Box::new(statement), options: arguments.options })
+    Ok(ParsedStatement::Sql { statement: Arc::new(statement), options: arguments.options })
 }
 
 fn prepare(

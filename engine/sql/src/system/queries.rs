@@ -11,8 +11,10 @@ use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 
 use super::SystemTable;
-use crate::running::{Queries, Query, SQL_CHARS_MAX, Who};
-use crate::text::redact::{shown_sql, statement_kind};
+use crate::running::registry::RunningStatements;
+use crate::running::statement::{Principal, RunningStatement, SQL_CHARS_MAX};
+use crate::text::kind::statement_kind;
+use crate::text::redact::redact_sql;
 
 /// `system.queries`: one row for each statement that runs, and for each of the last hundred that ended.
 ///
@@ -27,12 +29,12 @@ use crate::text::redact::{shown_sql, statement_kind};
 /// | `error` | why it did not do what it should |
 #[derive(Debug)]
 pub(crate) struct QueriesTable {
-    queries: Queries,
+    statements: RunningStatements,
     schema: SchemaRef,
 }
 
 impl QueriesTable {
-    pub(crate) fn new(queries: Queries) -> Self {
+    pub(crate) fn new(statements: RunningStatements) -> Self {
         let text = |name| Field::new(name, DataType::Utf8, true);
         let schema = Arc::new(Schema::new(vec![
             Field::new("id", DataType::Int64, true),
@@ -47,7 +49,7 @@ impl QueriesTable {
             Field::new("rows", DataType::Int64, true),
             text("error"),
         ]));
-        Self { queries, schema }
+        Self { statements, schema }
     }
 }
 
@@ -63,14 +65,16 @@ impl SystemTable for QueriesTable {
 
     /// The statements that the session may see: its user's own, or all.
     async fn rows(&self, context: &TaskContext) -> Result<RecordBatch> {
-        let who = context.session_config().get_extension::<Who>();
+        let principal = context.session_config().get_extension::<Principal>();
         // A session of a program that has our tables, and is none of ours, may do everything.
-        let may_see = |query: &Query| who.as_ref().is_none_or(|who| who.may_see(query.who.user.as_deref()));
-        let queries: Vec<_> = self.queries.list().into_iter().filter(|query| may_see(query)).collect();
-        let text = |value: fn(&Query) -> Option<String>| -> ArrayRef {
+        let may_see = |query: &RunningStatement| {
+            principal.as_ref().is_none_or(|principal| principal.may_see(query.principal.user.as_deref()))
+        };
+        let queries: Vec<_> = self.statements.list().into_iter().filter(|query| may_see(query)).collect();
+        let text = |value: fn(&RunningStatement) -> Option<String>| -> ArrayRef {
             Arc::new(queries.iter().map(|query| value(query)).collect::<StringArray>())
         };
-        let number = |value: fn(&Query) -> u64| -> ArrayRef {
+        let number = |value: fn(&RunningStatement) -> u64| -> ArrayRef {
             Arc::new(queries.iter().map(|query| i64::try_from(value(query)).ok()).collect::<Int64Array>())
         };
         let began = queries.iter().map(|query| {
@@ -81,14 +85,14 @@ impl SystemTable for QueriesTable {
         let columns: Vec<ArrayRef> = vec![
             number(|query| query.id),
             text(|query| Some(query.state().to_owned())),
-            text(|query| query.who.user.as_deref().map(str::to_owned)),
-            text(|query| Some(query.who.role.name().to_owned())),
+            text(|query| query.principal.user.as_deref().map(str::to_owned)),
+            text(|query| Some(query.principal.role.name().to_owned())),
             text(|query| Some(query.session.clone())),
             text(|query| Some(statement_kind(&query.sql).to_owned())),
-            text(|query| Some(shown_sql(&query.sql, SQL_CHARS_MAX))),
+            text(|query| Some(redact_sql(&query.sql, SQL_CHARS_MAX))),
             Arc::new(began.collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
             Arc::new(elapsed.collect::<Float64Array>()),
-            number(Query::rows),
+            number(RunningStatement::rows),
             text(|query| query.error().map(str::to_owned)),
         ];
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)

@@ -2,8 +2,11 @@
 //! The size and the depth of a text are bounded here, before it is parsed.
 
 pub(crate) mod as_of;
+pub(crate) mod batch_insert;
 pub(crate) mod dialect;
+pub(crate) mod kind;
 pub(crate) mod nesting;
+pub(crate) mod own_question;
 pub(crate) mod redact;
 pub mod split;
 pub(crate) mod stars;

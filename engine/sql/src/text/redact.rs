@@ -1,8 +1,8 @@
-//! A statement as a log may show it: its kind, and its text without secrets.
+//! A statement as logs and `system.queries` show it: its text without secrets.
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
-use ruvector_rulake::backend::shown_value;
+use ruvector_rulake::backend::redact_option;
 
 /// The text in the place of a secret.
 const HIDDEN: &str = "***";
@@ -12,67 +12,20 @@ const CUT: &str = "...";
 pub(crate) const LOOK_AHEAD: usize = 8;
 /// Words by which a name before a value is that of a secret.
 const SECRET_WORDS: [&str; 7] = ["password", "passwd", "secret", "token", "credential", "identified", "access_key"];
-/// Kinds of statements by their first words; of several that fit, the first.
-const KINDS: [(&str, &[&str]); 26] = [
-    ("ingest", &["INGEST"]),
-    ("query", &["SELECT"]),
-    ("query", &["WITH"]),
-    ("query", &["VALUES"]),
-    ("explain", &["EXPLAIN"]),
-    ("show", &["SHOW"]),
-    ("show", &["DESCRIBE"]),
-    ("set", &["SET"]),
-    ("reset", &["RESET"]),
-    ("insert", &["INSERT"]),
-    ("update", &["UPDATE"]),
-    ("delete", &["DELETE"]),
-    ("merge", &["MERGE"]),
-    ("truncate", &["TRUNCATE"]),
-    ("create table", &["CREATE", "TABLE"]),
-    ("create external table", &["CREATE", "EXTERNAL"]),
-    ("create external table", &["CREATE", "UNBOUNDED"]),
-    ("create index", &["CREATE", "INDEX"]),
-    ("create index", &["CREATE", "UNIQUE"]),
-    ("create backend", &["CREATE", "BACKEND"]),
-    ("drop table", &["DROP", "TABLE"]),
-    ("drop index", &["DROP", "INDEX"]),
-    ("drop backend", &["DROP", "BACKEND"]),
-    ("reindex", &["REINDEX"]),
-    ("copy", &["COPY"]),
-    ("kill", &["KILL"]),
-];
-
-/// The kind of a statement by its first words, as `query` or `create table`; `other` if it is none that ruvector has.
-pub fn statement_kind(sql: &str) -> &'static str {
-    // Nearly every statement: not worth taking apart.
-    if sql.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("SELECT ")) {
-        return "query";
-    }
-    let (tokens, _) = tokens(&sql[..boundary(sql, 1 << 10)]);
-    let words = tokens.iter().map(|token| &token.token).skip_while(|token| matches!(token, Token::LParen));
-    let words = words.map_while(|token| match token {
-        Token::Word(word) => Some(word.value.to_uppercase()),
-        _ => None,
-    });
-    let words: Vec<String> = words.filter(|word| !matches!(word.as_str(), "OR" | "REPLACE")).take(2).collect();
-    let fits =
-        |first: &[&str]| first.len() <= words.len() && first.iter().zip(&words).all(|(first, word)| first == word);
-    KINDS.iter().find(|(_, first)| fits(first)).map_or("other", |(kind, _)| kind)
-}
 
 /// The text of a statement without secrets: values of options and settings whose names sound secret, and URLs with a user or
 /// parameters, are `***`. At most `chars_max` characters, and `...` if it goes on.
-pub fn shown_sql(sql: &str, chars_max: usize) -> String {
+pub fn redact_sql(sql: &str, chars_max: usize) -> String {
     let looked_at = &sql[..boundary(sql, chars_max.saturating_mul(LOOK_AHEAD))];
     let (tokens, whole) = tokens(looked_at);
     let mut offsets = Offsets::new(looked_at);
     let mut out = String::with_capacity(looked_at.len());
     let mut end = 0;
-    for (token, hidden) in tokens.iter().zip(hidden(&tokens)) {
+    for (token, is_secret) in tokens.iter().zip(are_secret(&tokens)) {
         let start = offsets.of(token.span.start);
         out.push_str(&looked_at[end.min(start)..start]);
         end = offsets.of(token.span.end).max(start);
-        match (hidden, &token.token) {
+        match (is_secret, &token.token) {
             (true, Token::Word(_) | Token::Number(..)) => out.push_str(HIDDEN),
             (true, _) => {
                 out.push('\'');
@@ -96,25 +49,25 @@ pub fn shown_sql(sql: &str, chars_max: usize) -> String {
     out
 }
 
-/// The tokens of a text that mean something, and whether that is all of it.
-fn tokens(sql: &str) -> (Vec<TokenWithSpan>, bool) {
+/// The tokens of a text without space and comments, and true if the whole text is tokens.
+pub(crate) fn tokens(sql: &str) -> (Vec<TokenWithSpan>, bool) {
     let mut tokens = Vec::new();
     let whole = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location_into_buf(&mut tokens).is_ok();
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
     (tokens, whole)
 }
 
-/// One flag for each of `tokens`: true if the token may not be shown.
-fn hidden(tokens: &[TokenWithSpan]) -> Vec<bool> {
+/// One flag for each of `tokens`: true if the token may be a secret.
+fn are_secret(tokens: &[TokenWithSpan]) -> Vec<bool> {
     // The name that a value may follow, and whether something like `=` stands between them.
     let mut name = String::new();
     let mut assigned = false;
     let mut options_depth = 0_usize;
     let mut is_key = false;
-    let mut hidden = Vec::with_capacity(tokens.len());
+    let mut flags = Vec::with_capacity(tokens.len());
     for (i, TokenWithSpan { token, .. }) in tokens.iter().enumerate() {
         let previous = i.checked_sub(1).map(|previous| &tokens[previous].token);
-        hidden.push(match token {
+        flags.push(match token {
             Token::LParen => {
                 let of_options =
                     matches!(previous, Some(Token::Word(word)) if word.value.eq_ignore_ascii_case("options"));
@@ -159,7 +112,7 @@ fn hidden(tokens: &[TokenWithSpan]) -> Vec<bool> {
             token => {
                 let value = text(token).unwrap_or_default();
                 let is_secret = match options_depth > 0 {
-                    true => shown_value(&name, value) == HIDDEN,
+                    true => redact_option(&name, value) == HIDDEN,
                     false => sounds_secret(&name),
                 };
                 // In options all is hidden up to the comma: what stands there wrongly may be a part of a secret.
@@ -171,7 +124,7 @@ fn hidden(tokens: &[TokenWithSpan]) -> Vec<bool> {
             }
         });
     }
-    hidden
+    flags
 }
 
 fn sounds_secret(name: &str) -> bool {
@@ -265,37 +218,19 @@ mod tests {
             ("SELECT 'a\n b', 'ä' -- ?\nFROM t WHERE id = 'x'", "SELECT 'a\n b', 'ä' -- ?\nFROM t WHERE id = 'x'"),
             ("CREATE BACKEND s TYPE x OPTIONS (secret 'hush", "CREATE BACKEND s TYPE x OPTIONS (secret***"),
         ] {
-            assert_eq!(shown_sql(sql, 1000), shown);
+            assert_eq!(redact_sql(sql, 1000), shown);
         }
     }
 
     #[test]
     fn long_statements_are_cut() {
-        assert_eq!(shown_sql("SELECT 'äöü', 2", 10), "SELECT 'äö...");
-        assert_eq!(shown_sql("SELECT 1", 8), "SELECT 1");
+        assert_eq!(redact_sql("SELECT 'äöü', 2", 10), "SELECT 'äö...");
+        assert_eq!(redact_sql("SELECT 1", 8), "SELECT 1");
         let long = format!("INSERT INTO t VALUES {}", "(1, 'some text'), ".repeat(10_000));
-        let shown = shown_sql(&long, 1000);
+        let shown = redact_sql(&long, 1000);
         assert_eq!(shown.chars().count(), 1003);
         assert!(long.starts_with(shown.trim_end_matches("...")));
         let long = format!("INSERT INTO t VALUES ('{}')", "x".repeat(100_000));
-        assert_eq!(shown_sql(&long, 1000), "INSERT INTO t VALUES (***...");
-    }
-
-    #[test]
-    fn statements_have_kinds() {
-        for (sql, kind) in [
-            ("SELECT 1", "query"),
-            ("-- a\n(select 1)", "query"),
-            ("WITH a AS (SELECT 1) SELECT 1", "query"),
-            ("create or replace table t (id BIGINT)", "create table"),
-            ("CREATE OR REPLACE INDEX i ON t (v)", "create index"),
-            ("CREATE BACKEND b TYPE memory", "create backend"),
-            ("EXPLAIN ANALYZE INSERT INTO t VALUES (1)", "explain"),
-            ("hunter2", "other"),
-            ("", "other"),
-            ("CREATE", "other"),
-        ] {
-            assert_eq!(statement_kind(sql), kind, "{sql}");
-        }
+        assert_eq!(redact_sql(&long, 1000), "INSERT INTO t VALUES (***...");
     }
 }

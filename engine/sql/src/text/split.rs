@@ -31,7 +31,7 @@ pub fn complete_statements(text: &str) -> (Vec<&str>, &str) {
 }
 
 /// The first word of `sql` after space and comments; empty if there is none.
-pub fn first_word(sql: &str) -> &str {
+pub(crate) fn first_word(sql: &str) -> &str {
     let rest = without_leading_comments(sql);
     let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
     &rest[..end]
@@ -48,11 +48,6 @@ pub fn without_leading_comments(sql: &str) -> &str {
         at = token_end(sql, at);
     }
     ""
-}
-
-/// Returns true if `text` stands somewhere in a statement. The case of ASCII letters does not matter.
-pub fn mentions(sql: &str, text: &str) -> bool {
-    sql.as_bytes().windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()))
 }
 
 /// Returns true if `text` is only space and comments.

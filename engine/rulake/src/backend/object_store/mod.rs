@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result, from_object_store};
 use crate::vector_column::logical_schema;
 use crate::witness::Generation;
 
-pub use self::secret::shown_value;
+pub use self::secret::redact_option;
 
 /// The store behind `url`, read-only, and the path of `url` in it. `id` names it in messages; for URLs and options see
 /// [`ObjectStoreBackend::from_url`].

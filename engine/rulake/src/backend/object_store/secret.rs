@@ -12,7 +12,7 @@ const SECRET_WORDS: [&str; 6] = ["key", "secret", "token", "password", "credenti
 const BYTES_MIN: usize = 4;
 
 /// The value of an option, safe to show: `***` if its key sounds secret, or if it is a URL with a user or password.
-pub fn shown_value<'a>(key: &str, value: &'a str) -> &'a str {
+pub fn redact_option<'a>(key: &str, value: &'a str) -> &'a str {
     let key = key.to_lowercase();
     let has_user = Url::parse(value).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
     if has_user || SECRET_WORDS.iter().any(|word| key.contains(word)) { HIDDEN } else { value }
@@ -38,7 +38,7 @@ pub(super) struct Secrets(Vec<String>);
 impl Secrets {
     pub(super) fn of(options: &BTreeMap<String, String>) -> Self {
         let secret =
-            options.iter().filter(|(key, value)| value.len() >= BYTES_MIN && shown_value(key, value) == HIDDEN);
+            options.iter().filter(|(key, value)| value.len() >= BYTES_MIN && redact_option(key, value) == HIDDEN);
         let mut values: Vec<String> = secret.map(|(_, value)| value.clone()).collect();
         // A secret that another one contains must not leave the rest of it readable.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
@@ -75,8 +75,8 @@ mod tests {
         assert_eq!(secrets.hide("GET (http://host/a?sig=x%20y) in 1s"), "GET (http://host/a?***) in 1s");
         assert_eq!(secrets.hide("is it? http://host/a, yes"), "is it? http://host/a, yes");
         assert_eq!(secrets.hide("http://host/a?"), "http://host/a?***");
-        assert_eq!(shown_value("proxy_url", "http://me:hush@proxy"), "***");
-        assert_eq!(shown_value("endpoint", "http://127.0.0.1:9000"), "http://127.0.0.1:9000");
-        assert_eq!(shown_value("AWS_Session_Token", "x"), "***");
+        assert_eq!(redact_option("proxy_url", "http://me:hush@proxy"), "***");
+        assert_eq!(redact_option("endpoint", "http://127.0.0.1:9000"), "http://127.0.0.1:9000");
+        assert_eq!(redact_option("AWS_Session_Token", "x"), "***");
     }
 }

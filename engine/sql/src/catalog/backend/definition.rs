@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ruvector_rulake::backend::shown_value;
+use ruvector_rulake::backend::redact_option;
 use ruvector_rulake::{Backend, Consistency, DeltaBackend, FsBackend, LocalBackend, ObjectStoreBackend};
 use serde::{Deserialize, Serialize};
 
@@ -141,7 +141,7 @@ impl BackendDefinition {
     /// The options other than the location, for any user to read: secrets are `***`.
     pub fn shown_options(&self) -> BTreeMap<&str, &str> {
         let others = self.options.iter().filter(|(key, _)| Some(key.as_str()) != self.kind.location());
-        others.map(|(key, value)| (key.as_str(), shown_value(key, value))).collect()
+        others.map(|(key, value)| (key.as_str(), redact_option(key, value))).collect()
     }
 
     /// Opens it, without asking it anything. Index files of backends without a folder of their own go below `index_root`.

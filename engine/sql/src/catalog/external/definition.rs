@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use datafusion::sql::parser::CreateExternalTable;
 use datafusion::sql::sqlparser::ast::Value;
-use ruvector_rulake::backend::shown_value;
+use ruvector_rulake::backend::redact_option;
 use serde::{Deserialize, Serialize};
 
 use ruvector_udfs::error::{Error, Result};
@@ -159,7 +159,7 @@ impl Definition {
 
 impl fmt::Debug for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let options: Vec<_> = self.options.iter().map(|(key, value)| (key, shown_value(key, value))).collect();
+        let options: Vec<_> = self.options.iter().map(|(key, value)| (key, redact_option(key, value))).collect();
         f.debug_struct("Definition")
             .field("name", &self.name)
             .field("kind", &self.kind)

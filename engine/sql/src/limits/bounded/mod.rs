@@ -23,7 +23,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use crate::running::Stop;
+use crate::running::stop::Stop;
 
 mod size;
 

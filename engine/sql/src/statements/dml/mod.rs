@@ -6,6 +6,7 @@
 
 mod assignments;
 mod change;
+mod insert;
 mod merge;
 
 use std::sync::Arc;
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
 use ruvector_rulake::Backend;
 use ruvector_rulake::backend::delta::{ChangeKind, DeltaSnapshot, RowChanges};
@@ -22,9 +22,8 @@ pub(crate) use assignments::check_assignments;
 use assignments::deletes;
 
 use crate::limits::stop::start;
-use crate::plan::snapshot::{Again, of_one_state};
+use crate::plan::snapshot::{Retry, verified_stream};
 use crate::state::EngineState;
-use crate::statements::assign::assigned;
 use ruvector_udfs::collection::CollectionTable;
 use ruvector_udfs::error::{Error, ErrorKind, Result};
 
@@ -34,45 +33,22 @@ const ATTEMPTS: u64 = 50;
 /// Milliseconds that a change waits longer before each attempt: writers of two processes come to the commit in turns then.
 const BACKOFF_MS: u64 = 2;
 
-/// Runs a data change and returns the number of rows that it changed. `again` plans the statement once more, for when
+/// Runs a data change and returns the number of rows that it changed. `retry` plans the statement once more, for when
 /// another writer was faster.
 pub(crate) async fn execute(
     engine: &EngineState,
     state: &SessionState,
     dml: DmlStatement,
-    again: &Again,
+    retry: &Retry,
 ) -> Result<u64> {
     let table = engine.main_table(&dml.table_name)?;
     match &dml.op {
-        WriteOp::Insert(op) => insert(engine, state, &table, *op, &dml.input).await,
+        WriteOp::Insert(op) => insert::execute(engine, state, &table, *op, &dml.input).await,
         WriteOp::Delete | WriteOp::Update | WriteOp::MergeInto(_) => {
-            change_rows(engine, state, &table, dml, again).await
+            change_rows(engine, state, &table, dml, retry).await
         }
         WriteOp::Truncate => Ok(engine.main().truncate(&table).await?),
         other => Err(Error::not_supported(format!("{} is not supported", other.name()))),
-    }
-}
-
-async fn insert(
-    engine: &EngineState,
-    state: &SessionState,
-    table: &str,
-    op: InsertOp,
-    input: &LogicalPlan,
-) -> Result<u64> {
-    let input = assigned(input)?;
-    let plan = state.create_physical_plan(&input).await?;
-    let rows = of_one_state(start(plan, state.task_ctx())?, &input)?;
-    match op {
-        InsertOp::Append => Ok(engine.main().append(table, rows).await?),
-        InsertOp::Overwrite => {
-            let schema = engine.main().snapshot(table).await?.schema();
-            Ok(engine.main().overwrite(table, schema, rows).await?)
-        }
-        InsertOp::Replace => Err(Error::not_supported(
-            "REPLACE INTO replaces rows of equal keys, and a table has no declared key: say what is equal by MERGE INTO t \
-             USING (...) AS s ON t.id = s.id WHEN MATCHED THEN UPDATE SET ... WHEN NOT MATCHED THEN INSERT ...",
-        )),
     }
 }
 
@@ -94,7 +70,7 @@ async fn change_rows(
     state: &SessionState,
     table: &str,
     mut dml: DmlStatement,
-    again: &Again,
+    retry: &Retry,
 ) -> Result<u64> {
     let main = engine.main();
     let mut lock = main.lock_for_change(table).await;
@@ -103,20 +79,20 @@ async fn change_rows(
     for attempt in 0..ATTEMPTS {
         let newest = main.delta_snapshot(table).await?;
         if !is_over(&dml, &newest)? {
-            dml = planned_again(again).await?;
+            dml = planned_again(retry).await?;
             continue;
         }
         let query = match &dml.op {
             WriteOp::Delete => change::delete(&dml)?,
-            WriteOp::Update if deletes(again.statement()) => change::delete(&dml)?,
-            WriteOp::Update => change::update(&dml, again.statement())?,
+            WriteOp::Update if deletes(retry.statement()) => change::delete(&dml)?,
+            WriteOp::Update => change::update(&dml, retry.statement())?,
             _ => merge::merge(&dml)?,
         };
         let Some(plan) = query.plan else {
             return Ok(main.delete_all(&lock, &newest, query.condition).await?);
         };
         let physical = state.create_physical_plan(&plan).await?;
-        let rows = of_one_state(start(physical, state.task_ctx())?, &plan)?;
+        let rows = verified_stream(start(physical, state.task_ctx())?, &plan)?;
         let changes = RowChanges { kind: query.kind, predicate: query.condition, columns: query.columns, rows };
         match main.change(&lock, &newest, &state.task_ctx(), changes).await {
             Err(e) if e.kind() == ruvector_rulake::ErrorKind::GenerationGone => {
@@ -147,8 +123,8 @@ fn target_of(dml: &DmlStatement) -> Result<CollectionTable> {
     }
 }
 
-async fn planned_again(again: &Again) -> Result<DmlStatement> {
-    match again.plan().await? {
+async fn planned_again(retry: &Retry) -> Result<DmlStatement> {
+    match retry.plan().await? {
         LogicalPlan::Dml(dml) => Ok(dml),
         other => {
             Err(Error::new(ErrorKind::Internal, format!("expected the plan of a change, got {}", other.display())))

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as PlanState
 use datafusion::sql::parser::{ResetStatement, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{ObjectName, Reset, ResetStatement as ResetSql, Set, Statement};
 
-use crate::statements::Parsed;
+use crate::statements::ParsedStatement;
 use ruvector_udfs::error::Result;
 use ruvector_udfs::role::Role;
 
@@ -21,14 +21,16 @@ const ADMIN_SETTINGS: [&str; 3] = ["datafusion.runtime.", "datafusion.catalog.lo
 ///
 /// # Errors
 /// `PermissionDenied`.
-pub(crate) fn check_statement(role: Role, parsed: &Parsed) -> Result<()> {
+pub(crate) fn check_statement(role: Role, parsed: &ParsedStatement) -> Result<()> {
     match parsed {
-        Parsed::Index(_) => role.check(Role::Writer, "a statement about indexes"),
-        Parsed::IndexTable(_) | Parsed::External(_) => role.check(Role::Admin, "CREATE EXTERNAL TABLE"),
-        Parsed::Backend(_) => role.check(Role::Admin, "a statement about backends"),
+        ParsedStatement::Index(_) => role.check(Role::Writer, "a statement about indexes"),
+        ParsedStatement::IndexTable(_) | ParsedStatement::ExternalTable(_) => {
+            role.check(Role::Admin, "CREATE EXTERNAL TABLE")
+        }
+        ParsedStatement::Backend(_) => role.check(Role::Admin, "a statement about backends"),
         // Which statements is a question of whose they are.
-        Parsed::Kill(_) => Ok(()),
-        Parsed::Other { statement, .. } => check_tree(role, statement),
+        ParsedStatement::Kill(_) => Ok(()),
+        ParsedStatement::Sql { statement, .. } => check_tree(role, statement),
     }
 }
 

@@ -10,13 +10,15 @@ use datafusion::sql::sqlparser::ast::{Expr, Insert, Parens, Query, SetExpr, Stat
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use crate::config::INSERT_PARAMETERS_MAX;
+/// Parameters of one statement when rows of parameters for an INSERT are put together. A bound of the time to plan it and of the
+/// memory of its text.
+const INSERT_PARAMETERS_MAX: usize = 4000;
 
 /// One execution: SQL and the values of its parameters.
-pub(super) type Execution = (String, Vec<ScalarValue>);
+pub(crate) type Execution = (String, Vec<ScalarValue>);
 
-/// The executions that do what running `sql` once for each of `rows` does.
-pub(super) fn executions(sql: &str, rows: Vec<Vec<ScalarValue>>) -> Vec<Execution> {
+/// The executions that have the effect of running `sql` once for each of `rows`.
+pub(crate) fn executions(sql: &str, rows: Vec<Vec<ScalarValue>>) -> Vec<Execution> {
     let num_parameters = rows.first().map_or(0, Vec::len);
     let insert = if rows.len() > 1 && num_parameters > 0 { simple_insert(sql) } else { None };
     let Some(insert) = insert.filter(|insert| insert.fits(num_parameters)) else {

@@ -5,6 +5,7 @@ pub(crate) mod external;
 pub(crate) mod index;
 pub(crate) mod index_table;
 pub(crate) mod owner;
+pub(crate) mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

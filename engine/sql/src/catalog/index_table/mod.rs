@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use crate::catalog::owner::Owner;
 use ruvector_udfs::names::MAIN;
 
-pub(crate) use catalog::IndexTableCatalog;
+use catalog::IndexTableCatalog;
 
 /// The indexes that are tables of an engine.
 #[derive(Debug)]

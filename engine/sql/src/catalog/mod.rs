@@ -4,6 +4,7 @@ pub(crate) mod backend;
 pub(crate) mod external;
 pub(crate) mod index;
 pub(crate) mod index_table;
+pub(crate) mod main_schema;
 pub(crate) mod owner;
 pub(crate) mod stored;
 
@@ -21,8 +22,9 @@ use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, LocalBackend, RuLake};
 
 use crate::catalog::backend::BackendDefinition;
-use crate::catalog::external::{ExternalTables, Source};
+use crate::catalog::external::Source;
 use crate::catalog::index::IndexCatalog;
+use crate::catalog::main_schema::MainSchema;
 use crate::text::time_travel::split_name;
 use ruvector_udfs::collection::{AbsentTable, CollectionTable};
 use ruvector_udfs::declared_index::DeclaredIndex;
@@ -98,7 +100,7 @@ pub(crate) struct Catalog {
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
     backends: Arc<Backends>,
-    external: Arc<ExternalTables>,
+    main: Arc<MainSchema>,
     system: Arc<dyn SchemaProvider>,
 }
 
@@ -107,10 +109,10 @@ impl Catalog {
         lake: Arc<RuLake>,
         indexes: Arc<IndexCatalog>,
         backends: Arc<Backends>,
-        external: Arc<ExternalTables>,
+        main: Arc<MainSchema>,
         system: Arc<dyn SchemaProvider>,
     ) -> Self {
-        Self { lake, indexes, backends, external, system }
+        Self { lake, indexes, backends, main, system }
     }
 }
 
@@ -125,9 +127,9 @@ impl CatalogProvider for Catalog {
             return Some(Arc::clone(&self.system));
         }
         let backend = self.backends.find(name)?.backend;
-        let external = (name == MAIN).then(|| Arc::clone(&self.external));
+        let main = (name == MAIN).then(|| Arc::clone(&self.main));
         let (lake, indexes) = (Arc::clone(&self.lake), Arc::clone(&self.indexes));
-        Some(Arc::new(BackendSchema { backend, external, lake, indexes }))
+        Some(Arc::new(BackendSchema { backend, main, lake, indexes }))
     }
 }
 
@@ -135,15 +137,15 @@ impl CatalogProvider for Catalog {
 #[derive(Debug)]
 struct BackendSchema {
     backend: Arc<dyn Backend>,
-    /// Tables of it that are no collections of the backend, perhaps.
-    external: Option<Arc<ExternalTables>>,
+    /// The schema `main`, if it is this one: some of its tables are no collections.
+    main: Option<Arc<MainSchema>>,
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
 }
 
 impl BackendSchema {
     async fn external_table(&self, name: &str) -> Option<Result<Arc<dyn TableProvider>>> {
-        let table = self.external.as_ref()?.find(name)?;
+        let table = self.main.as_ref()?.external().find(name)?;
         match table.source() {
             Ok(Source::Files(files)) => Some(files.provider().await),
             Ok(Source::Collection { .. }) => None,
@@ -182,7 +184,7 @@ impl SchemaProvider for BackendSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let found = self.find(name).await;
-        let is_external = || self.external.as_ref().is_some_and(|external| external.find(name).is_some());
+        let is_external = || self.main.as_ref().is_some_and(|main| main.external().find(name).is_some());
         match found {
             // What is said of all tables is said without those that cannot be reached.
             Err(e) if !LookupOptions::is_planning() && is_external() => {

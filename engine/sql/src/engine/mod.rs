@@ -27,11 +27,10 @@ use ruvector_rulake::{Backend, DeltaBackend, LocalBackend, RuLake};
 use tokio::sync::Mutex;
 
 use crate::catalog::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
-use crate::catalog::external::{ExternalTables, MainBackend};
 use crate::catalog::index::IndexCatalog;
 use crate::catalog::index::builds::{Awaited, Builds};
 use crate::catalog::index::retire::discard_undeclared;
-use crate::catalog::index_table::{IndexTables, WithIndexes};
+use crate::catalog::main_schema::{CreateRequest, MainSchema, TableKind};
 use crate::catalog::owner::Owner;
 use crate::catalog::{Backends, Catalog, Registered};
 use crate::engine::authorize::{check_plan, check_statement};
@@ -94,7 +93,7 @@ pub struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("main", &self.state.main).finish_non_exhaustive()
+        f.debug_struct("Engine").field("main", self.state.main()).finish_non_exhaustive()
     }
 }
 
@@ -129,22 +128,19 @@ impl Engine {
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
-        let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
+        let main = DeltaBackend::open(MAIN, &data_dir)?;
         let owner = Owner::claim(&data_dir).await?;
         let runtime = runtime(config.memory_bytes_max, config.spill_dir)?;
         let queries = Queries::default();
-        let external = Arc::new(ExternalTables::open(&owner, Arc::clone(&runtime))?);
+        let main_schema = Arc::new(MainSchema::open(main, &owner, Arc::clone(&runtime))?);
         let indexes = Arc::new(IndexCatalog::open(&owner)?);
-        let index_tables = IndexTables::open(&owner)?;
         let declared = BackendCatalog::open(&owner)?;
         if owner.may_write() {
             owner.remove_temporary_files();
-            // The write of the index catalog decides about the drop of a table that has indexes.
-            main.recover(|table| indexes.of_table(MAIN, table).is_empty());
-            external.remove_files_of_dropped();
+            main_schema.recover(&indexes);
             owner.remove_unsaved_index_files();
             let finished = backend::finish_drops(&declared, &indexes)
-                .and_then(|()| forget_indexes_of_dropped(&main, &external, &index_tables, &indexes));
+                .and_then(|()| main_schema.forget_indexes_of_dropped(&indexes));
             if let Err(e) = finished {
                 tracing::warn!(reason = %e, "a drop that was cut short is not completed; the next start tries again");
             }
@@ -157,9 +153,7 @@ impl Engine {
         let lake = Arc::new(lake);
         let backends = Arc::new(Backends::new(Arc::clone(&lake)));
         backend::reopen(&declared).into_iter().try_for_each(|registered| backends.add(registered))?;
-        let tables = MainBackend::new(Arc::clone(&main), Arc::clone(&external));
-        let readable = WithIndexes::new(Arc::new(tables), Arc::clone(index_tables.backend()));
-        backends.add(Registered::new(Arc::new(readable), Some(main_definition(&data_dir))))?;
+        backends.add(Registered::new(Arc::clone(&main_schema) as _, Some(main_definition(&data_dir))))?;
         let builds = Arc::new(Builds::new(Arc::clone(&lake), Arc::clone(&indexes), awaited));
         builds.resume(&Arc::new(TaskContext::default().with_runtime(Arc::clone(&runtime))));
         if owner.may_write() {
@@ -173,7 +167,7 @@ impl Engine {
                 Arc::clone(&lake),
                 Arc::clone(&builds),
                 Arc::clone(&indexes),
-                Arc::clone(index_tables.backend()),
+                Arc::clone(main_schema.index_tables().backend()),
             )),
             Arc::new(QueriesTable::new(queries.clone())),
         ]);
@@ -181,14 +175,13 @@ impl Engine {
             Arc::clone(&lake),
             Arc::clone(&indexes),
             Arc::clone(&backends),
-            Arc::clone(&external),
+            Arc::clone(&main_schema),
             Arc::new(system),
         ));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&catalog));
         let state = EngineState {
-            main,
-            external,
+            main_schema,
             backends,
             declared,
             backend_changes: Mutex::default(),
@@ -196,7 +189,6 @@ impl Engine {
             catalog,
             indexes,
             builds,
-            index_tables,
             lake,
             models: Arc::new(embed::Models::new(config.embed)),
             runtime,
@@ -511,15 +503,23 @@ impl Engine {
         session.role().check(Role::Writer, "ingest")?;
         let table = self.state.main_table(&TableReference::parse_str(table))?;
         let data = self.state.uploads.watch(&table, data);
-        let exists = self.state.main.list().await?.contains(&table);
-        let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
-        if append {
-            return Ok(self.state.main.append(&table, data).await?);
-        }
+        let main = self.state.main();
+        let request = CreateRequest {
+            table: &table,
+            kind: TableKind::Delta,
+            if_not_exists: mode == IngestMode::CreateAppend,
+            or_replace: mode != IngestMode::CreateAppend,
+        };
+        let creation = match mode {
+            IngestMode::Append => None,
+            _ => self.state.main_schema().create(&request).await?,
+        };
+        let Some(creation) = creation else { return Ok(main.append(&table, data).await?) };
         let schema = stored_types(&data.schema())?;
-        match mode == IngestMode::Replace && exists {
-            true => Ok(self.state.main.overwrite(&table, schema, data).await?),
-            false => Ok(self.state.main.create_with(&table, schema, data).await?),
+        match mode == IngestMode::Replace && creation.replaces {
+            true => Ok(main.overwrite(&table, schema, data).await?),
+            // For `Create`, it refuses a table that exists.
+            false => Ok(main.create_with(&table, schema, data).await?),
         }
     }
 
@@ -564,23 +564,6 @@ enum Wanted {
 
 fn not_a_query() -> Error {
     Error::invalid_input("expected a query, got a statement that answers with a count")
-}
-
-/// Forgets indexes of tables of `main` whose drop was cut short, so that no later table of that name gets them.
-fn forget_indexes_of_dropped(
-    main: &DeltaBackend,
-    external: &ExternalTables,
-    index_tables: &IndexTables,
-    indexes: &IndexCatalog,
-) -> ruvector_rulake::Result<()> {
-    for index in indexes.list().into_iter().filter(|index| index.backend == MAIN) {
-        let table = index.table.as_str();
-        if external.find(table).is_none() && !index_tables.contains(table) && main.is_absent(table) {
-            tracing::warn!(index = %index.name, table, "the table of an index is gone: it is declared no more");
-            indexes.remove_table(MAIN, table)?;
-        }
-    }
-    Ok(())
 }
 
 /// The settings that a session begins with.

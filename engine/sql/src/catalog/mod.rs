@@ -8,7 +8,6 @@ pub(crate) mod main_schema;
 pub(crate) mod owner;
 pub(crate) mod stored;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,12 +15,10 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::TableType;
-use parking_lot::RwLock;
 use ruvector_rulake::contract::is_name;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, LocalBackend, RuLake};
+use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, RuLake};
 
-use crate::catalog::backend::BackendDefinition;
 use crate::catalog::external::Source;
 use crate::catalog::index::IndexCatalog;
 use crate::catalog::main_schema::MainSchema;
@@ -31,68 +28,10 @@ use ruvector_udfs::declared_index::DeclaredIndex;
 use ruvector_udfs::lookup::LookupOptions;
 use ruvector_udfs::names::MAIN;
 
+pub(crate) use backend::{Backends, Registered};
+
 /// Name of the schema that has the insides of the engine as tables.
 pub(crate) const SYSTEM: &str = "system";
-
-/// A backend, and how it was made.
-#[derive(Clone, Debug)]
-pub(crate) struct Registered {
-    pub(crate) backend: Arc<dyn Backend>,
-    /// Definition of the backend; `None` if a program added it.
-    pub(crate) definition: Option<BackendDefinition>,
-    /// The same backend, if SQL made it to be filled by the program.
-    pub(crate) memory: Option<Arc<LocalBackend>>,
-}
-
-impl Registered {
-    pub(crate) fn new(backend: Arc<dyn Backend>, definition: Option<BackendDefinition>) -> Self {
-        Self { backend, definition, memory: None }
-    }
-}
-
-/// The backends of an engine, by name: the lake answers from them, and here is how they were made.
-#[derive(Debug)]
-pub(crate) struct Backends {
-    lake: Arc<RuLake>,
-    made: RwLock<BTreeMap<String, Registered>>,
-}
-
-impl Backends {
-    pub(crate) fn new(lake: Arc<RuLake>) -> Self {
-        Self { lake, made: RwLock::default() }
-    }
-
-    /// Adds a backend.
-    ///
-    /// # Errors
-    /// `AlreadyExists` if there is one of that name; `NotSupported` for a consistency that it cannot have.
-    pub(crate) fn add(&self, registered: Registered) -> ruvector_udfs::error::Result<()> {
-        let name = registered.backend.id().to_owned();
-        let consistency = registered.definition.as_ref().map(BackendDefinition::consistency).transpose()?.flatten();
-        self.lake.register_backend(Arc::clone(&registered.backend))?;
-        if let Err(e) = self.lake.set_consistency(&name, None, consistency) {
-            self.lake.remove_backend(&name)?;
-            return Err(e.into());
-        }
-        self.made.write().insert(name, registered);
-        Ok(())
-    }
-
-    pub(crate) fn remove(&self, name: &str) {
-        self.made.write().remove(name);
-        // It may be gone already: that is what is wanted.
-        let _ = self.lake.remove_backend(name);
-    }
-
-    pub(crate) fn find(&self, name: &str) -> Option<Registered> {
-        self.made.read().get(name).cloned()
-    }
-
-    /// All of them, sorted by name.
-    pub(crate) fn list(&self) -> Vec<Registered> {
-        self.made.read().values().cloned().collect()
-    }
-}
 
 /// The one catalog: a schema for each backend, and `system`.
 #[derive(Debug)]

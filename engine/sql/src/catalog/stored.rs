@@ -1,7 +1,7 @@
 //! A catalog as one file: named definitions in memory, and the JSON that has them after a restart.
 //!
-//! Takes changes of the definitions, and replaces the file in one step before a change counts. What the definitions mean and
-//! which of them may stand beside each other is the business of each catalog: it is a [`StoredCatalog`] of its [`Definitions`].
+//! Takes changes of the definitions, and replaces the file in one step before a change counts. Each catalog is a [`StoredCatalog`]
+//! of its [`Definitions`], and decides which of them may stand beside each other.
 
 use std::fmt;
 use std::path::PathBuf;

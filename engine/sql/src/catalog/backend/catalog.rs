@@ -176,3 +176,47 @@ impl BackendCatalog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as every version wrote it.
+    const FILE: &str = r#"{
+  "format_version": 1,
+  "backends": [
+    {
+      "name": "s3",
+      "kind": "object_store",
+      "options": {
+        "region": "x",
+        "url": "s3://bucket/lake"
+      },
+      "consistency": "eventual",
+      "ttl_ms": 500
+    },
+    {
+      "name": "hot",
+      "kind": "memory",
+      "options": {},
+      "consistency": null,
+      "ttl_ms": null
+    }
+  ]
+}"#;
+
+    #[tokio::test]
+    async fn the_form_of_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let path = owner.folder().join("backends.json");
+        std::fs::write(&path, FILE).unwrap();
+        let catalog = BackendCatalog::open(&owner).unwrap();
+        catalog.begin_drop("s3").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with("],\n  \"dropped\": [\n    \"s3\"\n  ]\n}"), "{text}");
+        assert_eq!(BackendCatalog::open(&owner).unwrap().dropped(), ["s3"]);
+        catalog.undo_drop("s3").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
+    }
+}

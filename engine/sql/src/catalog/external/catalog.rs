@@ -50,3 +50,41 @@ impl ExternalCatalog {
         self.change(|known| Ok(known.tables.extract_if(.., |known| known.name == name).last()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::owner::Owner;
+
+    /// A file as every version wrote it.
+    const FILE: &str = r#"{
+  "format_version": 1,
+  "tables": [
+    {
+      "name": "docs",
+      "kind": "csv",
+      "location": "/data/docs",
+      "columns": "id BIGINT",
+      "partitioned_by": [
+        "lang"
+      ],
+      "options": {
+        "has_header": "false"
+      }
+    }
+  ]
+}"#;
+
+    #[tokio::test]
+    async fn the_form_of_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let path = owner.folder().join("external_tables.json");
+        std::fs::write(&path, FILE).unwrap();
+        let catalog = ExternalCatalog::open(&owner).unwrap();
+        let removed = catalog.remove("docs").unwrap().unwrap();
+        assert!(ExternalCatalog::open(&owner).unwrap().list().is_empty());
+        catalog.add(removed).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
+    }
+}

@@ -315,6 +315,42 @@ mod tests {
         assert!(noted(&catalog).is_empty());
     }
 
+    /// A file as every version with these fields wrote it.
+    const FILE: &str = r#"{
+  "format_version": 1,
+  "indexes": [
+    {
+      "name": "docs_vec",
+      "backend": "main",
+      "table": "docs",
+      "column": "vec",
+      "kind": "rabitq_plus",
+      "metric": "cosine",
+      "seed": 42,
+      "rerank_factor": 20,
+      "nlist": null,
+      "nprobe": null,
+      "built": true
+    }
+  ]
+}"#;
+
+    #[tokio::test]
+    async fn the_form_of_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let path = owner.folder().join("indexes.json");
+        // The first versions built before they declared, and wrote no field for that.
+        std::fs::write(&path, FILE.replace(",\n      \"built\": true", "")).unwrap();
+        let catalog = IndexCatalog::open(&owner).unwrap();
+        let other = index("other", "elsewhere");
+        catalog.note(&other).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("],\n  \"undeclared\": [\n    {\n      \"name\": \"other\","), "{text}");
+        catalog.forget_file(&other).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
+    }
+
     #[tokio::test]
     async fn a_damaged_catalog_is_corrupt() {
         let folder = tempfile::tempdir().unwrap();

@@ -55,3 +55,30 @@ impl IndexTableCatalog {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::owner::Owner;
+
+    /// A file as every version wrote it.
+    const FILE: &str = r#"{
+  "format_version": 1,
+  "tables": {
+    "words": "/data/words.rbpx"
+  }
+}"#;
+
+    #[tokio::test]
+    async fn the_form_of_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let path = owner.folder().join("index_tables.json");
+        std::fs::write(&path, FILE).unwrap();
+        let catalog = IndexTableCatalog::open(&owner).unwrap();
+        catalog.remove("words").unwrap();
+        assert!(IndexTableCatalog::open(&owner).unwrap().list().is_empty());
+        catalog.add("words", "/data/words.rbpx".into()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
+    }
+}

@@ -14,10 +14,9 @@ use tokio::sync::Mutex;
 
 use crate::catalog::Backends;
 use crate::catalog::backend::BackendCatalog;
-use crate::catalog::external::{self, ExternalTables};
 use crate::catalog::index::IndexCatalog;
 use crate::catalog::index::builds::Builds;
-use crate::catalog::index_table::IndexTables;
+use crate::catalog::main_schema::MainSchema;
 use crate::catalog::owner::Owner;
 use crate::running::registry::RunningStatements;
 use crate::running::uploads::Uploads;
@@ -28,17 +27,15 @@ use ruvector_udfs::scalar::embed;
 
 /// The parts that statements of an engine share.
 pub(crate) struct EngineState {
-    pub(crate) main: Arc<DeltaBackend>,
-    pub(crate) external: Arc<ExternalTables>,
+    pub(crate) main_schema: Arc<MainSchema>,
     pub(crate) backends: Arc<Backends>,
     pub(crate) declared: BackendCatalog,
-    /// Held while a backend or an external table is made or dropped by SQL.
+    /// Held while a backend is made or dropped by SQL.
     pub(crate) backend_changes: Mutex<()>,
     pub(crate) catalogs: Arc<dyn CatalogProviderList>,
     pub(crate) catalog: Arc<dyn CatalogProvider>,
     pub(crate) indexes: Arc<IndexCatalog>,
     pub(crate) builds: Arc<Builds>,
-    pub(crate) index_tables: IndexTables,
     pub(crate) lake: Arc<RuLake>,
     pub(crate) models: Arc<embed::Models>,
     pub(crate) runtime: Arc<RuntimeEnv>,
@@ -52,16 +49,18 @@ pub(crate) struct EngineState {
 }
 
 impl EngineState {
+    /// The tables of `main`.
+    pub(crate) fn main_schema(&self) -> &MainSchema {
+        &self.main_schema
+    }
+
+    /// The Delta tables of `main`.
     pub(crate) fn main(&self) -> &DeltaBackend {
-        &self.main
+        self.main_schema.delta()
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {
         &self.uploads
-    }
-
-    pub(crate) fn external(&self) -> &ExternalTables {
-        &self.external
     }
 
     pub(crate) fn backends(&self) -> &Backends {
@@ -88,10 +87,6 @@ impl EngineState {
         &self.builds
     }
 
-    pub(crate) fn index_tables(&self) -> &IndexTables {
-        &self.index_tables
-    }
-
     /// The lake that answers.
     pub(crate) fn lake(&self) -> &RuLake {
         &self.lake
@@ -113,12 +108,8 @@ impl EngineState {
     /// The name of the table in `main` that a reference to be written means.
     pub(crate) fn main_table(&self, reference: &TableReference) -> Result<String> {
         let table = self.main_name(reference)?;
-        match self.index_tables.contains(&table) {
-            true => Err(Error::not_supported(format!(
-                "table {table} is an index: it can be searched and dropped, not written"
-            ))),
-            false => Ok(table),
-        }
+        self.main_schema.check_writable(&table)?;
+        Ok(table)
     }
 
     /// The name in `main` that a reference means.
@@ -133,10 +124,7 @@ impl EngineState {
                 format!("older states of a table cannot be changed: expected its name, got {}", reference.table());
             return Err(Error::not_supported(message));
         }
-        match self.external.find(reference.table()) {
-            Some(_) => Err(external::read_only(reference.table())),
-            None => Ok(reference.table().to_owned()),
-        }
+        Ok(reference.table().to_owned())
     }
 
     /// The backend and the name of the table that a reference means.

@@ -4,9 +4,10 @@ pub(crate) mod backend;
 pub(crate) mod external;
 pub(crate) mod index;
 pub(crate) mod index_table;
+pub(crate) mod main_schema;
 pub(crate) mod owner;
+pub(crate) mod stored;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,82 +15,23 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::TableType;
-use parking_lot::RwLock;
 use ruvector_rulake::contract::is_name;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, LocalBackend, RuLake};
+use ruvector_rulake::{AsOf, Backend, Error, ErrorKind, RuLake};
 
-use crate::catalog::backend::BackendDefinition;
-use crate::catalog::external::{ExternalTables, Source};
+use crate::catalog::external::Source;
 use crate::catalog::index::IndexCatalog;
+use crate::catalog::main_schema::MainSchema;
 use crate::text::time_travel::split_name;
 use ruvector_udfs::collection::{AbsentTable, CollectionTable};
 use ruvector_udfs::declared_index::DeclaredIndex;
 use ruvector_udfs::lookup::LookupOptions;
 use ruvector_udfs::names::MAIN;
 
+pub(crate) use backend::{Backends, Registered};
+
 /// Name of the schema that has the insides of the engine as tables.
 pub(crate) const SYSTEM: &str = "system";
-
-/// A backend, and how it was made.
-#[derive(Clone, Debug)]
-pub(crate) struct Registered {
-    pub(crate) backend: Arc<dyn Backend>,
-    /// Definition of the backend; `None` if a program added it.
-    pub(crate) definition: Option<BackendDefinition>,
-    /// The same backend, if SQL made it to be filled by the program.
-    pub(crate) memory: Option<Arc<LocalBackend>>,
-}
-
-impl Registered {
-    pub(crate) fn new(backend: Arc<dyn Backend>, definition: Option<BackendDefinition>) -> Self {
-        Self { backend, definition, memory: None }
-    }
-}
-
-/// The backends of an engine, by name: the lake answers from them, and here is how they were made.
-#[derive(Debug)]
-pub(crate) struct Backends {
-    lake: Arc<RuLake>,
-    made: RwLock<BTreeMap<String, Registered>>,
-}
-
-impl Backends {
-    pub(crate) fn new(lake: Arc<RuLake>) -> Self {
-        Self { lake, made: RwLock::default() }
-    }
-
-    /// Adds a backend.
-    ///
-    /// # Errors
-    /// `AlreadyExists` if there is one of that name; `NotSupported` for a consistency that it cannot have.
-    pub(crate) fn add(&self, registered: Registered) -> ruvector_udfs::error::Result<()> {
-        let name = registered.backend.id().to_owned();
-        let consistency = registered.definition.as_ref().map(BackendDefinition::consistency).transpose()?.flatten();
-        self.lake.register_backend(Arc::clone(&registered.backend))?;
-        if let Err(e) = self.lake.set_consistency(&name, None, consistency) {
-            self.lake.remove_backend(&name)?;
-            return Err(e.into());
-        }
-        self.made.write().insert(name, registered);
-        Ok(())
-    }
-
-    pub(crate) fn remove(&self, name: &str) {
-        self.made.write().remove(name);
-        // It may be gone already: that is what is wanted.
-        let _ = self.lake.remove_backend(name);
-    }
-
-    pub(crate) fn find(&self, name: &str) -> Option<Registered> {
-        self.made.read().get(name).cloned()
-    }
-
-    /// All of them, sorted by name.
-    pub(crate) fn list(&self) -> Vec<Registered> {
-        self.made.read().values().cloned().collect()
-    }
-}
 
 /// The one catalog: a schema for each backend, and `system`.
 #[derive(Debug)]
@@ -97,7 +39,7 @@ pub(crate) struct Catalog {
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
     backends: Arc<Backends>,
-    external: Arc<ExternalTables>,
+    main: Arc<MainSchema>,
     system: Arc<dyn SchemaProvider>,
 }
 
@@ -106,10 +48,10 @@ impl Catalog {
         lake: Arc<RuLake>,
         indexes: Arc<IndexCatalog>,
         backends: Arc<Backends>,
-        external: Arc<ExternalTables>,
+        main: Arc<MainSchema>,
         system: Arc<dyn SchemaProvider>,
     ) -> Self {
-        Self { lake, indexes, backends, external, system }
+        Self { lake, indexes, backends, main, system }
     }
 }
 
@@ -124,9 +66,9 @@ impl CatalogProvider for Catalog {
             return Some(Arc::clone(&self.system));
         }
         let backend = self.backends.find(name)?.backend;
-        let external = (name == MAIN).then(|| Arc::clone(&self.external));
+        let main = (name == MAIN).then(|| Arc::clone(&self.main));
         let (lake, indexes) = (Arc::clone(&self.lake), Arc::clone(&self.indexes));
-        Some(Arc::new(BackendSchema { backend, external, lake, indexes }))
+        Some(Arc::new(BackendSchema { backend, main, lake, indexes }))
     }
 }
 
@@ -134,15 +76,15 @@ impl CatalogProvider for Catalog {
 #[derive(Debug)]
 struct BackendSchema {
     backend: Arc<dyn Backend>,
-    /// Tables of it that are no collections of the backend, perhaps.
-    external: Option<Arc<ExternalTables>>,
+    /// The schema `main`, if it is this one: some of its tables are no collections.
+    main: Option<Arc<MainSchema>>,
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
 }
 
 impl BackendSchema {
     async fn external_table(&self, name: &str) -> Option<Result<Arc<dyn TableProvider>>> {
-        let table = self.external.as_ref()?.find(name)?;
+        let table = self.main.as_ref()?.external().find(name)?;
         match table.source() {
             Ok(Source::Files(files)) => Some(files.provider().await),
             Ok(Source::Collection { .. }) => None,
@@ -181,7 +123,7 @@ impl SchemaProvider for BackendSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let found = self.find(name).await;
-        let is_external = || self.external.as_ref().is_some_and(|external| external.find(name).is_some());
+        let is_external = || self.main.as_ref().is_some_and(|main| main.external().find(name).is_some());
         match found {
             // What is said of all tables is said without those that cannot be reached.
             Err(e) if !LookupOptions::is_planning() && is_external() => {

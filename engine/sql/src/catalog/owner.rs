@@ -1,19 +1,17 @@
 //! The right to write the catalogs of a data folder, which one engine has at a time.
 //!
 //! [`Owner::claim`] takes an exclusive lock of the operating system on `_ruvector/owner.lock`; it ends with the process at the
-//! latest. Catalogs are written through a [`CatalogFile`], which refuses once the owner is gone. Delta tables need no owner:
-//! their writers meet at the commit, whatever process they are in.
+//! latest. A catalog ([`StoredCatalog`](crate::catalog::stored::StoredCatalog)) is not written once the owner is gone. Delta tables
+//! need no owner: their writers meet at the commit, whatever process they are in.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::temporal_conversions::timestamp_s_to_datetime;
 use ruvector_rabitq::persist::remove_unsaved;
-use ruvector_rulake::Error as LakeError;
-use ruvector_rulake::atomic_file::{write_atomically, write_atomically_private};
 use ruvector_rulake::contract::INDEX_DIR;
 
 use ruvector_udfs::error::{Error, ErrorKind, Result};
@@ -89,11 +87,6 @@ impl Owner {
     /// Returns true if catalogs can be written.
     pub(crate) fn may_write(&self) -> bool {
         self.lock.is_some()
-    }
-
-    /// A catalog of this owner.
-    pub(crate) fn file(self: &Arc<Self>, name: &str) -> CatalogFile {
-        CatalogFile { path: self.folder.join(name), owner: Arc::downgrade(self) }
     }
 
     /// Removes the temporary files of catalogs whose writers were killed. They may hold secrets.
@@ -187,49 +180,6 @@ fn process() -> String {
     format!("process {} ({program}) on {host}", std::process::id())
 }
 
-/// The file of a catalog, which is written while its owner lives and not after.
-#[derive(Debug)]
-pub(crate) struct CatalogFile {
-    path: PathBuf,
-    owner: Weak<Owner>,
-}
-
-impl CatalogFile {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Replaces the file, atomically.
-    ///
-    /// # Errors
-    /// `Unavailable` if it cannot be written, or this engine does not own it (any more).
-    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), LakeError> {
-        let _owner = self.owner()?;
-        write_atomically(&self.path, bytes)
-    }
-
-    /// Writes like [`CatalogFile::write`], to a file that only the user of this process may read.
-    ///
-    /// # Errors
-    /// As [`CatalogFile::write`].
-    pub(crate) fn write_private(&self, bytes: &[u8]) -> Result<(), LakeError> {
-        let _owner = self.owner()?;
-        write_atomically_private(&self.path, bytes)
-    }
-
-    /// The owner, which stays for as long as this is held.
-    fn owner(&self) -> Result<Arc<Owner>, LakeError> {
-        let refused = |reason: &str| {
-            LakeError::unavailable("catalog cannot be written").with("path", self.path.display()).with("reason", reason)
-        };
-        match self.owner.upgrade() {
-            Some(owner) if owner.may_write() => Ok(owner),
-            Some(_) => Err(refused("the data folder is read-only")),
-            None => Err(refused("its engine was closed")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,18 +196,6 @@ mod tests {
         }
         drop(owner);
         Owner::claim(folder.path()).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_catalog_is_not_written_after_its_owner_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let owner = Owner::claim(folder.path()).await.unwrap();
-        let file = owner.file("indexes.json");
-        file.write(b"{}").unwrap();
-        drop(owner);
-        let error = file.write(b"[]").unwrap_err();
-        assert!(error.to_string().contains("its engine was closed"), "{error}");
-        assert_eq!(std::fs::read(file.path()).unwrap(), b"{}");
     }
 
     #[tokio::test]

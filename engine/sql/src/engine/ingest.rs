@@ -2,8 +2,8 @@
 
 use datafusion::common::TableReference;
 use datafusion::execution::SendableRecordBatchStream;
-use ruvector_rulake::Backend;
 
+use crate::catalog::main_schema::{CreateRequest, TableKind};
 use crate::engine::Engine;
 use crate::running::answer::Answer;
 use crate::session::Session;
@@ -61,15 +61,23 @@ impl Engine {
         session.role().check(Role::Writer, "ingest")?;
         let table = self.state.main_table(&TableReference::parse_str(table))?;
         let data = self.state.uploads.watch(&table, data);
-        let exists = self.state.main.list().await?.contains(&table);
-        let append = mode == IngestMode::Append || (mode == IngestMode::CreateAppend && exists);
-        if append {
-            return Ok(self.state.main.append(&table, data).await?);
-        }
+        let main = self.state.main();
+        let request = CreateRequest {
+            table: &table,
+            kind: TableKind::Delta,
+            if_not_exists: mode == IngestMode::CreateAppend,
+            or_replace: mode != IngestMode::CreateAppend,
+        };
+        let creation = match mode {
+            IngestMode::Append => None,
+            _ => self.state.main_schema().create(&request).await?,
+        };
+        let Some(creation) = creation else { return Ok(main.append(&table, data).await?) };
         let schema = stored_types(&data.schema())?;
-        match mode == IngestMode::Replace && exists {
-            true => Ok(self.state.main.overwrite(&table, schema, data).await?),
-            false => Ok(self.state.main.create_with(&table, schema, data).await?),
+        match mode == IngestMode::Replace && creation.replaces {
+            true => Ok(main.overwrite(&table, schema, data).await?),
+            // For `Create`, it refuses a table that exists.
+            false => Ok(main.create_with(&table, schema, data).await?),
         }
     }
 }

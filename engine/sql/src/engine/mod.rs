@@ -36,7 +36,7 @@ pub struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("main", &self.state.main).finish_non_exhaustive()
+        f.debug_struct("Engine").field("main", self.state.main()).finish_non_exhaustive()
     }
 }
 

@@ -10,11 +10,10 @@ use ruvector_rulake::{DeltaBackend, RuLake};
 use tokio::sync::Mutex;
 
 use crate::catalog::backend::{self, BackendCatalog, BackendDefinition, BackendKind};
-use crate::catalog::external::{ExternalTables, MainBackend};
 use crate::catalog::index::IndexCatalog;
 use crate::catalog::index::builds::{Awaited, Builds};
 use crate::catalog::index::retire::discard_undeclared;
-use crate::catalog::index_table::{IndexTables, WithIndexes};
+use crate::catalog::main_schema::MainSchema;
 use crate::catalog::owner::Owner;
 use crate::catalog::{Backends, Catalog, Registered};
 use crate::engine::runtime::runtime;
@@ -64,22 +63,19 @@ impl Engine {
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
-        let main = Arc::new(DeltaBackend::open(MAIN, &data_dir)?);
+        let main = DeltaBackend::open(MAIN, &data_dir)?;
         let owner = Owner::claim(&data_dir).await?;
         let runtime = runtime(config.memory_bytes_max, config.spill_dir)?;
         let statements = RunningStatements::default();
-        let external = Arc::new(ExternalTables::open(&owner, Arc::clone(&runtime))?);
+        let main_schema = Arc::new(MainSchema::open(main, &owner, Arc::clone(&runtime))?);
         let indexes = Arc::new(IndexCatalog::open(&owner)?);
-        let index_tables = IndexTables::open(&owner)?;
         let declared = BackendCatalog::open(&owner)?;
         if owner.may_write() {
             owner.remove_temporary_files();
-            // The write of the index catalog decides about the drop of a table that has indexes.
-            main.recover(|table| indexes.of_table(MAIN, table).is_empty());
-            external.remove_files_of_dropped();
+            main_schema.recover(&indexes);
             owner.remove_unsaved_index_files();
             let finished = backend::finish_drops(&declared, &indexes)
-                .and_then(|()| forget_indexes_of_dropped(&main, &external, &index_tables, &indexes));
+                .and_then(|()| main_schema.forget_indexes_of_dropped(&indexes));
             if let Err(e) = finished {
                 tracing::warn!(reason = %e, "a drop that was cut short is not completed; the next start tries again");
             }
@@ -92,9 +88,7 @@ impl Engine {
         let lake = Arc::new(lake);
         let backends = Arc::new(Backends::new(Arc::clone(&lake)));
         backend::reopen(&declared).into_iter().try_for_each(|registered| backends.add(registered))?;
-        let tables = MainBackend::new(Arc::clone(&main), Arc::clone(&external));
-        let readable = WithIndexes::new(Arc::new(tables), Arc::clone(index_tables.backend()));
-        backends.add(Registered::new(Arc::new(readable), Some(main_definition(&data_dir))))?;
+        backends.add(Registered::new(Arc::clone(&main_schema) as _, Some(main_definition(&data_dir))))?;
         let builds = Arc::new(Builds::new(Arc::clone(&lake), Arc::clone(&indexes), awaited));
         builds.resume(&Arc::new(TaskContext::default().with_runtime(Arc::clone(&runtime))));
         if owner.may_write() {
@@ -108,7 +102,7 @@ impl Engine {
                 Arc::clone(&lake),
                 Arc::clone(&builds),
                 Arc::clone(&indexes),
-                Arc::clone(index_tables.backend()),
+                Arc::clone(main_schema.index_tables().backend()),
             )),
             Arc::new(QueriesTable::new(statements.clone())),
         ]);
@@ -116,14 +110,13 @@ impl Engine {
             Arc::clone(&lake),
             Arc::clone(&indexes),
             Arc::clone(&backends),
-            Arc::clone(&external),
+            Arc::clone(&main_schema),
             Arc::new(system),
         ));
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&catalog));
         let state = EngineState {
-            main,
-            external,
+            main_schema,
             backends,
             declared,
             backend_changes: Mutex::default(),
@@ -131,7 +124,6 @@ impl Engine {
             catalog,
             indexes,
             builds,
-            index_tables,
             lake,
             models: Arc::new(embed::Models::new(config.embed)),
             runtime,
@@ -143,23 +135,6 @@ impl Engine {
         };
         Ok(Arc::new(Self { state }))
     }
-}
-
-/// Forgets indexes of tables of `main` whose drop was cut short, so that no later table of that name gets them.
-fn forget_indexes_of_dropped(
-    main: &DeltaBackend,
-    external: &ExternalTables,
-    index_tables: &IndexTables,
-    indexes: &IndexCatalog,
-) -> ruvector_rulake::Result<()> {
-    for index in indexes.list().into_iter().filter(|index| index.backend == MAIN) {
-        let table = index.table.as_str();
-        if external.find(table).is_none() && !index_tables.contains(table) && main.is_absent(table) {
-            tracing::warn!(index = %index.name, table, "the table of an index is gone: it is declared no more");
-            indexes.remove_table(MAIN, table)?;
-        }
-    }
-    Ok(())
 }
 
 /// Definition of the default backend, for `system.backends`.

@@ -157,7 +157,7 @@ impl Engine {
             let functions = session.context().state().table_functions().keys().cloned().collect::<Vec<_>>();
             let ours = knn::sql::arguments::relations().map(str::to_owned);
             let indexes = self.state.indexes.list().iter().map(|index| index.definition().name.clone()).collect();
-            suggest::Known { relations: functions.into_iter().chain(ours).collect(), indexes }
+            suggest::KnownNames { relations: functions.into_iter().chain(ours).collect(), indexes }
         })
     }
 }

@@ -24,7 +24,7 @@ enum Missing<'a> {
 }
 
 /// The names that exist, besides tables.
-pub(crate) struct Known {
+pub(crate) struct KnownNames {
     /// Table functions.
     pub(crate) relations: Vec<String>,
     pub(crate) indexes: Vec<String>,
@@ -35,7 +35,7 @@ pub(crate) fn with_hint(
     error: Error,
     sql: &str,
     catalog: &dyn CatalogProvider,
-    known: impl FnOnce() -> Known,
+    known: impl FnOnce() -> KnownNames,
 ) -> Error {
     let message = error.to_string();
     let (said, end) = without_place(&message);

@@ -35,7 +35,7 @@ impl TableFunctionImpl for HistoryFunction {
         if table.catalog().is_some_and(|catalog| catalog != CATALOG) {
             return plan_err!("{HISTORY}(table): no such table: {table}");
         }
-        let call = Call {
+        let call = HistoryCall {
             lake: Arc::clone(&self.0),
             backend: table.schema().unwrap_or(MAIN).to_owned(),
             table: table.table().to_owned(),
@@ -56,14 +56,14 @@ fn schema() -> SchemaRef {
 
 /// The function with its argument, asked when its rows are pulled.
 #[derive(Clone, Debug)]
-struct Call {
+struct HistoryCall {
     lake: Arc<RuLake>,
     backend: String,
     table: String,
     schema: SchemaRef,
 }
 
-impl Call {
+impl HistoryCall {
     async fn answer(self) -> Result<RecordBatch> {
         let backend = self.lake.backend(&self.backend).map_err(to_datafusion)?;
         // What is no table is not looked for: its name may be a path, and the error would say what is there.
@@ -85,7 +85,7 @@ impl Call {
     }
 }
 
-impl PartitionStream for Call {
+impl PartitionStream for HistoryCall {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }

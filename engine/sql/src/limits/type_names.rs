@@ -22,15 +22,16 @@ const FIXED_BYTES_MAX: u64 = 16_384 * 8;
 
 /// The function, for types within the bounds.
 pub(crate) fn bounded(function: Arc<ScalarUDF>) -> ScalarUDF {
-    ScalarUDF::from(Bounded { function })
+    ScalarUDF::from(BoundedCast { function })
 }
 
+/// One of the functions, which checks the text of the type.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Bounded {
+struct BoundedCast {
     function: Arc<ScalarUDF>,
 }
 
-impl Bounded {
+impl BoundedCast {
     fn check(&self, text: Option<&str>) -> Result<()> {
         match text.and_then(excess) {
             None => Ok(()),
@@ -39,7 +40,7 @@ impl Bounded {
     }
 }
 
-impl ScalarUDFImpl for Bounded {
+impl ScalarUDFImpl for BoundedCast {
     fn name(&self) -> &str {
         self.function.name()
     }

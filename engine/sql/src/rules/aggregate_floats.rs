@@ -65,7 +65,7 @@ impl FloatsInOneForm {
     fn accumulator_of(&self, accumulator: Box<dyn Accumulator>, changes: Changes) -> Box<dyn Accumulator> {
         match changes {
             Changes { arguments: false, result: false } => accumulator,
-            changes => Box::new(OneForm { accumulator, changes }),
+            changes => Box::new(OneFormAccumulator { accumulator, changes }),
         }
     }
 }
@@ -211,12 +211,12 @@ impl AggregateUDFImpl for FloatsInOneForm {
 
 /// The aggregate of one group.
 #[derive(Debug)]
-struct OneForm {
+struct OneFormAccumulator {
     accumulator: Box<dyn Accumulator>,
     changes: Changes,
 }
 
-impl Accumulator for OneForm {
+impl Accumulator for OneFormAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.accumulator.update_batch(&self.changes.of_arguments(values)?)
     }

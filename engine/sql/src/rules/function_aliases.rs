@@ -32,15 +32,16 @@ const KEPT: usize = 3;
 
 /// Gives calls within calls by an alias the names of their functions, in a whole statement.
 pub(crate) fn rewrite(statement: &mut Statement) {
-    let _ = statement.visit(&mut Calls { around: vec![0] });
+    let _ = statement.visit(&mut AliasCalls { around: vec![0] });
 }
 
-struct Calls {
+/// Names the functions of calls by an alias, query by query.
+struct AliasCalls {
     /// The calls by an alias around an expression, for each query around it.
     around: Vec<usize>,
 }
 
-impl VisitorMut for Calls {
+impl VisitorMut for AliasCalls {
     type Break = ();
 
     fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {

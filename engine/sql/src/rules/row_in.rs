@@ -131,7 +131,7 @@ impl RowsIn {
         let conditions = conditions.collect::<Vec<_>>().join(" AND ");
         let mut exists =
             parsed(&format!("EXISTS (SELECT 1 FROM (SELECT 1) AS {rows}({}) WHERE {conditions})", columns.join(", ")));
-        let _ = exists.visit(&mut Parts(within));
+        let _ = exists.visit(&mut Placeholders(within));
         exists
     }
 }
@@ -140,9 +140,9 @@ impl RowsIn {
 const VALUE: &str = "__value_";
 
 /// Puts the values and the subquery in their places.
-struct Parts<'a>(&'a Within);
+struct Placeholders<'a>(&'a Within);
 
-impl VisitorMut for Parts<'_> {
+impl VisitorMut for Placeholders<'_> {
     type Break = ();
 
     /// After the visit of the place: the subquery that is put there has tables of its own.

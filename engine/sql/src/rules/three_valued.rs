@@ -252,7 +252,7 @@ fn is_false(predicate: Expr, schema: &DFSchema, at_top: bool) -> Result<Expr> {
 
 /// A predicate that is TRUE for the rows for which `x NOT IN (...)` is.
 fn is_not_in(within: InSubquery, schema: &DFSchema, at_top: bool) -> Result<Expr> {
-    let parts = Parts::of(&within, schema)?;
+    let parts = InPredicates::of(&within, schema)?;
     let alone = within.subquery.outer_ref_columns.is_empty();
     if alone && (parts.unknown.is_none() || (at_top && is_column(&within.expr))) {
         return Ok(Expr::InSubquery(InSubquery { negated: true, ..within }));
@@ -276,7 +276,7 @@ fn is_column(expr: &Expr) -> bool {
 fn value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let valued = expr.transform_up(|expr| match expr {
         Expr::InSubquery(within) => {
-            let parts = Parts::of(&within, schema)?;
+            let parts = InPredicates::of(&within, schema)?;
             let found = match parts.unknown {
                 None => return Ok(Transformed::no(Expr::InSubquery(within))),
                 Some(unknown) => when(parts.found, lit(true))
@@ -291,13 +291,13 @@ fn value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
 }
 
 /// The predicates that `x IN (...)` is TRUE, and that it is unknown if it is not TRUE.
-struct Parts {
+struct InPredicates {
     found: Expr,
     /// `None` if it never is.
     unknown: Option<Expr>,
 }
 
-impl Parts {
+impl InPredicates {
     fn of(within: &InSubquery, schema: &DFSchema) -> Result<Self> {
         if within.expr.contains_outer() || has_subquery(&within.expr) {
             return not_impl_err!(

@@ -247,11 +247,11 @@ fn constraint_of(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
 }
 
 /// Visits some parts of a SELECT.
-trait Parts {
+trait SelectParts {
     fn visit_all(self, columns: &mut Columns<'_>) -> ControlFlow<()>;
 }
 
-impl<A: VisitMut, B: VisitMut, C: VisitMut> Parts for (&mut A, &mut B, &mut C) {
+impl<A: VisitMut, B: VisitMut, C: VisitMut> SelectParts for (&mut A, &mut B, &mut C) {
     fn visit_all(self, columns: &mut Columns<'_>) -> ControlFlow<()> {
         self.0.visit(columns)?;
         self.1.visit(columns)?;

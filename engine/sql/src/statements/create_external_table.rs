@@ -5,56 +5,45 @@
 
 use datafusion::common::TableReference;
 use datafusion::sql::parser::CreateExternalTable;
-use ruvector_rulake::Backend;
 use ruvector_rulake::contract::is_name;
 use ruvector_rulake::failpoint::reach;
 
 use crate::catalog::index::retire::forget_table;
+use crate::catalog::main_schema::{CreateRequest, TableKind};
 use crate::state::EngineState;
 use crate::text::dialect::table_reference;
-use ruvector_udfs::error::{Error, ErrorKind, Result};
+use ruvector_udfs::error::{Error, Result};
 use ruvector_udfs::names::{CATALOG, MAIN};
 
 /// Runs CREATE EXTERNAL TABLE.
 pub(crate) async fn create(engine: &EngineState, create: &CreateExternalTable) -> Result<()> {
     let name = name_of(&table_reference(&create.name))?;
-    let external = engine.external();
-    let _alone = engine.backend_changes().lock().await;
-    let taken = external.find(&name).is_some() || engine.index_tables().contains(&name);
-    if taken || engine.main().list().await?.contains(&name) {
-        return match create.if_not_exists {
-            true => Ok(()),
-            false => Err(Error::new(ErrorKind::AlreadyExists, format!("table {name} exists already"))),
-        };
-    }
-    external.add(name, create).await
+    let main = engine.main_schema();
+    let request = CreateRequest {
+        table: &name,
+        kind: TableKind::External,
+        if_not_exists: create.if_not_exists,
+        or_replace: false,
+    };
+    let Some(_creation) = main.create(&request).await? else { return Ok(()) };
+    main.external().add(&name, create).await
 }
 
-/// Runs DROP TABLE, if the table is one of these. Its files stay; its indexes go.
-pub(crate) async fn drop_table(engine: &EngineState, reference: &TableReference) -> Result<bool> {
-    let external = engine.external();
-    let _alone = engine.backend_changes().lock().await;
-    if !is_external(engine, reference) {
-        return Ok(false);
-    }
-    let name = name_of(reference)?;
+/// Drops an external table, whose name is claimed. Its files stay; its indexes go.
+pub(crate) fn drop_table(engine: &EngineState, name: &str) -> Result<()> {
+    let external = engine.main_schema().external();
     // The catalog of tables decides: after a kill, the next start forgets the indexes and files of a table that is not in it.
-    let definition = external.begin_drop(&name)?;
+    let definition = external.begin_drop(name)?;
     reach("drop_external_table.removed");
-    if let Err(e) = forget_table(engine.indexes(), engine.builds(), MAIN, &name) {
+    if let Err(e) = forget_table(engine.indexes(), engine.builds(), MAIN, name) {
         external.undo_drop(definition)?;
         return Err(e);
     }
     reach("drop_external_table.indexes_forgotten");
-    external.forget(&name);
-    engine.lake().invalidate_cache(MAIN, &name)?;
-    external.remove_files(&name);
-    Ok(true)
-}
-
-/// Returns true if a reference means an external table.
-pub(crate) fn is_external(engine: &EngineState, reference: &TableReference) -> bool {
-    name_of(reference).is_ok_and(|name| engine.external().find(&name).is_some())
+    external.forget(name);
+    engine.lake().invalidate_cache(MAIN, name)?;
+    external.remove_files(name);
+    Ok(())
 }
 
 /// The name of a table of the schema `main`.

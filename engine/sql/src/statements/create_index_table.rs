@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use datafusion::common::TableReference;
 use datafusion::sql::parser::CreateExternalTable;
 use ruvector_rabitq::VectorIndex;
 use ruvector_rulake::backend::index::check_file;
 use ruvector_rulake::failpoint::reach;
 
 use crate::catalog::index::retire::forget_table;
+use crate::catalog::main_schema::{CreateRequest, TableKind, exists_already};
 use crate::state::EngineState;
 use crate::text::dialect::table_reference;
 use ruvector_udfs::error::{Error, ErrorKind, Result};
@@ -26,41 +26,21 @@ pub(crate) fn is_index_table(create: &CreateExternalTable) -> bool {
 pub(crate) async fn create(engine: &EngineState, create: &CreateExternalTable) -> Result<()> {
     let table = engine.main_name(&table_reference(&create.name))?;
     refuse_ignored_clauses(create)?;
-    let taken = is_taken(engine, &table).await?;
-    if taken || engine.index_tables().contains(&table) {
-        return match () {
-            () if create.if_not_exists => Ok(()),
-            // Rows would be lost that are nowhere else.
-            () if create.or_replace && taken => Err(Error::not_supported(format!(
-                "table {table} holds rows and cannot be replaced by an index: DROP it"
-            ))),
-            () if create.or_replace => replace(engine, create, &table).await,
-            () => Err(Error::new(ErrorKind::AlreadyExists, format!("table {table} exists already"))),
-        };
-    }
+    let main = engine.main_schema();
+    let request = CreateRequest {
+        table: &table,
+        kind: TableKind::Index,
+        if_not_exists: create.if_not_exists,
+        or_replace: create.or_replace,
+    };
+    let Some(creation) = main.create(&request).await? else { return Ok(()) };
     let path = location(create)?;
     check_file(&path).await?;
-    match engine.index_tables().declare(&table, path, false).await {
-        // Another client declared it since the check.
-        Err(e) if e.kind() == ruvector_rulake::ErrorKind::AlreadyExists && create.if_not_exists => Ok(()),
-        declared => Ok(declared?),
+    main.index_tables().declare(&table, path, creation.replaces)?;
+    if creation.replaces {
+        engine.lake().invalidate_cache(MAIN, &table)?;
     }
-}
-
-/// Returns true if a table of that name exists and is no index.
-async fn is_taken(engine: &EngineState, table: &str) -> Result<bool> {
-    if engine.index_tables().contains(table) {
-        return Ok(false);
-    }
-    let (main, _) = engine.backend_table(&TableReference::bare(table))?;
-    Ok(main.list().await?.iter().any(|known| known == table))
-}
-
-async fn replace(engine: &EngineState, create: &CreateExternalTable, table: &str) -> Result<()> {
-    let path = location(create)?;
-    check_file(&path).await?;
-    engine.index_tables().declare(table, path, true).await?;
-    Ok(engine.lake().invalidate_cache(MAIN, table)?)
+    Ok(())
 }
 
 fn refuse_ignored_clauses(create: &CreateExternalTable) -> Result<()> {
@@ -109,21 +89,21 @@ fn location(create: &CreateExternalTable) -> Result<PathBuf> {
 
 /// Makes an index a table of `main`, for as long as the engine lives.
 pub(crate) async fn register(engine: &EngineState, name: &str, index: Box<dyn VectorIndex>) -> Result<()> {
-    if is_taken(engine, name).await? {
-        return Err(Error::new(ErrorKind::AlreadyExists, format!("table {name} exists already")));
+    let main = engine.main_schema();
+    let _claim = main.claim(name).await;
+    match main.kind_of(name).await? {
+        Some(TableKind::Delta | TableKind::External) => Err(exists_already(name)),
+        // The index tables refuse the name of another one.
+        Some(TableKind::Index) | None => Ok(main.index_tables().register(name, index)?),
     }
-    Ok(engine.index_tables().register(name, index).await?)
 }
 
-/// Drops a table if it is an index, and returns true if it was.
-pub(crate) async fn drop_table(engine: &EngineState, name: &str) -> Result<bool> {
-    if !engine.index_tables().contains(name) {
-        return Ok(false);
-    }
+/// Drops an index table, whose name is claimed. Its file stays; indexes over it go.
+pub(crate) fn drop_table(engine: &EngineState, name: &str) -> Result<()> {
     // After a kill between the two, the next start forgets the indexes of a table that is not there.
-    engine.index_tables().forget(name).await?;
+    engine.main_schema().index_tables().forget(name)?;
     reach("drop_index_table.removed");
     forget_table(engine.indexes(), engine.builds(), MAIN, name)?;
     engine.lake().invalidate_cache(MAIN, name)?;
-    Ok(true)
+    Ok(())
 }

@@ -8,10 +8,10 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{CreateMemoryTable, DropTable, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
-use ruvector_rulake::Backend;
 use ruvector_rulake::vector_column::UNSIGNED_KEY;
 
 use crate::catalog::index::retire::forget_table;
+use crate::catalog::main_schema::{CreateRequest, TableKind};
 use crate::limits::stop::start;
 use crate::plan::snapshot::verified_stream;
 use crate::state::EngineState;
@@ -44,39 +44,24 @@ pub(crate) async fn create_table(
     if !create.column_defaults.is_empty() {
         return refuse("a DEFAULT");
     }
-    if create_external_table::is_external(engine, &create.name) {
-        return match create.if_not_exists {
-            true => Ok(0),
-            false => Err(Error::new(
-                ErrorKind::AlreadyExists,
-                format!("table {} exists already, as an external table", create.name.table()),
-            )),
-        };
-    }
     let table = engine.main_name(&create.name)?;
-    if engine.index_tables().contains(&table) {
-        return match (create.if_not_exists, create.or_replace) {
-            (true, _) => Ok(0),
-            (_, true) => {
-                Err(Error::not_supported(format!("table {table} is an index and cannot be replaced: DROP it")))
-            }
-            _ => Err(exists_already(&table)),
-        };
-    }
-    let exists = engine.main().list().await?.contains(&table);
-    if exists && !create.or_replace {
-        return if create.if_not_exists { Ok(0) } else { Err(exists_already(&table)) };
-    }
+    let request = CreateRequest {
+        table: &table,
+        kind: TableKind::Delta,
+        if_not_exists: create.if_not_exists,
+        or_replace: create.or_replace,
+    };
+    let Some(creation) = engine.main_schema().create(&request).await? else { return Ok(0) };
     let input = if is_declared { assigned(&create.input)? } else { create.input.as_ref().clone() };
     // Types are coerced by then: before, `SELECT 1 UNION SELECT 'a'` is one of numbers.
     let analyzed = analyze(state, &input)?;
     let types = analyzed.schema().as_arrow();
     let schema = if is_declared { with_unsigned(&stored_types(types)?, types) } else { stored_types(types)? };
-    let made = match exists {
+    let made = match creation.replaces {
         true => overwrite(engine, state, &input, &table, Arc::clone(&schema)).await,
         false => make(engine, state, &input, &table, Arc::clone(&schema)).await,
     };
-    // Another client made a table of that name since the check.
+    // Another process made a table of that name since the check.
     match made {
         Err(e) if e.kind() == ErrorKind::AlreadyExists && create.if_not_exists => Ok(0),
         Err(e) if e.kind() == ErrorKind::AlreadyExists && create.or_replace => {
@@ -115,10 +100,6 @@ async fn rows_of(state: &SessionState, input: &LogicalPlan) -> Result<SendableRe
     Ok(verified_stream(start(plan, state.task_ctx())?, input)?)
 }
 
-fn exists_already(table: &str) -> Error {
-    Error::new(ErrorKind::AlreadyExists, format!("table {table} exists already"))
-}
-
 /// Type coercion and the like; no optimizer rule.
 fn analyze(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
     Ok(state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?)
@@ -140,12 +121,14 @@ fn with_unsigned(stored: &SchemaRef, declared: &Schema) -> SchemaRef {
 
 /// Runs DROP TABLE.
 pub(crate) async fn drop_table(engine: &EngineState, drop: DropTable) -> Result<()> {
-    if create_external_table::drop_table(engine, &drop.name).await? {
-        return Ok(());
-    }
     let table = engine.main_name(&drop.name)?;
-    if create_index_table::drop_table(engine, &table).await? {
-        return Ok(());
+    let main = engine.main_schema();
+    // An ingest has the name of its new table until its client has sent all rows, and is asked to give way.
+    let _claim = engine.uploads().ask_until(&table, main.claim(&table)).await;
+    match main.declared_kind(&table) {
+        Some(TableKind::External) => return create_external_table::drop_table(engine, &table),
+        Some(TableKind::Index) => return create_index_table::drop_table(engine, &table),
+        Some(TableKind::Delta) | None => {}
     }
     let dropped = engine.main().drop_and(&table, || forget_table(engine.indexes(), engine.builds(), MAIN, &table));
     match engine.uploads().ask_until(&table, dropped).await {

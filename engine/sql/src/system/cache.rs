@@ -56,7 +56,7 @@ impl CacheTable {
 }
 
 /// An entry as one collection has it.
-struct Row {
+struct EntryRow {
     backend: String,
     collection: String,
     cached: CachedEntry,
@@ -80,14 +80,14 @@ impl SystemTable for CacheTable {
             for key in &cached.collections {
                 let (backend, collection) = key.clone();
                 let stats = stats.get(key).copied().unwrap_or_default();
-                rows.push(Row { backend, collection, cached: cached.clone(), stats });
+                rows.push(EntryRow { backend, collection, cached: cached.clone(), stats });
             }
         }
-        let text = |value: fn(&Row) -> String| -> ArrayRef {
+        let text = |value: fn(&EntryRow) -> String| -> ArrayRef {
             Arc::new(rows.iter().map(|row| Some(value(row))).collect::<StringArray>())
         };
         // What does not fit is as good as unknown.
-        let number = |value: fn(&Row) -> u128| -> ArrayRef {
+        let number = |value: fn(&EntryRow) -> u128| -> ArrayRef {
             Arc::new(rows.iter().map(|row| i64::try_from(value(row)).ok()).collect::<Int64Array>())
         };
         let columns = vec![

@@ -71,7 +71,7 @@ impl IndexesTable {
 }
 
 /// An index, and what is known of it.
-struct Row {
+struct IndexRow {
     index: DeclaredIndex,
     /// True if it is a table by itself, not an index over one.
     is_table: bool,
@@ -80,7 +80,7 @@ struct Row {
     newest: ruvector_rulake::Result<Arc<Pinned>>,
 }
 
-impl Row {
+impl IndexRow {
     /// The index that the table is.
     fn own(&self) -> Option<&ServedIndex> {
         self.newest.as_ref().ok().filter(|_| self.is_table)?.snapshot().index()
@@ -199,7 +199,7 @@ impl SystemTable for IndexesTable {
         let newest = join_all(newest).await;
         let (making, cached) = (self.lake.builds(), self.lake.cached_entries());
         let row = |(position, (index, newest)): (usize, (DeclaredIndex, _))| {
-            let mut row = Row { index, is_table: position >= num_declared, making: None, cached: None, newest };
+            let mut row = IndexRow { index, is_table: position >= num_declared, making: None, cached: None, newest };
             let Some(spec) = row.spec().cloned() else { return row };
             let key = (row.index.backend.clone(), row.index.table.clone());
             row.making = making.iter().find(|making| making.spec == spec && making.collection == key).cloned();
@@ -207,11 +207,11 @@ impl SystemTable for IndexesTable {
             row.cached = cached.iter().find(is_cached).cloned();
             row
         };
-        let rows: Vec<Row> = indexes.into_iter().zip(newest).enumerate().map(row).collect();
-        let text = |value: fn(&Row) -> Option<String>| -> ArrayRef {
+        let rows: Vec<IndexRow> = indexes.into_iter().zip(newest).enumerate().map(row).collect();
+        let text = |value: fn(&IndexRow) -> Option<String>| -> ArrayRef {
             Arc::new(rows.iter().map(value).collect::<StringArray>())
         };
-        let number = |value: fn(&Row) -> Option<usize>| -> ArrayRef {
+        let number = |value: fn(&IndexRow) -> Option<usize>| -> ArrayRef {
             Arc::new(rows.iter().map(|row| i64::try_from(value(row)?).ok()).collect::<Int64Array>())
         };
         let columns = vec![
@@ -221,14 +221,14 @@ impl SystemTable for IndexesTable {
             text(|row| Some(row.spec()?.column.clone())),
             text(|row| Some(row.spec()?.kind.to_string())),
             text(|row| Some(row.spec()?.metric.to_string())),
-            text(Row::parameters),
+            text(IndexRow::parameters),
             text(|row| Some(row.state().to_owned())),
             number(|row| Some(row.making.as_ref()?.rows_read)),
-            number(Row::vectors_done),
-            number(Row::vectors_total),
-            number(Row::bytes),
-            text(Row::generation),
-            text(Row::error),
+            number(IndexRow::vectors_done),
+            number(IndexRow::vectors_total),
+            number(IndexRow::bytes),
+            text(IndexRow::generation),
+            text(IndexRow::error),
         ];
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }

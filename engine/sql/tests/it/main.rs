@@ -29,6 +29,7 @@ mod random_tables;
 mod restart;
 mod running;
 mod support;
+mod table_names;
 mod time_travel;
 mod vector_sql;
 mod vectors;

@@ -4,33 +4,29 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
 use ruvector_rulake::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{BackendDefinition, BackendKind};
-use crate::catalog::owner::{CatalogFile, Owner};
-
-/// The newest format of the file that this version reads, and the one it writes.
-const FORMAT_VERSION: u32 = 1;
+use crate::catalog::owner::Owner;
+use crate::catalog::stored::{Definitions, StoredCatalog};
 
 /// The backends that SQL made, in the order of their making.
 #[derive(Debug)]
 pub(crate) struct BackendCatalog {
-    file: CatalogFile,
+    stored: StoredCatalog<BackendDefinitions>,
     index_root: PathBuf,
-    declared: RwLock<Declared>,
 }
 
 /// The content of the catalog.
-#[derive(Clone, Debug, Default)]
-struct Declared {
+#[derive(Clone, Default)]
+struct BackendDefinitions {
     backends: Vec<BackendDefinition>,
     /// Names of those of them whose drop has begun: it will be completed, by the next start if need be.
     dropped: Vec<String>,
 }
 
-impl Declared {
+impl BackendDefinitions {
     fn is_dropped(&self, name: &str) -> bool {
         self.dropped.iter().any(|dropped| dropped == name)
     }
@@ -48,9 +44,9 @@ impl Declared {
     }
 }
 
+/// The fields of the file.
 #[derive(Serialize, Deserialize)]
-struct StoredCatalog {
-    format_version: u32,
+struct StoredBackends {
     backends: Vec<StoredBackend>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dropped: Vec<String>,
@@ -65,21 +61,40 @@ struct StoredBackend {
     ttl_ms: Option<u64>,
 }
 
-impl BackendCatalog {
-    /// Reads the catalog of `owner`; no file is an empty catalog. Index files of backends that have no folder of their own
-    /// are beside it.
-    pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
-        let file = owner.file("backends.json");
-        let declared = match std::fs::read(file.path()) {
-            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.path().display()))?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Declared::default(),
-            Err(e) => {
-                return Err(Error::unavailable("catalog of backends cannot be read")
-                    .with("path", file.path().display())
-                    .with("reason", e));
-            }
+impl Definitions for BackendDefinitions {
+    type Stored = StoredBackends;
+
+    const FILE: &'static str = "backends.json";
+    const CATALOG: &'static str = "catalog of backends";
+    const HAS_SECRETS: bool = true;
+
+    fn to_stored(&self) -> StoredBackends {
+        let stored = |definition: &BackendDefinition| StoredBackend {
+            name: definition.name.clone(),
+            kind: definition.kind,
+            options: definition.options.clone(),
+            consistency: definition.consistency.clone(),
+            ttl_ms: definition.ttl_ms,
         };
-        Ok(Self { file, index_root: owner.folder().join("backends"), declared: RwLock::new(declared) })
+        StoredBackends { backends: self.backends.iter().map(stored).collect(), dropped: self.dropped.clone() }
+    }
+
+    fn from_stored(stored: StoredBackends) -> Result<Self> {
+        let definition = |stored: StoredBackend| BackendDefinition {
+            name: stored.name,
+            kind: stored.kind,
+            options: stored.options,
+            consistency: stored.consistency,
+            ttl_ms: stored.ttl_ms,
+        };
+        Ok(Self { backends: stored.backends.into_iter().map(definition).collect(), dropped: stored.dropped })
+    }
+}
+
+impl BackendCatalog {
+    /// Reads the catalog of `owner`. Index files of backends that have no folder of their own are beside it.
+    pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
+        Ok(Self { stored: StoredCatalog::open(owner)?, index_root: owner.folder().join("backends") })
     }
 
     /// The folder of index files, with a sub-folder for each backend.
@@ -89,13 +104,13 @@ impl BackendCatalog {
 
     /// All of them, without those whose drop has begun.
     pub(crate) fn list(&self) -> Vec<BackendDefinition> {
-        let declared = self.declared.read();
+        let declared = self.stored.definitions();
         declared.backends.iter().filter(|backend| !declared.is_dropped(&backend.name)).cloned().collect()
     }
 
     /// The names of backends whose drop has begun and is not completed.
     pub(crate) fn dropped(&self) -> Vec<String> {
-        self.declared.read().dropped.clone()
+        self.stored.definitions().dropped.clone()
     }
 
     /// Keeps a definition.
@@ -103,7 +118,7 @@ impl BackendCatalog {
     /// # Errors
     /// `AlreadyExists` if the name is taken; `Unavailable` if the file cannot be written. Nothing is changed on error.
     pub(crate) fn add(&self, definition: BackendDefinition) -> Result<()> {
-        self.change(|declared| {
+        self.stored.change(|declared| {
             if declared.contains(&definition.name) {
                 return Err(Error::already_exists("backend exists already").with("backend", &definition.name));
             }
@@ -119,7 +134,7 @@ impl BackendCatalog {
     /// # Errors
     /// `NotFound`; `Unavailable` if the file cannot be written. Nothing is changed on error.
     pub(crate) fn begin_drop(&self, name: &str) -> Result<()> {
-        self.change(|declared| match declared.contains(name) {
+        self.stored.change(|declared| match declared.contains(name) {
             true => {
                 declared.dropped.push(name.to_owned());
                 Ok(())
@@ -133,7 +148,7 @@ impl BackendCatalog {
     /// # Errors
     /// `Unavailable` if the file cannot be written.
     pub(crate) fn undo_drop(&self, name: &str) -> Result<()> {
-        self.change(|declared| {
+        self.stored.change(|declared| {
             declared.dropped.retain(|dropped| dropped != name);
             Ok(())
         })
@@ -145,7 +160,7 @@ impl BackendCatalog {
     /// `Unavailable` if the file cannot be written: the next start tries again.
     pub(crate) fn finish_drop(&self, name: &str) -> Result<()> {
         self.remove_index_files(name);
-        self.change(|declared| {
+        self.stored.change(|declared| {
             declared.forget_dropped(name);
             Ok(())
         })
@@ -160,50 +175,48 @@ impl BackendCatalog {
             _ => {}
         }
     }
-
-    fn change(&self, change: impl FnOnce(&mut Declared) -> Result<()>) -> Result<()> {
-        let mut current = self.declared.write();
-        let mut changed = current.clone();
-        change(&mut changed)?;
-        self.file.write_private(&serialise(&changed)?)?;
-        *current = changed;
-        Ok(())
-    }
 }
 
-fn serialise(declared: &Declared) -> Result<Vec<u8>> {
-    let stored = |definition: &BackendDefinition| StoredBackend {
-        name: definition.name.clone(),
-        kind: definition.kind,
-        options: definition.options.clone(),
-        consistency: definition.consistency.clone(),
-        ttl_ms: definition.ttl_ms,
-    };
-    let catalog = StoredCatalog {
-        format_version: FORMAT_VERSION,
-        backends: declared.backends.iter().map(stored).collect(),
-        dropped: declared.dropped.clone(),
-    };
-    serde_json::to_vec_pretty(&catalog)
-        .map_err(|e| Error::internal("catalog of backends does not serialise").with("reason", e))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn parse(bytes: &[u8]) -> Result<Declared> {
-    // A message of the JSON parser may quote what it met, and that may be a secret: its line and column are enough.
-    let catalog: StoredCatalog = serde_json::from_slice(bytes).map_err(|e| {
-        Error::corrupt("catalog of backends is not valid").with("line", e.line()).with("column", e.column())
-    })?;
-    if catalog.format_version > FORMAT_VERSION {
-        return Err(Error::corrupt("catalog of backends has a newer format")
-            .with("at most", FORMAT_VERSION)
-            .with("got", catalog.format_version));
+    /// A file as every version wrote it.
+    const FILE: &str = r#"{
+  "format_version": 1,
+  "backends": [
+    {
+      "name": "s3",
+      "kind": "object_store",
+      "options": {
+        "region": "x",
+        "url": "s3://bucket/lake"
+      },
+      "consistency": "eventual",
+      "ttl_ms": 500
+    },
+    {
+      "name": "hot",
+      "kind": "memory",
+      "options": {},
+      "consistency": null,
+      "ttl_ms": null
     }
-    let definition = |stored: StoredBackend| BackendDefinition {
-        name: stored.name,
-        kind: stored.kind,
-        options: stored.options,
-        consistency: stored.consistency,
-        ttl_ms: stored.ttl_ms,
-    };
-    Ok(Declared { backends: catalog.backends.into_iter().map(definition).collect(), dropped: catalog.dropped })
+  ]
+}"#;
+
+    #[tokio::test]
+    async fn the_form_of_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let path = owner.folder().join("backends.json");
+        std::fs::write(&path, FILE).unwrap();
+        let catalog = BackendCatalog::open(&owner).unwrap();
+        catalog.begin_drop("s3").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with("],\n  \"dropped\": [\n    \"s3\"\n  ]\n}"), "{text}");
+        assert_eq!(BackendCatalog::open(&owner).unwrap().dropped(), ["s3"]);
+        catalog.undo_drop("s3").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
+    }
 }

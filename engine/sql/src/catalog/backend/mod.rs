@@ -5,6 +5,7 @@
 
 mod catalog;
 mod definition;
+mod registered;
 mod unopened;
 
 use std::path::Path;
@@ -12,13 +13,13 @@ use std::sync::Arc;
 
 use ruvector_rulake::{Backend, LocalBackend};
 
-use crate::catalog::Registered;
 use crate::catalog::index::IndexCatalog;
 use ruvector_udfs::error::Result;
 
 pub(crate) use catalog::BackendCatalog;
 pub(crate) use definition::CreateBackend;
 pub use definition::{BackendDefinition, BackendKind};
+pub(crate) use registered::{Backends, Registered};
 pub(crate) use unopened::UnopenedBackend;
 
 /// Completes the drops of backends that were cut short.

@@ -1,83 +1,90 @@
 //! The file of external tables. It may hold secrets, so only its owner may read it.
 
-use std::sync::Arc;
-
-use parking_lot::RwLock;
-use ruvector_rulake::{Error, Result};
+use ruvector_rulake::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Definition;
-use crate::catalog::owner::{CatalogFile, Owner};
-
-/// The newest format of the file that this version reads, and the one it writes.
-const FORMAT_VERSION: u32 = 1;
+use crate::catalog::stored::{Definitions, StoredCatalog};
 
 /// The external tables, in the order of their making.
-#[derive(Debug)]
-pub(super) struct ExternalCatalog {
-    file: CatalogFile,
-    definitions: RwLock<Vec<Definition>>,
-}
+pub(super) type ExternalCatalog = StoredCatalog<ExternalDefinitions>;
 
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    format_version: u32,
+/// The content of the catalog.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct ExternalDefinitions {
     tables: Vec<Definition>,
 }
 
-impl ExternalCatalog {
-    /// Reads the catalog of `owner`; no file is an empty catalog.
-    pub(super) fn open(owner: &Arc<Owner>) -> Result<Self> {
-        let file = owner.file("external_tables.json");
-        let definitions = match std::fs::read(file.path()) {
-            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.path().display()))?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(e) => {
-                return Err(Error::unavailable("catalog of external tables cannot be read")
-                    .with("path", file.path().display())
-                    .with("reason", e));
-            }
-        };
-        Ok(Self { file, definitions: RwLock::new(definitions) })
+impl Definitions for ExternalDefinitions {
+    type Stored = Self;
+
+    const FILE: &'static str = "external_tables.json";
+    const CATALOG: &'static str = "catalog of external tables";
+    const HAS_SECRETS: bool = true;
+
+    fn to_stored(&self) -> Self {
+        self.clone()
     }
 
+    fn from_stored(stored: Self) -> Result<Self> {
+        Ok(stored)
+    }
+}
+
+impl ExternalCatalog {
     /// All of them.
     pub(super) fn list(&self) -> Vec<Definition> {
-        self.definitions.read().clone()
+        self.definitions().tables.clone()
     }
 
     /// Keeps a definition. Nothing is changed on error.
     pub(super) fn add(&self, definition: Definition) -> Result<()> {
-        self.change(|definitions| definitions.push(definition))
+        self.change(|known| {
+            known.tables.push(definition);
+            Ok(())
+        })
     }
 
     /// Forgets the definition of that name, and returns it. Nothing is changed on error.
     pub(super) fn remove(&self, name: &str) -> Result<Option<Definition>> {
-        self.change(|definitions| definitions.extract_if(.., |known| known.name == name).last())
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<Definition>) -> T) -> Result<T> {
-        let mut current = self.definitions.write();
-        let mut changed = current.clone();
-        let answer = change(&mut changed);
-        let stored = Stored { format_version: FORMAT_VERSION, tables: changed };
-        let bytes = serde_json::to_vec_pretty(&stored)
-            .map_err(|e| Error::internal("catalog of external tables does not serialise").with("reason", e))?;
-        self.file.write_private(&bytes)?;
-        *current = stored.tables;
-        Ok(answer)
+        self.change(|known| Ok(known.tables.extract_if(.., |known| known.name == name).last()))
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Definition>> {
-    // A message of the JSON parser may quote what it met, and that may be a secret: its line and column are enough.
-    let stored: Stored = serde_json::from_slice(bytes).map_err(|e| {
-        Error::corrupt("catalog of external tables is not valid").with("line", e.line()).with("column", e.column())
-    })?;
-    match stored.format_version <= FORMAT_VERSION {
-        true => Ok(stored.tables),
-        false => Err(Error::corrupt("catalog of external tables has a newer format")
-            .with("at most", FORMAT_VERSION)
-            .with("got", stored.format_version)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::owner::Owner;
+
+    /// A file as every version wrote it.
+    const FILE: &str = r#"{
+  "format_version": 1,
+  "tables": [
+    {
+      "name": "docs",
+      "kind": "csv",
+      "location": "/data/docs",
+      "columns": "id BIGINT",
+      "partitioned_by": [
+        "lang"
+      ],
+      "options": {
+        "has_header": "false"
+      }
+    }
+  ]
+}"#;
+
+    #[tokio::test]
+    async fn the_form_of_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let path = owner.folder().join("external_tables.json");
+        std::fs::write(&path, FILE).unwrap();
+        let catalog = ExternalCatalog::open(&owner).unwrap();
+        let removed = catalog.remove("docs").unwrap().unwrap();
+        assert!(ExternalCatalog::open(&owner).unwrap().list().is_empty());
+        catalog.add(removed).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
     }
 }

@@ -6,7 +6,6 @@
 //! A table is read before it is kept, so what is in the catalog has worked once. Nothing is opened when the engine starts:
 //! each use opens what is not open yet, and an unreachable one is an error of the statements that read it.
 
-mod backend;
 mod catalog;
 mod definition;
 mod files;
@@ -22,13 +21,12 @@ use datafusion::sql::parser::CreateExternalTable;
 use parking_lot::RwLock;
 
 use crate::catalog::owner::Owner;
-use ruvector_udfs::error::{Error, Result};
+use ruvector_udfs::error::Result;
 
 use catalog::ExternalCatalog;
 use definition::Definition;
 use table::ExternalTable;
 
-pub(crate) use backend::MainBackend;
 pub(crate) use table::Source;
 
 /// The external tables of an engine, by name.
@@ -75,13 +73,13 @@ impl ExternalTables {
         }
     }
 
-    /// Reads a table once, keeps its definition and makes it visible.
-    pub(crate) async fn add(&self, name: String, create: &CreateExternalTable) -> Result<()> {
-        let definition = Definition::new(&name, create)?;
+    /// Reads a table once, keeps its definition and makes it visible. The caller has claimed the name.
+    pub(crate) async fn add(&self, name: &str, create: &CreateExternalTable) -> Result<()> {
+        let definition = Definition::new(name, create)?;
         let table = Arc::new(ExternalTable::new(definition.clone(), &self.index_root, Arc::clone(&self.runtime)));
         table.check().await?;
         self.catalog.add(definition)?;
-        self.tables.write().insert(name, table);
+        self.tables.write().insert(name.to_owned(), table);
         Ok(())
     }
 
@@ -114,11 +112,4 @@ fn remove_index_files(folder: &Path) {
         }
         _ => {}
     }
-}
-
-/// The error of a statement that changes an external table.
-pub(crate) fn read_only(name: &str) -> Error {
-    Error::not_supported(format!(
-        "table {name} is an external table, which SQL reads and does not change: copy it by CREATE TABLE ... AS SELECT"
-    ))
 }

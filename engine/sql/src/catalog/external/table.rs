@@ -71,12 +71,23 @@ impl ExternalTable {
         }
     }
 
-    /// The error of a search or an index over the table, if it is no collection.
-    pub(super) fn not_searched(&self) -> Error {
-        let kind = self.definition.kind.name();
-        Error::not_supported(format!("search or index over a table of {kind} files"))
-            .with("table", &self.definition.name)
-            .with("expected", "a copy of it by CREATE TABLE ... AS SELECT, with the vectors cast to FLOAT[dim]")
+    /// Returns the backend and the name of the collection that the table is.
+    ///
+    /// # Errors
+    /// `NotSupported` for files that are no collection; as [`ExternalTable::source`].
+    pub(crate) fn collection(&self) -> Result<(Arc<dyn Backend>, String)> {
+        match self.source()? {
+            Source::Collection { backend, collection } => Ok((Arc::clone(backend), collection.clone())),
+            Source::Files(_) => {
+                let kind = self.definition.kind.name();
+                Err(Error::not_supported(format!("search or index over a table of {kind} files"))
+                    .with("table", &self.definition.name)
+                    .with(
+                        "expected",
+                        "a copy of it by CREATE TABLE ... AS SELECT, with the vectors cast to FLOAT[dim]",
+                    ))
+            }
+        }
     }
 
     fn open(&self) -> Result<Source> {

@@ -2,41 +2,30 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
 use ruvector_rabitq::Metric;
 use ruvector_rulake::{Error, IndexKind, IndexSpec, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::owner::{CatalogFile, Owner};
+use crate::catalog::owner::Owner;
+use crate::catalog::stored::{Definitions, StoredCatalog};
 use ruvector_udfs::declared_index::{DeclaredIndex, IndexDefinition};
-
-/// The newest format of the file that this version reads, and the one it writes.
-const FORMAT_VERSION: u32 = 1;
 
 /// The declared indexes of an engine.
 #[derive(Debug)]
 pub(crate) struct IndexCatalog {
-    file: CatalogFile,
-    declared: RwLock<Declared>,
+    stored: StoredCatalog<IndexDefinitions>,
 }
 
-/// Contents of the file, and its text.
-#[derive(Debug)]
-struct Declared {
-    contents: Contents,
-    text: Vec<u8>,
-}
-
-/// Contents of the file.
-#[derive(Clone, Debug, Default)]
-struct Contents {
+/// The content of the catalog.
+#[derive(Clone, Default)]
+struct IndexDefinitions {
     /// The declared indexes.
     indexes: Vec<DeclaredIndex>,
     /// Indexes that are not declared, or not yet, although their files may be there.
     undeclared: Vec<IndexDefinition>,
 }
 
-impl Contents {
+impl IndexDefinitions {
     /// Notes that the file of an index may be there, unless a declared index answers from it.
     fn note(&mut self, index: &IndexDefinition) {
         let is_declared = self.indexes.iter().any(|known| known.shares_entry_with(index));
@@ -46,9 +35,9 @@ impl Contents {
     }
 }
 
+/// The fields of the file.
 #[derive(Serialize, Deserialize)]
-struct StoredCatalog {
-    format_version: u32,
+struct StoredIndexes {
     indexes: Vec<StoredIndex>,
     /// Versions that do not know it leave the files where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -76,44 +65,84 @@ fn built() -> bool {
     true
 }
 
-impl IndexCatalog {
-    /// Reads the catalog of `owner`; no file is an empty catalog.
-    pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
-        let file = owner.file("indexes.json");
-        let contents = match std::fs::read(file.path()) {
-            Ok(bytes) => parse(&bytes).map_err(|e| e.with("path", file.path().display()))?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Contents::default(),
-            Err(e) => {
-                return Err(Error::unavailable("index catalog cannot be read")
-                    .with("path", file.path().display())
-                    .with("reason", e));
-            }
+impl Definitions for IndexDefinitions {
+    type Stored = StoredIndexes;
+
+    const FILE: &'static str = "indexes.json";
+    const CATALOG: &'static str = "index catalog";
+    const HAS_SECRETS: bool = false;
+
+    fn to_stored(&self) -> StoredIndexes {
+        let stored = |index: &IndexDefinition, built: bool| StoredIndex {
+            name: index.name.clone(),
+            backend: index.backend.clone(),
+            table: index.table.clone(),
+            column: index.spec.column.clone(),
+            kind: index.spec.kind.to_string(),
+            metric: index.spec.metric.to_string(),
+            seed: index.spec.seed,
+            rerank_factor: index.spec.rerank_factor,
+            nlist: index.spec.nlist,
+            nprobe: index.spec.nprobe,
+            built,
         };
-        let text = serialise(&contents)?;
-        Ok(Self { file, declared: RwLock::new(Declared { contents, text }) })
+        StoredIndexes {
+            indexes: self.indexes.iter().map(|index| stored(index, index.status.is_built())).collect(),
+            undeclared: self.undeclared.iter().map(|index| stored(index, false)).collect(),
+        }
+    }
+
+    fn from_stored(stored: StoredIndexes) -> Result<Self> {
+        let definition = |index: StoredIndex| -> Result<IndexDefinition> {
+            let spec = IndexSpec {
+                metric: index.metric.parse::<Metric>()?,
+                kind: index.kind.parse::<IndexKind>()?,
+                seed: index.seed,
+                rerank_factor: index.rerank_factor,
+                nlist: index.nlist,
+                nprobe: index.nprobe,
+                ..IndexSpec::new(index.column)
+            };
+            Ok(IndexDefinition { name: index.name, backend: index.backend, table: index.table, spec })
+        };
+        let declared = |index: StoredIndex| -> Result<DeclaredIndex> {
+            let built = index.built;
+            Ok(DeclaredIndex::new(definition(index)?, built))
+        };
+        Ok(Self {
+            indexes: stored.indexes.into_iter().map(declared).collect::<Result<_>>()?,
+            undeclared: stored.undeclared.into_iter().map(definition).collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl IndexCatalog {
+    /// Reads the catalog of `owner`.
+    pub(crate) fn open(owner: &Arc<Owner>) -> Result<Self> {
+        Ok(Self { stored: StoredCatalog::open(owner)? })
     }
 
     /// The indexes over one table, in the order they were declared.
     pub(crate) fn of_table(&self, backend: &str, table: &str) -> Vec<DeclaredIndex> {
-        let declared = self.declared.read();
-        let indexes = declared.contents.indexes.iter();
+        let declared = self.stored.definitions();
+        let indexes = declared.indexes.iter();
         indexes.filter(|index| index.backend == backend && index.table == table).cloned().collect()
     }
 
     /// All indexes, in the order they were declared.
     pub(crate) fn list(&self) -> Vec<DeclaredIndex> {
-        self.declared.read().contents.indexes.clone()
+        self.stored.definitions().indexes.clone()
     }
 
     /// The index of that name.
     pub(crate) fn find(&self, backend: &str, name: &str) -> Option<DeclaredIndex> {
-        let declared = self.declared.read();
-        declared.contents.indexes.iter().find(|index| index.backend == backend && index.name == name).cloned()
+        let declared = self.stored.definitions();
+        declared.indexes.iter().find(|index| index.backend == backend && index.name == name).cloned()
     }
 
     /// The indexes that are not declared although their files may be there.
     pub(crate) fn undeclared(&self) -> Vec<IndexDefinition> {
-        self.declared.read().contents.undeclared.clone()
+        self.stored.definitions().undeclared.clone()
     }
 
     /// Notes that the file of an index may be there before the index is declared. [`IndexCatalog::add`] and
@@ -122,7 +151,7 @@ impl IndexCatalog {
     /// # Errors
     /// `Unavailable` if the catalog cannot be written. Nothing is changed on error.
     pub(crate) fn note(&self, index: &IndexDefinition) -> Result<()> {
-        self.change(|contents| {
+        self.stored.change(|contents| {
             contents.note(index);
             Ok(())
         })
@@ -133,7 +162,7 @@ impl IndexCatalog {
     /// # Errors
     /// `Unavailable` if the catalog cannot be written. Nothing is changed on error.
     pub(crate) fn forget_file(&self, index: &IndexDefinition) -> Result<()> {
-        self.change(|contents| {
+        self.stored.change(|contents| {
             contents.undeclared.retain(|known| !known.shares_entry_with(index));
             Ok(())
         })
@@ -144,7 +173,7 @@ impl IndexCatalog {
     /// # Errors
     /// `AlreadyExists` if the name is taken; `Unavailable` if the catalog cannot be written. Nothing is changed on error.
     pub(crate) fn add(&self, index: DeclaredIndex, replace: bool) -> Result<Option<DeclaredIndex>> {
-        self.change(|contents| {
+        self.stored.change(|contents| {
             let declared = &mut contents.indexes;
             let known = declared.iter().position(|known| known.backend == index.backend && known.name == index.name);
             let before = match known {
@@ -171,7 +200,7 @@ impl IndexCatalog {
     /// `Unavailable` if the catalog cannot be written: the next start builds it again.
     pub(crate) fn set_built(&self, index: &DeclaredIndex) -> Result<()> {
         index.status.set_built();
-        self.change(|_| Ok(()))
+        self.stored.change(|_| Ok(()))
     }
 
     /// Forgets an index, notes its file, and returns it.
@@ -179,7 +208,7 @@ impl IndexCatalog {
     /// # Errors
     /// `NotFound`; `Unavailable` if the catalog cannot be written. Nothing is changed on error.
     pub(crate) fn remove(&self, backend: &str, name: &str) -> Result<DeclaredIndex> {
-        self.change(|contents| {
+        self.stored.change(|contents| {
             let known = contents.indexes.iter().position(|known| known.backend == backend && known.name == name);
             let position = known.ok_or_else(|| Error::not_found("no such index").with("index", name))?;
             let removed = contents.indexes.remove(position);
@@ -205,77 +234,11 @@ impl IndexCatalog {
     }
 
     fn remove_where(&self, gone: impl Fn(&IndexDefinition) -> bool) -> Result<Vec<DeclaredIndex>> {
-        self.change(|contents| {
+        self.stored.change(|contents| {
             contents.undeclared.retain(|known| !gone(known));
             Ok(contents.indexes.extract_if(.., |known| gone(known.definition())).collect())
         })
     }
-
-    /// Makes a change, and writes the file if it is another one then.
-    fn change<T>(&self, change: impl FnOnce(&mut Contents) -> Result<T>) -> Result<T> {
-        let mut current = self.declared.write();
-        let mut changed = current.contents.clone();
-        let answer = change(&mut changed)?;
-        let text = serialise(&changed)?;
-        if current.text != text {
-            self.file.write(&text)?;
-        }
-        *current = Declared { contents: changed, text };
-        Ok(answer)
-    }
-}
-
-fn serialise(contents: &Contents) -> Result<Vec<u8>> {
-    let stored = |index: &IndexDefinition, built: bool| StoredIndex {
-        name: index.name.clone(),
-        backend: index.backend.clone(),
-        table: index.table.clone(),
-        column: index.spec.column.clone(),
-        kind: index.spec.kind.to_string(),
-        metric: index.spec.metric.to_string(),
-        seed: index.spec.seed,
-        rerank_factor: index.spec.rerank_factor,
-        nlist: index.spec.nlist,
-        nprobe: index.spec.nprobe,
-        built,
-    };
-    let catalog = StoredCatalog {
-        format_version: FORMAT_VERSION,
-        indexes: contents.indexes.iter().map(|index| stored(index, index.status.is_built())).collect(),
-        undeclared: contents.undeclared.iter().map(|index| stored(index, false)).collect(),
-    };
-    serde_json::to_vec_pretty(&catalog)
-        .map_err(|e| Error::internal("index catalog does not serialise").with("reason", e))
-}
-
-fn parse(bytes: &[u8]) -> Result<Contents> {
-    let catalog: StoredCatalog =
-        serde_json::from_slice(bytes).map_err(|e| Error::corrupt("index catalog is not valid").with("reason", e))?;
-    if catalog.format_version > FORMAT_VERSION {
-        return Err(Error::corrupt("index catalog has a newer format")
-            .with("at most", FORMAT_VERSION)
-            .with("got", catalog.format_version));
-    }
-    let definition = |index: StoredIndex| -> Result<IndexDefinition> {
-        let spec = IndexSpec {
-            metric: index.metric.parse::<Metric>()?,
-            kind: index.kind.parse::<IndexKind>()?,
-            seed: index.seed,
-            rerank_factor: index.rerank_factor,
-            nlist: index.nlist,
-            nprobe: index.nprobe,
-            ..IndexSpec::new(index.column)
-        };
-        Ok(IndexDefinition { name: index.name, backend: index.backend, table: index.table, spec })
-    };
-    let declared = |index: StoredIndex| -> Result<DeclaredIndex> {
-        let built = index.built;
-        Ok(DeclaredIndex::new(definition(index)?, built))
-    };
-    Ok(Contents {
-        indexes: catalog.indexes.into_iter().map(declared).collect::<Result<_>>()?,
-        undeclared: catalog.undeclared.into_iter().map(definition).collect::<Result<_>>()?,
-    })
 }
 
 #[cfg(test)]
@@ -350,6 +313,42 @@ mod tests {
         assert_eq!(left, [index("a", "moved")]);
         catalog.remove_backend("main").unwrap();
         assert!(noted(&catalog).is_empty());
+    }
+
+    /// A file as every version with these fields wrote it.
+    const FILE: &str = r#"{
+  "format_version": 1,
+  "indexes": [
+    {
+      "name": "docs_vec",
+      "backend": "main",
+      "table": "docs",
+      "column": "vec",
+      "kind": "rabitq_plus",
+      "metric": "cosine",
+      "seed": 42,
+      "rerank_factor": 20,
+      "nlist": null,
+      "nprobe": null,
+      "built": true
+    }
+  ]
+}"#;
+
+    #[tokio::test]
+    async fn the_form_of_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::claim(folder.path()).await.unwrap();
+        let path = owner.folder().join("indexes.json");
+        // The first versions built before they declared, and wrote no field for that.
+        std::fs::write(&path, FILE.replace(",\n      \"built\": true", "")).unwrap();
+        let catalog = IndexCatalog::open(&owner).unwrap();
+        let other = index("other", "elsewhere");
+        catalog.note(&other).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("],\n  \"undeclared\": [\n    {\n      \"name\": \"other\","), "{text}");
+        catalog.forget_file(&other).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
     }
 
     #[tokio::test]

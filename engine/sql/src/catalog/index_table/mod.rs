@@ -1,31 +1,26 @@
 //! Indexes that are tables: `CREATE EXTERNAL TABLE name STORED AS RBPX LOCATION 'path'`, and what programs register.
 //!
-//! They are in `main` beside its tables: readers see [`WithIndexes`] as one backend. Index tables of files are kept in a file of
-//! the data directory; those that programs register end with the engine. Code that creates tables asks here whether a name is
-//! taken.
+//! They are in [`MainSchema`](crate::catalog::main_schema::MainSchema) beside its other tables. Index tables of files are kept in a
+//! file of the data directory; those that programs register end with the engine.
 
 mod catalog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use ruvector_rabitq::VectorIndex;
-use ruvector_rulake::{AsOf, Backend, Commit, IndexBackend, Result, Snapshot};
-use tokio::sync::Mutex;
+use ruvector_rulake::{IndexBackend, Result};
 
 use crate::catalog::owner::Owner;
 use ruvector_udfs::names::MAIN;
 
-pub(crate) use catalog::IndexTableCatalog;
+use catalog::IndexTableCatalog;
 
-/// The indexes that are tables of an engine.
+/// The indexes that are tables of an engine. A caller that changes them has claimed the name.
 #[derive(Debug)]
 pub(crate) struct IndexTables {
     backend: Arc<IndexBackend>,
     declared: IndexTableCatalog,
-    /// Held while one is made or dropped.
-    changes: Mutex<()>,
 }
 
 impl IndexTables {
@@ -37,7 +32,7 @@ impl IndexTables {
         for (name, path) in declared.list() {
             backend.add_file(&name, path)?;
         }
-        Ok(Self { backend, declared, changes: Mutex::default() })
+        Ok(Self { backend, declared })
     }
 
     pub(crate) fn backend(&self) -> &Arc<IndexBackend> {
@@ -49,14 +44,12 @@ impl IndexTables {
     }
 
     /// Makes an index of the program a table.
-    pub(crate) async fn register(&self, name: &str, index: Box<dyn VectorIndex>) -> Result<()> {
-        let _alone = self.changes.lock().await;
+    pub(crate) fn register(&self, name: &str, index: Box<dyn VectorIndex>) -> Result<()> {
         self.backend.add(name, index)
     }
 
     /// Makes an index file a table, and keeps that.
-    pub(crate) async fn declare(&self, name: &str, path: PathBuf, replace: bool) -> Result<()> {
-        let _alone = self.changes.lock().await;
+    pub(crate) fn declare(&self, name: &str, path: PathBuf, replace: bool) -> Result<()> {
         if replace {
             self.backend.remove(name);
         }
@@ -71,62 +64,9 @@ impl IndexTables {
     }
 
     /// Forgets a table. Its file is the user's, and stays.
-    pub(crate) async fn forget(&self, name: &str) -> Result<()> {
-        let _alone = self.changes.lock().await;
+    pub(crate) fn forget(&self, name: &str) -> Result<()> {
         self.declared.remove(name)?;
         self.backend.remove(name);
         Ok(())
-    }
-}
-
-/// A backend, and the indexes that are tables of it.
-#[derive(Debug)]
-pub(crate) struct WithIndexes {
-    tables: Arc<dyn Backend>,
-    indexes: Arc<IndexBackend>,
-}
-
-impl WithIndexes {
-    pub(crate) fn new(tables: Arc<dyn Backend>, indexes: Arc<IndexBackend>) -> Self {
-        Self { tables, indexes }
-    }
-}
-
-#[async_trait]
-impl Backend for WithIndexes {
-    fn id(&self) -> &str {
-        self.tables.id()
-    }
-
-    async fn list(&self) -> Result<Vec<String>> {
-        let mut names = self.tables.list().await?;
-        names.extend(self.indexes.names());
-        names.sort_unstable();
-        Ok(names)
-    }
-
-    async fn snapshot(&self, collection: &str) -> Result<Arc<dyn Snapshot>> {
-        match self.indexes.contains(collection) {
-            true => self.indexes.snapshot(collection).await,
-            false => self.tables.snapshot(collection).await,
-        }
-    }
-
-    async fn snapshot_as_of(&self, collection: &str, as_of: AsOf) -> Result<(u64, Arc<dyn Snapshot>)> {
-        match self.indexes.contains(collection) {
-            true => self.indexes.snapshot_as_of(collection, as_of).await,
-            false => self.tables.snapshot_as_of(collection, as_of).await,
-        }
-    }
-
-    async fn history(&self, collection: &str) -> Result<Vec<Commit>> {
-        match self.indexes.contains(collection) {
-            true => self.indexes.history(collection).await,
-            false => self.tables.history(collection).await,
-        }
-    }
-
-    fn has_generations(&self) -> bool {
-        self.tables.has_generations()
     }
 }

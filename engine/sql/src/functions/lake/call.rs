@@ -71,7 +71,7 @@ impl TableFunctionImpl for LakeFunction {
             false => PathBuf::new(),
         };
         let (name, data_type) = self.operation.column();
-        let call = Call {
+        let call = LakeCall {
             operation: self.operation,
             lake: Arc::clone(&self.lake),
             indexes: Arc::clone(&self.indexes),
@@ -86,7 +86,7 @@ impl TableFunctionImpl for LakeFunction {
 
 /// A function with its arguments, done when its rows are pulled.
 #[derive(Clone, Debug)]
-struct Call {
+struct LakeCall {
     operation: Operation,
     lake: Arc<RuLake>,
     indexes: Arc<IndexCatalog>,
@@ -96,7 +96,7 @@ struct Call {
     schema: SchemaRef,
 }
 
-impl Call {
+impl LakeCall {
     async fn answer(self) -> Result<RecordBatch> {
         let Self { lake, indexes, backend, collection, .. } = &self;
         let done = self.operation.run(lake, indexes, backend, collection, self.folder.clone()).await;
@@ -104,7 +104,7 @@ impl Call {
     }
 }
 
-impl PartitionStream for Call {
+impl PartitionStream for LakeCall {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }

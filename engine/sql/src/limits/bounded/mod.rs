@@ -28,7 +28,7 @@ use crate::running::stop::Stop;
 mod size;
 
 pub(crate) use size::bytes;
-use size::{Argument, Call};
+use size::{Argument, CallArguments};
 
 /// Bytes of one value, at most. A bound: a statement has several of them at a time, and 64 MiB is far beyond a document.
 const VALUE_BYTES_MAX: u64 = 64 << 20;
@@ -209,7 +209,7 @@ impl Bounded {
         let are_constants = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if are_constants { 1 } else { args.number_rows };
         let argument = |value: &ColumnarValue| Argument::new(value, self.growth.counts());
-        let call = Call { arguments: args.args.iter().map(argument).collect::<Result<_>>()?, rows };
+        let call = CallArguments { arguments: args.args.iter().map(argument).collect::<Result<_>>()?, rows };
         let mut limits = self.growth.limits();
         if self.growth == Growth::Sum && call.all_bytes() <= limits.value {
             return Ok(());

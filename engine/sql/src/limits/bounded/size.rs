@@ -105,12 +105,12 @@ impl Argument {
 }
 
 /// The arguments of a call.
-pub(super) struct Call {
+pub(super) struct CallArguments {
     pub(super) arguments: Vec<Argument>,
     pub(super) rows: usize,
 }
 
-impl Call {
+impl CallArguments {
     /// The bytes of all arguments in all rows.
     pub(super) fn all_bytes(&self) -> u64 {
         let of_argument = |argument: &Argument| {
@@ -328,7 +328,7 @@ mod tests {
             .iter()
             .cloned()
             .map(|value| Argument::new(&ColumnarValue::Scalar(value), growth.counts()).unwrap());
-        Call { arguments: arguments.collect(), rows: 1 }.size(growth, 0, VALUE_BYTES_MAX)
+        CallArguments { arguments: arguments.collect(), rows: 1 }.size(growth, 0, VALUE_BYTES_MAX)
     }
 
     fn text(text: &str) -> ScalarValue {

@@ -31,14 +31,14 @@ impl AnalyzerRule for Moved {
 }
 
 fn check(plan: &LogicalPlan) -> Result<()> {
-    let mut sizes = Sizes(Vec::new());
+    let mut sizes = ColumnSizes(Vec::new());
     plan.visit(&mut sizes).map(|_| ())
 }
 
 /// The sizes of the columns of the plans whose parents have not been visited: the parts of each below all projections.
-struct Sizes(Vec<Vec<u64>>);
+struct ColumnSizes(Vec<Vec<u64>>);
 
-impl TreeNodeVisitor<'_> for Sizes {
+impl TreeNodeVisitor<'_> for ColumnSizes {
     type Node = LogicalPlan;
 
     fn f_up(&mut self, plan: &LogicalPlan) -> Result<TreeNodeRecursion> {

@@ -97,7 +97,7 @@ impl Index {
         process::check(py)?;
         let rows = self.ask(py, |index| {
             let answers = index.search_batch(VectorBatch::new(self.dim, values)?, params)?;
-            Ok(answer::Rows::new(params.k.min(index.len()), &answers))
+            Ok(answer::AnswerRows::new(params.k.min(index.len()), &answers))
         })?;
         rows.into_arrays(py)
     }

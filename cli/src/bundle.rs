@@ -19,7 +19,7 @@ use crate::sql::command::{literal, schema_and_name};
 use crate::sql::output::print_line;
 use crate::target::{Failure, Target};
 
-/// What is done with bundles.
+/// The subcommands of `ruvector bundle`.
 #[derive(Subcommand)]
 pub(crate) enum BundleAction {
     /// Write the bundle of a table's newest state to a folder, which is made if it is not there. With --remote it is a
@@ -27,7 +27,7 @@ pub(crate) enum BundleAction {
     Publish(Box<OnTable>),
     /// Check the seal of a bundle, and print what it says.
     Show {
-        /// Where `table.rulake.json` is.
+        /// The folder of `table.rulake.json`.
         folder: PathBuf,
     },
     /// Check the seal of a bundle on this machine, and whether it names the newest state of a table.

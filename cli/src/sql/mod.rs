@@ -72,7 +72,7 @@ pub(crate) struct SqlArgs {
     /// A file of statements to run; `-` reads standard input.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How rows are printed.
+    /// Format of printed rows.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }

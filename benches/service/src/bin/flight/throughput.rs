@@ -85,7 +85,7 @@ pub(crate) async fn fetch(served: &Served, ticket: Ticket, rows: usize) -> Resul
     Ok(seconds)
 }
 
-/// What came of the rows.
+/// Count and sum of the rows that came.
 #[derive(Default)]
 pub(crate) struct Seen {
     rows: usize,

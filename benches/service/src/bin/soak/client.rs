@@ -21,7 +21,7 @@ const INGEST: usize = 200;
 /// Longest that a client thinks before it asks again.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// What became of the statements of one kind.
+/// Outcome of the statements of one kind.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) times: Vec<Duration>,

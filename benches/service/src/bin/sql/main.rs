@@ -1,4 +1,4 @@
-//! What SQL costs: a prepared `knn()` and a batch beside the bare index, and exact and indexed search over Parquet beside
+//! The cost of SQL: a prepared `knn()` and a batch beside the bare index, and exact and indexed search over Parquet beside
 //! DuckDB, in one run. Answers are checked before anything is timed.
 
 mod duckdb;

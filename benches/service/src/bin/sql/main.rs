@@ -2,7 +2,7 @@
 //! DuckDB, in one run. Answers are checked before anything is timed.
 
 mod duckdb;
-mod memory;
+mod in_memory;
 mod over_parquet;
 
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::default();
     runtime.block_on(async {
-        memory::run(&mut report).await?;
+        in_memory::run(&mut report).await?;
         over_parquet::run(python.as_deref(), &mut report).await
     })?;
     report.write(&out, "sql")

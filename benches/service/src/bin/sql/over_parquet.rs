@@ -11,7 +11,7 @@ use ruvector_bench_service::{Failure, Report, SEED, data, median};
 use ruvector_sql::{Engine, EngineConfig, Session};
 
 use crate::duckdb::DuckDb;
-use crate::memory::list;
+use crate::in_memory::list;
 
 const ROWS: usize = 100_000;
 const DIM: usize = 384;

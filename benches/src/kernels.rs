@@ -13,7 +13,7 @@ use ruvector_rabitq::cpu_features;
 
 const SEED: u64 = 42;
 const PADDED_DIMS: [usize; 3] = [128, 384, 1536];
-/// Of codes: several times the cache of a core.
+/// Size of the codes: several times the cache of a core.
 const BYTES: usize = 16 << 20;
 
 fn main() {

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-/// How long a loop is timed.
+/// Time that a loop is timed for.
 const BOX: Duration = Duration::from_millis(300);
 
 /// The shortest of the runs that fit a little box of time.

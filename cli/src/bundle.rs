@@ -19,7 +19,7 @@ use crate::sql::command::{literal, schema_and_name};
 use crate::sql::output::print_line;
 use crate::target::{Failure, Target};
 
-/// What is done with bundles.
+/// The subcommands of `ruvector bundle`.
 #[derive(Subcommand)]
 pub(crate) enum BundleAction {
     /// Write the bundle of a table's newest state to a folder, which is made if it is not there. With --remote it is a
@@ -27,7 +27,7 @@ pub(crate) enum BundleAction {
     Publish(Box<OnTable>),
     /// Check the seal of a bundle, and print what it says.
     Show {
-        /// Where `table.rulake.json` is.
+        /// The folder of `table.rulake.json`.
         folder: PathBuf,
     },
     /// Check the seal of a bundle on this machine, and whether it names the newest state of a table.
@@ -196,11 +196,11 @@ async fn publish(target: &Target, table: &str, folder: &str) -> Result<(), Bundl
 
 async fn verify(target: &Target, table: &str, bundle: &Bundle) -> Result<(), BundleError> {
     let newest = newest_state(target, table).await?;
-    let named = State { data_ref: bundle.data_ref.clone(), generation: bundle.generation.to_string() };
+    let named = TableState { data_ref: bundle.data_ref.clone(), generation: bundle.generation.to_string() };
     if newest.iter().all(|state| *state == named) {
         return Ok(print_line(&format!("the bundle is whole and names the newest state of {table}: {named}"))?);
     }
-    let newest = newest.iter().map(State::to_string).collect::<Vec<_>>().join(", ");
+    let newest = newest.iter().map(TableState::to_string).collect::<Vec<_>>().join(", ");
     Err(BundleError::Outdated(format!("the bundle is whole, but {table} is in another state: {newest}, not {named}")))
 }
 
@@ -233,19 +233,19 @@ async fn warm(target: &Target, table: &str, folder: &str) -> Result<(), BundleEr
 
 /// A state of a table, by what names it in a bundle.
 #[derive(Debug, PartialEq)]
-struct State {
+struct TableState {
     data_ref: String,
     generation: String,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for TableState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.generation, self.data_ref)
     }
 }
 
 /// The newest state of a table; of a server, those that it has in memory after a search.
-async fn newest_state(target: &Target, table: &str) -> Result<Vec<State>, BundleError> {
+async fn newest_state(target: &Target, table: &str) -> Result<Vec<TableState>, BundleError> {
     let (backend, collection) = schema_and_name(table);
     if let Target::Embedded { engine, .. } = target {
         let pinned = engine.lake().pin(&backend, &collection, None).await.map_err(|e| match e.kind() {
@@ -255,7 +255,7 @@ async fn newest_state(target: &Target, table: &str) -> Result<Vec<State>, Bundle
         })?;
         let state = pinned.snapshot();
         let (data_ref, generation) = (state.data_ref().to_owned(), state.generation().to_string());
-        return Ok(vec![State { data_ref, generation }]);
+        return Ok(vec![TableState { data_ref, generation }]);
     }
     load(target, table).await?;
     let sql = format!(
@@ -264,7 +264,7 @@ async fn newest_state(target: &Target, table: &str) -> Result<Vec<State>, Bundle
         literal(&collection)
     );
     let rows = target.texts(&sql).await?.into_iter().filter_map(|row| <[String; 2]>::try_from(row).ok());
-    let states: Vec<_> = rows.map(|[data_ref, generation]| State { data_ref, generation }).collect();
+    let states: Vec<_> = rows.map(|[data_ref, generation]| TableState { data_ref, generation }).collect();
     match states.is_empty() {
         false => Ok(states),
         true => {

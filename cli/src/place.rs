@@ -13,7 +13,7 @@ use crate::runtime::{new_folder, open};
 use crate::target::Target;
 use crate::target::remote::{Remote, RemoteArgs};
 
-/// Where statements run: in this process, or on a server.
+/// The place where statements run: this process, or a server.
 #[derive(Args, Clone)]
 pub(crate) struct PlaceArgs {
     #[command(flatten)]

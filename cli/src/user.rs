@@ -27,7 +27,7 @@ enum UserCommand {
 struct Who {
     /// Name of the user, or of what will have the token.
     name: String,
-    /// What they may do: reader, writer or admin.
+    /// Role: reader, writer or admin.
     #[arg(long, default_value = "reader")]
     role: String,
 }

@@ -1,4 +1,4 @@
-"""What the index classes of the native module have in common, and what they answer with."""
+"""The common part of the index classes of the native module, and their answers."""
 
 # ruff: noqa: A002 - `id` and `filter` are the words of the API, and a caller may name them
 
@@ -65,7 +65,7 @@ class AnyIndex(Protocol):
 
     @property
     def metric(self) -> str:
-        """How scores are measured."""
+        """Metric of the scores."""
         ...
 
     @property

@@ -13,7 +13,7 @@
 //! [sqllogictest]: https://github.com/risinglightdb/sqllogictest-rs
 #![forbid(unsafe_code)]
 
-/// How a value is written in a `.slt` file.
+/// The text of a value in a `.slt` file.
 pub mod values;
 
 /// The folder that `$LAKE` stands for.

@@ -19,7 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::values;
 
-/// Where a lesson runs.
+/// The place where a lesson runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The engine, in this process.
@@ -106,7 +106,7 @@ enum Client {
     Server(Box<FlightSqlServiceClient<Channel>>),
 }
 
-/// What the engine or the server said.
+/// The error of the engine or the server.
 #[derive(Debug)]
 pub(crate) struct Message(String);
 

@@ -1,4 +1,4 @@
-//! How a value is written in a `.slt` file, the same on every machine.
+//! The text of a value in a `.slt` file, the same on every machine.
 //!
 //! | value | written |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! How fast one core reads memory: the ceiling of every scan.
+//! The rate at which one core reads memory: the ceiling of every scan.
 
 use std::hint::black_box;
 use std::time::Instant;

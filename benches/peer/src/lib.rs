@@ -1,4 +1,4 @@
-//! What `make bench-index` compares with and has no Python module of its own: `ruvector-rabitq` 2.3.0, and the memory.
+//! Peers of `make bench-index` that have no Python module of their own: `ruvector-rabitq` 2.3.0, and the memory.
 
 use pyo3::prelude::*;
 

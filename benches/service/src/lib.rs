@@ -1,4 +1,4 @@
-//! What the benches of the service share: data, and the report of targets.
+//! The common part of the benches of the service: data, and the report of targets.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ pub mod report;
 
 pub use report::Report;
 
-/// As the server has it, which runs in the benches' own processes.
+/// The allocator of the server, which runs in the benches' own processes.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Whatever goes wrong ends the run.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What all data is made from.
+/// Seed of all data.
 pub const SEED: u64 = 20_261;
 
 /// The middle of some times.

@@ -15,7 +15,7 @@ pub struct Target {
     met: bool,
 }
 
-/// What a run found.
+/// The targets of a run, with what was measured.
 #[derive(Debug, Default)]
 pub struct Report {
     targets: Vec<Target>,

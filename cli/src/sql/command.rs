@@ -23,9 +23,9 @@ pub(super) const COMMANDS: [(&str, &[&str], &str, &str); 13] = [
     ("q", &["quit", "exit"], "", "leave (or Ctrl-D); quit and exit do, too"),
 ];
 
-/// A command.
+/// A command that begins with `\`.
 #[derive(Debug, PartialEq)]
-pub(super) enum Command {
+pub(super) enum MetaCommand {
     Quit,
     Help,
     /// `None` is the other one of what it is now; so for the next two.
@@ -52,7 +52,7 @@ pub(super) enum Part {
     IfAny,
 }
 
-impl Command {
+impl MetaCommand {
     /// Reads a command, without its `\`.
     ///
     /// # Errors
@@ -224,22 +224,22 @@ mod tests {
     #[test]
     fn commands_take_what_they_say() {
         for (text, command) in [
-            ("q", Command::Quit),
-            ("quit", Command::Quit),
-            ("?", Command::Help),
-            ("h", Command::Help),
-            ("timing", Command::Timing(None)),
-            ("timing off", Command::Timing(Some(false))),
-            ("x on;", Command::Expanded(Some(true))),
-            ("format", Command::Format(None)),
-            ("format CSV", Command::Format(Some(Format::Csv))),
-            ("rows 7", Command::RowsMax(Some(Some(7)))),
-            ("rows all", Command::RowsMax(Some(None))),
-            ("i a b.sql", Command::Include("a b.sql".to_owned())),
-            ("o 'rows.csv'", Command::Output(Some("rows.csv".to_owned()))),
-            ("o", Command::Output(None)),
+            ("q", MetaCommand::Quit),
+            ("quit", MetaCommand::Quit),
+            ("?", MetaCommand::Help),
+            ("h", MetaCommand::Help),
+            ("timing", MetaCommand::Timing(None)),
+            ("timing off", MetaCommand::Timing(Some(false))),
+            ("x on;", MetaCommand::Expanded(Some(true))),
+            ("format", MetaCommand::Format(None)),
+            ("format CSV", MetaCommand::Format(Some(Format::Csv))),
+            ("rows 7", MetaCommand::RowsMax(Some(Some(7)))),
+            ("rows all", MetaCommand::RowsMax(Some(None))),
+            ("i a b.sql", MetaCommand::Include("a b.sql".to_owned())),
+            ("o 'rows.csv'", MetaCommand::Output(Some("rows.csv".to_owned()))),
+            ("o", MetaCommand::Output(None)),
         ] {
-            assert_eq!(Command::parse(text), Ok(command), "{text}");
+            assert_eq!(MetaCommand::parse(text), Ok(command), "{text}");
         }
     }
 
@@ -253,7 +253,7 @@ mod tests {
             ("i", "\\i expects FILE"),
             ("dx", "there is no command \\dx, but \\d \\dt \\di \\df \\l \\format \\x \\rows \\timing \\i \\o \\? \\q"),
         ] {
-            assert_eq!(Command::parse(text), Err(message.to_owned()));
+            assert_eq!(MetaCommand::parse(text), Err(message.to_owned()));
         }
     }
 

@@ -36,7 +36,7 @@ use crate::runtime::engine_runtime;
 
 use crate::target::Target;
 use caret::with_caret;
-use command::{Command, Part};
+use command::{MetaCommand, Part};
 use input::{Input, numbered_inputs};
 use output::{Format, Shown, print_line};
 use progress::{Progress, TICK};
@@ -72,7 +72,7 @@ pub(crate) struct SqlArgs {
     /// A file of statements to run; `-` reads standard input.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How rows are printed.
+    /// Format of printed rows.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -167,7 +167,7 @@ impl Shell<'_> {
     fn run_input(&mut self, input: Input, depth: usize) -> Result<Next, String> {
         match input {
             Input::Statement(sql) => self.run_statement(&sql).map(|()| Next::Input),
-            Input::Command(text) => self.run_command(Command::parse(&text)?, depth),
+            Input::Command(text) => self.run_command(MetaCommand::parse(&text)?, depth),
         }
     }
 
@@ -192,40 +192,40 @@ impl Shell<'_> {
         }
     }
 
-    fn run_command(&mut self, command: Command, depth: usize) -> Result<Next, String> {
+    fn run_command(&mut self, command: MetaCommand, depth: usize) -> Result<Next, String> {
         match command {
-            Command::Quit => return Ok(Next::Leave),
-            Command::Help => print_line(&command::help())?,
-            Command::Timing(on) => {
+            MetaCommand::Quit => return Ok(Next::Leave),
+            MetaCommand::Help => print_line(&command::help())?,
+            MetaCommand::Timing(on) => {
                 self.timing = on.unwrap_or(!self.timing);
                 self.say(&format!("timing is {}", on_or_off(self.timing)))?;
             }
-            Command::Expanded(on) => {
+            MetaCommand::Expanded(on) => {
                 self.view.expanded = on.unwrap_or(!self.view.expanded);
                 self.say(&format!("expanded display is {}", on_or_off(self.view.expanded)))?;
             }
-            Command::Format(format) => {
+            MetaCommand::Format(format) => {
                 self.view.format = format.unwrap_or(self.view.format);
                 self.say(&format!("rows are printed as {}", self.view.format))?;
             }
-            Command::RowsMax(rows_max) => {
+            MetaCommand::RowsMax(rows_max) => {
                 self.view.rows_max = rows_max.unwrap_or(self.view.rows_max);
                 self.say(&match self.view.rows_max {
                     Some(rows) => format!("a table shows {rows} rows"),
                     None => "a table shows all rows".to_owned(),
                 })?;
             }
-            Command::Output(path) => {
+            MetaCommand::Output(path) => {
                 self.view.sink = path.as_deref().map_or(Ok(Sink::Stdout), Sink::create)?;
             }
-            Command::Include(_) if depth >= INCLUDED_MAX => {
+            MetaCommand::Include(_) if depth >= INCLUDED_MAX => {
                 return Err(format!("files include one another more than {INCLUDED_MAX} deep"));
             }
-            Command::Include(path) => {
+            MetaCommand::Include(path) => {
                 let (name, text) = read_file(Path::new(&path))?;
                 return self.run_text(&text, Some(&name), depth + 1);
             }
-            Command::Queries(queries) => {
+            MetaCommand::Queries(queries) => {
                 let view = View { rows_max: None, ..self.view.clone() };
                 for (sql, part) in queries {
                     let sql = format!("{sql}{OWN_QUESTION}");

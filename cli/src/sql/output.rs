@@ -19,7 +19,7 @@ use super::table;
 use super::view::{Sink, View};
 use crate::target::{Failure, Outcome};
 
-/// How rows are printed.
+/// Format of printed rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Aligned columns for a person: long values are shortened, at most 1000 rows are read.

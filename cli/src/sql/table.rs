@@ -330,9 +330,9 @@ mod tests {
     }
 
     fn batch(ids: Vec<Option<i64>>, bodies: Vec<&str>, floats: Vec<f32>) -> RecordBatch {
-        let dim = floats.len() / ids.len().max(1);
+        let dim = i32::try_from(floats.len() / ids.len().max(1)).unwrap();
         let field = Arc::new(Field::new_list_field(DataType::Float32, true));
-        let vectors = FixedSizeListArray::new(field, dim.max(1) as i32, Arc::new(Float32Array::from(floats)), None);
+        let vectors = FixedSizeListArray::new(field, dim.max(1), Arc::new(Float32Array::from(floats)), None);
         RecordBatch::try_from_iter_with_nullable([
             ("id", Arc::new(Int64Array::from(ids)) as ArrayRef, true),
             ("body", Arc::new(StringArray::from(bodies)) as ArrayRef, true),

@@ -148,6 +148,7 @@ fn assert_golden(embedder: &Embedder, file: &str) {
     let texts: Vec<&str> = golden.iter().map(|entry| entry["text"].as_str().unwrap()).collect();
     let vectors = embedder.embed_batch(&texts, &Control::default()).unwrap();
     for (entry, vector) in golden.iter().zip(vectors.chunks(embedder.dim())) {
+        #[expect(clippy::cast_possible_truncation, reason = "JSON has the coordinates in Float64")]
         let expected: Vec<f32> =
             entry["vector"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
         let cosine = cosine(vector, &expected);

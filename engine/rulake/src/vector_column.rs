@@ -52,7 +52,9 @@ pub(crate) fn dim_of_column(schema: &Schema, column: &str) -> Result<usize> {
 /// `InvalidInput` if `dim` is 0 or more than an index can hold.
 pub fn vector_type(dim: usize) -> Result<DataType> {
     let dim = ruvector_rabitq::Dim::new(dim)?;
-    Ok(DataType::FixedSizeList(Arc::new(Field::new_list_field(DataType::Float32, true)), dim.get() as i32))
+    #[expect(clippy::cast_possible_truncation, reason = "a Dim is at most 16,384")]
+    let size = dim.get() as i32;
+    Ok(DataType::FixedSizeList(Arc::new(Field::new_list_field(DataType::Float32, true)), size))
 }
 
 /// The names of the vector columns of `schema`, in its order.

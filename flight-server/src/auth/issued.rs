@@ -22,10 +22,11 @@ const PREFIX: &str = "rvs_";
 /// The tokens that are good.
 pub(crate) struct IssuedTokens {
     lifetime: Duration,
-    tokens: Mutex<HashMap<String, Token>>,
+    tokens: Mutex<HashMap<String, IssuedToken>>,
 }
 
-struct Token {
+/// A token that a sign-in was answered with.
+struct IssuedToken {
     secret: Fingerprint,
     identity: Identity,
     issued: Instant,
@@ -45,10 +46,10 @@ impl IssuedTokens {
     pub(super) fn issue(&self, identity: Identity) -> Result<String, Status> {
         let name = random_text::<9>().map_err(internal)?;
         let secret = random_text::<32>().map_err(internal)?;
-        let token = Token { secret: Fingerprint::of(secret.as_bytes()), issued: Instant::now(), identity };
+        let token = IssuedToken { secret: Fingerprint::of(secret.as_bytes()), issued: Instant::now(), identity };
         let mut tokens = self.tokens.lock();
         tokens.retain(|_, token| token.issued.elapsed() < self.lifetime);
-        let same = |other: &&Token| other.identity.user == token.identity.user;
+        let same = |other: &&IssuedToken| other.identity.user == token.identity.user;
         if tokens.values().filter(same).count() >= TOKENS_PER_USER_MAX {
             let oldest = tokens.iter().filter(|(_, other)| same(other)).min_by_key(|(_, other)| other.issued);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {

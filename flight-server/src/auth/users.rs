@@ -44,15 +44,17 @@ pub(crate) type Stamp = (SystemTime, u64);
 
 #[derive(Default)]
 struct Users {
-    users: BTreeMap<Arc<str>, User>,
+    users: BTreeMap<Arc<str>, Account>,
     tokens: Vec<Token>,
 }
 
-struct User {
+/// The section of a user, with the hash of a password.
+struct Account {
     role: Role,
     password: Arc<str>,
 }
 
+/// The section of a token.
 struct Token {
     name: Arc<str>,
     role: Role,
@@ -127,7 +129,7 @@ impl Authenticator for UsersFile {
     }
 }
 
-impl User {
+impl Account {
     fn identity(&self, name: &Arc<str>) -> Identity {
         Identity { user: Arc::clone(name), role: self.role, credential: Fingerprint::of(self.password.as_bytes()) }
     }
@@ -167,7 +169,7 @@ fn parse(text: &str) -> Result<Users, String> {
             let (role, value) = entry_of(&place, entry, secret)?;
             if secret == "password" {
                 check_hash(value).map_err(|e| format!("{place}.password: {e}"))?;
-                users.users.insert(name.as_str().into(), User { role, password: value.into() });
+                users.users.insert(name.as_str().into(), Account { role, password: value.into() });
             } else {
                 let sha256 = sha256(value).ok_or_else(|| format!("{place}.sha256: expected 64 hexadecimal digits"))?;
                 users.tokens.push(Token { name: name.as_str().into(), role, sha256 });

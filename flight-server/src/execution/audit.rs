@@ -34,12 +34,12 @@ pub(crate) struct Audit {
     /// True if the shell asks the statement for itself.
     is_own: bool,
     /// The contents of its line, if there is a log.
-    entry: Option<Entry>,
+    entry: Option<AuditLine>,
     /// The statement of a reader, whose errors have no paths but its own.
     reader: Option<String>,
 }
 
-struct Entry {
+struct AuditLine {
     user: Option<String>,
     role: &'static str,
     peer: Option<SocketAddr>,
@@ -61,7 +61,7 @@ impl Audit {
 
     fn new(metrics: &Arc<Metrics>, caller: &Caller, kind: &'static str, statement: impl FnOnce() -> String) -> Self {
         // A statement is not parsed if the log is off.
-        let entry = is_on().then(|| Entry {
+        let entry = is_on().then(|| AuditLine {
             user: caller.user().map(str::to_owned),
             role: caller.role().name(),
             peer: caller.peer(),
@@ -106,7 +106,7 @@ impl Audit {
         }
         let (rows, name) = (outcome.unwrap_or(0), outcome.err().map_or("ok", name));
         metrics.statement(kind, name, rows, start.elapsed());
-        if let Some(Entry { user, role, peer, statement }) = entry {
+        if let Some(AuditLine { user, role, peer, statement }) = entry {
             line(user.as_deref(), role, peer, kind, outcome, start, &statement);
         }
     }

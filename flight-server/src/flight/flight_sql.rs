@@ -1,6 +1,5 @@
 //! The Flight SQL service: which command is answered by which file of `command/`. Nothing else.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -17,7 +16,7 @@ use arrow_flight::sql::{
 };
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, PutResult, Result as ActionResult, Ticket};
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::stream;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -28,11 +27,9 @@ use crate::command::{
 use crate::execution::executor::FlightStream;
 use crate::execution::sessions::Caller;
 use crate::execution::state::ServerState;
+use crate::flight::{Reply, ReplyStream};
 use crate::wire::handle::{Statement, TicketHandle};
 use crate::wire::status::internal;
-
-type Reply<T> = Result<Response<T>, Status>;
-type ReplyStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The commands of Flight SQL. [`FlightFrontend`](crate::flight::frontend::FlightFrontend) adds what plain Flight has beyond
 /// them.

@@ -5,7 +5,6 @@
 //! driver (`client.do_get(Ticket(b"SELECT 1"))` in pyarrow). The caller was authenticated before
 //! ([`crate::flight::auth_layer`]).
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket,
 };
-use futures::{Stream, stream};
+use futures::stream;
 use prost::Message;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
@@ -26,11 +25,9 @@ use crate::execution::executor::FlightStream;
 use crate::execution::sessions::Caller;
 use crate::execution::state::ServerState;
 use crate::flight::flight_sql::SqlService;
+use crate::flight::{Reply, ReplyStream};
 use crate::wire::handle::Statement;
 use crate::wire::status::internal;
-
-type Reply<T> = Result<Response<T>, Status>;
-type ReplyStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The prefix by which a protobuf message of a known type is told from SQL that happens to decode as one.
 const TYPE_URL: &str = "type.googleapis.com/";

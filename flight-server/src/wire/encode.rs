@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
+use arrow::datatypes::{ArrowNativeType, DataType, FieldRef, Fields, Schema, SchemaRef};
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::{FlightData, SchemaAsIpc};
 use futures::stream::BoxStream;
@@ -152,7 +152,7 @@ fn sent_bytes(array: &dyn Array) -> usize {
         DataType::List(_) => {
             let list = array.as_list::<i32>();
             let offsets = list.value_offsets();
-            let (first, last) = (offsets[0] as usize, offsets[array.len()] as usize);
+            let (first, last) = (offsets[0].as_usize(), offsets[array.len()].as_usize());
             nulls + size_of_val(offsets) + sent_bytes(&list.values().slice(first, last - first))
         }
         // The other nested types are rare in answers; what is estimated too large for them is only cut too small.
@@ -250,7 +250,7 @@ mod tests {
     fn vectors(num_rows: usize, dim: usize) -> RecordBatch {
         let values = Float32Array::from_iter_values((0..num_rows * dim).map(|i| i as f32));
         let field = Arc::new(Field::new_list_field(DataType::Float32, true));
-        let vectors = FixedSizeListArray::new(field, dim as i32, Arc::new(values), None);
+        let vectors = FixedSizeListArray::new(field, dim.try_into().unwrap(), Arc::new(values), None);
         RecordBatch::try_from_iter_with_nullable([("vec", Arc::new(vectors) as ArrayRef, true)]).unwrap()
     }
 

@@ -25,7 +25,7 @@ fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut next = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed ^ (mixed >> 27)) as u8
+        (mixed ^ (mixed >> 27)).to_le_bytes()[0]
     };
     (0..len).map(|_| next()).collect()
 }
@@ -113,12 +113,12 @@ fn messages_that_are_no_messages_are_refused() {
     with_server(|server| async move {
         let mut client = server.plain().await;
         for seed in seeds() {
-            let bytes = random_bytes(seed, 1 + seed as usize % 97);
+            let bytes = random_bytes(seed, 1 + (seed % 97) as usize);
             // As it comes, in the clothes of a command, and cut off.
             let dressed = Any { type_url: CommandStatementQuery::type_url().to_owned(), value: bytes.clone().into() };
             let whole =
                 CommandStatementQuery { query: "SELECT 1".into(), transaction_id: None }.as_any().encode_to_vec();
-            let cut = whole[..seed as usize % whole.len()].to_vec();
+            let cut = whole[..usize::try_from(seed).unwrap() % whole.len()].to_vec();
             for body in [bytes, dressed.encode_to_vec(), cut] {
                 let descriptor = FlightDescriptor::new_cmd(body.clone());
                 let message = FlightData { flight_descriptor: Some(descriptor.clone()), ..FlightData::new() };

@@ -408,12 +408,17 @@ impl Choices {
         mixed ^ (mixed >> 31)
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "less than end, which is a usize")]
     fn below(&mut self, end: usize) -> usize {
         (self.random() % end as u64) as usize
     }
 
+    fn byte(&mut self) -> u8 {
+        self.random().to_le_bytes()[0]
+    }
+
     fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.random() as u8).collect()
+        (0..len).map(|_| self.byte()).collect()
     }
 
     /// Messages in another order or number, or with one to three damages.
@@ -463,7 +468,7 @@ impl Choices {
         let at = self.below(damaged.len());
         match self.below(9) {
             0..=2 => damaged[at] ^= 1 << self.below(8),
-            3 => damaged[at] = self.random() as u8,
+            3 => damaged[at] = self.byte(),
             4 => damaged.truncate(at),
             5 => damaged.extend_from_slice(bytes),
             6 => {
@@ -543,8 +548,8 @@ fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 
 fn put_varint(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+        out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.push(value.to_le_bytes()[0]);
 }

@@ -101,6 +101,7 @@ fn refused_beyond(copied: u64) -> Result<(), ArrowError> {
 pub(crate) fn rows_at_once(values: &dyn Array, rows: usize) -> usize {
     let reserved = reserved(values, rows as u64);
     match reserved > bytes(values, 0, values.len()).saturating_add(COPIES_MAX) {
+        #[expect(clippy::cast_possible_truncation, reason = "at most `rows`, a usize, or 1")]
         true => (rows as u64 / (reserved / COPIES_MAX + 1)).max(1) as usize,
         false => rows,
     }

@@ -42,6 +42,11 @@ pub mod concat_elements {
         }
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the length of a value in memory is a usize"
+    )]
     fn length(array: &dyn Array, row: usize) -> u64 {
         let length = match array.data_type() {
             DataType::Utf8 => array.as_string::<i32>().value_length(row) as usize,

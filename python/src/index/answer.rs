@@ -25,13 +25,13 @@ pub(super) fn hits<'py>(py: Python<'py>, hits: &[Hit]) -> PyResult<Bound<'py, Py
 pub(super) type Arrays<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray2<f32>>);
 
 /// Ids and scores of many queries, `[num_queries, width]` each.
-pub(super) struct Rows {
+pub(super) struct AnswerRows {
     width: usize,
     ids: Vec<u64>,
     scores: Vec<f32>,
 }
 
-impl Rows {
+impl AnswerRows {
     /// Fills the rows that are shorter than `width`.
     pub(super) fn new(width: usize, answers: &[Vec<Hit>]) -> Self {
         let mut ids = vec![NO_ID; answers.len() * width];

@@ -28,7 +28,7 @@ pub(crate) use filter::IdFilter;
 /// The state of an index at one time. Changes copy it first if another reader holds it.
 type State = Arc<Box<dyn VectorIndex>>;
 
-/// What the index classes share. Not to be made: each class has `build` and `load`.
+/// The common part of the index classes. It has no constructor: each class has `build` and `load`.
 ///
 /// Any number of threads may search one index at once; `add`, `add_batch` and `remove` wait for them. Every method
 /// releases the GIL around its work.
@@ -97,7 +97,7 @@ impl Index {
         process::check(py)?;
         let rows = self.ask(py, |index| {
             let answers = index.search_batch(VectorBatch::new(self.dim, values)?, params)?;
-            Ok(answer::Rows::new(params.k.min(index.len()), &answers))
+            Ok(answer::AnswerRows::new(params.k.min(index.len()), &answers))
         })?;
         rows.into_arrays(py)
     }
@@ -293,7 +293,7 @@ impl Index {
         self.dim.get()
     }
 
-    /// How scores are measured: `'l2'`, `'inner_product'` or `'cosine'`.
+    /// Metric of the scores: `'l2'`, `'inner_product'` or `'cosine'`.
     #[getter]
     fn metric(&self, py: Python<'_>) -> PyResult<&'static str> {
         self.read(py, |index| index.metric().name())
@@ -384,7 +384,7 @@ impl Index {
         if copy == Some(true) { array.call_method0("copy") } else { Ok(array.into_any()) }
     }
 
-    /// Whether both would be the same file: the same vectors under the same ids in the same rows, built in the same
+    /// True if both would be the same file: the same vectors under the same ids in the same rows, built in the same
     /// way.
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<bool> {
         process::check(py)?;

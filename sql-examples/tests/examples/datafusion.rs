@@ -85,7 +85,7 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// What became of a file.
+/// Result of a file.
 #[derive(Default)]
 struct Ran {
     /// Statements that answered as they should.
@@ -163,7 +163,7 @@ fn created(sql: &[String]) -> Option<String> {
     Some(name.split('(').next().unwrap_or_default().trim_matches(&['"', ';'][..]).to_owned())
 }
 
-/// Whether a statement failed because one of these tables is not there.
+/// True if a statement failed because one of these tables is not there.
 fn is_absent(message: &str, absent: &HashSet<String>) -> bool {
     absent.iter().any(|table| {
         message.contains(&format!(".{table}' not found"))
@@ -207,7 +207,7 @@ impl Connection {
     }
 }
 
-/// What DataFusion said, if it was DataFusion.
+/// The error, in the words of DataFusion if it is an error of DataFusion.
 #[derive(Debug)]
 pub(crate) struct Message(String);
 
@@ -351,7 +351,7 @@ fn lines(mut row: Vec<String>) -> Vec<Vec<String>> {
     }
 }
 
-/// Whether rows are as expected; `<slt:ignore>` stands for anything.
+/// True if rows are as expected; `<slt:ignore>` stands for anything.
 fn validate(normalizer: Normalizer, actual: &[Vec<String>], expected: &[String]) -> bool {
     const ANYTHING: &str = "<slt:ignore>";
     let expected: Vec<String> = expected.iter().map(normalizer).collect();

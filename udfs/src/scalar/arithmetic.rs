@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::vector_column::{dim_of, vector_type};
 
-use super::vectors::{Vectors, VectorsBuilder, answer, coerce, precision, rows_to_compute};
+use super::vectors::{Vectors, VectorsBuilder, answer, coerce, precision, rows_to_compute, to_f32};
 use crate::documentation::{Facts, VECTORS};
 
 /// The functions of this file.
@@ -219,7 +219,7 @@ impl ScalarUDFImpl for Arithmetic {
             };
             if self.operation == Operation::Concat {
                 builder.append_with(|out| {
-                    out.extend((0..a.len()).map(|i| a.at(i) as f32).chain((0..b.len()).map(|i| b.at(i) as f32)));
+                    out.extend((0..a.len()).map(|i| to_f32(a.at(i))).chain((0..b.len()).map(|i| to_f32(b.at(i)))));
                     true
                 });
                 continue;
@@ -234,7 +234,7 @@ impl ScalarUDFImpl for Arithmetic {
             builder.append_with(|out| {
                 for i in 0..dim {
                     let value = self.operation.compute(a.at(i), b.at(i));
-                    let rounded = value as f32;
+                    let rounded = to_f32(value);
                     if !rounded.is_finite() && a.at(i).is_finite() && b.at(i).is_finite() {
                         beyond = beyond.or(Some((i, value)));
                     }

@@ -16,7 +16,9 @@ use datafusion::logical_expr::{
 };
 use ruvector_rabitq::Metric;
 
-use super::vectors::{SAFE_SQUARES, Vectors, answer, coerce, precision, root_of_squares, rows_to_compute, scale_of};
+use super::vectors::{
+    SAFE_SQUARES, Vectors, answer, coerce, precision, root_of_squares, rows_to_compute, scale_of, to_f32,
+};
 use crate::documentation::{DISTANCES, Facts};
 
 /// The functions of this file.
@@ -38,7 +40,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Distance::new(
             "l2_squared",
             &[],
-            |a, b| Metric::L2.score(a, b) as f32,
+            |a, b| to_f32(Metric::L2.score(a, b)),
             |a, b| Some(l2_squared_f64(a, b)),
             Facts {
                 text: "Returns the squared Euclidean distance of two vectors: the same order as `l2_distance`, and no root.",
@@ -77,7 +79,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             "inner_product",
             &["dot_product"],
             // Subtracted, not negated: orthogonal vectors are at 0, not at -0.
-            |a, b| (0.0 - Metric::InnerProduct.score(a, b)) as f32,
+            |a, b| to_f32(0.0 - Metric::InnerProduct.score(a, b)),
             |a, b| Some(dot_f64(a, b)),
             Facts {
                 text: "Returns the sum of the products of the coordinates. The larger, the more alike; `_distance` of a \
@@ -129,11 +131,11 @@ const BINARY: Facts = Facts {
 };
 
 fn l2(a: &[f32], b: &[f32]) -> f32 {
-    Metric::L2.score(a, b).sqrt() as f32
+    to_f32(Metric::L2.score(a, b).sqrt())
 }
 
 fn l1(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (f64::from(*a) - f64::from(*b)).abs()) as f32
+    to_f32(a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (f64::from(*a) - f64::from(*b)).abs()))
 }
 
 fn l1_f64(a: &[f64], b: &[f64]) -> f64 {

@@ -9,7 +9,9 @@ use datafusion::logical_expr::{
 };
 use ruvector_rabitq::metric::norm;
 
-use super::vectors::{Vectors, VectorsBuilder, answer, coerce, item_type, norm_f64, precision, rows_to_compute};
+use super::vectors::{
+    Vectors, VectorsBuilder, answer, coerce, item_type, norm_f64, precision, rows_to_compute, to_f32,
+};
 use crate::documentation::{Facts, VECTORS};
 
 /// `normalize(v)`.
@@ -60,7 +62,7 @@ impl ScalarUDFImpl for Normalize {
         let normalized = match item_type(args.return_field.data_type()) {
             Some(DataType::Float32) => normalized::<Float32Type>(&args, |vector, out| {
                 let norm = norm(vector);
-                out.extend(vector.iter().map(|value| (f64::from(*value) / norm) as f32));
+                out.extend(vector.iter().map(|value| to_f32(f64::from(*value) / norm)));
                 norm != 0.0 || vector.is_empty()
             })?,
             _ => normalized::<Float64Type>(&args, |vector, out| {

@@ -72,6 +72,7 @@ impl ScalarUDFImpl for Subvector {
                 let coordinates = usize::try_from(dim).unwrap_or(0);
                 // Without a length the answer is NULL, of whatever type.
                 let length = match int64(length)? {
+                    #[expect(clippy::cast_possible_truncation, reason = "at most `dim`, an i32")]
                     Some(length) => range(1, length, coordinates)?.len() as i32,
                     None => dim,
                 };

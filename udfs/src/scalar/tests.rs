@@ -116,7 +116,8 @@ fn array(rows: &Rows, dim: usize, form: Form, before: usize) -> ArrayRef {
     let lengths = || all.iter().map(|row| row.as_ref().map_or(dim, Vec::len));
     let array: ArrayRef = match form {
         Form::Fixed | Form::FixedF64 | Form::FixedF16 => {
-            Arc::new(FixedSizeListArray::try_new_with_length(item, dim as i32, values, Some(nulls), all.len()).unwrap())
+            let size = i32::try_from(dim).unwrap();
+            Arc::new(FixedSizeListArray::try_new_with_length(item, size, values, Some(nulls), all.len()).unwrap())
         }
         Form::List | Form::ListF64 => {
             Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths()), values, Some(nulls)))
@@ -296,7 +297,7 @@ proptest! {
         for (row, vector) in a.iter().enumerate() {
             let expected = complete(vector).map(|vector| {
                 prop_assert!(fits, "coordinates {start} to {end} of {dim}");
-                let range = start as usize - 1..end as usize;
+                let range = usize::try_from(start).unwrap() - 1..usize::try_from(end).unwrap();
                 Ok(vector[range].iter().map(|x| f64::from(*x)).collect::<Vec<_>>())
             });
             prop_assert_eq!(list(&got, row), expected.transpose()?);
@@ -465,6 +466,6 @@ fn fixed_f16(values: &[f32]) -> ArrayRef {
     let values = cast(&Float32Array::from(values.to_vec()), &DataType::Float16).unwrap();
     let item = Arc::new(Field::new_list_field(DataType::Float16, true));
     let values: Float16Array = values.as_primitive().clone();
-    let dim = values.len() as i32;
+    let dim = i32::try_from(values.len()).unwrap();
     Arc::new(FixedSizeListArray::new(item, dim, Arc::new(values), None))
 }

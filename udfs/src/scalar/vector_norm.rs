@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 };
 use ruvector_rabitq::metric::norm;
 
-use super::vectors::{Vectors, answer, coerce, norm_f64, precision, rows_to_compute};
+use super::vectors::{Vectors, answer, coerce, norm_f64, precision, rows_to_compute, to_f32};
 use crate::documentation::{Facts, VECTORS};
 
 /// `vector_norm(v)`.
@@ -59,7 +59,7 @@ impl ScalarUDFImpl for VectorNorm {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let norms = match args.return_field.data_type() {
-            DataType::Float32 => norms::<Float32Type>(&args, |vector| norm(vector) as f32)?,
+            DataType::Float32 => norms::<Float32Type>(&args, |vector| to_f32(norm(vector)))?,
             _ => norms::<Float64Type>(&args, norm_f64)?,
         };
         answer(&args.args, norms)

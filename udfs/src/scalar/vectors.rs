@@ -20,7 +20,7 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::can_cast_types;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::ColumnarValue;
 
@@ -147,8 +147,8 @@ impl<T: ArrowPrimitiveType> Vectors<T> {
         Some(match &self.layout {
             // The values of a sliced array of fixed-size lists are sliced with it.
             Layout::Fixed(dim) => row * dim..(row + 1) * dim,
-            Layout::List(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
-            Layout::LargeList(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
+            Layout::List(offsets) => offsets[row].as_usize()..offsets[row + 1].as_usize(),
+            Layout::LargeList(offsets) => offsets[row].as_usize()..offsets[row + 1].as_usize(),
         })
     }
 
@@ -172,6 +172,13 @@ pub(super) fn item_type(data_type: &DataType) -> Option<&DataType> {
         }
         _ => None,
     }
+}
+
+/// The Float32 nearest to `value`; infinite beyond its range.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the coordinates and distances of vectors are Float32")]
+pub(super) fn to_f32(value: f64) -> f32 {
+    value as f32
 }
 
 /// The Euclidean norm of a list, also where its squares overflow or vanish.

@@ -183,7 +183,9 @@ impl<'a> ByBytes<'a> {
         let mut found =
             Self { values, dim, rows, first: HashMap::with_capacity(rows.len()), next: vec![END; rows.len()] };
         // Last first, so that equal vectors are found in the order of their rows.
-        for position in (0..rows.len() as u32).rev() {
+        #[expect(clippy::cast_possible_truncation, reason = "the rows of an index are numbered in 32 bits")]
+        let num_rows = rows.len() as u32;
+        for position in (0..num_rows).rev() {
             let checksum = checksum(found.vector(position));
             if let Some(after) = found.first.insert(checksum, position) {
                 found.next[position as usize] = after;

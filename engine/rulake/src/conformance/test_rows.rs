@@ -79,10 +79,12 @@ pub(super) fn row(id: i64) -> Row {
 pub(super) fn batch(ids: impl IntoIterator<Item = i64>) -> Result<RecordBatch> {
     let ids: Vec<i64> = ids.into_iter().collect();
     let vectors = ids.iter().map(|id| vector(*id).map(|vector| vector.map(Some)));
+    #[expect(clippy::cast_possible_truncation, reason = "it is 8")]
+    let dim = DIM as i32;
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from(ids.clone())),
         Arc::new(ids.iter().map(|id| title(*id)).collect::<StringArray>()),
-        Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(vectors, DIM as i32)),
+        Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(vectors, dim)),
     ];
     RecordBatch::try_new(schema()?, columns).map_err(|e| Error::internal("rows cannot be made").with("reason", e))
 }

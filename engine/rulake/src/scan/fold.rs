@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch};
-use arrow::datatypes::{DataType, Float32Type, UInt64Type};
+use arrow::datatypes::{ArrowNativeType, DataType, Float32Type, UInt64Type};
 use datafusion::execution::TaskContext;
 use futures::TryStreamExt;
 use parking_lot::Mutex;
@@ -222,8 +222,8 @@ impl<'a> ListColumn<'a> {
     fn range(&self, row: usize) -> Range<usize> {
         match self.layout {
             Layout::Fixed(dim) => row * dim..(row + 1) * dim,
-            Layout::Offsets(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
-            Layout::LargeOffsets(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
+            Layout::Offsets(offsets) => offsets[row].as_usize()..offsets[row + 1].as_usize(),
+            Layout::LargeOffsets(offsets) => offsets[row].as_usize()..offsets[row + 1].as_usize(),
         }
     }
 }

@@ -60,16 +60,20 @@ fn assigned(value: &Value, from: &DataType, to: &DataType, is_coordinate: bool) 
         (Value::Int(value), _, DataType::Int8) => i8::try_from(*value).ok().map(|value| Value::Int(value.into())),
         (Value::Int(value), _, DataType::Float32) => {
             let rounded = *value as f32;
+            #[expect(clippy::cast_possible_truncation, reason = "a float of a whole number is whole, and below 2^64")]
             let is_exact = i128::from(*value) == rounded as i128;
             (is_exact || is_coordinate).then(|| Value::Float(rounded.into()))
         }
         (Value::Float(value), _, DataType::Float32) => {
+            #[expect(clippy::cast_possible_truncation, reason = "the assignment rounds")]
             let rounded = *value as f32;
             rounded.is_finite().then(|| Value::Float(rounded.into()))
         }
         (Value::Float(value), _, DataType::Int32) => {
             let fits = value.fract() == 0.0 && value.abs() < 1e9;
-            fits.then_some(Value::Int(*value as i64))
+            #[expect(clippy::cast_possible_truncation, reason = "used only if it fits")]
+            let whole = *value as i64;
+            fits.then_some(Value::Int(whole))
         }
         (Value::Many(values), DataType::Struct(of), DataType::Struct(_)) => {
             let DataType::Struct(into) = to else { return None };
@@ -98,7 +102,7 @@ fn assigned(value: &Value, from: &DataType, to: &DataType, is_coordinate: bool) 
             | DataType::FixedSizeList(of, _),
             DataType::List(into) | DataType::LargeList(into) | DataType::FixedSizeList(into, _),
         ) => {
-            let dim = if let DataType::FixedSizeList(_, dim) = to { Some(*dim as usize) } else { None };
+            let dim = if let DataType::FixedSizeList(_, dim) = to { usize::try_from(*dim).ok() } else { None };
             if dim.is_some_and(|dim| dim != values.len()) {
                 return None;
             }

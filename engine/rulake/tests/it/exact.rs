@@ -86,12 +86,16 @@ async fn open(folder: &Path) -> Arc<dyn Snapshot> {
     FsBackend::open("lake", folder).unwrap().snapshot("docs").await.unwrap()
 }
 
+fn address(file: usize, row: usize) -> u64 {
+    RowAddress::new(file.try_into().unwrap(), row.try_into().unwrap()).into()
+}
+
 /// The nearest rows, found by comparing all of them.
 fn oracle(files: &[&Rows], metric: Metric, query: &[f32], k: usize, wanted: impl Fn(u64) -> bool) -> Vec<Hit> {
     let mut hits: Vec<Hit> = Vec::new();
     for (file, rows) in files.iter().enumerate() {
         for (row, vector) in rows.iter().enumerate() {
-            let id = u64::from(RowAddress::new(file as u32, row as u32));
+            let id = address(file, row);
             if let Some(vector) = vector.as_ref().filter(|_| wanted(id)) {
                 hits.push(Hit { id, distance: metric.distance(query, vector) });
             }
@@ -141,7 +145,7 @@ async fn check_scan(snapshot: &dyn Snapshot, files: &[&Rows], what: &str) {
                 let got = vectors.is_valid(row).then(|| vectors.as_fixed_size_list().value(row));
                 let got = got.map(|vector| vector.as_primitive::<Float32Type>().values().to_vec());
                 assert_eq!(&got, expected, "{what}, {projection:?}: row {i} of file {file}");
-                assert_eq!(addresses.value(row), u64::from(RowAddress::new(file as u32, i as u32)), "{what}");
+                assert_eq!(addresses.value(row), address(file, i), "{what}");
                 if let Some(id) = at(1) {
                     assert_eq!(rows.column(id).as_primitive::<Int64Type>().value(row), i as i64, "{what}");
                 }
@@ -196,7 +200,7 @@ async fn lists_of_fixed_size_and_several_files_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<Rows> = [3, 400, 151, 1].map(|count| some_rows(&mut random, count, true)).into();
     let (item, _) = list_type(true);
-    let fixed = DataType::FixedSizeList(Arc::clone(&item), DIM as i32);
+    let fixed = DataType::FixedSizeList(Arc::clone(&item), DIM.try_into().unwrap());
     for (i, rows) in files.iter().enumerate() {
         let vectors = cast(&lists(rows, &item), &fixed).unwrap();
         write(&folder.path().join(format!("docs/{i}.parquet")), &table(vectors, true), small_pages());
@@ -360,7 +364,7 @@ async fn rows_of_deletion_vectors_are_no_answer() {
     let got: Vec<Vec<f32>> = (0..rows.num_rows())
         .map(|row| rows.column(0).as_fixed_size_list().value(row).as_primitive::<Float32Type>().values().to_vec())
         .collect();
-    let left = ids.iter().filter(|id| is_there(**id as u64)).map(|id| vector(*id).to_vec());
+    let left = ids.iter().filter(|id| is_there(u64::try_from(**id).unwrap())).map(|id| vector(*id).to_vec());
     assert_eq!(got, left.collect::<Vec<_>>());
 }
 

@@ -46,7 +46,7 @@ async fn random_changes_of_a_delta_table_are_followed() {
                     "delete"
                 }
                 _ => {
-                    let least = random.below(next as usize) as i64;
+                    let least = random.below(next.try_into().unwrap()) as i64;
                     backend.delete("docs", Some(col("id").between(lit(least), lit(least + 50)))).await.unwrap();
                     "delete a range"
                 }

@@ -129,7 +129,8 @@ fn texts(num_rows: usize) -> RecordBatch {
     let with_vectors = random_rows(&mut random, 0..num_rows as i64);
     // Texts that no compression makes small.
     let mut letters = Random::new(12);
-    let mut text = || -> String { (0..100).map(|_| char::from(b'!' + letters.below(90) as u8)).collect() };
+    let mut text =
+        || -> String { (0..100).map(|_| char::from(b'!' + u8::try_from(letters.below(90)).unwrap())).collect() };
     let body = StringArray::from_iter_values((0..num_rows).map(|_| text()));
     let tag = StringArray::from_iter_values((0..num_rows).map(|row| format!("tag {}", row % 7)));
     let ids = Int64Array::from_iter_values(0..num_rows as i64);

@@ -32,7 +32,7 @@ pub(crate) fn vector(id: i64) -> [f32; DIM] {
 
 pub(crate) fn rows(ids: &[i64]) -> RecordBatch {
     let vectors: Vec<_> = ids.iter().map(|id| Some(vector(*id).map(Some))).collect();
-    let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(vectors, DIM as i32);
+    let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(vectors, DIM.try_into().unwrap());
     let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids.to_vec())), Arc::new(vectors)];
     RecordBatch::try_new(schema(), columns).unwrap()
 }
@@ -68,6 +68,7 @@ impl Random {
         Self(seed)
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "less than bound, which is a usize")]
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
@@ -103,7 +104,8 @@ pub(crate) fn random_rows(random: &mut Random, ids: Range<i64>) -> RecordBatch {
             _ => Some(std::array::from_fn(|_| Some(random.signed() * 10.0))),
         })
         .collect();
-    let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, [Option<f32>; DIM], _>(vectors, DIM as i32);
+    let vectors =
+        FixedSizeListArray::from_iter_primitive::<Float32Type, [Option<f32>; DIM], _>(vectors, DIM.try_into().unwrap());
     let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids)), Arc::new(vectors)];
     RecordBatch::try_new(schema(), columns).unwrap()
 }

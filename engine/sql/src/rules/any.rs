@@ -9,7 +9,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{ArrowNativeType, DataType};
 use datafusion::common::{Result, exec_err};
 use datafusion::functions_nested::array_has::array_has_udf;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -147,17 +147,17 @@ fn elements(list: &dyn Array, row: usize) -> Result<(&dyn Array, Range<usize>)> 
         DataType::List(_) => {
             let list = list.as_list::<i32>();
             let offsets = list.value_offsets();
-            (list.values().as_ref(), offsets[row] as usize..offsets[row + 1] as usize)
+            (list.values().as_ref(), offsets[row].as_usize()..offsets[row + 1].as_usize())
         }
         DataType::LargeList(_) => {
             let list = list.as_list::<i64>();
             let offsets = list.value_offsets();
-            (list.values().as_ref(), offsets[row] as usize..offsets[row + 1] as usize)
+            (list.values().as_ref(), offsets[row].as_usize()..offsets[row + 1].as_usize())
         }
         DataType::FixedSizeList(..) => {
             let list = list.as_fixed_size_list();
-            let start = list.value_offset(row) as usize;
-            (list.values().as_ref(), start..start + list.value_length() as usize)
+            let start = list.value_offset(row).as_usize();
+            (list.values().as_ref(), start..start + list.value_length().as_usize())
         }
         other => return exec_err!("ANY expected a list, got {other}"),
     })

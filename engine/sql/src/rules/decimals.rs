@@ -193,8 +193,8 @@ fn exact(values: &[(&mut Expr, &DFSchema)], types: &[DataType]) -> Option<Vec<Op
             Some(Expr::Literal(decimal, metadata.clone()))
         } else {
             if let Some((p, s)) = precision_and_scale(data_type) {
-                whole = whole.max(i16::from(p).saturating_sub(i16::from(s)).max(0) as usize);
-                scale = scale.max(s.max(0) as usize);
+                whole = whole.max(usize::try_from(i16::from(p).saturating_sub(i16::from(s))).unwrap_or(0));
+                scale = scale.max(usize::try_from(s).unwrap_or(0));
             }
             None
         };

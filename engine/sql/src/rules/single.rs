@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, UInt64Array};
 use arrow::compute::take;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{ArrowNativeType, DataType};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result, exec_err, plan_err};
@@ -140,7 +140,7 @@ impl ScalarUDFImpl for OnlyValue {
         let places = (0..lists.len()).map(|row| match offsets[row + 1] - offsets[row] {
             _ if lists.is_null(row) => Ok(None),
             0 => Ok(None),
-            1 => Ok(Some(offsets[row] as u64)),
+            1 => Ok(Some(offsets[row].as_usize() as u64)),
             rows => exec_err!("a subquery that is a value returned {rows} rows, expected at most 1"),
         });
         let places = places.collect::<Result<UInt64Array>>()?;

@@ -44,6 +44,7 @@ async fn each_run_has_its_own_values() {
             database.run("CREATE INDEX docs_vec ON docs (vec)").await;
         }
         for x in [3.0, 30.0, 3.0, 59.0] {
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
             let id = x as i64;
             assert_eq!(database.ask("SELECT id FROM knn('docs', $1, 1)", &[at(x)]).await, [id]);
             assert_eq!(database.ask("SELECT id FROM knn('docs', ?, 1) WHERE tag = 0", &[at(x)]).await, [id / 3 * 3]);
@@ -55,7 +56,7 @@ async fn each_run_has_its_own_values() {
             assert_eq!(database.ask(sql, &[at(x), at(x)]).await, [id]);
             for k in [1_i64, 5, 2] {
                 let got = database.ask("SELECT id FROM knn('docs', $2, $1)", &[ScalarValue::from(k), at(x)]).await;
-                assert_eq!(got.len(), k as usize);
+                assert_eq!(got.len(), usize::try_from(k).unwrap());
                 assert_eq!(got[0], id);
             }
         }

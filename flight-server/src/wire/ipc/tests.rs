@@ -89,7 +89,7 @@ fn claims_of_compressed_buffers_are_checked_before_the_allocation() {
     for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
         let valid = Parts::of(&encoded(&numbers(1000), Some(compression)));
         let buffer = entries(&valid.0[1].0, 2)[1];
-        let start = long(&valid.0[1].0, buffer) as usize;
+        let start = offset(&valid.0[1].0, buffer);
         assert_eq!(long(&valid.0[1].1, start), 8000);
         for claim in [HUGE, i64::MAX, -2, i64::MIN, 200 << 20] {
             let mut messages = valid.clone();
@@ -109,7 +109,7 @@ fn claims_of_compressed_buffers_are_checked_before_the_allocation() {
 fn a_frame_that_yields_more_than_it_claims_is_refused() {
     let zeros = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![0; 100_000])) as ArrayRef)]).unwrap();
     let mut messages = Parts::of(&encoded(&zeros, Some(CompressionType::LZ4_FRAME)));
-    let start = long(&messages.0[1].0, entries(&messages.0[1].0, 2)[1]) as usize;
+    let start = offset(&messages.0[1].0, entries(&messages.0[1].0, 2)[1]);
     messages.0[1].1[start..start + 8].copy_from_slice(&8_i64.to_le_bytes());
     let refused = text(messages.check());
     assert!(refused.ends_with("the uncompressed length of buffer 1: expected 8, got more"), "{refused}");
@@ -244,12 +244,12 @@ fn the_length_of_a_frame_is_that_of_its_content() {
     for len in [1_usize, 7, 64, 5000, 65_536, 300_000, 5 << 20] {
         let mut state = 7;
         for noise in [0, 1, 16] {
-            let values: Vec<_> = (0..len).map(|i| if i % 64 < noise { random(&mut state) as u8 } else { 3 }).collect();
+            let values: Vec<_> = (0..len).map(|i| if i % 64 < noise { random_byte(&mut state) } else { 3 }).collect();
             let batch = RecordBatch::try_from_iter([("a", Arc::new(UInt8Array::from(values)) as ArrayRef)]).unwrap();
             let messages = Parts::of(&encoded(&batch, Some(CompressionType::LZ4_FRAME)));
             let (header, body) = &messages.0[1];
             let buffer = entries(header, 2)[1];
-            let (start, bytes) = (long(header, buffer) as usize, long(header, buffer + 8) as usize);
+            let (start, bytes) = (offset(header, buffer), offset(header, buffer + 8));
             if long(body, start) >= 0 {
                 let frame = &body[start + 8..start + bytes];
                 assert_eq!(lz4::uncompressed_len(frame, len), Some(len), "{len} bytes, noise {noise}");
@@ -295,7 +295,7 @@ fn damage(state: &mut u64, stream: &mut Vec<u8>) {
     match below(state, 6) {
         0 => stream.truncate(below(state, last + 8)),
         1 => stream[below(state, last + 8)] ^= 1 << below(state, 8),
-        2 => stream[below(state, last + 8)] = random(state) as u8,
+        2 => stream[below(state, last + 8)] = random_byte(state),
         3 => {
             let place = below(state, last / 4 + 1) * 4;
             stream[place..place + 4].copy_from_slice(&INTS[below(state, INTS.len())].to_le_bytes());
@@ -315,6 +315,11 @@ fn random(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
+fn random_byte(state: &mut u64) -> u8 {
+    random(state).to_le_bytes()[0]
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "less than end, which is a usize")]
 fn below(state: &mut u64, end: usize) -> usize {
     (random(state) % end.max(1) as u64) as usize
 }
@@ -350,7 +355,7 @@ impl Parts {
             // A length of 0 is left out.
             let body = match slot(header, root(header), 3) {
                 place if place == root(header) => 0,
-                place => long(header, place) as usize,
+                place => offset(header, place),
             };
             parts.push((header.to_vec(), rest[..body].to_vec()));
             stream = &rest[body..];
@@ -371,6 +376,11 @@ impl Parts {
 
 fn long(bytes: &[u8], place: usize) -> i64 {
     i64::from_le_bytes(bytes[place..place + 8].try_into().unwrap())
+}
+
+/// A [`long`] of a valid message that is an offset or a length.
+fn offset(bytes: &[u8], place: usize) -> usize {
+    long(bytes, place).try_into().unwrap()
 }
 
 fn int(bytes: &[u8], place: usize) -> usize {
@@ -443,9 +453,9 @@ fn batches() -> Vec<(&'static str, RecordBatch)> {
     let mut sparse = UnionBuilder::new_sparse();
     for row in 0..6 {
         texts.append_option((row != 3).then(|| "a text longer than the inlined twelve bytes".repeat(row % 2)));
-        bytes.append_value(vec![row as u8; 7 * row]);
+        bytes.append_value(vec![u8::try_from(row).unwrap(); 7 * row]);
         map.keys().append_value("key");
-        map.values().append_value(row as i32);
+        map.values().append_value(row.try_into().unwrap());
         map.append(row != 4).unwrap();
         runs.append_value((row / 3) as i64);
         for union in [&mut dense, &mut sparse] {

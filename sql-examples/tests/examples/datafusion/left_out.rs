@@ -1,4 +1,4 @@
-//! What of DataFusion's files is not run, and why. Everything else in them is.
+//! The parts of DataFusion's files that are not run, with reasons. Everything else in them is.
 //!
 //! Beside what is listed here, statements that read or write files are left out (`COPY`, `CREATE EXTERNAL TABLE`), and those
 //! that fail because the table that such a statement would have made is missing.

@@ -91,11 +91,12 @@ impl FederatedExec {
     fn nearest(&self, found: &[RecordBatch]) -> Result<RecordBatch> {
         let all = concat_batches(&self.schema(), found)?;
         let distances = all.column(all.schema().index_of(DISTANCE_COLUMN)?).as_primitive::<Float32Type>();
-        let mut order: Vec<u64> = (0..all.num_rows() as u64).collect();
-        let distance = |row: u64| distances.values()[row as usize];
+        let mut order: Vec<usize> = (0..all.num_rows()).collect();
+        let distance = |row: usize| distances.values()[row];
         order.sort_by(|a, b| distance(*a).total_cmp(&distance(*b)));
         order.truncate(self.k);
-        Ok(take_record_batch(&all, &UInt64Array::from(order))?)
+        let order = UInt64Array::from_iter_values(order.into_iter().map(|row| row as u64));
+        Ok(take_record_batch(&all, &order)?)
     }
 }
 

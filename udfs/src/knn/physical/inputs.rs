@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, ListArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float32Type, UInt64Type};
+use arrow::datatypes::{ArrowNativeType, DataType, Field, Float32Type, UInt64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
@@ -49,7 +49,7 @@ impl QueryVectors {
             return Ok(None);
         }
         let offsets = self.lists.value_offsets();
-        let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+        let (start, end) = (offsets[row].as_usize(), offsets[row + 1].as_usize());
         let (dim, len, name) = (self.dim, end - start, &self.name);
         if len != dim {
             return exec_err!("{name} has the wrong dimension: expected {dim}, got {len}");

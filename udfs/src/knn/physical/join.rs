@@ -30,7 +30,7 @@ use ruvector_rulake::{ErrorKind, RowAddress};
 use tokio::sync::OnceCell;
 
 use super::inputs::{QueryVectors, read_addresses};
-use super::search::{Found, SearchMetrics, sql_distance};
+use super::search::{SearchAnswers, SearchMetrics, sql_distance};
 use crate::knn::list_types::is_list_of_lists;
 use crate::knn::logical::join::KnnJoinNode;
 use crate::knn::logical::knn::{Nulls, Target};
@@ -214,7 +214,7 @@ impl KnnJoinExec {
         // More than are wanted where some will not do: a row itself, most often.
         let mut k = if self.together.is_some() { self.k.saturating_add(1) } else { self.k };
         loop {
-            let mut found = Found { answers: Vec::new(), complete: false };
+            let mut found = SearchAnswers { answers: Vec::new(), complete: false };
             if !asked.is_empty() {
                 let batch = VectorBatch::new(Dim::new(dim).map_err(to_datafusion)?, &values).map_err(to_datafusion)?;
                 found = self.target.search(batch, k, allowed, context, metrics).await?;
@@ -233,7 +233,14 @@ impl KnnJoinExec {
     }
 
     /// The `k` nearest rows to each query.
-    fn nearest(&self, num_queries: usize, asked: &[usize], found: Found, rest: &Rest, k: usize) -> Vec<Nearest> {
+    fn nearest(
+        &self,
+        num_queries: usize,
+        asked: &[usize],
+        found: SearchAnswers,
+        rest: &Rest,
+        k: usize,
+    ) -> Vec<Nearest> {
         let mut all = Vec::with_capacity(num_queries);
         let mut answers = asked.iter().zip(found.answers).peekable();
         for row in 0..num_queries {
@@ -297,7 +304,7 @@ impl KnnJoinExec {
     /// The rows without a distance that the answers need.
     async fn rest(
         &self,
-        found: &Found,
+        found: &SearchAnswers,
         k: usize,
         some_null: bool,
         allowed: Option<&RoaringTreemap>,

@@ -23,7 +23,7 @@ use ruvector_rulake::operator::{Operator, narrowed, one_batch, one_partition};
 use ruvector_rulake::{ErrorKind, RowAddress};
 
 use super::inputs::{QueryVectors, read_addresses, read_query};
-use super::search::{Found, SearchMetrics, sql_distance};
+use super::search::{SearchAnswers, SearchMetrics, sql_distance};
 use crate::knn::DISTANCE_COLUMN;
 use crate::knn::argument::positive;
 use crate::knn::logical::knn::{Nulls, Target};
@@ -144,7 +144,7 @@ impl KnnExec {
             None if self.nulls.is_none() => {
                 return exec_err!("{}: expected a vector of {dim} numbers, got NULL", target.query_name);
             }
-            None => Found { answers: vec![Vec::new()], complete: false },
+            None => SearchAnswers { answers: vec![Vec::new()], complete: false },
             Some(query) => {
                 let queries = VectorBatch::new(Dim::new(dim).map_err(to_datafusion)?, query).map_err(to_datafusion)?;
                 target.search(queries, k, allowed, context, metrics).await?

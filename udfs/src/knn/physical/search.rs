@@ -22,7 +22,7 @@ use crate::knn::logical::knn::Target;
 use crate::settings::Settings;
 
 /// The result of a search.
-pub(super) struct Found {
+pub(super) struct SearchAnswers {
     /// For each query the nearest rows, nearest first.
     pub(super) answers: Vec<Vec<Scored>>,
     /// True if every row of the table is known to have a vector.
@@ -108,7 +108,7 @@ impl Target {
         allowed: Option<&RoaringTreemap>,
         context: &Arc<TaskContext>,
         metrics: &SearchMetrics,
-    ) -> Result<Found> {
+    ) -> Result<SearchAnswers> {
         let snapshot = self.table.snapshot().as_ref();
         let (column, metric) = (self.column_name(), self.metric.0);
         let cached = self.index().is_some_and(|index| self.table.lake.has_entry(&self.table.pinned, &index.spec));
@@ -119,7 +119,7 @@ impl Target {
         let by_all = async || {
             let answers = exact::search_batch(snapshot, &column, metric, queries, k, allowed, context).await;
             metrics.queries.add(queries.num_vectors());
-            Ok(Found { answers: answers.map_err(to_datafusion)?, complete: false })
+            Ok(SearchAnswers { answers: answers.map_err(to_datafusion)?, complete: false })
         };
         let Some(entry) = entry else { return by_all().await };
         metrics.cache_hits.add(usize::from(cached));
@@ -154,7 +154,7 @@ impl Target {
         };
         metrics.add(&stats, queries.num_vectors(), self.dim());
         let complete = snapshot.num_rows() == Some(entry.index().len());
-        Ok(Found { answers, complete })
+        Ok(SearchAnswers { answers, complete })
     }
 
     /// Up to `most` rows of `allowed` that have no vector, or any rows if `any`.

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 
-use super::order_by::{Vectors, searched};
+use super::order_by::{VectorSource, searched};
 use super::resolve::{replace_columns, resolve};
 use crate::knn::RELATION;
 use crate::knn::logical::join::{JOIN_RELATION, KnnJoinNode};
@@ -58,7 +58,7 @@ fn with_search(right: &Arc<LogicalPlan>) -> Result<Arc<LogicalPlan>> {
             Ok(Arc::new(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(input, alias.alias.clone())?)))
         }
         LogicalPlan::Subquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
-            let plan = Arc::new(searched(subquery.subquery.as_ref().clone(), Vectors::OfTheLeft)?);
+            let plan = Arc::new(searched(subquery.subquery.as_ref().clone(), VectorSource::OfTheLeft)?);
             Ok(Arc::new(LogicalPlan::Subquery(Subquery { subquery: plan, ..subquery.clone() })))
         }
         _ => Ok(Arc::clone(right)),

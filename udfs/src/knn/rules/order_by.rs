@@ -52,7 +52,7 @@ impl AnalyzerRule for OrderByDistance {
         if !Settings::of(config).use_index {
             return Ok(plan);
         }
-        searched(plan, Vectors::Constant)
+        searched(plan, VectorSource::Constant)
     }
 
     fn name(&self) -> &str {
@@ -60,9 +60,9 @@ impl AnalyzerRule for OrderByDistance {
     }
 }
 
-/// The vectors that the distances of an ORDER BY are computed to.
+/// The source of the vectors that the distances of an ORDER BY are computed to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Vectors {
+pub(super) enum VectorSource {
     /// One vector.
     Constant,
     /// A vector of each row on the left side of a lateral join.
@@ -70,7 +70,7 @@ pub(super) enum Vectors {
 }
 
 /// The plan with a search for every `ORDER BY distance LIMIT k` in it.
-pub(super) fn searched(plan: LogicalPlan, vectors: Vectors) -> Result<LogicalPlan> {
+pub(super) fn searched(plan: LogicalPlan, vectors: VectorSource) -> Result<LogicalPlan> {
     plan.transform_down_with_subqueries(|plan| match &plan {
         LogicalPlan::Limit(limit) => match (limit.get_skip_type()?, limit.get_fetch_type()?) {
             (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) => {
@@ -91,7 +91,7 @@ pub(super) fn searched(plan: LogicalPlan, vectors: Vectors) -> Result<LogicalPla
 }
 
 /// The plan with its Sort over a search, if it is one: above the Sort may be what keeps rows and their order.
-fn below_limit(plan: &LogicalPlan, k: usize, vectors: Vectors) -> Result<Option<LogicalPlan>> {
+fn below_limit(plan: &LogicalPlan, k: usize, vectors: VectorSource) -> Result<Option<LogicalPlan>> {
     match plan {
         LogicalPlan::Projection(projection) => {
             let Some(input) = below_limit(&projection.input, k, vectors)? else { return Ok(None) };
@@ -107,7 +107,7 @@ fn below_limit(plan: &LogicalPlan, k: usize, vectors: Vectors) -> Result<Option<
 }
 
 /// The Sort over a search.
-fn search(sort: &Sort, k: usize, vectors: Vectors) -> Result<Option<LogicalPlan>> {
+fn search(sort: &Sort, k: usize, vectors: VectorSource) -> Result<Option<LogicalPlan>> {
     let [key] = sort.expr.as_slice() else { return Ok(None) };
     let mut predicates = Vec::new();
     let Some(scan) = table_below(&sort.input, &mut predicates)? else { return Ok(None) };
@@ -134,7 +134,7 @@ fn search(sort: &Sort, k: usize, vectors: Vectors) -> Result<Option<LogicalPlan>
         None => (k, false),
     };
     // Above a lateral join nothing sorts the answers to each row by themselves.
-    if by_expression && vectors == Vectors::OfTheLeft {
+    if by_expression && vectors == VectorSource::OfTheLeft {
         return Ok(None);
     }
     let Ok(limit) = i64::try_from(k) else { return Ok(None) };
@@ -196,7 +196,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(ordered_by: &Expr, ascending: bool, scan: &Scan, vectors: Vectors) -> Option<Self> {
+    fn new(ordered_by: &Expr, ascending: bool, scan: &Scan, vectors: VectorSource) -> Option<Self> {
         let (function, ascending) = match ordered_by {
             Expr::Negative(negated) => (negated.as_ref(), !ascending),
             other => (other, ascending),
@@ -215,7 +215,7 @@ impl Wanted {
             (None, Some(column)) => (column, a),
             _ => return None,
         };
-        let of_the_left = vectors == Vectors::OfTheLeft;
+        let of_the_left = vectors == VectorSource::OfTheLeft;
         let constant = query.column_refs().is_empty()
             && query.contains_outer() == of_the_left
             && !changes_each_time(query).ok()?;

@@ -28,7 +28,7 @@ const QUERIES: usize = 2_000;
 const K: usize = 10;
 
 const SEARCH: &str = "SELECT id, _distance FROM knn('hot.docs', $1, 10)";
-/// As much to bind, and nothing to do.
+/// A statement with as much to bind, and nothing to do.
 const EMPTY: &str = "SELECT 1 AS id WHERE $1 IS NULL";
 
 pub(crate) fn run(report: &mut Report) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! What the wire costs: searches over Flight SQL and DoExchange beside the engine and bare gRPC, rows out of memory beside
+//! The cost of the wire: searches over Flight SQL and DoExchange beside the engine and bare gRPC, rows out of memory beside
 //! arrow-flight's own encoder and decoder, rows from and into Delta beside the Delta library, and the memory that it takes, in
 //! one run. Answers are checked before anything is timed.
 

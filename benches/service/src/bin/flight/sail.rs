@@ -14,7 +14,7 @@ const ROWS: usize = 100_000;
 const ROUNDS: usize = 7;
 const PEER: &str = include_str!("sail_peer.py");
 
-/// What the peer's script says of one question.
+/// The finding of the peer's script for one question.
 #[derive(Deserialize)]
 struct Found {
     question: String,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Float32Type, Int64Type};
+use arrow::datatypes::{ArrowNativeType, Float32Type, Int64Type};
 use arrow_flight::Ticket;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -85,7 +85,7 @@ pub(crate) async fn fetch(served: &Served, ticket: Ticket, rows: usize) -> Resul
     Ok(seconds)
 }
 
-/// What came of the rows.
+/// Count and sum of the rows that came.
 #[derive(Default)]
 pub(crate) struct Seen {
     rows: usize,
@@ -101,7 +101,7 @@ impl Seen {
             Some(vectors) => vectors.values().as_primitive::<Float32Type>(),
             None => batch.column(1).as_list::<i32>().values().as_primitive::<Float32Type>(),
         };
-        if batch.num_rows() > 0 && data::vector(SEED, ids.value(0) as u64, DIM)[0] != value_of(batch, values) {
+        if batch.num_rows() > 0 && data::vector(SEED, u64::try_from(ids.value(0))?, DIM)[0] != value_of(batch, values) {
             return Err("a vector is not the one that was written".into());
         }
         Ok(())
@@ -118,6 +118,6 @@ impl Seen {
 
 /// The first coordinate of the first row.
 fn value_of(batch: &RecordBatch, values: &arrow::array::Float32Array) -> f32 {
-    let first = batch.column(1).as_list_opt::<i32>().map_or(0, |lists| lists.value_offsets()[0] as usize);
+    let first = batch.column(1).as_list_opt::<i32>().map_or(0, |lists| lists.value_offsets()[0].as_usize());
     values.value(first)
 }

@@ -53,7 +53,7 @@ pub(crate) fn run(runtime: &Runtime, report: &mut Report) -> Result<(), Failure>
     clients(runtime, &lake, &queries, report)
 }
 
-/// How much longer a search through the lake takes: as a ratio, and in seconds.
+/// The time that a search through the lake takes longer: as a ratio, and in seconds.
 fn compare(
     runtime: &Runtime,
     lake: &RuLake,

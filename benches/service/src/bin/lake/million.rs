@@ -98,7 +98,8 @@ async fn delta(root: &Path, rows: usize, report: &mut Report) -> Result<(), Fail
     first_answer(&lake).await?;
     check(&lake, rows).await?;
     let deleted = table.delete("docs", Some((col("id") % lit(100_i64)).eq(lit(7_i64)))).await?;
-    followed(&backend, &lake, rows - deleted as usize, "a delete of 1 % of the rows, all over", 30.0, report).await
+    followed(&backend, &lake, rows - usize::try_from(deleted)?, "a delete of 1 % of the rows, all over", 30.0, report)
+        .await
 }
 
 /// Times the first answer after a change beside that of a lake which has nothing.

@@ -21,7 +21,7 @@ const INGEST: usize = 200;
 /// Longest that a client thinks before it asks again.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// What became of the statements of one kind.
+/// Outcome of the statements of one kind.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) times: Vec<Duration>,
@@ -42,6 +42,7 @@ impl Outcome {
         let mut times = self.times.clone();
         times.sort_unstable();
         let at = |share: f64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
             let place = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
             times.get(place).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
         };
@@ -117,7 +118,7 @@ impl Client {
 
     /// A vector of the table is nearest to itself.
     async fn search(&mut self) -> Result<(), FlightError> {
-        let row = self.next() as usize % ROWS;
+        let row = self.below(ROWS);
         let vector = data::rows(SEED, row, 1, DIM).map_err(external)?.project(&[1])?;
         self.search.set_parameters(vector)?;
         let info = self.search.execute().await?;
@@ -128,7 +129,7 @@ impl Client {
     }
 
     async fn filter(&mut self) -> Result<(), FlightError> {
-        let low = self.next() as usize % (ROWS - 1000);
+        let low = self.below(ROWS - 1000);
         let vector: Vec<String> = data::vector(SEED, low as u64, DIM).iter().map(f32::to_string).collect();
         let sql =
             format!("SELECT id FROM knn('docs', [{}], 5) WHERE id BETWEEN {low} AND {}", vector.join(", "), low + 999);
@@ -152,7 +153,7 @@ impl Client {
 
     /// Replaces a table of its own.
     async fn ingest(&mut self) -> Result<(), FlightError> {
-        let rows = data::rows(SEED, self.next() as usize % ROWS, INGEST, DIM).map_err(external)?;
+        let rows = data::rows(SEED, self.below(ROWS), INGEST, DIM).map_err(external)?;
         let table = format!("own_{}", self.number);
         write(&mut self.client, &table, rows).await
     }
@@ -160,6 +161,11 @@ impl Client {
     async fn ask(&mut self, sql: &str) -> Result<Vec<RecordBatch>, FlightError> {
         let info = self.client.execute(sql.to_owned(), None).await?;
         drain(&mut self.client, info.endpoint[0].ticket.clone()).await
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "less than end, which is a usize")]
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
     }
 
     /// SplitMix64.

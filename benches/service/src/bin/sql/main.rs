@@ -1,8 +1,8 @@
-//! What SQL costs: a prepared `knn()` and a batch beside the bare index, and exact and indexed search over Parquet beside
+//! The cost of SQL: a prepared `knn()` and a batch beside the bare index, and exact and indexed search over Parquet beside
 //! DuckDB, in one run. Answers are checked before anything is timed.
 
 mod duckdb;
-mod memory;
+mod in_memory;
 mod over_parquet;
 
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::default();
     runtime.block_on(async {
-        memory::run(&mut report).await?;
+        in_memory::run(&mut report).await?;
         over_parquet::run(python.as_deref(), &mut report).await
     })?;
     report.write(&out, "sql")

@@ -11,11 +11,11 @@ use ruvector_bench_service::{Failure, Report, SEED, data, median};
 use ruvector_sql::{Engine, EngineConfig, Session};
 
 use crate::duckdb::DuckDb;
-use crate::memory::list;
+use crate::in_memory::list;
 
 const ROWS: usize = 100_000;
 const DIM: usize = 384;
-/// Of a row group, so that every thread of either engine has some.
+/// Rows of a row group, so that every thread of either engine has some.
 const ROW_GROUP: usize = 25_000;
 const QUERIES: usize = 12;
 const ROUNDS: usize = 3;

@@ -63,7 +63,7 @@ impl Keys {
         while low < high {
             let middle = low + (high - low) / 2;
             match self.rows.row(middle).cmp(&key) {
-                // `new` saw that positions have 32 bits.
+                #[expect(clippy::cast_possible_truncation, reason = "`new` refuses more keys than a u32 counts")]
                 Ordering::Equal => return Some(middle as u32),
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,

@@ -75,8 +75,8 @@ impl Batch {
     }
 
     /// The number of rows that are gone.
+    #[expect(clippy::cast_possible_truncation, reason = "at most the number of rows, a usize")]
     pub(super) fn num_deleted(&self) -> usize {
-        // At most as many as there are rows.
         self.deleted.len() as usize
     }
 
@@ -110,7 +110,7 @@ impl Batch {
         }
         let values = column.values();
         match self.stored.by_id.get_or_init(|| IdOrder::of(column)) {
-            // `new` saw that rows are numbered in 32 bits.
+            #[expect(clippy::cast_possible_truncation, reason = "`new` refuses more rows than a u32 counts")]
             IdOrder::Stored => {
                 ids.iter().flat_map(|id| equal_range(values, |v| *v, *id)).map(|row| row as u32).collect()
             }
@@ -156,7 +156,7 @@ pub(super) fn live_slice(
     range: Range<usize>,
 ) -> Result<RecordBatch, ArrowError> {
     let slice = rows.slice(range.start, range.len());
-    // Rows are numbered in 32 bits.
+    #[expect(clippy::cast_possible_truncation, reason = "`Batch::new` refuses more rows than a u32 counts")]
     let mut gone = deleted.range(range.start as u32..range.end as u32).peekable();
     if gone.peek().is_none() {
         return Ok(slice);

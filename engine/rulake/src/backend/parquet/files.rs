@@ -65,8 +65,8 @@ impl DataFile {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "the rows of a file are numbered in 32 bits")]
     fn deleted_rows(&self) -> usize {
-        // A file has at most 2^32 rows.
         self.deleted.len() as usize
     }
 }

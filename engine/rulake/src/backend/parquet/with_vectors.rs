@@ -11,7 +11,7 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::{cast, concat};
-use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::datatypes::{ArrowNativeType, DataType, Field, Float32Type, Int64Type, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, Statistics, config::ConfigOptions};
@@ -345,7 +345,7 @@ fn fixed(pieces: &[ArrayRef], field: &Field, dim: usize) -> Result<ArrayRef, Wro
 /// The floats of lists none of which is NULL, has a NULL in it or is of another length.
 fn floats(lists: &ListArray, dim: usize) -> Option<&[f32]> {
     let (offsets, values) = (lists.offsets(), lists.values().as_primitive_opt::<Float32Type>()?);
-    let (first, last) = (*offsets.first()? as usize, *offsets.last()? as usize);
+    let (first, last) = (offsets.first()?.as_usize(), offsets.last()?.as_usize());
     let plain = lists.null_count() == 0 && values.nulls().is_none() && offsets.lengths().all(|len| len == dim);
     plain.then(|| &values.values()[first..last])
 }
@@ -359,7 +359,7 @@ fn irregular(lists: &[&ListArray], dim: usize) -> Result<(Float32Array, Option<N
         let values = lists.values().as_primitive_opt::<Float32Type>();
         let values = values.ok_or_else(|| Wrong::Arrow(ArrowError::CastError("lists of no floats".to_owned())))?;
         for (row, range) in lists.offsets().windows(2).enumerate() {
-            let (from, to) = (range[0] as usize, range[1] as usize);
+            let (from, to) = (range[0].as_usize(), range[1].as_usize());
             if lists.is_null(row) {
                 floats.append_value_n(0.0, dim);
                 vectors.append_null();

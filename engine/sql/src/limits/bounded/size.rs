@@ -309,6 +309,7 @@ fn span<O: OffsetSizeTrait>(offsets: &[O], start: usize, end: usize) -> u64 {
 }
 
 /// The lengths of values behind views: the lower half of a view's first word.
+#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the length")]
 fn lengths(views: &[u128]) -> u64 {
     views.iter().map(|view| u64::from(*view as u32)).sum()
 }

@@ -136,6 +136,7 @@ fn dialects() -> Vec<Dialect> {
 struct Choices(u64);
 
 impl Choices {
+    #[expect(clippy::cast_possible_truncation, reason = "less than end, which is a usize")]
     fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -106,12 +106,15 @@ mod tests {
     #[test]
     fn numbers_of_every_width_are_unpacked() {
         for width in 0..=32 {
-            let values: Vec<u32> =
-                (0..37_u32).map(|i| (u64::from(i.wrapping_mul(0x9e37_79b9)) & ((1 << width) - 1)) as u32).collect();
+            let values: Vec<u32> = (0..37_u32)
+                .map(|i| u64::from(i.wrapping_mul(0x9e37_79b9)) & ((1 << width) - 1))
+                .map(|value| u32::try_from(value).unwrap())
+                .collect();
             let mut bytes = vec![0_u8; (37_usize * width).div_ceil(8)];
             for (i, value) in values.iter().enumerate() {
                 for bit in 0..width {
-                    bytes[(i * width + bit) / 8] |= ((value >> bit & 1) << ((i * width + bit) % 8)) as u8;
+                    bytes[(i * width + bit) / 8] |=
+                        u8::try_from((value >> bit & 1) << ((i * width + bit) % 8)).unwrap();
                 }
             }
             let mut got = Vec::new();

@@ -34,7 +34,7 @@ impl Wanted {
     pub(super) fn deleted_in(&self, rows: &Range<u32>) -> usize {
         match self.deleted.is_empty() {
             true => 0,
-            // At most as many as the range has.
+            #[expect(clippy::cast_possible_truncation, reason = "at most the length of the range, whose ends are u32")]
             false => self.deleted.range_cardinality(rows.clone()) as usize,
         }
     }

@@ -36,6 +36,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps an error fails with its message"))]
 
 pub mod error;
+pub mod top_k;
 pub mod vector;
 
 mod kernel;
@@ -64,4 +65,5 @@ pub use index::{
 pub use kernel::{CpuFeatures, cpu_features};
 pub use metric::Metric;
 pub use persist::{load_any, load_mapped};
+pub use top_k::TopK;
 pub use vector::{Dim, MAX_DIM, VectorBatch};

@@ -21,7 +21,6 @@ mod params;
 mod search;
 mod shared;
 mod stats;
-mod top_k;
 mod values;
 
 #[cfg(test)]

@@ -24,11 +24,11 @@ use super::core::Core;
 use super::lists::{List, Lists};
 use super::originals::Originals;
 use super::stats::{Counts, SearchStats};
-use super::top_k::TopK;
 use super::{Hit, IndexKind, SearchParams};
 use crate::code::{ListTerms, QueryCode};
 use crate::kernel::{Survivors, code_bytes, prefetch};
 use crate::metric::{ExactQuery, Metric};
+use crate::top_k::TopK;
 
 mod allowed;
 mod batch;
@@ -261,7 +261,7 @@ impl Plan<'_> {
     /// The nearest by computing the distance to every allowed vector.
     fn by_originals(&self, originals: &Originals, rows: Option<&[usize]>, queries: &[&[f32]]) -> Vec<Vec<Hit>> {
         let exact: Vec<_> = queries.iter().map(|query| ExactQuery::new(self.core.params.metric, query)).collect();
-        let mut tops: Vec<TopK<u64>> = queries.iter().map(|_| TopK::new(self.k)).collect();
+        let mut tops: Vec<TopK<u64>> = queries.iter().map(|_| TopK::with_capacity(self.k)).collect();
         let mut visit = |row: usize| {
             for (query, top) in exact.iter().zip(&mut tops) {
                 let distance = originals.distance(query, row);

@@ -11,9 +11,9 @@ use crate::index::core::Core;
 use crate::index::lists::{List, Lists};
 use crate::index::originals::Originals;
 use crate::index::stats::Counts;
-use crate::index::top_k::TopK;
 use crate::kernel::{QueryPass, Survivors, prefetch};
 use crate::metric::ExactQuery;
+use crate::top_k::TopK;
 
 /// Blocks scanned under one threshold.
 const RUN_BLOCKS: usize = 64;
@@ -46,7 +46,7 @@ impl<'a> Probe<'a> {
         let mut scratch = Scratch::take();
         scratch.code.prepare(&lists.quantizer, query, epsilon);
         let exact = core.originals.as_ref().map(|originals| (ExactQuery::new(core.params.metric, query), originals));
-        Self { core, lists, exact, top: TopK::new(k), needed: floor, counts: Counts::default(), scratch }
+        Self { core, lists, exact, top: TopK::with_capacity(k), needed: floor, counts: Counts::default(), scratch }
     }
 
     /// Searches one list.

@@ -35,6 +35,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps an error fails with its message"))]
 
+pub mod atomic_file;
 pub mod error;
 pub mod top_k;
 pub mod vector;

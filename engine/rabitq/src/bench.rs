@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use crate::code::{Centroids, block_bytes};
 use crate::kernel::{
-    self, BLOCK_LEN, BlockRun, Kernels, LINE_BYTES, Layout, Line, QueryPass, QueryTerms, RowPass, Survivors, TABLE_LEN,
-    bytes_mut, code_bytes,
+    self, BLOCK_LEN, BlockRun, Kernels, Layout, QueryPass, QueryTerms, RowPass, Survivors, TABLE_LEN, code_bytes,
 };
-use crate::rotation::SplitMix64;
+use crate::memory::{LINE_BYTES, Line, bytes_mut};
+use crate::random::SplitMix64;
 
 /// One inner loop of one kernel, with what it works on.
 pub struct Loop<'a> {

@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! Modules stand in the order in which vectors travel. `index` and `persist` use each other: an index saves and loads itself.
+//! Modules stand in the order in which vectors travel, and each uses only those above it.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps an error fails with its message"))]
@@ -38,12 +38,15 @@
 pub mod atomic_file;
 pub mod error;
 pub mod top_k;
-pub mod vector;
+
+mod memory;
 
 mod kernel;
 
 pub mod metric;
+pub mod vector;
 
+mod random;
 mod rotation;
 
 mod code;

@@ -2,10 +2,8 @@
 //! kernels. Blocks come out as a [`BlockRun`] for scans, and as the bytes of a file.
 
 use super::Factors;
-use crate::kernel::{
-    self, BLOCK_LEN, BlockRun, FACTOR_LINES, LINE_BYTES, Layout, Line, bytes, bytes_mut, code_bytes, floats,
-    floats_mut, on_huge_pages,
-};
+use crate::kernel::{self, BLOCK_LEN, BlockRun, FACTOR_LINES, Layout, code_bytes};
+use crate::memory::{LINE_BYTES, Line, bytes, bytes_mut, floats, floats_mut, on_huge_pages};
 
 /// Codes of one bit in blocks of 32 vectors, each block followed by the factors of its vectors. They lie as the kernels
 /// of this process want them.

@@ -1,7 +1,8 @@
 //! The centroids of the lists, in 8-bit integers. Rotated vectors go in; the nearest centroid of a vector, or the `nprobe`
 //! nearest lists of a query, come out. Both are found by integer products, which are the same on every machine.
 
-use crate::kernel::{self, CENTROID_LANES, LINE_BYTES, Line, Nearest, TO_INTEGER, bytes_mut};
+use crate::kernel::{self, CENTROID_LANES, Nearest, TO_INTEGER};
+use crate::memory::{LINE_BYTES, Line, bytes_mut, prefetch};
 use crate::metric::Metric;
 
 /// Added to a coordinate of a centroid: kernels multiply unsigned bytes with signed ones.
@@ -100,7 +101,7 @@ impl Centroids {
 
     /// Asks the CPU to fetch a centroid that will be wanted soon.
     pub(crate) fn prefetch(&self, list: usize) {
-        kernel::prefetch(self.row(list));
+        prefetch(self.row(list));
     }
 
     fn row(&self, list: usize) -> &[i8] {

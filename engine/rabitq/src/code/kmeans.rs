@@ -11,7 +11,7 @@ use super::centroids::{Centroids, quantize};
 use super::quantizer::Quantizer;
 use crate::error::Result;
 use crate::kernel::Nearest;
-use crate::rotation::SplitMix64;
+use crate::random::SplitMix64;
 use crate::vector::VectorBatch;
 
 /// Points per list that k-means looks at. More hardly move the centroids.

@@ -7,7 +7,8 @@ use crate::code::{
     ASSIGN_CHUNK, Centroids, CodeBlocks, Encoder, Quantizer, Rows, row_bytes, set_lane, train_centroids,
 };
 use crate::error::Result;
-use crate::kernel::{BLOCK_LEN, Line, Nearest};
+use crate::kernel::{BLOCK_LEN, Nearest};
+use crate::memory::Line;
 use crate::vector::VectorBatch;
 
 /// Codes in inverted lists: each vector is encoded around the centroid of its list. An index without lists has one.

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Line, Nearest, QueryPass, RowPass, scalar};
+use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Nearest, QueryPass, RowPass, scalar};
+use crate::memory::Line;
 
 static KERNELS: Kernels = Kernels {
     name: "avx2",

@@ -3,9 +3,8 @@
 //! Functions marked `inline(always)` are also the code of other kernels, compiled there for more lanes: they hold nothing
 //! but additions, multiplications and comparisons, whose bits are the same on every machine.
 
-use super::{
-    BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Line, Nearest, QueryPass, RowPass, TABLE_LEN, code_bytes,
-};
+use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Nearest, QueryPass, RowPass, TABLE_LEN, code_bytes};
+use crate::memory::Line;
 
 pub(super) static KERNELS: Kernels = Kernels {
     name: "scalar",

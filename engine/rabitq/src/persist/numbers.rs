@@ -4,11 +4,11 @@ use bytemuck::Pod;
 use rayon::prelude::*;
 
 use super::format::Section;
-use super::reader::{cannot_read, check_sum, room};
+use super::sections::{cannot_read, check_sum, room};
 use super::source::Source;
 use crate::error::Result;
 use crate::index::{Values, roomy};
-use crate::kernel::on_huge_pages;
+use crate::memory::on_huge_pages;
 
 /// Numbers that a thread reads at a time: they stay in its cache while their checksum is made.
 const PIECE: usize = 1 << 15;

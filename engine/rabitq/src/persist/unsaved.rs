@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
-use super::EXTENSION;
+use super::format::EXTENSION;
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
 

@@ -11,7 +11,8 @@ use crate::index::core::Core;
 use crate::index::lists::{List, Lists};
 use crate::index::originals::Originals;
 use crate::index::stats::Counts;
-use crate::kernel::{QueryPass, Survivors, prefetch};
+use crate::kernel::{QueryPass, Survivors};
+use crate::memory::prefetch;
 use crate::metric::ExactQuery;
 use crate::top_k::TopK;
 

@@ -34,12 +34,21 @@
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps an error fails with its message"))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests make small numbers, and random bits"
+    )
+)]
 
 pub mod atomic_file;
 pub mod error;
 pub mod top_k;
 
 mod memory;
+mod number;
 
 mod kernel;
 

@@ -10,10 +10,13 @@
 
 use std::arch::x86_64::*;
 
-use super::avx512_base::{detected, dot, dot_i16_i8, fill_tables, hadamard, keep_survivors, l2_squared, slots_from};
+use super::avx512_base::{
+    detected, dot, dot_i16_i8, fill_tables, hadamard, keep_survivors, l2_squared, sixteen_lanes, slots_from,
+};
 use super::pass::block_bytes;
 use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Nearest, QueryPass, RowPass, scalar};
 use crate::memory::{LINE_BYTES, Line, bytes};
+use crate::number::to_u32;
 
 static KERNELS: Kernels = Kernels {
     name: "avx512vnni",
@@ -166,10 +169,10 @@ unsafe fn scan_together<const N: usize>(run: &BlockRun<'_>, queries: &mut [Query
                     _mm512_load_ps(factors.add(2 * BLOCK_LEN + lane)),
                 ]
             };
-            let slots = slots_from(run.first_slot + (block * BLOCK_LEN + lane) as u32);
+            let slots = slots_from(run.first_slot + to_u32(block * BLOCK_LEN + lane));
             for i in 0..N {
                 let query = &mut queries[i];
-                let mask = (masks[i] >> lane) as __mmask16;
+                let mask = sixteen_lanes(masks[i], lane);
                 // SAFETY: `reserve` made room for all vectors of the run and a line beyond.
                 unsafe {
                     keep_survivors(sums[i][half], factors, &query.terms, query.threshold, mask, slots, query.survivors);
@@ -208,7 +211,7 @@ unsafe fn scan_rows_vnni(pass: &mut RowPass<'_>) {
             // SAFETY: rows begin with as many bytes of codes as the query has, and `sums` has room for four more.
             unsafe { _mm_storeu_si128(sums.as_mut_ptr().add(four).cast(), dot_of_four(rows, pass.low, pass.high)) };
         }
-        let mask = (u32::from(u16::MAX) >> (16 - sixteen.len())) as __mmask16;
+        let mask = u16::MAX >> (16 - sixteen.len());
         // SAFETY: all are sixteen numbers, and the loads ask for no alignment; `reserve` made room for all slots.
         unsafe {
             let factors = [
@@ -366,7 +369,7 @@ unsafe fn nearest_of_tile<const P: usize>(
             let first = pair[half] * CENTROID_LANES;
             // SAFETY: norms have sixteen numbers for each block.
             let norms = unsafe { _mm512_loadu_si512(norms.as_ptr().add(first).cast()) };
-            let centroids = _mm512_add_epi32(lane, _mm512_set1_epi32(first as i32));
+            let centroids = _mm512_add_epi32(lane, _mm512_set1_epi32(to_u32(first).cast_signed()));
             for p in 0..P {
                 let score = _mm512_sub_epi32(norms, _mm512_slli_epi32::<1>(sums[p][half]));
                 let smaller = _mm512_cmplt_epi32_mask(score, best_scores[p]);

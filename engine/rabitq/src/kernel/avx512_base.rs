@@ -200,6 +200,13 @@ pub(super) unsafe fn keep_survivors(
     }
 }
 
+/// The mask of the sixteen lanes from `first` on, of the mask of a block.
+#[expect(clippy::cast_possible_truncation, reason = "the other lanes are left out")]
+#[inline(always)]
+pub(super) fn sixteen_lanes(mask: u32, first: usize) -> __mmask16 {
+    (mask >> first) as __mmask16
+}
+
 /// Sixteen slots one after another.
 #[inline]
 #[target_feature(enable = "avx512f")]

@@ -3,8 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::avx2::add_sixteen;
-use super::avx512_base::{self, detected, keep_survivors, slots_from};
+use super::avx512_base::{self, detected, keep_survivors, sixteen_lanes, slots_from};
 use super::{BLOCK_LEN, BlockRun, Kernels, Layout, QueryPass, avx2};
+use crate::number::to_u32;
 
 /// The table, if this CPU has the features: the only way to these functions.
 pub(super) fn kernels() -> Option<&'static Kernels> {
@@ -61,8 +62,8 @@ unsafe fn scan_bw(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
                         ],
                     )
                 };
-                let slots = slots_from(run.first_slot + (block * BLOCK_LEN + lanes) as u32);
-                let mask = (mask >> lanes) as __mmask16;
+                let slots = slots_from(run.first_slot + to_u32(block * BLOCK_LEN + lanes));
+                let mask = sixteen_lanes(mask, lanes);
                 // SAFETY: the caller made room for all vectors of the run.
                 unsafe {
                     keep_survivors(sums, factors, &query.terms, query.threshold, mask, slots, query.survivors);

@@ -20,6 +20,7 @@ pub(super) fn check_len(section: &Section, expected: u64) -> Result<()> {
 }
 
 /// Checks that there are zeros from `start` to `end`, which is less than 64 bytes away; tells their checksum.
+#[expect(clippy::cast_possible_truncation, reason = "a gap is shorter than the alignment")]
 pub(super) fn check_gap(source: &dyn Source, start: u64, end: u64) -> Result<crc32fast::Hasher> {
     let mut gap = [0; ALIGNMENT as usize];
     let gap = &mut gap[..(end - start) as usize];
@@ -44,23 +45,24 @@ pub(super) fn read_bytes(source: &dyn Source, section: &Section) -> Result<Vec<u
 
 /// Checks the sum of a section that a later minor version added.
 pub(super) fn pass_over(source: &dyn Source, section: &Section) -> Result<()> {
-    let mut buffer = vec![0; section.len.min(1 << 16) as usize];
+    let at_most = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).min(1 << 16);
+    let mut buffer = vec![0; at_most(section.len)];
     let mut crc = crc32fast::Hasher::new();
     let mut passed = 0;
     while passed < section.len {
-        let len = (section.len - passed).min(buffer.len() as u64);
-        let piece = &mut buffer[..len as usize];
+        let piece = &mut buffer[..at_most(section.len - passed)];
         fill(source, piece, section.offset + passed)?;
         crc.update(piece);
-        passed += len;
+        passed += piece.len() as u64;
     }
     check_sum(section, crc.finalize())
 }
 
 /// Reads `len` bytes from `offset` on, which are within the file.
 pub(super) fn take(source: &dyn Source, offset: u64, len: u64) -> Result<Vec<u8>> {
+    let len = count_of::<u8>(len)?;
     let mut bytes = room(len)?;
-    bytes.resize(len as usize, 0);
+    bytes.resize(len, 0);
     fill(source, &mut bytes, offset)?;
     Ok(bytes)
 }
@@ -91,13 +93,22 @@ pub(super) fn cannot_read(source: std::io::Error, expected: u64) -> Error {
     }
 }
 
+/// The number of values in `len` bytes: an error if there are more than memory has addresses for.
+pub(super) fn count_of<T>(len: u64) -> Result<usize> {
+    let count = len / size_of::<T>() as u64;
+    usize::try_from(count).map_err(|_| no_memory::<T>(count))
+}
+
 /// An empty vector with room for `len` values: an error where `Vec::with_capacity` would end the process.
-pub(super) fn room<T>(len: u64) -> Result<Vec<T>> {
+pub(super) fn room<T>(len: usize) -> Result<Vec<T>> {
     let mut values = Vec::new();
-    let reserved = usize::try_from(len).is_ok_and(|len| values.try_reserve_exact(len).is_ok());
-    if reserved {
-        return Ok(on_huge_pages(values));
+    match values.try_reserve_exact(len) {
+        Ok(()) => Ok(on_huge_pages(values)),
+        Err(_) => Err(no_memory::<T>(len as u64)),
     }
+}
+
+fn no_memory<T>(len: u64) -> Error {
     let source = std::io::Error::from(IoErrorKind::OutOfMemory);
-    Err(Error::io("no memory for the index file", source).with("values", len).with("bytes each", size_of::<T>()))
+    Error::io("no memory for the index file", source).with("values", len).with("bytes each", size_of::<T>())
 }

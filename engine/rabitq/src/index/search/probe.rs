@@ -14,6 +14,7 @@ use crate::index::stats::Counts;
 use crate::kernel::{QueryPass, Survivors};
 use crate::memory::prefetch;
 use crate::metric::ExactQuery;
+use crate::number::to_u32;
 use crate::top_k::TopK;
 
 /// Blocks scanned under one threshold.
@@ -139,7 +140,7 @@ impl<'a> Probe<'a> {
         let mut likely = std::mem::take(&mut self.scratch.likely);
         likely.clear();
         for (i, &bound) in survivors.bounds.iter().enumerate() {
-            if bound > useful || first.binary_search(&(i as u32)).is_ok() {
+            if bound > useful || first.binary_search(&to_u32(i)).is_ok() {
                 continue;
             }
             let row = list.row(survivors.slots[i] as usize);
@@ -148,7 +149,7 @@ impl<'a> Probe<'a> {
             }
             if survivors.estimates[i] < answer {
                 prefetch(originals.row(row));
-                likely.push((bound, row as u32));
+                likely.push((bound, to_u32(row)));
             } else {
                 self.scratch.pending.push(bound, row);
             }
@@ -181,7 +182,7 @@ impl<'a> Probe<'a> {
         if missing == 0 {
             return Vec::new();
         }
-        let mut first: Vec<u32> = (0..survivors.len() as u32)
+        let mut first: Vec<u32> = (0..to_u32(survivors.len()))
             .filter(|&i| allowed.row(self.core, list.row(survivors.slots[i as usize] as usize)))
             .collect();
         keep_smallest(&mut first, missing, |i| survivors.estimates[i as usize]);

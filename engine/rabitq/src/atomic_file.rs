@@ -1,7 +1,8 @@
 //! Replacement of a file in one step: a path goes in, and an empty file beside it comes out, which is filled and renamed over it.
 //! Readers see the old file or the whole new one, also after a crash.
 //!
-//! It is the one writer of files that are replaced. Names of temporary files, errors and clean-ups after a kill belong to its callers.
+//! It is the one writer of files that are replaced. Names of temporary files, errors and clean-ups after a kill belong to its
+//! callers.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -14,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Steps, in order: [`create`](Self::create), write to [`file`](Self::file), [`sync`](Self::sync), [`rename`](Self::rename),
 /// [`sync_folder`](Self::sync_folder).
 ///
-/// The file is locked until it is dropped, where the file system has locks. A clean-up can tell it by that from a file whose process
-/// was killed.
+/// The file is locked until it is dropped, where the file system has locks: a clean-up tells it from a file whose process was
+/// killed.
 #[derive(Debug)]
 pub struct AtomicFile {
     target: PathBuf,

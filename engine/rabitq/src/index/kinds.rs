@@ -167,8 +167,8 @@ impl IndexKind {
     /// Builds an index of this kind. Without `ids` vectors are numbered from 0.
     ///
     /// # Errors
-    /// `InvalidInput` if a component is above [`Metric::max_coordinate`](crate::Metric::max_coordinate), if the number of ids is not that of the vectors,
-    /// if two ids are equal, or if a parameter is out of range; `Cancelled` if `progress` said so.
+    /// `InvalidInput` if a component is above [`Metric::max_coordinate`](crate::Metric::max_coordinate), if the number of ids is
+    /// not that of the vectors, if two ids are equal, or if a parameter is out of range; `Cancelled` if `progress` said so.
     pub fn build(
         self,
         ids: Option<&[u64]>,

@@ -1,8 +1,8 @@
 //! The inner loops; all unsafe code of the crate is here and in `memory`.
 //!
-//! [`scalar`] is the definition. The kernels of the other instruction sets compute the same bits: sums of floats are made in the same lanes and
-//! folded in the same order, without fused multiply-add, and the sums of a block scan are integers. So answers and ties
-//! do not depend on the machine.
+//! [`scalar`] is the definition. The kernels of the other instruction sets compute the same bits: sums of floats are made in
+//! the same lanes and folded in the same order, without fused multiply-add, and the sums of a block scan are integers. So
+//! answers and ties do not depend on the machine.
 //!
 //! One [table](Kernels) of functions is chosen at the first use and kept (`choose`).
 

@@ -1,4 +1,4 @@
-//! Memory that searches read: cache lines, huge pages, and vectors that stay in a mapped file. It knows nothing of codes or indexes.
+//! Memory that searches read: cache lines, huge pages, and vectors that stay in a mapped file. It knows neither codes nor indexes.
 
 #[cfg(all(unix, target_endian = "little"))]
 #[expect(unsafe_code, reason = "a signal is handled, and memory mapped in its handler")]

@@ -1,5 +1,5 @@
-//! Checked bytes of an index file: a place in an untrusted [`Source`] goes in; its bytes come out, or an error if the file ends before,
-//! or a checksum, a length or a gap is wrong.
+//! Checked bytes of an index file: a place in an untrusted [`Source`] goes in; its bytes come out, or an error if the file
+//! ends before, or a checksum, a length or a gap is wrong.
 
 use std::io::ErrorKind as IoErrorKind;
 

@@ -51,6 +51,7 @@ impl FederatedExec {
             let (search, context) = (Arc::clone(search), Arc::clone(&context));
             (backend.clone(), collect(search, context))
         });
+        let searches: Vec<_> = searches.collect();
         let policy = GatherPolicy { timeout: *timeout, partial: *partial };
         let Gathered { answers, mut failed } = gather(searches, policy, gather_error).await?;
         for (backend, e) in &failed {

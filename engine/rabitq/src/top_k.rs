@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn threshold_is_infinite_until_full() {
-        let mut top = TopK::new(2);
+        let mut top: TopK<i32> = TopK::new(2);
         top.push(1.0, 1);
         assert_eq!(top.threshold(), f32::INFINITY);
         top.push(3.0, 2);

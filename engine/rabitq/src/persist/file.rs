@@ -54,8 +54,8 @@ pub fn load_any(path: &Path) -> Result<Box<dyn VectorIndex>> {
 /// that map the file, and the system may take it back. Every byte is checked all the same.
 ///
 /// It is for files that are replaced, as [`save`](crate::SharedIndex::save) does, and not written over. A search of an index
-/// whose file was cut short or written over since is `Corrupt`, as [`VectorIndex::verify`] says. A change to the index leaves the file as it
-/// is. Where files cannot be mapped, the vectors are read as [`load_any`] reads them.
+/// whose file was cut short or written over since is `Corrupt`, as [`VectorIndex::verify`] says. A change to the index leaves
+/// the file as it is. Where files cannot be mapped, the vectors are read as [`load_any`] reads them.
 ///
 /// The first mapping installs a handler of SIGBUS, which passes on every signal that is not of a mapped index file. A handler
 /// that is installed later has to pass on signals as well.

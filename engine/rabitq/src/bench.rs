@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use crate::code::{Centroids, block_bytes};
 use crate::kernel::{
-    self, BLOCK_LEN, BlockRun, Kernels, LINE_BYTES, Layout, Line, QueryPass, QueryTerms, RowPass, Survivors, TABLE_LEN,
-    bytes_mut, code_bytes,
+    self, BLOCK_LEN, BlockRun, Kernels, Layout, QueryPass, QueryTerms, RowPass, Survivors, TABLE_LEN, code_bytes,
 };
-use crate::rotation::SplitMix64;
+use crate::memory::{LINE_BYTES, Line, bytes_mut};
+use crate::number::to_u32;
+use crate::random::SplitMix64;
 
 /// One inner loop of one kernel, with what it works on.
 pub struct Loop<'a> {
@@ -89,7 +90,7 @@ impl Data {
             blocks,
             tables: random(QUERIES * code_bytes(padded_dim)),
             rows,
-            slots: (0..num_rows as u32).collect(),
+            slots: (0..to_u32(num_rows)).collect(),
             low: signed(random(padded_dim / 2)),
             high: signed(random(padded_dim / 2)),
             vectors: random(num_rows * padded_dim).into_iter().map(f32::from).collect(),
@@ -101,6 +102,7 @@ impl Data {
     ///
     /// # Panics
     /// If this CPU has no such kernel.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a checksum is made of the last bits")]
     pub fn loops(&self, kernel: &str) -> Vec<Loop<'_>> {
         let kernels = *kernel::available().iter().find(|kernels| kernels.name == kernel).expect("a kernel of this CPU");
         let codes = Rc::new(self.codes_in(kernels.layout));
@@ -190,7 +192,7 @@ impl Data {
                 bytes: nlist * self.padded_dim,
                 num_vectors: nlist,
                 run: Box::new(move |_| {
-                    sum_of_bits(self.centroids.scores(kernels, &point).iter().map(|&score| score as u32))
+                    sum_of_bits(self.centroids.scores(kernels, &point).iter().map(|&score| score.cast_unsigned()))
                 }),
             },
         ]

@@ -30,18 +30,32 @@
 //! # }
 //! ```
 //!
-//! Modules stand in the order in which vectors travel. `index` and `persist` use each other: an index saves and loads itself.
+//! Modules stand in the order in which vectors travel, and each uses only those above it.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps an error fails with its message"))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests make small numbers, and random bits"
+    )
+)]
 
+pub mod atomic_file;
 pub mod error;
-pub mod vector;
+pub mod top_k;
+
+mod memory;
+mod number;
 
 mod kernel;
 
 pub mod metric;
+pub mod vector;
 
+mod random;
 mod rotation;
 
 mod code;
@@ -64,4 +78,5 @@ pub use index::{
 pub use kernel::{CpuFeatures, cpu_features};
 pub use metric::Metric;
 pub use persist::{load_any, load_mapped};
+pub use top_k::TopK;
 pub use vector::{Dim, MAX_DIM, VectorBatch};

@@ -131,6 +131,7 @@ impl<'a> ExactQuery<'a> {
     }
 
     /// Returns the distance to `row`; `row_squared_norm` is read by cosine only.
+    #[expect(clippy::cast_possible_truncation, reason = "distances are f32")]
     pub(crate) fn distance(&self, row: &[f32], row_squared_norm: f32) -> f32 {
         match self.metric {
             Metric::L2 => (self.kernels.l2_squared)(self.query, row),
@@ -148,6 +149,7 @@ impl<'a> ExactQuery<'a> {
 /// Squared norms outside of this range have lost bits to underflow, or overflowed.
 const SAFE_SQUARED_NORM: std::ops::RangeInclusive<f32> = 1e-30..=1e30;
 
+#[expect(clippy::cast_possible_truncation, reason = "distances are f32")]
 fn cosine(a: &[f32], b: &[f32], a_squared: f32, b_squared: f32, kernels: &Kernels) -> f32 {
     let safe = SAFE_SQUARED_NORM.contains(&a_squared) && SAFE_SQUARED_NORM.contains(&b_squared);
     // The square root of the product, not the product of roots: of equal vectors it is exactly their squared norm, and

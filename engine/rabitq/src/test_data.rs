@@ -1,6 +1,6 @@
 //! Data for tests: a seed goes in, numbers and clustered vectors come out, the same on every machine.
 
-use crate::rotation::SplitMix64;
+use crate::random::SplitMix64;
 
 /// Seeded numbers for tests, made by additions and multiplications only, so that they are the same on every machine.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //! all threads.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps an error fails with its message")]
+#![expect(clippy::cast_possible_truncation, reason = "a remainder is below a number of rows")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};

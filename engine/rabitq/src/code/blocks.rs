@@ -2,10 +2,9 @@
 //! kernels. Blocks come out as a [`BlockRun`] for scans, and as the bytes of a file.
 
 use super::Factors;
-use crate::kernel::{
-    self, BLOCK_LEN, BlockRun, FACTOR_LINES, LINE_BYTES, Layout, Line, bytes, bytes_mut, code_bytes, floats,
-    floats_mut, on_huge_pages,
-};
+use crate::kernel::{self, BLOCK_LEN, BlockRun, FACTOR_LINES, Layout, code_bytes};
+use crate::memory::{LINE_BYTES, Line, bytes, bytes_mut, floats, floats_mut, on_huge_pages};
+use crate::number::to_u32;
 
 /// Codes of one bit in blocks of 32 vectors, each block followed by the factors of its vectors. They lie as the kernels
 /// of this process want them.
@@ -55,7 +54,7 @@ impl CodeBlocks {
             lines: &self.lines[blocks.start * lines..blocks.end * lines],
             padded_dim: self.padded_dim,
             num_vectors: self.num_vectors.min(blocks.end * BLOCK_LEN) - first,
-            first_slot: first as u32,
+            first_slot: to_u32(first),
         }
     }
 

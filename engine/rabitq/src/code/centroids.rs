@@ -1,7 +1,8 @@
 //! The centroids of the lists, in 8-bit integers. Rotated vectors go in; the nearest centroid of a vector, or the `nprobe`
 //! nearest lists of a query, come out. Both are found by integer products, which are the same on every machine.
 
-use crate::kernel::{self, CENTROID_LANES, LINE_BYTES, Line, Nearest, TO_INTEGER, bytes_mut};
+use crate::kernel::{self, CENTROID_LANES, Nearest, TO_INTEGER};
+use crate::memory::{LINE_BYTES, Line, bytes_mut, prefetch};
 use crate::metric::Metric;
 
 /// Added to a coordinate of a centroid: kernels multiply unsigned bytes with signed ones.
@@ -30,6 +31,11 @@ const ABSENT: i32 = i32::MAX;
 
 impl Centroids {
     /// Takes the rows: `[nlist, padded_dim]`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "squared norms are f32, and a coordinate plus the offset is in 1..=255"
+    )]
     pub(crate) fn new(padded_dim: usize, step: f32, rows: Vec<i8>) -> Self {
         let quads = padded_dim / 4;
         let nlist = rows.len() / padded_dim;
@@ -100,7 +106,7 @@ impl Centroids {
 
     /// Asks the CPU to fetch a centroid that will be wanted soon.
     pub(crate) fn prefetch(&self, list: usize) {
-        kernel::prefetch(self.row(list));
+        prefetch(self.row(list));
     }
 
     fn row(&self, list: usize) -> &[i8] {
@@ -164,7 +170,7 @@ impl Centroids {
             (kernel::best().centroid_scores)(points, self.padded_dim, &self.blocks, norms, scores);
             for scores in scores.chunks_exact(norms.len()) {
                 smallest(&scores[..nlist], found.per_query, &mut found.keys);
-                lists.extend(found.keys.iter().map(|&key| key as u32));
+                lists.extend(found.keys.iter().map(|&key| position(key)));
             }
         }
         found.lists = lists;
@@ -198,6 +204,7 @@ const SCORES_TOGETHER: usize = 8;
 
 /// Writes the `len` smallest scores to `keys`, smallest first, each above its position in one number; ties go to the
 /// smaller position. `len` is in `1..=scores.len()`.
+#[expect(clippy::cast_possible_truncation, reason = "keys are scores until positions are written below them")]
 fn smallest(scores: &[i32], len: usize, keys: &mut Vec<i64>) {
     let least = |scores: &[i32]| scores.iter().fold(i32::MAX, |least, &score| least.min(score));
     keys.clear();
@@ -222,6 +229,13 @@ fn smallest(scores: &[i32], len: usize, keys: &mut Vec<i64>) {
     keys.sort_unstable();
 }
 
+/// The position that [`smallest`] wrote to a key.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is the lower half of the key")]
+#[inline]
+fn position(key: i64) -> u32 {
+    key as u32
+}
+
 /// The step that fits the widest coordinate into 127; 1 if that is no normal number, whose inverse is finite.
 pub(super) fn widest_step(values: &[f32]) -> f32 {
     let widest = values.iter().fold(0.0_f32, |widest, value| widest.max(value.abs()));
@@ -230,6 +244,7 @@ pub(super) fn widest_step(values: &[f32]) -> f32 {
 }
 
 /// Rounds to whole steps in -127..=127, half to even; what is not a number becomes 0.
+#[expect(clippy::cast_possible_truncation, reason = "the integer is in the last eight bits")]
 pub(crate) fn quantize(values: &[f32], step: f32, integers: &mut [i8]) {
     let scale = 1.0 / step;
     for (integer, &value) in integers.iter_mut().zip(values) {

@@ -49,6 +49,11 @@ impl<'a> Encoder<'a> {
 
     /// Encodes a vector of a list: sets `nibbles`, fills the row of four-bit codes if there is one, and returns the
     /// factors of the bits, and the distance to the centroid.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a level is in 0..=7, and 0 for what is not a number"
+    )]
     pub(crate) fn encode(&mut self, vector: &[f32], list: usize, row: Option<&mut [u8]>) -> (Factors, f32) {
         if self.list != list {
             self.centroids.copy_to(list, &mut self.centroid);
@@ -76,6 +81,7 @@ impl<'a> Encoder<'a> {
         (self.factors(&sums, &sums.of_bits(self.residual.len())), radius)
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "factors are f32")]
     fn factors(&self, sums: &ResidualSums, code: &CodeSums) -> Factors {
         let ResidualSums { squared_radius, along_centroid, .. } = *sums;
         if !(squared_radius <= MAX_SQUARED_LENGTH && along_centroid.abs() <= MAX_SQUARED_LENGTH) {
@@ -154,6 +160,7 @@ impl ResidualSums {
     }
 
     /// Factor that turns a coordinate into levels of the four-bit code; 0 where it would not be finite.
+    #[expect(clippy::cast_possible_truncation, reason = "levels are computed in f32")]
     fn four_bit_scale(&self, padded_dim: usize) -> f32 {
         let deviation = (self.squared_radius / padded_dim as f64).sqrt() as f32;
         let scale = 1.0 / (FOUR_BIT_STEP * deviation);

@@ -11,7 +11,8 @@ use super::centroids::{Centroids, quantize};
 use super::quantizer::Quantizer;
 use crate::error::Result;
 use crate::kernel::Nearest;
-use crate::rotation::SplitMix64;
+use crate::number::to_u32;
+use crate::random::SplitMix64;
 use crate::vector::VectorBatch;
 
 /// Points per list that k-means looks at. More hardly move the centroids.
@@ -63,8 +64,9 @@ pub(crate) fn assign_all(centroids: &Centroids, padded_dim: usize, points: &[i8]
 }
 
 /// `len` different rows, or all of them, in random order.
+#[expect(clippy::cast_possible_truncation, reason = "the remainder is below a number of rows")]
 fn sample(num_vectors: usize, len: usize, random: &mut SplitMix64) -> Vec<u32> {
-    let mut rows: Vec<u32> = (0..num_vectors as u32).collect();
+    let mut rows: Vec<u32> = (0..to_u32(num_vectors)).collect();
     let len = len.min(num_vectors);
     for i in 0..len {
         let other = i + (random.next_u64() % (num_vectors - i) as u64) as usize;
@@ -74,6 +76,7 @@ fn sample(num_vectors: usize, len: usize, random: &mut SplitMix64) -> Vec<u32> {
     rows
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a step is an f32")]
 fn step(quantizer: &Quantizer, vectors: VectorBatch<'_>, sample: &[u32]) -> f32 {
     let sample = &sample[..sample.len().min(STEP_SAMPLE)];
     let stats: Vec<(f64, f32)> = sample
@@ -109,10 +112,14 @@ fn rounded(quantizer: &Quantizer, vectors: VectorBatch<'_>, rows: &[u32], step: 
 }
 
 /// The mean of the points of each list, rounded.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a sample has fewer than 2^31 points, and the mean of coordinates is in their range"
+)]
 fn averages(points: &[i8], padded_dim: usize, nlist: usize, nearest: &[Nearest]) -> Vec<i8> {
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); nlist];
     for (point, nearest) in nearest.iter().enumerate() {
-        members[nearest.centroid as usize].push(point as u32);
+        members[nearest.centroid as usize].push(to_u32(point));
     }
     split_for_the_empty(&mut members);
     let mut rows = vec![0; nlist * padded_dim];

@@ -93,6 +93,7 @@ impl Factors {
 }
 
 /// Returns the nearest f32 that is not below `value`.
+#[expect(clippy::cast_possible_truncation, reason = "where it rounds down, the next f32 is taken")]
 fn round_up(value: f64) -> f32 {
     let rounded = value as f32;
     if f64::from(rounded) < value { rounded.next_up() } else { rounded }

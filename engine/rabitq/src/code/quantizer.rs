@@ -78,6 +78,7 @@ impl Quantizer {
 }
 
 /// Writes `vector` with length 1 to `output`; a zero vector stays zero.
+#[expect(clippy::cast_possible_truncation, reason = "coordinates are f32")]
 fn normalize(vector: &[f32], output: &mut [f32]) {
     let length = dot_f64(vector, vector).sqrt();
     let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
@@ -87,6 +88,7 @@ fn normalize(vector: &[f32], output: &mut [f32]) {
 }
 
 /// The mean of the vectors, with their lengths made 1 first if the metric is cosine.
+#[expect(clippy::cast_possible_truncation, reason = "coordinates are f32")]
 fn mean(metric: Metric, vectors: VectorBatch<'_>) -> Vec<f32> {
     let dim = vectors.dim().get();
     let chunks = vectors.values().par_chunks(MEAN_CHUNK_ROWS * dim);

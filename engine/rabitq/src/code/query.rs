@@ -113,6 +113,7 @@ impl QueryCode {
     }
 
     /// The terms for one list.
+    #[expect(clippy::cast_possible_truncation, reason = "kernels compute in f32, which the bounds allow for")]
     pub(crate) fn list_terms(&self, centroids: &Centroids, list: usize) -> ListTerms {
         let product = centroids.dot(&self.integers.fine, list) * self.integers.fine_step;
         let squared_norm = f64::from(centroids.squared_norm(list));
@@ -202,6 +203,7 @@ impl QueryCode {
     }
 
     /// Returns the estimate of a 1-bit code by the query's floats, without tables, and its error bound.
+    #[expect(clippy::cast_possible_truncation, reason = "estimates are f32")]
     pub(crate) fn float_estimate(&self, terms: &ListTerms, nibbles: &[u8], factors: super::Factors) -> (f32, f32) {
         let mut product = 0.0_f64;
         for (&nibble, group) in nibbles.iter().zip(self.rotated.as_chunks::<GROUP_DIMS>().0) {
@@ -215,6 +217,7 @@ impl QueryCode {
 }
 
 impl Integers {
+    #[expect(clippy::cast_possible_truncation, reason = "the integer is in the last sixteen bits")]
     fn prepare(&mut self, rotated: &[f32]) {
         let step = widest_step(rotated);
         self.all.resize(rotated.len(), 0);

@@ -2,7 +2,8 @@
 //! The coordinates of a query go in as well, and come out in the order of a row.
 
 use super::Factors;
-use crate::kernel::{BLOCK_LEN, on_huge_pages};
+use crate::kernel::BLOCK_LEN;
+use crate::memory::on_huge_pages;
 
 /// Codes of four bits, one row per vector: 32 bytes for each 64 coordinates, then three factors as little-endian f32.
 ///

@@ -3,6 +3,8 @@
 
 use std::cmp::Ordering;
 
+use crate::number::to_u32;
+
 /// A vector whose distance is not below `lower_bound`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Candidate {
@@ -37,7 +39,7 @@ impl Pending {
     }
 
     pub(super) fn push(&mut self, lower_bound: f32, row: usize) {
-        self.candidates.push(Candidate { lower_bound, row: row as u32 });
+        self.candidates.push(Candidate { lower_bound, row: to_u32(row) });
     }
 
     /// The bound above which a vector is of no use: neither to the answer, whose last distance is `threshold`, nor to

@@ -1,12 +1,18 @@
 //! The parts that all kinds of index share, as one [`Core`]. Added vectors, removed ids and new ids go in; every part is
 //! changed in step.
 
+use std::collections::BTreeMap;
+
 use super::ids::Ids;
+use super::kind::IndexKind;
 use super::lists::Lists;
 use super::originals::Originals;
-use super::{Attributes, BuildParams, IndexKind};
+use super::params::BuildParams;
 use crate::error::{Error, Result};
 use crate::vector::{Dim, VectorBatch};
+
+/// Words that the owner of an index seals into its file, such as a witness; kept as they are, and sorted.
+pub type Attributes = BTreeMap<String, String>;
 
 /// The parts that every kind of index is made of; a kind is a choice of parts.
 #[derive(Clone, Debug)]

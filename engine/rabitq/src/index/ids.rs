@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use roaring::RoaringTreemap;
 
 use crate::error::{Error, Result};
+use crate::number::to_u32;
 
 /// The ids of an index, by row. A *row* is the position of a vector: the order they were given in, until one is removed
 /// and the last one takes its place.
@@ -40,7 +41,7 @@ impl RowMap {
 
     /// Returns the row that `id` had before.
     fn insert(&mut self, id: u64, row: usize) -> Option<u32> {
-        let before = self.rows.insert(id, row as u32);
+        let before = self.rows.insert(id, to_u32(row));
         self.capacity = self.capacity.max(self.rows.capacity());
         before
     }

@@ -1,13 +1,16 @@
 //! The kinds of index as public types: ids, vectors and [`BuildParams`] go in, an index with the parts of its kind comes out.
 
 use std::fmt;
-use std::path::Path;
 
+use super::core::{Attributes, Core};
+use super::ids::Ids;
+use super::kind::IndexKind;
 use super::lists::Lists;
+use super::originals::Originals;
 use super::params::{BuildParams, Control, Progress};
 use super::values::Values;
-use super::{Attributes, Core, Ids, IndexKind, Originals, VectorIndex};
-use crate::error::{Error, Result};
+use super::vector_index::VectorIndex;
+use crate::error::Result;
 use crate::vector::VectorBatch;
 
 /// Declares a kind: a name around the parts.
@@ -17,7 +20,7 @@ macro_rules! kind {
         pub struct $name(Core);
 
         impl $name {
-            const KIND: IndexKind = IndexKind::$kind;
+            pub(crate) const KIND: IndexKind = IndexKind::$kind;
 
             /// Builds the index, on all threads of the current rayon pool. Without `ids` vectors are numbered from 0. The
             /// result does not depend on the machine or the number of threads.
@@ -35,19 +38,9 @@ macro_rules! kind {
                 Core::build(Self::KIND, ids, vectors, params, progress).map(Self)
             }
 
-            /// Reads an index of this kind from `path`.
-            ///
-            /// # Errors
-            /// As [`load_any`](crate::load_any), and `InvalidInput` if the file holds another kind.
-            pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-                let core = crate::persist::load(path.as_ref())?;
-                if core.kind == Self::KIND {
-                    return Ok(Self(core));
-                }
-                Err(Error::invalid_input("index file holds another kind")
-                    .with("expected", Self::KIND)
-                    .with("got", core.kind)
-                    .with("path", path.as_ref().display()))
+            /// Returns an index of these parts, or nothing if they are those of another kind.
+            pub(crate) fn from_core(core: Core) -> Option<Self> {
+                (core.kind == Self::KIND).then_some(Self(core))
             }
         }
 
@@ -120,6 +113,12 @@ pub(crate) fn boxed(core: Core) -> Box<dyn VectorIndex> {
     }
 }
 
+impl Clone for Box<dyn VectorIndex> {
+    fn clone(&self) -> Self {
+        boxed(self.core().clone())
+    }
+}
+
 impl Core {
     /// Builds the parts that a kind has.
     pub(super) fn build(
@@ -165,6 +164,21 @@ impl Core {
 }
 
 impl IndexKind {
+    /// Builds an index of this kind. Without `ids` vectors are numbered from 0.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a component is above [`Metric::max_coordinate`](crate::Metric::max_coordinate), if the number of ids is
+    /// not that of the vectors, if two ids are equal, or if a parameter is out of range; `Cancelled` if `progress` said so.
+    pub fn build(
+        self,
+        ids: Option<&[u64]>,
+        vectors: VectorBatch<'_>,
+        params: &BuildParams,
+        progress: Option<Progress<'_>>,
+    ) -> Result<Box<dyn VectorIndex>> {
+        Core::build(self, ids, vectors, params, progress).map(boxed)
+    }
+
     /// Returns true if an index of this kind holds the originals.
     pub(crate) fn keeps_originals(self, params: &BuildParams) -> bool {
         match self {

@@ -7,7 +7,9 @@ use crate::code::{
     ASSIGN_CHUNK, Centroids, CodeBlocks, Encoder, Quantizer, Rows, row_bytes, set_lane, train_centroids,
 };
 use crate::error::Result;
-use crate::kernel::{BLOCK_LEN, Line, Nearest};
+use crate::kernel::{BLOCK_LEN, Nearest};
+use crate::memory::Line;
+use crate::number::to_u32;
 use crate::vector::VectorBatch;
 
 /// Codes in inverted lists: each vector is encoded around the centroid of its list. An index without lists has one.
@@ -63,7 +65,7 @@ impl Lists {
         } else {
             let centroids = train_centroids(&quantizer, vectors, nlist, params.seed, &|| control.check())?;
             for (row, nearest) in assign(&quantizer, &centroids, vectors, control)?.iter().enumerate() {
-                members[nearest.centroid as usize].push(row as u32);
+                members[nearest.centroid as usize].push(to_u32(row));
             }
             centroids
         };
@@ -78,7 +80,7 @@ impl Lists {
             places.resize(lists.iter().map(|list| list.members.len()).sum(), Place::default());
             for (number, list) in lists.iter().enumerate() {
                 for (slot, &row) in list.members.iter().enumerate() {
-                    places[row as usize] = Place { list: number as u32, slot: slot as u32 };
+                    places[row as usize] = Place { list: to_u32(number), slot: to_u32(slot) };
                 }
             }
         }
@@ -121,8 +123,8 @@ impl Lists {
             let with_rows = list.rows.is_some();
             let (factors, radius) = encoder.encode(vector, number, with_rows.then_some(&mut four_bits[..]));
             if !one {
-                self.places.push(Place { list: number as u32, slot: list.members.len() as u32 });
-                list.members.push((first_row + i) as u32);
+                self.places.push(Place { list: to_u32(number), slot: to_u32(list.members.len()) });
+                list.members.push(to_u32(first_row + i));
             }
             list.blocks.push(&encoder.nibbles, factors);
             list.radius = list.radius.max(radius);
@@ -145,13 +147,13 @@ impl Lists {
         }
         list.members.swap_remove(slot);
         if let Some(&moved) = list.members.get(slot) {
-            self.places[moved as usize].slot = slot as u32;
+            self.places[moved as usize].slot = to_u32(slot);
         }
         // The last row is now called `row`.
         let place = self.places.swap_remove(row);
         debug_assert_eq!(place.list as usize, number);
         if let Some(&place) = self.places.get(row) {
-            self.lists[place.list as usize].members[place.slot as usize] = row as u32;
+            self.lists[place.list as usize].members[place.slot as usize] = to_u32(row);
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Core, VectorIndex};
+use super::core::Core;
+use super::vector_index::VectorIndex;
 
 /// An index that several own, of whatever kind. A change to one of them is a change to a copy.
 #[derive(Clone, Debug)]

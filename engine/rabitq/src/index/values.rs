@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 #[cfg(all(unix, target_endian = "little"))]
-use crate::kernel::MappedFloats;
-use crate::kernel::on_huge_pages;
+use crate::memory::MappedFloats;
+use crate::memory::on_huge_pages;
 
 /// The numbers of many vectors, wherever they lie.
 #[derive(Debug)]

@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Line, Nearest, QueryPass, RowPass, scalar};
+use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Nearest, QueryPass, RowPass, scalar};
+use crate::memory::Line;
+use crate::number::to_u32;
 
 static KERNELS: Kernels = Kernels {
     name: "avx2",
@@ -94,7 +96,7 @@ fn nearest_centroids(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &
         let mut best = Nearest::NONE;
         for (centroid, &score) in scores.iter().enumerate() {
             if score < best.score {
-                best = Nearest { score, centroid: centroid as u32 };
+                best = Nearest { score, centroid: to_u32(centroid) };
             }
         }
         *nearest = best;

@@ -10,12 +10,13 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::{fold_eight, in_chunks};
-use super::pass::{QueryTerms, block_bytes};
-use super::{
-    BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, LINE_BYTES, Layout, Line, Nearest, QueryPass, RowPass, Survivors,
-    bytes, scalar,
+use super::avx512_base::{
+    detected, dot, dot_i16_i8, fill_tables, hadamard, keep_survivors, l2_squared, sixteen_lanes, slots_from,
 };
+use super::pass::block_bytes;
+use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Nearest, QueryPass, RowPass, scalar};
+use crate::memory::{LINE_BYTES, Line, bytes};
+use crate::number::to_u32;
 
 static KERNELS: Kernels = Kernels {
     name: "avx512vnni",
@@ -33,45 +34,8 @@ static KERNELS: Kernels = Kernels {
 
 /// The table, if this CPU has all of what the functions are compiled for: the only way to them.
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    let detected = super::avx512_bw::detected()
-        && is_x86_feature_detected!("avx512vbmi")
-        && is_x86_feature_detected!("avx512vnni");
+    let detected = detected() && is_x86_feature_detected!("avx512vbmi") && is_x86_feature_detected!("avx512vnni");
     detected.then_some(&KERNELS)
-}
-
-pub(super) fn l2_squared(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len(), "vectors of one dimension");
-    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512F; the lengths are equal.
-    unsafe { l2_squared_avx512(a, b) }
-}
-
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len(), "vectors of one dimension");
-    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512F; the lengths are equal.
-    unsafe { dot_avx512(a, b) }
-}
-
-pub(super) fn dot_i16_i8(a: &[i16], b: &[i8]) -> i64 {
-    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512; the lengths are checked.
-    in_chunks(a, b, |a, b| unsafe { dot_i16_i8_avx512(a, b) })
-}
-
-pub(super) fn hadamard(values: &mut [f32]) {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn compiled(values: &mut [f32]) {
-        scalar::hadamard(values);
-    }
-    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512.
-    unsafe { compiled(values) }
-}
-
-pub(super) fn fill_tables(rotated: &[f32], layout: Layout, to_steps: f32, tables: &mut [u8]) {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn compiled(rotated: &[f32], layout: Layout, to_steps: f32, tables: &mut [u8]) {
-        scalar::fill_tables(rotated, layout, to_steps, tables);
-    }
-    // SAFETY: reached only through `kernels` of this file or `avx512_bw`, which detected AVX-512.
-    unsafe { compiled(rotated, layout, to_steps, tables) }
 }
 
 fn scan(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
@@ -130,98 +94,6 @@ fn nearest_centroids(points: &[i8], padded_dim: usize, blocks: &[Line], norms: &
             }
         }
     }
-}
-
-/// Thirty-two lanes of the definition in two registers.
-type Lanes = [__m512; 2];
-
-#[target_feature(enable = "avx512f")]
-unsafe fn l2_squared_avx512(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [_mm512_setzero_ps(); 2];
-    let (a_chunks, a_tail) = a.as_chunks::<32>();
-    let (b_chunks, b_tail) = b.as_chunks::<32>();
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        l2_squared_step(&mut lanes, a, b);
-    }
-    if !a_tail.is_empty() {
-        l2_squared_step(&mut lanes, &super::avx2::with_zeros(a_tail), &super::avx2::with_zeros(b_tail));
-    }
-    fold(lanes)
-}
-
-#[target_feature(enable = "avx512f")]
-unsafe fn dot_avx512(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [_mm512_setzero_ps(); 2];
-    let (a_chunks, a_tail) = a.as_chunks::<32>();
-    let (b_chunks, b_tail) = b.as_chunks::<32>();
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        dot_step(&mut lanes, a, b);
-    }
-    if !a_tail.is_empty() {
-        dot_step(&mut lanes, &super::avx2::with_zeros(a_tail), &super::avx2::with_zeros(b_tail));
-    }
-    fold(lanes)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn l2_squared_step(lanes: &mut Lanes, a: &[f32; 32], b: &[f32; 32]) {
-    for (i, lane) in lanes.iter_mut().enumerate() {
-        let difference = _mm512_sub_ps(load(a, i), load(b, i));
-        // Not a fused multiply-add: its single rounding would give other bits than the definition.
-        *lane = _mm512_add_ps(*lane, _mm512_mul_ps(difference, difference));
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn dot_step(lanes: &mut Lanes, a: &[f32; 32], b: &[f32; 32]) {
-    for (i, lane) in lanes.iter_mut().enumerate() {
-        *lane = _mm512_add_ps(*lane, _mm512_mul_ps(load(a, i), load(b, i)));
-    }
-}
-
-/// # Safety
-/// The CPU has the features; the slices have one length, a multiple of 64 and at most 4096.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn dot_i16_i8_avx512(a: &[i16], b: &[i8]) -> i64 {
-    let mut sums = [_mm512_setzero_si512(); 2];
-    for (a, b) in a.as_chunks::<64>().0.iter().zip(b.as_chunks::<64>().0) {
-        for half in 0..2 {
-            // SAFETY: both are arrays of 64 numbers, and the loads ask for no alignment.
-            let (a, b) = unsafe {
-                (
-                    _mm512_loadu_si512(a.as_ptr().add(32 * half).cast()),
-                    _mm256_loadu_si256(b.as_ptr().add(32 * half).cast()),
-                )
-            };
-            sums[half] = _mm512_add_epi32(sums[half], _mm512_madd_epi16(a, _mm512_cvtepi8_epi16(b)));
-        }
-    }
-    let mut wide = _mm512_setzero_si512();
-    for sum in sums {
-        wide = _mm512_add_epi64(wide, _mm512_cvtepi32_epi64(_mm512_castsi512_si256(sum)));
-        wide = _mm512_add_epi64(wide, _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(sum)));
-    }
-    _mm512_reduce_add_epi64(wide)
-}
-
-/// Loads floats `16 * i..16 * i + 16`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load(values: &[f32; 32], i: usize) -> __m512 {
-    let sixteen: &[f32; 16] = &values.as_chunks().0[i];
-    // SAFETY: `sixteen` is sixteen floats, and the load asks for no alignment.
-    unsafe { _mm512_loadu_ps(sixteen.as_ptr()) }
-}
-
-/// The fold of the definition: 16 upper lanes onto 16 lower, 8 onto 8, 4 onto 4, 2 onto 2, 1 onto 1.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn fold([a, b]: Lanes) -> f32 {
-    let sixteen = _mm512_add_ps(a, b);
-    let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(sixteen)));
-    fold_eight(_mm256_add_ps(_mm512_castps512_ps256(sixteen), upper))
 }
 
 /// Number of bytes ahead of the scan at which lines are prefetched: the CPU's own prefetcher stops at every 4 KiB.
@@ -297,10 +169,10 @@ unsafe fn scan_together<const N: usize>(run: &BlockRun<'_>, queries: &mut [Query
                     _mm512_load_ps(factors.add(2 * BLOCK_LEN + lane)),
                 ]
             };
-            let slots = slots_from(run.first_slot + (block * BLOCK_LEN + lane) as u32);
+            let slots = slots_from(run.first_slot + to_u32(block * BLOCK_LEN + lane));
             for i in 0..N {
                 let query = &mut queries[i];
-                let mask = (masks[i] >> lane) as __mmask16;
+                let mask = sixteen_lanes(masks[i], lane);
                 // SAFETY: `reserve` made room for all vectors of the run and a line beyond.
                 unsafe {
                     keep_survivors(sums[i][half], factors, &query.terms, query.threshold, mask, slots, query.survivors);
@@ -308,67 +180,6 @@ unsafe fn scan_together<const N: usize>(run: &BlockRun<'_>, queries: &mut [Query
             }
         }
     }
-}
-
-/// The estimates of sixteen vectors, as [`QueryTerms::estimate`] defines them; the survivors of the threshold are stored.
-///
-/// # Safety
-/// The CPU has the features, and all three columns of `survivors` have room for sixteen more.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(super) unsafe fn keep_survivors(
-    sums: __m512i,
-    [add, rescale, error]: [__m512; 3],
-    terms: &QueryTerms,
-    threshold: f32,
-    mask: __mmask16,
-    slots: __m512i,
-    survivors: &mut Survivors,
-) {
-    let product = _mm512_add_ps(
-        _mm512_mul_ps(_mm512_set1_ps(terms.step), _mm512_cvtepi32_ps(sums)),
-        _mm512_set1_ps(terms.smallest_product),
-    );
-    let estimate = _mm512_add_ps(
-        _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(terms.add_scale), add), _mm512_set1_ps(terms.add)),
-        _mm512_mul_ps(rescale, product),
-    );
-    let error_bound = _mm512_add_ps(
-        _mm512_add_ps(
-            _mm512_mul_ps(error, _mm512_set1_ps(terms.error_scale)),
-            _mm512_mul_ps(_mm512_abs_ps(rescale), _mm512_set1_ps(terms.table_error)),
-        ),
-        _mm512_add_ps(
-            _mm512_mul_ps(_mm512_abs_ps(add), _mm512_set1_ps(terms.rounding_share)),
-            _mm512_set1_ps(terms.rounding),
-        ),
-    );
-    let bound = _mm512_sub_ps(estimate, error_bound);
-    // Not greater, or not a number.
-    let survives = _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(bound, _mm512_set1_ps(threshold)) & mask;
-    if survives == 0 {
-        return;
-    }
-    let len = survivors.len();
-    let new_len = len + survives.count_ones() as usize;
-    // Compressed in a register and stored whole: compressing into memory is slow on some CPUs.
-    // SAFETY: the caller vouches for the room; the lanes up to `new_len` are written.
-    unsafe {
-        _mm512_storeu_si512(survivors.slots.as_mut_ptr().add(len).cast(), _mm512_maskz_compress_epi32(survives, slots));
-        _mm512_storeu_ps(survivors.bounds.as_mut_ptr().add(len), _mm512_maskz_compress_ps(survives, bound));
-        _mm512_storeu_ps(survivors.estimates.as_mut_ptr().add(len), _mm512_maskz_compress_ps(survives, estimate));
-        survivors.slots.set_len(new_len);
-        survivors.bounds.set_len(new_len);
-        survivors.estimates.set_len(new_len);
-    }
-}
-
-/// Sixteen slots one after another.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn slots_from(first: u32) -> __m512i {
-    let ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    _mm512_add_epi32(_mm512_set1_epi32(first as i32), ramp)
 }
 
 /// Four rows at a time share the loads of the query and the folding of sums, sixteen the estimates.
@@ -400,7 +211,7 @@ unsafe fn scan_rows_vnni(pass: &mut RowPass<'_>) {
             // SAFETY: rows begin with as many bytes of codes as the query has, and `sums` has room for four more.
             unsafe { _mm_storeu_si128(sums.as_mut_ptr().add(four).cast(), dot_of_four(rows, pass.low, pass.high)) };
         }
-        let mask = (u32::from(u16::MAX) >> (16 - sixteen.len())) as __mmask16;
+        let mask = u16::MAX >> (16 - sixteen.len());
         // SAFETY: all are sixteen numbers, and the loads ask for no alignment; `reserve` made room for all slots.
         unsafe {
             let factors = [
@@ -558,7 +369,7 @@ unsafe fn nearest_of_tile<const P: usize>(
             let first = pair[half] * CENTROID_LANES;
             // SAFETY: norms have sixteen numbers for each block.
             let norms = unsafe { _mm512_loadu_si512(norms.as_ptr().add(first).cast()) };
-            let centroids = _mm512_add_epi32(lane, _mm512_set1_epi32(first as i32));
+            let centroids = _mm512_add_epi32(lane, _mm512_set1_epi32(to_u32(first).cast_signed()));
             for p in 0..P {
                 let score = _mm512_sub_epi32(norms, _mm512_slli_epi32::<1>(sums[p][half]));
                 let smaller = _mm512_cmplt_epi32_mask(score, best_scores[p]);

@@ -3,8 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::avx2::add_sixteen;
-use super::avx512::{keep_survivors, slots_from};
-use super::{BLOCK_LEN, BlockRun, Kernels, Layout, QueryPass, avx2, avx512};
+use super::avx512_base::{self, detected, keep_survivors, sixteen_lanes, slots_from};
+use super::{BLOCK_LEN, BlockRun, Kernels, Layout, QueryPass, avx2};
+use crate::number::to_u32;
 
 /// The table, if this CPU has the features: the only way to these functions.
 pub(super) fn kernels() -> Option<&'static Kernels> {
@@ -14,26 +15,17 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
         Some(Kernels {
             name: "avx512bw",
             layout: Layout::Groups,
-            l2_squared: avx512::l2_squared,
-            dot: avx512::dot,
-            dot_i16_i8: avx512::dot_i16_i8,
+            l2_squared: avx512_base::l2_squared,
+            dot: avx512_base::dot,
+            dot_i16_i8: avx512_base::dot_i16_i8,
             scan,
-            hadamard: avx512::hadamard,
-            fill_tables: avx512::fill_tables,
+            hadamard: avx512_base::hadamard,
+            fill_tables: avx512_base::fill_tables,
             // Sums of bytes without VNNI: a CPU that old is not worth a wider copy of them.
             ..*avx2::kernels()?
         })
     };
     KERNELS.get_or_init(table).as_ref()
-}
-
-/// Returns true if this CPU has the part of AVX-512 that all AVX-512 kernels use.
-pub(super) fn detected() -> bool {
-    is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
 }
 
 fn scan(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
@@ -70,8 +62,8 @@ unsafe fn scan_bw(run: &BlockRun<'_>, queries: &mut [QueryPass<'_>]) {
                         ],
                     )
                 };
-                let slots = slots_from(run.first_slot + (block * BLOCK_LEN + lanes) as u32);
-                let mask = (mask >> lanes) as __mmask16;
+                let slots = slots_from(run.first_slot + to_u32(block * BLOCK_LEN + lanes));
+                let mask = sixteen_lanes(mask, lanes);
                 // SAFETY: the caller made room for all vectors of the run.
                 unsafe {
                     keep_survivors(sums, factors, &query.terms, query.threshold, mask, slots, query.survivors);

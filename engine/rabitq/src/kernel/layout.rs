@@ -1,7 +1,11 @@
 //! Layouts of the codes and lookup tables of a block. A group and a vector go in, the position of the code or table comes out.
 //! Codes are converted from one [`Layout`] to another.
 
-use super::BLOCK_LEN;
+/// Vectors in one block of codes.
+pub(crate) const BLOCK_LEN: usize = 32;
+
+/// Centroids in one block of centroids.
+pub(crate) const CENTROID_LANES: usize = 16;
 
 /// The order of the bits of a block of 32 vectors in memory. Every layout takes `padded_dim * 4` bytes: half a byte for each
 /// vector and group of 4 dimensions. Files hold [`Layout::Lanes`].

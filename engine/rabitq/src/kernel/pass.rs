@@ -1,7 +1,8 @@
 //! Input and output of the scan kernels: blocks or rows and the terms of a query go in, [`Survivors`] come out. The definition
 //! of an estimate and its error bound is [`QueryTerms::estimate`].
 
-use super::{BLOCK_LEN, Line, bytes, code_bytes, floats};
+use super::layout::{BLOCK_LEN, code_bytes};
+use crate::memory::{Line, bytes, floats};
 
 /// Lines of factors behind the codes of a block: 32 times `add`, `rescale` and `error`.
 pub(crate) const FACTOR_LINES: usize = 3 * BLOCK_LEN * size_of::<f32>() / size_of::<Line>();

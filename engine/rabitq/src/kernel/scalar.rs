@@ -3,9 +3,9 @@
 //! Functions marked `inline(always)` are also the code of other kernels, compiled there for more lanes: they hold nothing
 //! but additions, multiplications and comparisons, whose bits are the same on every machine.
 
-use super::{
-    BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Line, Nearest, QueryPass, RowPass, TABLE_LEN, code_bytes,
-};
+use super::{BLOCK_LEN, BlockRun, CENTROID_LANES, Kernels, Layout, Nearest, QueryPass, RowPass, TABLE_LEN, code_bytes};
+use crate::memory::Line;
+use crate::number::to_u32;
 
 pub(super) static KERNELS: Kernels = Kernels {
     name: "scalar",
@@ -124,7 +124,7 @@ pub(super) fn epilogue(
     while survives != 0 {
         let lane = survives.trailing_zeros() as usize;
         survives &= survives - 1;
-        query.survivors.push(run.first_slot + (block * BLOCK_LEN + lane) as u32, bounds[lane], estimates[lane]);
+        query.survivors.push(run.first_slot + to_u32(block * BLOCK_LEN + lane), bounds[lane], estimates[lane]);
     }
 }
 
@@ -198,7 +198,7 @@ pub(super) fn nearest_centroids(
         centroid_scores(point, padded_dim, blocks, norms, &mut scores);
         let best = scores.iter().enumerate().min_by_key(|&(centroid, &score)| (score, centroid));
         if let Some((centroid, &score)) = best {
-            *nearest = Nearest { score, centroid: centroid as u32 };
+            *nearest = Nearest { score, centroid: to_u32(centroid) };
         }
     }
 }
@@ -242,6 +242,7 @@ pub(crate) const TO_INTEGER: f32 = 1.5 * (1 << 23) as f32;
 
 /// Writes for each group of 4 coordinates the sums of its 16 subsets, above the smallest and in steps, to `tables`.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the sum is in the last eight bits")]
 pub(super) fn fill_tables(rotated: &[f32], layout: Layout, to_steps: f32, tables: &mut [u8]) {
     assert_eq!(tables.len(), rotated.len() / 4 * TABLE_LEN, "one table for each group");
     assert_eq!(code_bytes(rotated.len()), tables.len(), "tables take as many bytes as the codes of a block");

@@ -1,5 +1,6 @@
 //! Every function of every kernel that this CPU can run, against the definition: the same bits.
 
+use super::choose::choose;
 use super::*;
 
 mod bytes;

@@ -47,6 +47,9 @@
 //! `g / 8 * 128 + v / 16 * 64 + v % 16 * 4 + g / 2 % 4`, the upper half for odd `g`; the last block is filled up with zeros.
 //! Row: byte `i` of each 32 holds the code of coordinate `i` of each 64 in its lower half, of `i + 32` in its upper one.
 
+/// The extension of an index file, without the dot.
+pub const EXTENSION: &str = "rbpx";
+
 pub(super) const MAGIC: [u8; 8] = *b"rbpx\r\n\x1a\n";
 /// Magic of the files of another project: those that `RabitqIndex.save` of the package `ruvector` 0.1 on PyPI writes. They have
 /// the same extension.

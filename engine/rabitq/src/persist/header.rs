@@ -8,6 +8,7 @@ use super::format::{
 use crate::error::{Error, Result};
 use crate::index::{BuildParams, IndexKind};
 use crate::metric::Metric;
+use crate::number::to_u32;
 use crate::rotation::padded_dim;
 use crate::vector::Dim;
 
@@ -39,9 +40,9 @@ impl Header {
         bytes.extend(ENDIAN_TAG.to_le_bytes());
         bytes.extend(kind_number(self.kind).to_le_bytes());
         bytes.extend(metric_number(self.params.metric).to_le_bytes());
-        bytes.extend((self.dim.get() as u32).to_le_bytes());
-        bytes.extend((self.padded_dim() as u32).to_le_bytes());
-        bytes.extend((self.sections.len() as u32).to_le_bytes());
+        bytes.extend(to_u32(self.dim.get()).to_le_bytes());
+        bytes.extend(to_u32(self.padded_dim()).to_le_bytes());
+        bytes.extend(to_u32(self.sections.len()).to_le_bytes());
         bytes.extend(u64::from(self.num_vectors).to_le_bytes());
         bytes.extend(self.params.seed.to_le_bytes());
         bytes.extend((self.params.rerank_factor as u64).to_le_bytes());

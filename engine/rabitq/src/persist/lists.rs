@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::fields::Fields;
 use super::format::{ALIGNMENT, FLAG_ROWS, Section};
 use super::header::{Header, unknown};
-use super::reader::{check_gap, check_len, check_sum, take};
+use super::sections::{check_gap, check_len, check_sum, take};
 use super::source::Source;
 use crate::code::{CodeBlocks, Rows, block_bytes, row_bytes};
 use crate::error::{Error, Result};

@@ -4,11 +4,11 @@ use bytemuck::Pod;
 use rayon::prelude::*;
 
 use super::format::Section;
-use super::reader::{cannot_read, check_sum, room};
+use super::sections::{cannot_read, check_sum, count_of, room};
 use super::source::Source;
 use crate::error::Result;
 use crate::index::{Values, roomy};
-use crate::kernel::on_huge_pages;
+use crate::memory::on_huge_pages;
 
 /// Numbers that a thread reads at a time: they stay in its cache while their checksum is made.
 const PIECE: usize = 1 << 15;
@@ -34,9 +34,9 @@ impl LittleEndian for u64 {
 
 /// Reads a section of numbers and checks its sum; the length of the file bounds that of the section.
 pub(super) fn read<T: LittleEndian>(source: &dyn Source, section: &Section) -> Result<Vec<T>> {
-    let count = section.len as usize / size_of::<T>();
+    let count = count_of::<T>(section.len)?;
     // Asked for in a way that may be refused, then taken as zeros that cost nothing until they are written.
-    drop(room::<T>(roomy(count) as u64)?);
+    drop(room::<T>(roomy(count))?);
     let mut numbers = on_huge_pages(vec![T::zeroed(); roomy(count)]);
     numbers.truncate(count);
     let shares = numbers.par_chunks_mut(SHARE).enumerate().map(|(share, numbers)| {
@@ -60,7 +60,7 @@ pub(super) fn read<T: LittleEndian>(source: &dyn Source, section: &Section) -> R
 /// Reads a section of vectors, or leaves it where it is, and checks its sum. Tells whether it is known that no
 /// number is above `bound` in magnitude: of those that are left where they are it is seen in the same pass.
 pub(super) fn read_or_map(source: &dyn Source, section: &Section, bound: f32) -> Result<(Values, bool)> {
-    let Some(mapped) = source.map(section.offset, section.len as usize / size_of::<f32>()) else {
+    let Some(mapped) = source.map(section.offset, count_of::<f32>(section.len)?) else {
         return Ok((Values::Owned(read(source, section)?), false));
     };
     let shares = mapped.par_chunks(SHARE).map(|numbers| {

@@ -1,16 +1,14 @@
 //! The reader of index files: an untrusted [`Source`] of bytes goes in, an index or an error comes out.
 
-use std::io::ErrorKind as IoErrorKind;
-
 use super::format::{ALIGNMENT, FIXED_BYTES, FLAG_REQUIRED, MAGIC, MAX_SECTIONS, Section, SectionId, header_len};
 use super::header::{Header, check_version, num_sections, unknown};
 use super::lists::{Directory, ENTRY_BYTES};
 use super::parts::Parts;
+use super::sections::{check_gap, check_len, fill, pass_over, read_bytes};
 use super::source::Source;
 use super::{attributes, numbers};
 use crate::error::{Error, Result};
 use crate::index::{Core, IndexKind};
-use crate::kernel::on_huge_pages;
 
 /// Reads an index from the `file_len` bytes of `source`. Nothing in it is trusted: memory is taken for a section only once
 /// the file is known to be long enough to hold it, and every byte is under a checksum or checked to be zero.
@@ -119,98 +117,4 @@ fn check_sections(header: &Header) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Checks the length that the table gives a section: it lies within the file, so it bounds what may be taken.
-pub(super) fn check_len(section: &Section, expected: u64) -> Result<()> {
-    if section.len == expected {
-        return Ok(());
-    }
-    Err(Error::corrupt("index file has a section of the wrong length")
-        .with("section", section.id)
-        .with("expected", expected)
-        .with("got", section.len))
-}
-
-/// Checks that there are zeros from `start` to `end`, which is less than 64 bytes away; tells their checksum.
-pub(super) fn check_gap(source: &dyn Source, start: u64, end: u64) -> Result<crc32fast::Hasher> {
-    let mut gap = [0; ALIGNMENT as usize];
-    let gap = &mut gap[..(end - start) as usize];
-    fill(source, gap, start)?;
-    if let Some(byte) = gap.iter().find(|&&byte| byte != 0) {
-        return Err(Error::corrupt("index file has bytes in a gap")
-            .with("before", end)
-            .with("expected", 0)
-            .with("got", byte));
-    }
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(gap);
-    Ok(crc)
-}
-
-/// Reads a section and checks its sum.
-fn read_bytes(source: &dyn Source, section: &Section) -> Result<Vec<u8>> {
-    let bytes = take(source, section.offset, section.len)?;
-    check_sum(section, crc32fast::hash(&bytes))?;
-    Ok(bytes)
-}
-
-/// Checks the sum of a section that a later minor version added.
-fn pass_over(source: &dyn Source, section: &Section) -> Result<()> {
-    let mut buffer = vec![0; section.len.min(1 << 16) as usize];
-    let mut crc = crc32fast::Hasher::new();
-    let mut passed = 0;
-    while passed < section.len {
-        let len = (section.len - passed).min(buffer.len() as u64);
-        let piece = &mut buffer[..len as usize];
-        fill(source, piece, section.offset + passed)?;
-        crc.update(piece);
-        passed += len;
-    }
-    check_sum(section, crc.finalize())
-}
-
-/// Reads `len` bytes from `offset` on, which are within the file.
-pub(super) fn take(source: &dyn Source, offset: u64, len: u64) -> Result<Vec<u8>> {
-    let mut bytes = room(len)?;
-    bytes.resize(len as usize, 0);
-    fill(source, &mut bytes, offset)?;
-    Ok(bytes)
-}
-
-fn fill(source: &dyn Source, bytes: &mut [u8], offset: u64) -> Result<()> {
-    let end = offset + bytes.len() as u64;
-    source.read_at(bytes, offset).map_err(|source| cannot_read(source, end))
-}
-
-/// Checks the sum of a section.
-pub(super) fn check_sum(section: &Section, got: u32) -> Result<()> {
-    if got == section.crc {
-        return Ok(());
-    }
-    Err(Error::corrupt("checksum of a section of the index file is wrong")
-        .with("section", section.id)
-        .with("expected", format_args!("{:08x}", section.crc))
-        .with("got", format_args!("{got:08x}")))
-}
-
-/// The error of a read that failed; `expected` is the length that the file should have at least.
-pub(super) fn cannot_read(source: std::io::Error, expected: u64) -> Error {
-    match source.kind() {
-        IoErrorKind::UnexpectedEof => {
-            Error::corrupt("index file is truncated").with("expected", format_args!("at least {expected} bytes"))
-        }
-        _ => Error::io("cannot read the index file", source),
-    }
-}
-
-/// An empty vector with room for `len` values: an error where `Vec::with_capacity` would end the process.
-pub(super) fn room<T>(len: u64) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    let reserved = usize::try_from(len).is_ok_and(|len| values.try_reserve_exact(len).is_ok());
-    if reserved {
-        return Ok(on_huge_pages(values));
-    }
-    let source = std::io::Error::from(IoErrorKind::OutOfMemory);
-    Err(Error::io("no memory for the index file", source).with("values", len).with("bytes each", size_of::<T>()))
 }

@@ -51,7 +51,7 @@ impl Source for Mapped {
         if count == 0 {
             return None;
         }
-        let mapped = crate::kernel::MappedFloats::new(&self.0, offset, count, roomy(count));
+        let mapped = crate::memory::MappedFloats::new(&self.0, offset, count, roomy(count));
         let mapped =
             mapped.inspect_err(|reason| tracing::debug!(%reason, "an index file cannot be mapped; it is read"));
         mapped.ok().map(Values::Mapped)

@@ -8,6 +8,7 @@ use super::header::Header;
 use super::lists::{ENTRY_BYTES, Entry};
 use crate::code::Rows;
 use crate::index::{Attributes, Core, List, Lists, Originals};
+use crate::number::to_u32;
 
 /// Writes an index to an empty file.
 pub(super) fn write(core: &Core, attributes: &Attributes, file: impl Write + Seek) -> Result<()> {
@@ -31,8 +32,8 @@ pub(super) fn write(core: &Core, attributes: &Attributes, file: impl Write + See
         kind: core.kind,
         params: core.params.clone(),
         dim: core.dim,
-        num_vectors: core.len() as u32,
-        nlist: core.lists.as_ref().map_or(0, |lists| lists.lists.len() as u32),
+        num_vectors: to_u32(core.len()),
+        nlist: core.lists.as_ref().map_or(0, |lists| to_u32(lists.lists.len())),
         file_len: writer.position,
         sections: std::mem::take(&mut writer.sections),
     };
@@ -80,7 +81,7 @@ fn write_list<W: Write + Seek>(writer: &mut SectionWriter<W>, list: &List, offse
     part(&members)?;
     Ok(Entry {
         offset,
-        num_vectors: list.blocks.len() as u32,
+        num_vectors: to_u32(list.blocks.len()),
         radius: list.radius,
         has_rows: list.rows.is_some(),
         crc: crc.finalize(),
@@ -112,6 +113,7 @@ impl<W: Write + Seek> SectionWriter<W> {
         Ok(self.sections.len() - 1)
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a gap is shorter than the alignment")]
     fn align(&mut self) -> Result<()> {
         let gap = self.position.next_multiple_of(ALIGNMENT) - self.position;
         self.bytes(&[0; ALIGNMENT as usize][..gap as usize])

@@ -25,6 +25,7 @@ impl Random {
 }
 
 /// Vectors around a centre for each hundred of them, row-major.
+#[expect(clippy::cast_possible_truncation, reason = "a remainder is below a number of centres")]
 pub(crate) fn clustered(seed: u64, num_vectors: usize, dim: usize) -> Vec<f32> {
     let mut random = Random::new(seed);
     let num_centres = num_vectors / 100 + 1;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use datafusion::common::runtime::SpawnedTask;
 use futures::future::join_all;
+use ruvector_rabitq::TopK;
 
 use crate::error::Error;
 
@@ -77,10 +78,11 @@ async fn join<T: 'static>(task: SpawnedTask<T>, backend: &str, limit: Option<Dur
 
 /// Returns the `k` nearest of `hits`, nearest first; ties stay in their order.
 pub fn merge_nearest<T>(hits: impl IntoIterator<Item = T>, k: usize, distance: impl Fn(&T) -> f32) -> Vec<T> {
-    let mut nearest: Vec<T> = hits.into_iter().collect();
-    nearest.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
-    nearest.truncate(k);
-    nearest
+    let hits: Vec<T> = hits.into_iter().collect();
+    let mut nearest = TopK::new(k);
+    hits.iter().enumerate().for_each(|(position, hit)| nearest.push(distance(hit), position));
+    let mut hits: Vec<Option<T>> = hits.into_iter().map(Some).collect();
+    nearest.into_sorted().filter_map(|(_, position)| hits[position].take()).collect()
 }
 
 #[cfg(test)]

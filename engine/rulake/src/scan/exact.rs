@@ -1,12 +1,11 @@
 //! Exact search without an index: every vector of a pinned state is read and compared.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
 use roaring::RoaringTreemap;
-use ruvector_rabitq::{Dim, Hit, Metric, VectorBatch};
+use ruvector_rabitq::{Dim, Hit, Metric, TopK, VectorBatch};
 
 use super::fold::{VectorFold, fold_vectors_apart};
 use crate::contract::Snapshot;
@@ -75,39 +74,30 @@ pub async fn search_batch(
             .with("expected", dim)
             .with("got", queries.dim()));
     }
-    let visit = |nearest: &mut Vec<BinaryHeap<Scored>>, address, vector: &[f32]| {
+    let visit = |nearest: &mut Vec<Nearest>, address, vector: &[f32]| {
         let id = u64::from(address);
         if filter.is_some_and(|allowed| !allowed.contains(id)) {
             return;
         }
         for (query, nearest) in queries.rows().zip(nearest) {
-            keep(nearest, Scored { id, score: metric.score(query, vector) }, k);
+            nearest.push(metric.score(query, vector), id);
         }
     };
-    let none = || queries.rows().map(|_| BinaryHeap::new()).collect();
+    let none = || queries.rows().map(|_| TopK::new(k)).collect();
     let folded = VectorFold { column, dim, parts: None, allowed: filter };
     let found = fold_vectors_apart(snapshot, folded, context, none, visit).await?;
     snapshot.verify().await?;
-    let merge = |mut merged: Vec<BinaryHeap<Scored>>, found: Vec<BinaryHeap<Scored>>| {
-        for (merged, found) in merged.iter_mut().zip(found) {
-            found.into_iter().for_each(|candidate| keep(merged, candidate, k));
-        }
+    let merge = |mut merged: Vec<Nearest>, found: Vec<Nearest>| {
+        merged.iter_mut().zip(found).for_each(|(merged, found)| merged.merge(found));
         merged
     };
     let nearest = found.into_iter().reduce(merge).unwrap_or_else(none);
-    Ok(nearest.into_iter().map(BinaryHeap::into_sorted_vec).collect())
+    let scored = |nearest: Nearest| nearest.into_sorted().map(|(score, id)| Scored { id, score }).collect();
+    Ok(nearest.into_iter().map(scored).collect())
 }
 
-/// Keeps a candidate if it is among the `k` nearest.
-fn keep(nearest: &mut BinaryHeap<Scored>, candidate: Scored, k: usize) {
-    if nearest.len() < k {
-        nearest.push(candidate);
-    } else if let Some(mut farthest) = nearest.peek_mut()
-        && candidate < *farthest
-    {
-        *farthest = candidate;
-    }
-}
+/// The nearest rows of one query: addresses by score.
+type Nearest = TopK<u64, f64>;
 
 impl Ord for Scored {
     fn cmp(&self, other: &Self) -> Ordering {

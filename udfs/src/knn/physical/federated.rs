@@ -6,16 +6,15 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Float32Type, SchemaRef};
-use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{ExecutionPlan, PlanProperties, collect};
-use futures::future::join_all;
-use ruvector_rulake::Error;
+use ruvector_rabitq::TopK;
 use ruvector_rulake::error::to_datafusion;
 use ruvector_rulake::operator::{Operator, OperatorExec, one_batch, one_partition};
+use ruvector_rulake::{Error, ErrorKind, GatherPolicy, Gathered, gather};
 
 use super::knn::nearest_first;
 use crate::knn::DISTANCE_COLUMN;
@@ -47,56 +46,42 @@ impl FederatedExec {
     }
 
     async fn answer(self, context: Arc<TaskContext>) -> Result<RecordBatch> {
-        let searches = self.searches.iter().map(|search| {
-            let search = collect(Arc::clone(search), Arc::clone(&context));
-            SpawnedTask::spawn(search)
+        let Federation { backends, timeout, partial, .. } = &self.federation;
+        let searches = backends.iter().zip(&self.searches).map(|(backend, search)| {
+            let (search, context) = (Arc::clone(search), Arc::clone(&context));
+            (backend.clone(), collect(search, context))
         });
-        // All are begun before one is waited for, and one that is busy keeps no other from being given up.
         let searches: Vec<_> = searches.collect();
-        let limited = searches.into_iter().zip(&self.federation.backends).map(|(search, id)| self.in_time(search, id));
-        let answers = join_all(limited).await;
-        let (mut found, mut failure) = (Vec::new(), None);
-        for (answer, backend) in answers.into_iter().zip(&self.federation.backends) {
-            match answer {
-                Ok(batches) => found.extend(batches),
-                Err(e) if self.federation.partial => {
-                    tracing::warn!(backend, reason = %e, "left out of a federated answer");
-                    failure = Some(e);
-                }
-                Err(e) => return Err(e),
-            }
+        let policy = GatherPolicy { timeout: *timeout, partial: *partial };
+        let Gathered { answers, mut failed } = gather(searches, policy, gather_error).await?;
+        for (backend, e) in &failed {
+            tracing::warn!(backend, reason = %e, "left out of a federated answer");
         }
-        match failure {
-            Some(e) if found.is_empty() => Err(e),
+        let found: Vec<RecordBatch> = answers.into_iter().flatten().collect();
+        match failed.pop() {
+            Some((_, e)) if found.is_empty() => Err(e),
             _ => self.nearest(&found),
         }
-    }
-
-    /// The answer of a search, within the limit.
-    async fn in_time(&self, search: SpawnedTask<Result<Vec<RecordBatch>>>, backend: &str) -> Result<Vec<RecordBatch>> {
-        let answer = match self.federation.timeout {
-            None => search.join().await,
-            Some(limit) => tokio::time::timeout(limit, search.join()).await.map_err(|_| {
-                to_datafusion(
-                    Error::unavailable("backend did not answer in time")
-                        .with("backend", backend)
-                        .with("milliseconds at most", limit.as_millis()),
-                )
-            })?,
-        };
-        answer.map_err(|e| exec_datafusion_err!("search of backend {backend} stopped: {e}"))?
     }
 
     /// The `k` nearest rows, ties in the order of the backends.
     fn nearest(&self, found: &[RecordBatch]) -> Result<RecordBatch> {
         let all = concat_batches(&self.schema(), found)?;
         let distances = all.column(all.schema().index_of(DISTANCE_COLUMN)?).as_primitive::<Float32Type>();
-        let mut order: Vec<usize> = (0..all.num_rows()).collect();
-        let distance = |row: usize| distances.values()[row];
-        order.sort_by(|a, b| distance(*a).total_cmp(&distance(*b)));
-        order.truncate(self.k);
-        let order = UInt64Array::from_iter_values(order.into_iter().map(|row| row as u64));
-        Ok(take_record_batch(&all, &order)?)
+        let mut nearest = TopK::new(self.k);
+        (0_u64..).zip(distances.values()).for_each(|(row, distance)| nearest.push(*distance, row));
+        let rows = UInt64Array::from_iter_values(nearest.into_sorted().map(|(_, row)| row));
+        Ok(take_record_batch(&all, &rows)?)
+    }
+}
+
+/// The error for a search that is late or whose task stopped.
+fn gather_error(error: Error) -> DataFusionError {
+    match (error.kind(), error.context()) {
+        (ErrorKind::Internal, [(_, backend), (_, reason)]) => {
+            exec_datafusion_err!("search of backend {backend} stopped: {reason}")
+        }
+        _ => to_datafusion(error),
     }
 }
 

@@ -26,8 +26,8 @@ pub(super) fn search_by_list(probes: &mut [Probe<'_>], nprobe: usize, allowed: &
     for end in WAVE_ENDS {
         let end = end.min(nprobe);
         pairs.clear();
-        for i in 0..probes.len() {
-            pairs.extend(nearest.of_query(i)[start..end].iter().map(|&list| (list, i as u32)));
+        for (i, query) in (0..probes.len()).zip(0_u32..) {
+            pairs.extend(nearest.of_query(i)[start..end].iter().map(|&list| (list, query)));
         }
         pairs.sort_unstable();
         for list in pairs.chunk_by(|a, b| a.0 == b.0) {

@@ -21,14 +21,17 @@ use rayon::prelude::*;
 use roaring::RoaringTreemap;
 
 use super::core::Core;
+use super::hit::Hit;
+use super::kind::IndexKind;
 use super::lists::{List, Lists};
 use super::originals::Originals;
+use super::params::SearchParams;
 use super::stats::{Counts, SearchStats};
-use super::top_k::TopK;
-use super::{Hit, IndexKind, SearchParams};
 use crate::code::{ListTerms, QueryCode};
-use crate::kernel::{Survivors, code_bytes, prefetch};
+use crate::kernel::{Survivors, code_bytes};
+use crate::memory::prefetch;
 use crate::metric::{ExactQuery, Metric};
+use crate::top_k::TopK;
 
 mod allowed;
 mod batch;
@@ -38,6 +41,7 @@ mod scratch;
 use allowed::{Allowed, Masks};
 use batch::search_by_list;
 use probe::{AHEAD, Probe, pass, runs, search_each};
+use scratch::MOST_BY_LIST;
 
 /// With a filter that allows so few vectors, or fewer than the floor, their distances are computed without a look at
 /// codes.
@@ -50,9 +54,6 @@ const TINY_QUERY: f32 = 1e-15;
 /// Queries of a batch that are taken together where they do not go by list: their distances to centroids, or to the vectors
 /// of an index without codes, are computed in one go.
 const TOGETHER: usize = 12;
-
-/// Queries that go by list together, at most.
-const MOST_BY_LIST: usize = 512;
 
 /// Queries of a batch go by list where so many of them meet in each.
 const MEETINGS: usize = 8;
@@ -261,7 +262,7 @@ impl Plan<'_> {
     /// The nearest by computing the distance to every allowed vector.
     fn by_originals(&self, originals: &Originals, rows: Option<&[usize]>, queries: &[&[f32]]) -> Vec<Vec<Hit>> {
         let exact: Vec<_> = queries.iter().map(|query| ExactQuery::new(self.core.params.metric, query)).collect();
-        let mut tops: Vec<TopK<u64>> = queries.iter().map(|_| TopK::new(self.k)).collect();
+        let mut tops: Vec<TopK<u64>> = queries.iter().map(|_| TopK::with_capacity(self.k)).collect();
         let mut visit = |row: usize| {
             for (query, top) in exact.iter().zip(&mut tops) {
                 let distance = originals.distance(query, row);

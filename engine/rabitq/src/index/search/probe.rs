@@ -11,9 +11,11 @@ use crate::index::core::Core;
 use crate::index::lists::{List, Lists};
 use crate::index::originals::Originals;
 use crate::index::stats::Counts;
-use crate::index::top_k::TopK;
-use crate::kernel::{QueryPass, Survivors, prefetch};
+use crate::kernel::{QueryPass, Survivors};
+use crate::memory::prefetch;
 use crate::metric::ExactQuery;
+use crate::number::to_u32;
+use crate::top_k::TopK;
 
 /// Blocks scanned under one threshold.
 const RUN_BLOCKS: usize = 64;
@@ -46,7 +48,7 @@ impl<'a> Probe<'a> {
         let mut scratch = Scratch::take();
         scratch.code.prepare(&lists.quantizer, query, epsilon);
         let exact = core.originals.as_ref().map(|originals| (ExactQuery::new(core.params.metric, query), originals));
-        Self { core, lists, exact, top: TopK::new(k), needed: floor, counts: Counts::default(), scratch }
+        Self { core, lists, exact, top: TopK::with_capacity(k), needed: floor, counts: Counts::default(), scratch }
     }
 
     /// Searches one list.
@@ -138,7 +140,7 @@ impl<'a> Probe<'a> {
         let mut likely = std::mem::take(&mut self.scratch.likely);
         likely.clear();
         for (i, &bound) in survivors.bounds.iter().enumerate() {
-            if bound > useful || first.binary_search(&(i as u32)).is_ok() {
+            if bound > useful || first.binary_search(&to_u32(i)).is_ok() {
                 continue;
             }
             let row = list.row(survivors.slots[i] as usize);
@@ -147,7 +149,7 @@ impl<'a> Probe<'a> {
             }
             if survivors.estimates[i] < answer {
                 prefetch(originals.row(row));
-                likely.push((bound, row as u32));
+                likely.push((bound, to_u32(row)));
             } else {
                 self.scratch.pending.push(bound, row);
             }
@@ -180,7 +182,7 @@ impl<'a> Probe<'a> {
         if missing == 0 {
             return Vec::new();
         }
-        let mut first: Vec<u32> = (0..survivors.len() as u32)
+        let mut first: Vec<u32> = (0..to_u32(survivors.len()))
             .filter(|&i| allowed.row(self.core, list.row(survivors.slots[i as usize] as usize)))
             .collect();
         keep_smallest(&mut first, missing, |i| survivors.estimates[i as usize]);

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use super::MOST_BY_LIST;
 use crate::code::{NearestLists, QueryCode};
 use crate::index::candidates::Pending;
 use crate::kernel::Survivors;
@@ -20,6 +19,9 @@ pub(super) struct Scratch {
     pub(super) likely: Vec<(f32, u32)>,
     pub(super) pending: Pending,
 }
+
+/// Queries that go by list together, at most.
+pub(super) const MOST_BY_LIST: usize = 512;
 
 /// Bound on the candidates of one query whose memory is kept. A query with more of them is rare: its memory is freed, and the
 /// next query allocates its own.

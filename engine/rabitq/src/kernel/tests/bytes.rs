@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{CENTROID_LANES, LINE_BYTES, Line, Nearest, available, scalar};
+use super::{CENTROID_LANES, Nearest, available, scalar};
+use crate::memory::{LINE_BYTES, Line};
 use crate::test_data::Random;
 
 #[test]

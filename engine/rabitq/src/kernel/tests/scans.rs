@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::pass::block_bytes;
 use super::{
-    BLOCK_LEN, BlockRun, GROUP_DIMS, Kernels, LINE_BYTES, Layout, Line, QueryPass, QueryTerms, Survivors, TABLE_LEN,
+    BLOCK_LEN, BlockRun, GROUP_DIMS, Kernels, Layout, QueryPass, QueryTerms, Survivors, TABLE_LEN,
     assert_same_survivors, available, code_bytes, scalar,
 };
-use crate::kernel::{bytes_mut, floats_mut};
+use crate::memory::{LINE_BYTES, Line, bytes_mut, floats_mut};
 use crate::test_data::Random;
 
 /// Sums of 16 bits are moved to 32 bits every 1024 dimensions, by some kernels.

@@ -1,5 +1,8 @@
 //! Index files in a folder: saving, loading, mapping, errors that name the file, and removal of unsaved files.
 
+use std::fs::File;
+use std::path::Path;
+
 use super::*;
 use crate::index::{FlatF32Index, IvfRabitqIndex};
 

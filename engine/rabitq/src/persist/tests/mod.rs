@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::index::{BuildParams, Hit, IndexKind, SearchParams};
+use crate::index::{BuildParams, Hit, IndexKind, SearchParams, VectorIndex};
 use crate::metric::Metric;
 use crate::test_data::{Random, clustered};
 use crate::vector::{Dim, VectorBatch};

@@ -43,7 +43,7 @@ impl MappedFloats {
         let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
         // SAFETY: it takes a number and gives a number.
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).map_err(|_| too_large())?;
-        let before = (offset % page as u64) as usize;
+        let before = usize::try_from(offset % page as u64).map_err(|_| too_large())?;
         let bytes = |floats: usize| floats.checked_mul(size_of::<f32>())?.checked_add(before);
         let (of_file, map_len) = bytes(len).zip(bytes(capacity)).ok_or_else(too_large)?;
         let from = libc::off_t::try_from(offset - before as u64).map_err(|_| too_large())?;

@@ -14,10 +14,10 @@ use ruvector_udfs::settings;
 pub(crate) async fn execute(session: &Session, plan: LogicalPlan) -> Result<()> {
     let defaults = default_settings();
     match &plan {
-        LogicalPlan::Statement(Statement::ResetVariable(reset)) => {
-            if settings::reset(session.context(), &reset.variable, defaults.options())? {
-                return Ok(());
-            }
+        LogicalPlan::Statement(Statement::ResetVariable(reset))
+            if settings::reset(session.context(), &reset.variable, defaults.options())? =>
+        {
+            return Ok(());
         }
         LogicalPlan::Statement(Statement::SetVariable(set)) => {
             setting_ranges::check(&set.variable, &set.value, defaults.options())?;

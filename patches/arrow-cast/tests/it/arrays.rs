@@ -62,7 +62,7 @@ pub(crate) fn values(data_type: &DataType) -> BoxedStrategy<Value> {
             prop_oneof![9 => halves, 1 => Just(1e300)].prop_map(Value::Float).boxed()
         }
         DataType::Utf8 => "[a-z0-9]{0,2}".prop_map(Value::Text).boxed(),
-        DataType::FixedSizeList(item, dim) => many(vec(values(item.data_type()), usize::try_from(*dim).unwrap())),
+        DataType::FixedSizeList(item, dim) => many(vec(values(item.data_type()), usize::try_from(*dim).unwrap_or(0))),
         DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
             many(vec(values(item.data_type()), 0..4))
         }

@@ -15,7 +15,6 @@ use std::time::Duration;
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{DmlStatement, LogicalPlan, WriteOp};
-use ruvector_rulake::Backend;
 use ruvector_rulake::backend::delta::{ChangeKind, DeltaSnapshot, RowChanges};
 
 pub(crate) use assignments::check_assignments;

@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use ruvector_rabitq::Metric;
 use ruvector_rulake::address::ADDRESS_COLUMN;
 use ruvector_rulake::error::to_datafusion;
-use ruvector_rulake::vector_column::dim_of;
+use ruvector_rulake::vector_type::VectorType;
 use ruvector_rulake::{Entry, ErrorKind, Pinned, RuLake, ScanRequest, Snapshot};
 
 use crate::declared_index::DeclaredIndex;
@@ -91,8 +91,8 @@ impl CollectionTable {
     /// Position and dimension of the vector columns.
     pub fn vector_columns(&self) -> Vec<(usize, usize)> {
         let schema = self.snapshot().schema();
-        let dims = schema.fields().iter().map(|field| dim_of(field.data_type())).enumerate();
-        dims.filter_map(|(i, dim)| Some((i, dim?))).collect()
+        let vectors = schema.fields().iter().map(|field| VectorType::of(field)).enumerate();
+        vectors.filter_map(|(i, vectors)| Some((i, vectors?.dim))).collect()
     }
 
     /// The indexes over a column that answer by a metric, whether they can by now or not.

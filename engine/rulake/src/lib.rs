@@ -20,6 +20,8 @@ pub mod failpoint;
 mod id_column;
 mod index_spec;
 pub mod vector_column;
+mod vector_lists;
+pub mod vector_type;
 pub mod witness;
 
 pub mod assign;

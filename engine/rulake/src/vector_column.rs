@@ -1,7 +1,9 @@
 //! Vector columns: their type, their stored form, and the checks of their values.
 //!
-//! A vector column is `FixedSizeList<Float32>[dim]`. Stores that have no fixed-size list keep `List<Float32>` with the
-//! dimension in the field's metadata under [`DIM_KEY`]; their vectors are checked.
+//! A vector column is a column of lists of numbers ([`crate::vector_type::Coordinate`]) of one length. A fixed-size list has its length in its type;
+//! any other list has it in the field's metadata under [`DIM_KEY`], where its writer or a look at its rows has put it
+//! ([`VectorType::of`]). Searches compute with `f32`. A list of `Float32` with a length reads as a fixed-size list; any other column
+//! reads in the type in which it is stored.
 
 use std::sync::Arc;
 
@@ -10,17 +12,13 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
-
-/// Metadata key under which a stored `List<Float32>` field carries its dimension.
-pub const DIM_KEY: &str = "ruvector.dim";
-
-/// Metadata key under which a field of lists says why it holds no vectors: the place of a list of another length.
-pub const NO_VECTORS_KEY: &str = "ruvector.no_vectors";
+use crate::vector_lists::VectorLists;
+use crate::vector_type::{Coordinate, DIM_KEY, NO_VECTORS_KEY, VectorType, list_item};
 
 /// Metadata key under which a field of signed integers or decimals carries the unsigned type that its values are of.
 pub const UNSIGNED_KEY: &str = "ruvector.unsigned";
 
-/// The dimension of a vector column, or `None` if `data_type` is another type.
+/// The dimension of vectors of `Float32` in a fixed-size list, or `None` if `data_type` is another type.
 pub fn dim_of(data_type: &DataType) -> Option<usize> {
     match data_type {
         DataType::FixedSizeList(item, dim) if item.data_type() == &DataType::Float32 => usize::try_from(*dim).ok(),
@@ -35,9 +33,9 @@ pub fn dim_of(data_type: &DataType) -> Option<usize> {
 pub(crate) fn dim_of_column(schema: &Schema, column: &str) -> Result<usize> {
     let field =
         schema.field_with_name(column).map_err(|_| Error::not_found("no such column").with("column", column))?;
-    dim_of(field.data_type()).ok_or_else(|| {
+    VectorType::of(field).map(|vectors| vectors.dim).ok_or_else(|| {
         let error = Error::invalid_input(format!("column {column:?} does not hold vectors"))
-            .with("expected", "FixedSizeList of Float32")
+            .with("expected", "lists of numbers of one length")
             .with("got", field.data_type());
         match field.metadata().get(NO_VECTORS_KEY) {
             Some(reason) => error.with("reason", reason),
@@ -62,7 +60,7 @@ pub fn vector_columns(schema: &Schema) -> Vec<&str> {
     schema
         .fields()
         .iter()
-        .filter(|field| dim_of(field.data_type()).is_some())
+        .filter(|field| VectorType::of(field).is_some())
         .map(|field| field.name().as_str())
         .collect()
 }
@@ -79,58 +77,50 @@ pub fn stored_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(stored).collect::<Vec<_>>()))
 }
 
-/// The schema that a stored one stands for: lists with a dimension become vector columns.
+/// The schema that a stored one stands for: lists of `Float32` with a dimension become fixed-size lists.
 ///
 /// # Errors
-/// `Corrupt` if a dimension in the metadata is not one.
+/// `Corrupt` if a dimension in the metadata is not one, or belongs to a column of no lists of numbers.
 pub fn logical_schema(stored: &Schema) -> Result<SchemaRef> {
     let logical = |field: &FieldRef| -> Result<FieldRef> {
-        let (DataType::List(item), Some(dim)) = (field.data_type(), field.metadata().get(DIM_KEY)) else {
+        let (Some(item), Some(dim)) = (list_item(field.data_type()), field.metadata().get(DIM_KEY)) else {
             return Ok(Arc::clone(field));
         };
         let dim: usize = dim.parse().map_err(|_| {
             Error::corrupt(format!("column {:?} has a dimension that is not a number", field.name())).with("got", dim)
         })?;
-        if item.data_type() != &DataType::Float32 {
-            return Err(Error::corrupt(format!("column {:?} is marked as a vector column", field.name()))
-                .with("expected", DataType::Float32)
-                .with("got", item.data_type()));
+        let vectors = vector_type(dim)?;
+        match (Coordinate::of(item.data_type()), field.data_type()) {
+            (Some(Coordinate::Float32), DataType::List(_)) => {}
+            (Some(_), _) => return Ok(Arc::clone(field)),
+            (None, _) => {
+                return Err(Error::corrupt(format!("column {:?} is marked as a vector column", field.name()))
+                    .with("expected", "a list of numbers")
+                    .with("got", item.data_type()));
+            }
         }
-        Ok(Arc::new(Field::new(field.name(), vector_type(dim)?, field.is_nullable())))
+        Ok(Arc::new(Field::new(field.name(), vectors, field.is_nullable())))
     };
     let fields = stored.fields().iter().map(logical).collect::<Result<Vec<_>>>()?;
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// Checks that every non-null vector of every vector column is finite and has no null coordinate.
+/// Checks that every non-null vector of every vector column with a declared dimension has it, is finite as `f32`, and has no null coordinate.
 ///
 /// # Errors
 /// `InvalidInput` that names the column, the row in the batch (from 0), and the coordinate.
 pub fn check_vectors(batch: &RecordBatch) -> Result<()> {
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        if dim_of(field.data_type()).is_none() {
-            continue;
-        }
-        let vectors = column.as_fixed_size_list();
-        for row in 0..vectors.len() {
-            check_vector(field.name(), vectors, row)?;
+        let Some(VectorType { dim, .. }) = VectorType::declared(field) else { continue };
+        let vectors = VectorLists::new(column)?;
+        let mut scratch = Vec::new();
+        for row in (0..column.len()).filter(|row| column.is_valid(*row)) {
+            if let Err(fault) = vectors.read(row, dim, &mut scratch) {
+                return Err(fault.error(&format!("vector in column {:?}", field.name()), |error| error.with("row", row)));
+            }
         }
     }
     Ok(())
-}
-
-fn check_vector(name: &str, vectors: &FixedSizeListArray, row: usize) -> Result<()> {
-    let Some(values) = vector_at(vectors, row) else { return Ok(()) };
-    if values.null_count() > 0 {
-        return Err(Error::invalid_input(format!("vector in column {name:?} has a NULL coordinate")).with("row", row));
-    }
-    match values.values().iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(i) => Err(Error::invalid_input(format!("vector in column {name:?} is not finite"))
-            .with("row", row)
-            .with("coordinate", i)
-            .with("got", values.value(i))),
-    }
 }
 
 /// The coordinates of the vector in `row`, or `None` if it is NULL.

@@ -11,7 +11,8 @@ use crate::consistency::Consistency;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id_column::IdColumn;
 use crate::index_spec::IndexSpec;
-use crate::vector_column::{NO_VECTORS_KEY, vector_columns};
+use crate::vector_column::vector_columns;
+use crate::vector_type::NO_VECTORS_KEY;
 
 /// The column of ids, unless a search says otherwise.
 const ID_COLUMN: &str = "id";
@@ -147,9 +148,9 @@ impl RuLake {
                 columns => {
                     let reason = schema.fields().iter().find_map(|field| field.metadata().get(NO_VECTORS_KEY));
                     if let (true, Some(reason)) = (columns.is_empty(), reason) {
-                        return Err(Error::invalid_input("collection has lists of several lengths for vectors")
+                        return Err(Error::invalid_input("collection has no vector column")
                             .with("collection", pinned.collection())
-                            .with("at", reason));
+                            .with("reason", reason));
                     }
                     let wrong = if columns.is_empty() { "no vector column" } else { "several vector columns" };
                     return Err(Error::invalid_input(format!("collection has {wrong}"))

@@ -1,10 +1,9 @@
 //! Folds over the vectors of a column: a snapshot goes in; each vector is checked and handed to a function with its address.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch};
-use arrow::datatypes::{ArrowNativeType, DataType, Float32Type, UInt64Type};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::UInt64Type;
 use datafusion::execution::TaskContext;
 use futures::TryStreamExt;
 use parking_lot::Mutex;
@@ -16,6 +15,7 @@ use crate::address::RowAddress;
 use crate::blocking::cpu_bound;
 use crate::contract::{Snapshot, VectorRequest, VectorStream};
 use crate::error::{Error, Result};
+use crate::vector_lists::VectorLists;
 
 /// Rows of a batch that are folded by one thread.
 const ROWS_AT_ONCE: usize = 2048;
@@ -137,32 +137,17 @@ fn fold_batch<A>(
 ) -> Result<()> {
     let [column, addresses] = batch.columns() else { return Err(not_as_asked(batch)) };
     let addresses = addresses.as_primitive_opt::<UInt64Type>().ok_or_else(|| not_as_asked(batch))?;
-    let lists = ListColumn::new(column)?;
+    let lists = VectorLists::new(column)?;
+    let mut scratch = Vec::new();
     for (row, address) in addresses.values().iter().enumerate() {
         if column.is_null(row) {
             continue;
         }
         let address = RowAddress::from(*address);
-        let at_fault = |message: &str| {
-            Error::invalid_input(message).with("file", snapshot.file_name(address)).with("row", address.row())
-        };
-        let Some(values) = lists.floats else {
-            let got = lists.item_type;
-            return Err(at_fault("vector has another type").with("expected", DataType::Float32).with("got", got));
-        };
-        let range = lists.range(row);
-        if range.len() != dim.get() {
-            return Err(at_fault("vector has the wrong dimension").with("expected", dim).with("got", range.len()));
-        }
-        let has_null = values.nulls().is_some_and(|nulls| nulls.slice(range.start, range.len()).null_count() > 0);
-        if has_null {
-            return Err(at_fault("vector has a NULL coordinate"));
-        }
-        let vector = &values.values()[range];
-        if !is_finite(vector) {
-            let bad = vector.iter().find(|value| !value.is_finite()).copied().unwrap_or_default();
-            return Err(at_fault("vector is not finite").with("got", bad));
-        }
+        let vector = lists.read(row, dim.get(), &mut scratch).map_err(|fault| {
+            let at = |error: Error| error.with("file", snapshot.file_name(address)).with("row", address.row());
+            fault.error("vector", at)
+        })?;
         fold(accumulator, address, vector);
     }
     Ok(())
@@ -173,57 +158,4 @@ fn not_as_asked(batch: &RecordBatch) -> Error {
     Error::corrupt("backend gave other columns than it was asked for")
         .with("expected", "vectors and their addresses")
         .with("got", got.join(", "))
-}
-
-/// Returns true if every coordinate is finite. All coordinates are looked at, so that the loop has no branch.
-fn is_finite(vector: &[f32]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    !vector.iter().fold(false, |found, value| found | (value.to_bits() & EXPONENT == EXPONENT))
-}
-
-/// A column of lists of any kind.
-struct ListColumn<'a> {
-    item_type: &'a DataType,
-    /// The items of all lists, if they are floats.
-    floats: Option<&'a Float32Array>,
-    layout: Layout<'a>,
-}
-
-enum Layout<'a> {
-    Fixed(usize),
-    Offsets(&'a [i32]),
-    LargeOffsets(&'a [i64]),
-}
-
-impl<'a> ListColumn<'a> {
-    fn new(column: &'a ArrayRef) -> Result<Self> {
-        let (items, layout) = match column.data_type() {
-            DataType::FixedSizeList(_, dim) => {
-                (column.as_fixed_size_list().values(), Layout::Fixed(usize::try_from(*dim).unwrap_or(0)))
-            }
-            DataType::List(_) => {
-                let lists = column.as_list::<i32>();
-                (lists.values(), Layout::Offsets(lists.value_offsets()))
-            }
-            DataType::LargeList(_) => {
-                let lists = column.as_list::<i64>();
-                (lists.values(), Layout::LargeOffsets(lists.value_offsets()))
-            }
-            other => {
-                return Err(Error::invalid_input("column does not hold vectors")
-                    .with("expected", "a list")
-                    .with("got", other));
-            }
-        };
-        Ok(Self { item_type: items.data_type(), floats: items.as_primitive_opt::<Float32Type>(), layout })
-    }
-
-    /// Positions of the items of a row.
-    fn range(&self, row: usize) -> Range<usize> {
-        match self.layout {
-            Layout::Fixed(dim) => row * dim..(row + 1) * dim,
-            Layout::Offsets(offsets) => offsets[row].as_usize()..offsets[row + 1].as_usize(),
-            Layout::LargeOffsets(offsets) => offsets[row].as_usize()..offsets[row + 1].as_usize(),
-        }
-    }
 }

@@ -18,7 +18,7 @@ use parquet::schema::types::ColumnPath;
 use roaring::RoaringTreemap;
 use ruvector_rabitq::{Dim, Hit, Metric, VectorBatch};
 use ruvector_rulake::backend::layer::{Counting, Layered, Operation};
-use ruvector_rulake::vector_column::DIM_KEY;
+use ruvector_rulake::vector_type::DIM_KEY;
 use ruvector_rulake::{
     Backend, DeltaBackend, Error, ErrorKind, FsBackend, RowAddress, ScanRequest, Snapshot, VectorRequest, exact,
 };

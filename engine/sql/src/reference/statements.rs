@@ -19,6 +19,24 @@ SELECT CAST([1, 2] AS FLOAT[3]);
     },
     Entry {
         section: TYPES,
+        title: "Vector columns",
+        syntax: "FLOAT[dim], DOUBLE[dim], TINYINT[dim]\nlists of FLOAT, DOUBLE, half-precision floats, TINYINT or TINYINT UNSIGNED, as other tools write them",
+        text: "A column of lists of numbers is searched where it is, in the type in which it is stored: Delta's `array<float>` \
+               and `array<double>`, lists and fixed-size lists of Parquet files and of Arrow. SELECT returns that type. A search \
+               computes with Float32: each coordinate becomes the nearest one. The dimension is that of the type; for a list it is \
+               that of its table, or else the length of the first list. A row with another length, a NULL coordinate, NaN or \
+               infinity is an error of the search that names file, row, expected and got. Where several columns hold vectors, \
+               `column =>` names one; a column of a declared dimension goes before lists.",
+        arguments: &[],
+        example: "CREATE TABLE docs (id BIGINT, vec DOUBLE[2]);
+INSERT INTO docs VALUES (1, [0.1, 16777217.0]), (2, [0.0, 1.0]);
+SELECT id, vec FROM knn('docs', [0, 0], 1);
+-- 2 | [0.0, 1.0]
+INSERT INTO docs VALUES (3, [1, 2, 3]);
+-- error: dimension",
+    },
+    Entry {
+        section: TYPES,
         title: "Values of columns",
         syntax: "INSERT INTO name ..., CREATE TABLE name (columns) AS ..., ingest",
         text: "A value is written as it is, or the statement fails, names the column, the row and the value, and writes \
@@ -47,8 +65,8 @@ INSERT INTO t (i) SELECT CAST(1.9 AS INT);",
                  CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name AS query",
         text: "Makes a Delta table in the default backend. Made of a query, its columns have the types of the query's answer. \
                What would not be kept is an error: keys, CHECK, defaults, IDENTITY and generated columns, COLLATE, COMMENT, a \
-               length of VARCHAR, WITH (options), PARTITION BY, TEMPORARY. Sized arrays are vectors, FLOAT[n]; lists of any \
-               length are written type[].",
+               length of VARCHAR, WITH (options), PARTITION BY, TEMPORARY. Sized arrays are vectors, FLOAT[n], DOUBLE[n] \
+               or TINYINT[n]; lists of any length are written type[].",
         arguments: &[],
         example: "CREATE TABLE docs (id BIGINT NOT NULL, body VARCHAR, vec FLOAT[2]);
 INSERT INTO docs VALUES (1, 'a cat', [1.0, 0.0]);

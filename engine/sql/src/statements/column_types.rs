@@ -1,13 +1,15 @@
 //! The types of columns that a Delta table keeps, for the types of rows that come in.
 //!
 //! Encodings are undone, unsigned integers become the next wider signed type, a point in time with a zone becomes its instant
-//! in UTC, and fixed-size lists of floats become vectors. A type whose values a table cannot keep is an error that names the
+//! in UTC. Fixed-size lists of `Float32` and `Float16` become vectors of `Float32`; of other numbers they become lists that carry their
+//! length, and are vectors too. A type whose values a table cannot keep is an error that names the
 //! column. The values themselves are put into these types by `ruvector_rulake::assign`, exactly or not at all.
 
 use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use ruvector_rulake::vector_column::vector_type;
+use ruvector_rulake::vector_type::{Coordinate, DIM_KEY, VectorType};
 
 use ruvector_udfs::error::{Error, Result};
 
@@ -22,13 +24,20 @@ const UTC: &str = "UTC";
 pub(crate) fn stored_types(schema: &Schema) -> Result<SchemaRef> {
     check_names(schema.fields(), None)?;
     let stored = |field: &FieldRef| -> Result<Field> {
-        let data_type = match field.data_type() {
-            DataType::FixedSizeList(item, dim) if item.data_type().is_floating() => {
-                vector_type(usize::try_from(*dim).unwrap_or(0))?
-            }
-            other => stored_type(other, field.name())?,
+        let vectors = VectorType::declared(field);
+        let data_type = match vectors {
+            Some(VectorType { dim, coordinate: Coordinate::Float32 | Coordinate::Float16 }) => vector_type(dim)?,
+            _ => stored_type(field.data_type(), field.name())?,
         };
-        Ok(Field::new(field.name(), data_type, field.is_nullable()))
+        let stored = Field::new(field.name(), data_type, field.is_nullable());
+        Ok(match vectors {
+            // Lists have their length in no type.
+            Some(VectorType { dim, .. }) if !matches!(stored.data_type(), DataType::FixedSizeList(..)) => {
+                vector_type(dim)?;
+                stored.with_metadata([(DIM_KEY.to_owned(), dim.to_string())].into())
+            }
+            _ => stored,
+        })
     };
     Ok(Arc::new(Schema::new(schema.fields().iter().map(stored).collect::<Result<Vec<_>>>()?)))
 }
@@ -156,6 +165,22 @@ mod tests {
             assert_eq!(stored(list(given.clone())).unwrap(), list(expected.clone()), "list of {given}");
             let of = |item: &DataType| DataType::Struct(vec![Field::new("a", list(item.clone()), true)].into());
             assert_eq!(stored(of(&given)).unwrap(), of(&expected), "struct of {given}");
+        }
+    }
+
+    #[test]
+    fn vectors_keep_their_numbers_and_their_length() {
+        let vectors = |item: DataType| DataType::FixedSizeList(Arc::new(Field::new_list_field(item, true)), 3);
+        for (given, expected) in [
+            (DataType::Float32, vectors(DataType::Float32)),
+            (DataType::Float16, vectors(DataType::Float32)),
+            (DataType::Float64, list(DataType::Float64)),
+            (DataType::Int8, list(DataType::Int8)),
+            (DataType::UInt8, list(DataType::Int16)),
+        ] {
+            let schema = stored_types(&Schema::new(vec![Field::new("x", vectors(given.clone()), true)])).unwrap();
+            assert_eq!(schema.field(0).data_type(), &expected, "{given}");
+            assert_eq!(VectorType::of(schema.field(0)).map(|vectors| vectors.dim), Some(3), "{given}");
         }
     }
 

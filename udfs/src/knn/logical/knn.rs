@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 use ruvector_rabitq::Metric;
 use ruvector_rulake::address::ADDRESS_COLUMN;
-use ruvector_rulake::vector_column::dim_of;
+use ruvector_rulake::vector_type::VectorType;
 
 use crate::collection::CollectionTable;
 use crate::knn::argument::ArgumentName;
@@ -105,7 +105,7 @@ impl Target {
     /// Coordinates per vector.
     pub fn dim(&self) -> usize {
         let schema = self.table.snapshot().schema();
-        dim_of(schema.field(self.column).data_type()).expect("the column was checked to hold vectors")
+        VectorType::of(schema.field(self.column)).expect("the column was checked to hold vectors").dim
     }
 
     /// The name of the vector column.

@@ -31,7 +31,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use ruvector_rabitq::{IndexKind, Metric};
-use ruvector_rulake::vector_column::dim_of;
+use ruvector_rulake::vector_type::VectorType;
 
 use super::resolve::resolve;
 use crate::collection::CollectionTable;
@@ -229,7 +229,7 @@ impl Scan {
     fn vector_column(&self, expr: &Expr) -> Option<usize> {
         let Expr::Column(column) = uncast(expr) else { return None };
         let position = self.schema.index_of_column(column).ok()?;
-        dim_of(self.schema.field(position).data_type()).map(|_| position)
+        VectorType::of(self.schema.field(position)).map(|_| position)
     }
 }
 

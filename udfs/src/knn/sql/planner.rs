@@ -18,7 +18,8 @@ use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, Relati
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, TableFactor, TableFunctionArgs, Value};
 use ruvector_rabitq::Metric;
-use ruvector_rulake::vector_column::{NO_VECTORS_KEY, dim_of, vector_type};
+use ruvector_rulake::vector_column::vector_type;
+use ruvector_rulake::vector_type::{NO_VECTORS_KEY, VectorType};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
@@ -364,13 +365,13 @@ fn vector_column(
         let Some((position, field)) = schema.column_with_name(&name) else {
             return plan_err!("{what}: table {} has no column {name}; its vector columns: {}", table.name(), names());
         };
-        return match dim_of(field.data_type()) {
-            Some(dim) => Ok((position, dim)),
+        return match VectorType::of(field) {
+            Some(vectors) => Ok((position, vectors.dim)),
             None if let Some(reason) = field.metadata().get(NO_VECTORS_KEY) => {
-                plan_err!("{what}: column {name} of table {} holds lists of several lengths: {reason}", table.name())
+                plan_err!("{what}: column {name} of table {} holds no vectors: {reason}", table.name())
             }
             None => plan_err!(
-                "{what}: column {name} of table {} does not hold vectors: expected FixedSizeList of Float32, got {}",
+                "{what}: column {name} of table {} does not hold vectors: expected lists of numbers of one length, got {}",
                 table.name(),
                 field.data_type()
             ),
@@ -386,12 +387,12 @@ fn vector_column(
             if let Some((name, reason)) = several {
                 let table = table.name();
                 return plan_err!(
-                    "table {table} has no vector column: column {name} holds lists of several lengths: {reason}"
+                    "table {table} has no vector column: column {name} holds no vectors: {reason}"
                 );
             }
             let got = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
             plan_err!(
-                "table {} has no vector column: expected one of type FLOAT[dim], got {}",
+                "table {} has no vector column: expected a column of type FLOAT[dim] or of lists of numbers of one length, got {}",
                 table.name(),
                 got.collect::<Vec<_>>().join(", ")
             )

@@ -5,6 +5,7 @@
 
 mod change;
 mod create;
+mod first_list;
 mod folders;
 mod history;
 mod layout;

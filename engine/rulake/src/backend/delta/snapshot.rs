@@ -17,6 +17,7 @@ use object_store::path::Path as ObjectPath;
 use roaring::RoaringBitmap;
 use tokio::sync::OnceCell;
 
+use super::first_list::mark_vectors;
 use crate::address::RowAddress;
 use crate::backend::parquet::{DataFile, ParquetFiles};
 use crate::contract::{Part, ScanRequest, Snapshot, VectorRequest, VectorStream};
@@ -69,7 +70,7 @@ impl DeltaSnapshot {
             mask_deleted(&table, &mut files, masked).await?;
         }
         let log_store = table.log_store();
-        let files = ParquetFiles {
+        let mut files = ParquetFiles {
             data_ref: table.table_url().to_string(),
             generation: Generation::Opaque(format!("{}@{}", metadata.id(), state.version())),
             schema: logical_schema(&stored)?,
@@ -81,6 +82,7 @@ impl DeltaSnapshot {
             store_url: log_store.object_store_url(),
             footers: Arc::default(),
         };
+        mark_vectors(&mut files).await;
         Ok(Self { files, table })
     }
 

@@ -17,6 +17,8 @@ use crate::assign::conform;
 use crate::contract::{Backend, Snapshot};
 use crate::error::{Error, Result};
 use crate::vector_column::vector_type;
+use crate::vector_lists::lengths;
+use crate::vector_type::{FOUND_DIM_KEY, may_hold_vectors};
 
 use batch::{Batch, ID_COLUMN};
 use compact::compact;
@@ -49,6 +51,7 @@ impl LocalBackend {
     /// # Errors
     /// `InvalidInput` if a batch does not fit the schema or holds a vector that is not finite.
     pub fn put(&self, collection: &str, schema: SchemaRef, batches: &[RecordBatch]) -> Result<()> {
+        let schema = with_found_dims(&schema, batches)?;
         let batches = batches.iter().map(|batch| Batch::new(conform(batch, &schema)?)).collect::<Result<Vec<_>>>()?;
         let _writer = self.writer.lock();
         self.publish(collection, schema, batches);
@@ -160,6 +163,24 @@ impl LocalBackend {
         // Freed when readers are let in again.
         drop(before);
     }
+}
+
+/// Adds to each column of lists of numbers the length of its first list.
+fn with_found_dims(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<SchemaRef> {
+    let mut fields = schema.fields().to_vec();
+    for field in fields.iter_mut().filter(|field| may_hold_vectors(field)) {
+        for column in batches.iter().filter_map(|batch| batch.column_by_name(field.name())) {
+            if let Ok(mut lengths) = lengths(column)
+                && let Some(length) = lengths.find_map(|length| length)
+            {
+                let mut metadata = field.metadata().clone();
+                metadata.insert(FOUND_DIM_KEY.to_owned(), length.to_string());
+                *field = Arc::new(field.as_ref().clone().with_metadata(metadata));
+                break;
+            }
+        }
+    }
+    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
 }
 
 /// The batches without the rows that have one of `ids` (sorted, distinct).

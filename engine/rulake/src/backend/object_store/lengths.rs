@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::collect;
 use object_store::{ObjectMeta, ObjectStore};
@@ -15,13 +14,15 @@ use super::footer::{Footer, Lengths};
 use crate::backend::parquet::{DataFile, ParquetFiles};
 use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
-use crate::vector_column::{DIM_KEY, NO_VECTORS_KEY};
+use crate::vector_lists;
+use crate::vector_type::{Coordinate, DIM_KEY, NO_VECTORS_KEY, VectorType, coordinate_of, may_hold_vectors};
 use crate::witness::Generation;
 
 /// Rows looked at for the length of lists.
 const ROWS_LOOKED_AT: usize = 1024;
 
-/// Adds to each column of lists of `Float32` its dimension, or the reason why it has none.
+/// Adds to each column of lists of `Float32` its dimension, or the reason why it has none. If there is no vector column then, the
+/// same to each column of lists of other numbers.
 pub(super) async fn mark_vectors(
     store: &Arc<dyn ObjectStore>,
     store_url: &ObjectStoreUrl,
@@ -29,9 +30,24 @@ pub(super) async fn mark_vectors(
     files: &[ObjectMeta],
     footers: &[Arc<Footer>],
 ) -> Result<()> {
+    let is_float = |field: &Field| coordinate_of(field) == Some(Coordinate::Float32);
+    mark(store, store_url, fields, files, footers, is_float).await?;
+    match fields.iter().any(|field| VectorType::of(field).is_some()) {
+        true => Ok(()),
+        false => mark(store, store_url, fields, files, footers, |field| !is_float(field)).await,
+    }
+}
+
+async fn mark(
+    store: &Arc<dyn ObjectStore>,
+    store_url: &ObjectStoreUrl,
+    fields: &mut [Arc<Field>],
+    files: &[ObjectMeta],
+    footers: &[Arc<Footer>],
+    is_meant: impl Fn(&Field) -> bool,
+) -> Result<()> {
     for field in fields {
-        let DataType::List(item) = field.data_type() else { continue };
-        if item.data_type() != &DataType::Float32 || field.metadata().contains_key(DIM_KEY) {
+        if !may_hold_vectors(field) || !is_meant(field) {
             continue;
         }
         let mut dim = None;
@@ -96,7 +112,7 @@ impl Look<'_> {
         match (wrong.min_by_key(|(_, row)| **row), expected) {
             (Some((got, row)), Some(expected)) => {
                 let file = &self.file.location;
-                Err(format!("file {file}, row {row}, expected {expected}, got {got}"))
+                Err(format!("lists of several lengths: file {file}, row {row}, expected {expected}, got {got}"))
             }
             _ => Ok(expected),
         }
@@ -132,9 +148,10 @@ impl Look<'_> {
         let named = |e| from_datafusion(e).with("file", &self.file.location);
         let (mut lengths, mut first) = (Lengths::new(), 0);
         for batch in collect(plan, context).await.map_err(named)? {
-            let lists = batch.column(0).as_list::<i32>();
-            for (row, length) in lists.offsets().lengths().enumerate().filter(|(row, _)| lists.is_valid(*row)) {
-                lengths.entry(length).or_insert(first + row);
+            for (row, length) in vector_lists::lengths(batch.column(0))?.enumerate() {
+                if let Some(length) = length {
+                    lengths.entry(length).or_insert(first + row);
+                }
             }
             first += batch.num_rows();
         }

@@ -158,7 +158,7 @@ impl Reading<'_> {
             && let Page::DictionaryPage { buf, num_values, .. } = decompress(first)?
         {
             // Dictionaries have one encoding only, under two names.
-            self.dictionary = Some(plain(&buf, num_values as usize).map_err(malformed)?.to_vec().into());
+            self.dictionary = Some(plain(&buf, lists.number, num_values as usize).map_err(malformed)?.to_vec().into());
             pages = others;
         }
         let list_page =

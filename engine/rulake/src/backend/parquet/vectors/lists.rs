@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 use super::levels::ListLevels;
 use super::malformed::Malformed;
 use super::page::ListPage;
-use super::values::floats;
+use super::values::{Number, coordinates};
 use super::wanted::Wanted;
 use crate::address::ADDRESS_COLUMN;
 
@@ -20,6 +20,7 @@ use crate::address::ADDRESS_COLUMN;
 #[derive(Debug)]
 pub(super) struct Lists {
     pub(super) levels: ListLevels,
+    pub(super) number: Number,
     pub(super) wanted: Wanted,
     /// The address of row 0.
     pub(super) base: u64,
@@ -53,13 +54,13 @@ pub(super) struct Parts {
 }
 
 impl Lists {
-    pub(super) fn new(levels: ListLevels, wanted: Wanted, base: u64) -> Self {
+    pub(super) fn new(levels: ListLevels, number: Number, wanted: Wanted, base: u64) -> Self {
         let item = Arc::new(Field::new_list_field(DataType::Float32, true));
         let fields = [
             Field::new("vector", DataType::List(Arc::clone(&item)), true),
             Field::new(ADDRESS_COLUMN, DataType::UInt64, false),
         ];
-        Self { levels, wanted, base, schema: Arc::new(Schema::new(fields.to_vec())), item }
+        Self { levels, number, wanted, base, schema: Arc::new(Schema::new(fields.to_vec())), item }
     }
 
     /// Splits a page whose first list is that of `first_row`. If `is_open`, its last list may continue on the next page.
@@ -111,7 +112,11 @@ impl Lists {
         let rows = first_row.saturating_sub(1)..row_after(first_row, num_lists)?;
         match self.wanted.none(&rows) {
             true => Ok(None),
-            false => Ok(Some(floats(&page.values, page.encoding, page.dictionary.as_deref(), page.levels.num_values)?)),
+            false => {
+                let dictionary = page.dictionary.as_deref();
+                let num_values = page.levels.num_values;
+                Ok(Some(coordinates(&page.values, self.number, page.encoding, dictionary, num_values)?))
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 //!
 //! The steps: `leaf` finds the column, `pages` its pages, `chunk` reads them a piece at a time, `page` (`levels`, `run_length`)
 //! knows where lists begin, `lists` (`values`) makes batches of them. `read` gives all vectors of a request, `cursor` those of
-//! some rows. Files that hold vectors in another way than as a list of floats of three levels, or in an encoding that is not
+//! some rows. Numbers of any type become
+//! `f32`. Files that hold vectors in another way than as a list of numbers of three levels, or in an encoding that is not
 //! known here, are left to a scan.
 
 mod chunk;

@@ -73,7 +73,7 @@ impl ParquetFiles {
             of_file.map(|(_, rows)| rows.clone()).unwrap_or_default()
         });
         let wanted = Wanted { deleted: file.deleted.clone(), allowed };
-        let lists = Arc::new(Lists::new(leaf.levels, wanted, RowAddress::base(ordinal)?));
+        let lists = Arc::new(Lists::new(leaf.levels, leaf.number, wanted, RowAddress::base(ordinal)?));
         let mut first = 0_u32;
         for group in footer.row_groups() {
             let len = u32::try_from(group.num_rows()).map_err(|_| negative())?;

@@ -57,12 +57,7 @@ pub fn vector_type(dim: usize) -> Result<DataType> {
 
 /// The names of the vector columns of `schema`, in its order.
 pub fn vector_columns(schema: &Schema) -> Vec<&str> {
-    schema
-        .fields()
-        .iter()
-        .filter(|field| VectorType::of(field).is_some())
-        .map(|field| field.name().as_str())
-        .collect()
+    schema.fields().iter().filter(|field| VectorType::of(field).is_some()).map(|field| field.name().as_str()).collect()
 }
 
 /// The schema in which `schema` is stored: vector columns as lists that carry their dimension in metadata.
@@ -116,7 +111,9 @@ pub fn check_vectors(batch: &RecordBatch) -> Result<()> {
         let mut scratch = Vec::new();
         for row in (0..column.len()).filter(|row| column.is_valid(*row)) {
             if let Err(fault) = vectors.read(row, dim, &mut scratch) {
-                return Err(fault.error(&format!("vector in column {:?}", field.name()), |error| error.with("row", row)));
+                return Err(
+                    fault.error(&format!("vector in column {:?}", field.name()), |error| error.with("row", row))
+                );
             }
         }
     }

@@ -64,7 +64,9 @@ impl VectorType {
                 (list_item(data_type)?, dim.parse().ok()?)
             }
         };
-        Some(Self { dim, coordinate: Coordinate::of(item.data_type())? })
+        let coordinate = Coordinate::of(item.data_type())?;
+        let is_fixed = matches!(field.data_type(), DataType::FixedSizeList(..));
+        (!is_fixed || coordinate != Coordinate::Int16).then_some(Self { dim, coordinate })
     }
 
     /// The type of a vector column whose length its writer has declared: only such vectors may be written to it.

@@ -211,28 +211,36 @@ async fn lists_of_fixed_size_and_several_files_are_read() {
     check_scan(snapshot.as_ref(), &files, "fixed size").await;
 }
 
+/// Coordinates are small integers, which every type of numbers has.
 #[tokio::test(flavor = "multi_thread")]
-async fn other_kinds_of_lists_are_no_vectors() {
-    let rows = some_rows(&mut Random::new(13), 40, true);
+async fn other_kinds_of_lists_are_vectors_too() {
+    let mut random = Random::new(13);
+    let rows = some_rows(&mut random, 40, true);
     let (item, _) = list_type(true);
     let double = Arc::new(Field::new_list_field(DataType::Float64, true));
-    for other in [DataType::LargeList(Arc::clone(&item)), DataType::List(double)] {
-        let folder = tempfile::tempdir().unwrap();
-        let vectors = cast(&lists(&rows, &item), &other).unwrap();
-        let batch = table(vectors, true);
-        let schema = Schema::new(
-            batch
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| field.as_ref().clone().with_metadata(Default::default()))
-                .collect::<Vec<_>>(),
-        );
-        let batch = RecordBatch::try_new(Arc::new(schema), batch.columns().to_vec()).unwrap();
-        write(&folder.path().join("docs/a.parquet"), &batch, small_pages());
-        let snapshot = open(folder.path()).await;
-        let got = exact::search(snapshot.as_ref(), "vec", Metric::L2, &[0.0; DIM], 1, None, &context()).await;
-        assert_eq!(got.unwrap_err().kind(), ErrorKind::InvalidInput, "{other}");
+    let half = Arc::new(Field::new_list_field(DataType::Float16, true));
+    for other in [
+        DataType::LargeList(Arc::clone(&item)),
+        DataType::LargeList(Arc::clone(&double)),
+        DataType::List(Arc::clone(&double)),
+        DataType::List(half),
+        DataType::List(Arc::new(Field::new_list_field(DataType::Int8, true))),
+        DataType::FixedSizeList(double, DIM as i32),
+    ] {
+        let leaf = ColumnPath::from(vec!["vec".to_owned(), "list".to_owned(), "item".to_owned()]);
+        let streams = small_pages().set_column_dictionary_enabled(leaf.clone(), false);
+        for properties in [small_pages(), streams.set_column_encoding(leaf, Encoding::BYTE_STREAM_SPLIT)] {
+            let folder = tempfile::tempdir().unwrap();
+            let vectors = cast(&lists(&rows, &item), &other).unwrap();
+            let batch = table(vectors, true);
+            let fields = batch.schema_ref().fields().iter();
+            let fields: Vec<_> = fields.map(|field| field.as_ref().clone().with_metadata(Default::default())).collect();
+            let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec()).unwrap();
+            write(&folder.path().join("docs/a.parquet"), &batch, properties);
+            let snapshot = open(folder.path()).await;
+            assert_eq!(snapshot.schema().field_with_name("vec").unwrap().data_type(), &other);
+            check(snapshot.as_ref(), &[&rows], &mut random, &other.to_string()).await;
+        }
     }
 }
 

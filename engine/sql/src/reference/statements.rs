@@ -25,13 +25,13 @@ SELECT CAST([1, 2] AS FLOAT[3]);
                and `array<double>`, lists and fixed-size lists of Parquet files and of Arrow. SELECT returns that type. A search \
                computes with Float32: each coordinate becomes the nearest one. The dimension is that of the type; for a list it is \
                that of its table, or else the length of the first list. A row with another length, a NULL coordinate, NaN or \
-               infinity is an error of the search that names file, row, expected and got. Where several columns hold vectors, \
+               infinity (of Float32) is an error of the search that names file, row, expected and got. Where several columns hold vectors, \
                `column =>` names one; a column of a declared dimension goes before lists.",
         arguments: &[],
         example: "CREATE TABLE docs (id BIGINT, vec DOUBLE[2]);
 INSERT INTO docs VALUES (1, [0.1, 16777217.0]), (2, [0.0, 1.0]);
 SELECT id, vec FROM knn('docs', [0, 0], 1);
--- 2 | [0.0, 1.0]
+-- 2 | [0, 1]
 INSERT INTO docs VALUES (3, [1, 2, 3]);
 -- error: dimension",
     },

@@ -378,7 +378,14 @@ fn of_column_option(option: &ColumnOption) -> Option<String> {
 fn of_type(data_type: &DataType) -> Option<String> {
     match data_type {
         DataType::Array(ArrayElemTypeDef::SquareBracket(item, Some(dim))) => match item.as_ref() {
-            DataType::Float(ExactNumberInfo::None) | DataType::Real | DataType::Float4 => None,
+            // The number types of vectors.
+            DataType::Float(ExactNumberInfo::None)
+            | DataType::Real
+            | DataType::Float4
+            | DataType::Double(ExactNumberInfo::None)
+            | DataType::DoublePrecision
+            | DataType::Float8
+            | DataType::TinyInt(None) => None,
             other => Some(format!(
                 "{data_type}, for which there is FLOAT[{dim}], a vector, and {other}[], a list of any length,"
             )),
@@ -454,7 +461,7 @@ mod tests {
         (Dialect::Generic, "CREATE TABLE t CLONE u", "CLONE"),
         (Dialect::BigQuery, "CREATE TABLE t (a INT) PARTITION BY a", "PARTITION BY"),
         (Dialect::BigQuery, "CREATE TABLE t (a INT) CLUSTER BY a", "CLUSTER BY"),
-        (Dialect::Generic, "CREATE TABLE t (v DOUBLE[2])", "FLOAT[2]"),
+        (Dialect::Generic, "CREATE TABLE t (v INT[2])", "FLOAT[2]"),
         (Dialect::Generic, "CREATE TABLE t (v INT[3])", "FLOAT[3]"),
         (Dialect::Generic, "CREATE TABLE t (v FLOAT[2][])", "list of vectors"),
         (Dialect::Generic, "CREATE TABLE t (a VARCHAR(20))", "VARCHAR"),
@@ -511,7 +518,7 @@ mod tests {
             "SELECT * EXCLUDE (i) FROM t",
             "FROM t",
             "SELECT i INTO u FROM t",
-            "CREATE TABLE t (id BIGINT NOT NULL, a VARCHAR, v FLOAT[3], l DOUBLE[], s STRUCT<a INT>, u INT UNSIGNED)",
+            "CREATE TABLE t (id BIGINT NOT NULL, a VARCHAR, v FLOAT[3], w DOUBLE[3], x TINYINT[3], l DOUBLE[], s STRUCT<a INT>, u INT UNSIGNED)",
             "CREATE OR REPLACE TABLE t AS SELECT 1 AS i",
             "INSERT INTO TABLE t (i) VALUES (1)",
             "INSERT OVERWRITE t SELECT 1",

@@ -15,10 +15,10 @@ use datafusion::sql::sqlparser::parser::Parser;
 const INSERT_PARAMETERS_MAX: usize = 4000;
 
 /// One execution: SQL and the values of its parameters.
-pub(crate) type Execution = (String, Vec<ScalarValue>);
+pub(crate) type BatchExecution = (String, Vec<ScalarValue>);
 
 /// The executions that have the effect of running `sql` once for each of `rows`.
-pub(crate) fn executions(sql: &str, rows: Vec<Vec<ScalarValue>>) -> Vec<Execution> {
+pub(crate) fn executions(sql: &str, rows: Vec<Vec<ScalarValue>>) -> Vec<BatchExecution> {
     let num_parameters = rows.first().map_or(0, Vec::len);
     let insert = if rows.len() > 1 && num_parameters > 0 { simple_insert(sql) } else { None };
     let Some(insert) = insert.filter(|insert| insert.fits(num_parameters)) else {

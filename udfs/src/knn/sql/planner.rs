@@ -380,14 +380,16 @@ fn vector_column(
     match columns.as_slice() {
         [column] => Ok(*column),
         [] => {
-            let several = schema
+            let refused = schema
                 .fields()
                 .iter()
-                .find_map(|field| field.metadata().get(NO_VECTORS_KEY).map(|reason| (field.name(), reason)));
-            if let Some((name, reason)) = several {
+                .find_map(|field| field.metadata().get(NO_VECTORS_KEY).map(|reason| (field, reason)));
+            if let Some((field, reason)) = refused {
                 let table = table.name();
                 return plan_err!(
-                    "table {table} has no vector column: column {name} holds no vectors: {reason}"
+                    "table {table} has no vector column: column {} {} holds no vectors: {reason}",
+                    field.name(),
+                    field.data_type()
                 );
             }
             let got = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));

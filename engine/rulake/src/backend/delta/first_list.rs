@@ -36,7 +36,7 @@ pub(super) async fn mark_vectors(files: &mut ParquetFiles) {
         let (key, value) = match first_length(files, position).await {
             Ok(Some(length)) if Dim::new(length).is_ok() => (FOUND_DIM_KEY, length.to_string()),
             Ok(Some(length)) => (NO_VECTORS_KEY, format!("its first list has {length} items")),
-            Ok(None) => (NO_VECTORS_KEY, format!("no list in {ROWS_LOOKED_AT} rows of {FILES_LOOKED_AT} files")),
+            Ok(None) => (NO_VECTORS_KEY, "none of its first rows has a list".to_owned()),
             Err(e) => (NO_VECTORS_KEY, format!("its first list cannot be read: {e}")),
         };
         let mut metadata = field.metadata().clone();

@@ -3,7 +3,7 @@
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, Float16Type};
 use bytes::Bytes;
-use parquet::basic::{Encoding, LogicalType, Type};
+use parquet::basic::{Encoding, IntType, LogicalType, Type};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::malformed::Malformed;
@@ -30,7 +30,7 @@ impl Number {
             (Type::FLOAT, _) => Some(Self::Float),
             (Type::DOUBLE, _) => Some(Self::Double),
             (Type::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::Float16)) => Some(Self::Half),
-            (Type::INT32, Some(LogicalType::Integer { bit_width: 8, .. })) => Some(Self::Byte),
+            (Type::INT32, Some(LogicalType::Integer(IntType { bit_width: 8, .. }))) => Some(Self::Byte),
             _ => None,
         }
     }

@@ -225,7 +225,7 @@ async fn other_kinds_of_lists_are_vectors_too() {
         DataType::List(Arc::clone(&double)),
         DataType::List(half),
         DataType::List(Arc::new(Field::new_list_field(DataType::Int8, true))),
-        DataType::FixedSizeList(double, DIM as i32),
+        DataType::FixedSizeList(double, i32::try_from(DIM).unwrap()),
     ] {
         let leaf = ColumnPath::from(vec!["vec".to_owned(), "list".to_owned(), "item".to_owned()]);
         let streams = small_pages().set_column_dictionary_enabled(leaf.clone(), false);

@@ -267,3 +267,21 @@ def test_a_column_is_named_where_several_hold_vectors(tmp_path: Path) -> None:
     with pytest.raises(ruvector.RuVectorError, match="several vector columns: say column => one of a, b"):
         con.sql("SELECT id FROM knn('docs', [1, 2], 1)")
     assert con.sql("SELECT id FROM knn('docs', [1, 2], 1, column => 'a')").fetchall() == [(1,)]
+
+
+def test_long_lists_beside_vectors_are_no_vectors(tmp_path: Path) -> None:
+    """Pictures as bytes have one length too, which no index can hold."""
+    pictures = np.zeros((3, 20_000), np.uint8)
+    for make in [pa.list_, lambda item: pa.list_(item, 20_000)]:
+        vectors = pa.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], pa.list_(pa.float64()))
+        rows = pa.table({"id": [1, 2, 3], "picture": pa.array(list(pictures), make(pa.uint8())), "vec": vectors})
+        folder = tmp_path / f"{make(pa.uint8())}"[:5].strip()
+        folder.mkdir(exist_ok=True)
+        pq.write_table(rows, folder / "docs.parquet")
+        con = ruvector.connect()
+        con.sql(f"CREATE EXTERNAL TABLE docs STORED AS PARQUET LOCATION '{folder / 'docs.parquet'}'")
+        assert con.sql("SELECT id FROM knn('docs', [0, 1], 1)").fetchall() == [(2,)]
+        assert len(con.sql("SELECT picture FROM docs WHERE id = 1").fetchall()[0][0]) == 20_000
+        con.ingest("copied", rows)
+        assert con.sql("SELECT id FROM knn('copied', [0, 1], 1)").fetchall() == [(2,)]
+        con.close()

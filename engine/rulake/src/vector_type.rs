@@ -1,6 +1,9 @@
 //! Types of vector columns: a field goes in; the dimension and the stored number type of its vectors come out.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, Field, FieldRef};
+use ruvector_rabitq::Dim;
 
 /// Metadata key under which a field of lists carries their length.
 pub const DIM_KEY: &str = "ruvector.dim";
@@ -55,18 +58,19 @@ pub struct VectorType {
 
 impl VectorType {
     /// The type of a vector column, or `None` if the field holds no vectors: it is no list of numbers, or its lists have no known
-    /// length.
+    /// length, or one that no index can hold. Lists of `Int16` hold vectors only where their metadata has the length.
     pub fn of(field: &Field) -> Option<Self> {
         let (item, dim) = match field.data_type() {
-            DataType::FixedSizeList(item, dim) => (item, usize::try_from(*dim).ok()?),
+            DataType::FixedSizeList(item, dim) if item.data_type() != &DataType::Int16 => {
+                (item, usize::try_from(*dim).ok()?)
+            }
             data_type => {
                 let dim = field.metadata().get(DIM_KEY).or_else(|| field.metadata().get(FOUND_DIM_KEY))?;
                 (list_item(data_type)?, dim.parse().ok()?)
             }
         };
-        let coordinate = Coordinate::of(item.data_type())?;
-        let is_fixed = matches!(field.data_type(), DataType::FixedSizeList(..));
-        (!is_fixed || coordinate != Coordinate::Int16).then_some(Self { dim, coordinate })
+        let dim = Dim::new(dim).ok()?.get();
+        Some(Self { dim, coordinate: Coordinate::of(item.data_type())? })
     }
 
     /// The type of a vector column whose length its writer has declared: only such vectors may be written to it.
@@ -89,27 +93,32 @@ pub(crate) fn list_item(data_type: &DataType) -> Option<&FieldRef> {
     }
 }
 
-/// The number type of a column of lists, fixed or not; `None` if it holds no lists of numbers.
-pub(crate) fn coordinate_of(field: &Field) -> Option<Coordinate> {
-    let item = match field.data_type() {
-        DataType::FixedSizeList(item, _) => item,
-        data_type => list_item(data_type)?,
-    };
-    Coordinate::of(item.data_type())
+/// The number type of a field that can hold vectors, but has no length of its lists: neither a dimension, nor the reason why it has
+/// none. `None` for any other field. Lists of `Int16` hold vectors only if their writer says so.
+pub(crate) fn undecided(field: &Field) -> Option<Coordinate> {
+    let is_known = [DIM_KEY, FOUND_DIM_KEY, NO_VECTORS_KEY].iter().any(|key| field.metadata().contains_key(*key));
+    let coordinate = Coordinate::of(list_item(field.data_type())?.data_type())?;
+    (!is_known && coordinate != Coordinate::Int16).then_some(coordinate)
 }
 
-/// Returns true if a field can hold vectors, but has no length of its lists: neither a dimension, nor the reason why it has none.
-/// Lists of `Int16` hold vectors only if their writer says so.
-pub(crate) fn may_hold_vectors(field: &Field) -> bool {
-    let is_known = [DIM_KEY, FOUND_DIM_KEY, NO_VECTORS_KEY].iter().any(|key| field.metadata().contains_key(*key));
-    let coordinate = list_item(field.data_type()).and_then(|item| Coordinate::of(item.data_type()));
-    !is_known && coordinate.is_some_and(|coordinate| coordinate != Coordinate::Int16)
+/// Notes at a field of lists that they have the length `dim`, under `key`, or that they hold no vectors, because no index can hold
+/// such long or short ones.
+pub(crate) fn with_length(field: &Field, key: &str, dim: usize) -> FieldRef {
+    match Dim::new(dim) {
+        Ok(dim) => with_note(field, key, dim.get().to_string()),
+        Err(e) => with_note(field, NO_VECTORS_KEY, e.to_string()),
+    }
+}
+
+/// The field with a note in its metadata.
+pub(crate) fn with_note(field: &Field, key: &str, note: String) -> FieldRef {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(key.to_owned(), note);
+    Arc::new(field.clone().with_metadata(metadata))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn items(item: DataType) -> FieldRef {
@@ -132,15 +141,26 @@ mod tests {
             for list in [List, LargeList, ListView, LargeListView] {
                 let field = Field::new("v", list(items(item.clone())), true);
                 assert_eq!(VectorType::of(&field), None);
-                assert!(may_hold_vectors(&field), "{field}");
+                assert_eq!(undecided(&field), Some(coordinate), "{field}");
                 let field = field.with_metadata([(DIM_KEY.to_owned(), "3".to_owned())].into());
                 assert_eq!(VectorType::of(&field), Some(VectorType { dim: 3, coordinate }));
-                assert!(!may_hold_vectors(&field), "{field}");
+                assert_eq!(undecided(&field), None, "{field}");
             }
         }
         for other in [List(items(DataType::Utf8)), List(items(DataType::Int64)), DataType::Float32, DataType::Binary] {
             let field = Field::new("v", other, true);
-            assert!(VectorType::of(&field).is_none() && !may_hold_vectors(&field), "{field}");
+            assert!(VectorType::of(&field).is_none() && undecided(&field).is_none(), "{field}");
+        }
+    }
+
+    #[test]
+    fn lists_that_no_index_can_hold_are_no_vectors() {
+        let list = Field::new("v", DataType::List(items(DataType::UInt8)), true);
+        for length in [0, 20_000] {
+            let fixed = DataType::FixedSizeList(items(DataType::UInt8), i32::try_from(length).unwrap());
+            assert_eq!(VectorType::of(&Field::new("v", fixed, true)), None);
+            let noted = with_length(&list, DIM_KEY, length);
+            assert!(VectorType::of(&noted).is_none() && noted.metadata().contains_key(NO_VECTORS_KEY), "{noted}");
         }
     }
 }

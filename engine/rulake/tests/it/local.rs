@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, UInt64Type};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema, UInt64Type};
 use datafusion::physical_plan::collect;
 use ruvector_rabitq::{Dim, Metric, SearchParams, VectorBatch};
 use ruvector_rulake::{Backend, ErrorKind, IndexSpec, LocalBackend, RowAddress, ScanRequest, Snapshot, exact};
@@ -257,6 +257,35 @@ async fn upsert_makes_the_collection_and_matches_columns_by_name() {
     let vectors = VectorBatch::new(Dim::new(2).unwrap(), &[1.0, 2.0]).unwrap();
     backend.upsert_vectors("small", &[1], vectors).unwrap();
     let schema = backend.snapshot("small").await.unwrap().schema();
+    assert_eq!(ruvector_rulake::vector_column::vector_columns(&schema), ["vec"]);
+}
+
+/// The length of a list is found with the first rows, by whatever call they come, where no column declares one.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_vectors_where_no_column_is_declared() {
+    let lists: ArrayRef =
+        Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([None, Some([Some(1.0), None])]));
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let only = RecordBatch::try_from_iter([("id", Arc::clone(&ids)), ("list", Arc::clone(&lists))]).unwrap();
+    let backend = LocalBackend::new("hot");
+    backend.put("put", only.schema(), std::slice::from_ref(&only)).unwrap();
+    backend.upsert("upserted", &only).unwrap();
+    backend.put("appended", only.schema(), &[]).unwrap();
+    backend.append("appended", &only).unwrap();
+    for collection in ["put", "upserted", "appended"] {
+        let schema = backend.snapshot(collection).await.unwrap().schema();
+        assert_eq!(ruvector_rulake::vector_column::vector_columns(&schema), ["list"], "{collection}");
+        assert_eq!(schema.field(1).data_type(), lists.data_type(), "{collection}");
+        // The length is not declared: other lists may be written.
+        let longer: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([Some([Some(1.0); 3])]));
+        let longer = [("id", Arc::new(Int64Array::from(vec![3])) as ArrayRef), ("list", longer)];
+        backend.append(collection, &RecordBatch::try_from_iter(longer).unwrap()).unwrap();
+    }
+
+    let vectors: ArrayRef = Arc::clone(rows(&[1, 2]).column_by_name("vec").unwrap());
+    let both = RecordBatch::try_from_iter([("id", ids), ("list", lists), ("vec", vectors)]).unwrap();
+    backend.put("both", both.schema(), &[both]).unwrap();
+    let schema = backend.snapshot("both").await.unwrap().schema();
     assert_eq!(ruvector_rulake::vector_column::vector_columns(&schema), ["vec"]);
 }
 

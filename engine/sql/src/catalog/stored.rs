@@ -92,7 +92,7 @@ impl<T: Definitions> StoredCatalog<T> {
     /// Changes the definitions, and writes the file if its text is another one then.
     ///
     /// # Errors
-    /// Those of `change`; `Unavailable` if the file cannot be written, or this engine does not own it (any more). Nothing is
+    /// Errors of `change`; `Unavailable` if the file cannot be written, or this engine does not own it (any more). Nothing is
     /// changed on error.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
         let mut current = self.current.write();

@@ -55,7 +55,7 @@ impl StatementHandle {
     /// still learns that the statement was stopped.
     ///
     /// # Errors
-    /// Those of the statement; `Cancelled` if it was killed or took too long.
+    /// Errors of the statement; `Cancelled` if it was killed or took too long.
     pub(crate) async fn run(
         mut self,
         statement: impl Future<Output = Result<Answer>> + Send + 'static,
@@ -74,7 +74,7 @@ impl StatementHandle {
     /// Plans the statement as [`StatementHandle::run`] runs it. One that was planned is not among those that ran last.
     ///
     /// # Errors
-    /// Those of the planning; `Cancelled` if it was killed or took too long.
+    /// Errors of the planning; `Cancelled` if it was killed or took too long.
     pub(crate) async fn plan<T: Send + 'static>(
         mut self,
         planning: impl Future<Output = Result<T>> + Send + 'static,
@@ -112,7 +112,7 @@ impl StatementHandle {
     /// Does some of its work, unless it is stopped first.
     ///
     /// # Errors
-    /// Those of the work; `Cancelled` if it was killed or took too long.
+    /// Errors of the work; `Cancelled` if it was killed or took too long.
     pub(crate) async fn until_stopped<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut work = pin!(work);
         let done = poll_fn(|context| match work.as_mut().poll(context) {

@@ -24,6 +24,12 @@ const UTC: &str = "UTC";
 pub(crate) fn stored_types(schema: &Schema) -> Result<SchemaRef> {
     check_names(schema.fields(), None)?;
     let stored = |field: &FieldRef| -> Result<Field> {
+        if let DataType::FixedSizeList(item, dim) = field.data_type()
+            && item.data_type().is_floating()
+        {
+            // Such lists are meant as vectors: a length that vectors cannot have is an error.
+            vector_type(usize::try_from(*dim).unwrap_or(0))?;
+        }
         let vectors = VectorType::declared(field);
         let data_type = match vectors {
             Some(VectorType { dim, coordinate: Coordinate::Float32 | Coordinate::Float16 }) => vector_type(dim)?,
@@ -33,7 +39,6 @@ pub(crate) fn stored_types(schema: &Schema) -> Result<SchemaRef> {
         Ok(match vectors {
             // Lists have their length in no type.
             Some(VectorType { dim, .. }) if !matches!(stored.data_type(), DataType::FixedSizeList(..)) => {
-                vector_type(dim)?;
                 stored.with_metadata([(DIM_KEY.to_owned(), dim.to_string())].into())
             }
             _ => stored,

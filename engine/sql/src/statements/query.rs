@@ -32,6 +32,8 @@ pub(crate) async fn execute(
     let tables = TableStates::of(&plan)?;
     let with_types = analyzed(state, &plan);
     let prepared = Prepared::of(&plan, with_types.as_ref())?;
+    // Values of parameters can change types.
+    let announced = prepared.schema.clone().filter(|_| params.is_empty());
     if let Some(with_types) = with_types
         && let Some(kept) = KeptPlan::make(state, sql, with_types, tables, prepared, &retry).await.ok().flatten()
     {
@@ -43,7 +45,7 @@ pub(crate) async fn execute(
     }
     let plan = bind(plan, params)?;
     let retry = retry.with(params);
-    let schema = answer_schema(&plan, analyzed(state, &plan).as_ref());
+    let schema = announced.unwrap_or_else(|| answer_schema(&plan, analyzed(state, &plan).as_ref()));
     let physical = match state.create_physical_plan(&plan).await {
         Err(e) if is_generation_gone(&e) => {
             let columns = Arc::new(plan.schema().as_arrow().clone());

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::collect;
-use ruvector_rabitq::Dim;
 
 use crate::backend::parquet::ParquetFiles;
 use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
 use crate::vector_lists::lengths;
-use crate::vector_type::{FOUND_DIM_KEY, NO_VECTORS_KEY, VectorType, may_hold_vectors};
+use crate::vector_type::{FOUND_DIM_KEY, NO_VECTORS_KEY, VectorType, undecided, with_length, with_note};
 
 /// Rows of a file looked at for a list. A bound.
 const ROWS_LOOKED_AT: usize = 1024;
@@ -31,22 +30,18 @@ pub(super) async fn mark_vectors(files: &mut ParquetFiles) {
         return;
     }
     let mut fields = schema.fields().to_vec();
-    let mut any = false;
-    for (position, field) in fields.iter_mut().enumerate().filter(|(_, field)| may_hold_vectors(field)) {
-        let (key, value) = match first_length(files, position).await {
-            Ok(Some(length)) if Dim::new(length).is_ok() => (FOUND_DIM_KEY, length.to_string()),
-            Ok(Some(length)) => (NO_VECTORS_KEY, format!("its first list has {length} items")),
-            Ok(None) => (NO_VECTORS_KEY, "none of its first rows has a list".to_owned()),
-            Err(e) => (NO_VECTORS_KEY, format!("its first list cannot be read: {e}")),
+    for (position, field) in fields.iter_mut().enumerate().filter(|(_, field)| undecided(field).is_some()) {
+        *field = match first_length(files, position).await {
+            Ok(Some(length)) => with_length(field, FOUND_DIM_KEY, length),
+            Ok(None) => with_note(field, NO_VECTORS_KEY, "none of its first rows has a list".to_owned()),
+            Err(e) => {
+                // The reason may name paths of this machine, and the schema goes to every client.
+                tracing::warn!(table = %files.data_ref, column = field.name(), reason = %e, "first list cannot be read");
+                with_note(field, NO_VECTORS_KEY, "its first list cannot be read".to_owned())
+            }
         };
-        let mut metadata = field.metadata().clone();
-        metadata.insert(key.to_owned(), value);
-        *field = Arc::new(field.as_ref().clone().with_metadata(metadata));
-        any = true;
     }
-    if any {
-        files.schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
-    }
+    files.schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
 }
 
 /// The length of the first list of a column; `None` if there is none in the rows that are looked at.

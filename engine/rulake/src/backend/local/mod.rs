@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef};
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use ruvector_rabitq::VectorBatch;
@@ -18,7 +18,7 @@ use crate::contract::{Backend, Snapshot};
 use crate::error::{Error, Result};
 use crate::vector_column::vector_type;
 use crate::vector_lists::lengths;
-use crate::vector_type::{FOUND_DIM_KEY, may_hold_vectors};
+use crate::vector_type::{FOUND_DIM_KEY, VectorType, undecided, with_length};
 
 use batch::{Batch, ID_COLUMN};
 use compact::compact;
@@ -51,7 +51,7 @@ impl LocalBackend {
     /// # Errors
     /// `InvalidInput` if a batch does not fit the schema or holds a vector that is not finite.
     pub fn put(&self, collection: &str, schema: SchemaRef, batches: &[RecordBatch]) -> Result<()> {
-        let schema = with_found_dims(&schema, batches)?;
+        let schema = with_found_dims(&schema, batches);
         let batches = batches.iter().map(|batch| Batch::new(conform(batch, &schema)?)).collect::<Result<Vec<_>>>()?;
         let _writer = self.writer.lock();
         self.publish(collection, schema, batches);
@@ -65,9 +65,13 @@ impl LocalBackend {
     pub fn append(&self, collection: &str, batch: &RecordBatch) -> Result<()> {
         let _writer = self.writer.lock();
         let known = self.get(collection).ok_or_else(|| not_found(&self.id, collection))?;
-        let rows = conform(batch, &known.schema)?;
-        let batches = compact(known.batches.clone(), Some(rows), &known.schema)?;
-        self.publish(collection, Arc::clone(&known.schema), batches);
+        let schema = match known.batches.is_empty() {
+            true => with_found_dims(&known.schema, std::slice::from_ref(batch)),
+            false => Arc::clone(&known.schema),
+        };
+        let rows = conform(batch, &schema)?;
+        let batches = compact(known.batches.clone(), Some(rows), &schema)?;
+        self.publish(collection, schema, batches);
         Ok(())
     }
 
@@ -84,7 +88,10 @@ impl LocalBackend {
         check_id_column(&batch.schema(), "the rows to write")?;
         let _writer = self.writer.lock();
         let known = self.get(collection);
-        let schema = known.as_ref().map_or_else(|| batch.schema(), |known| Arc::clone(&known.schema));
+        let schema = match &known {
+            Some(known) => Arc::clone(&known.schema),
+            None => with_found_dims(&batch.schema(), std::slice::from_ref(batch)),
+        };
         check_id_column(&schema, collection)?;
         let rows = conform(batch, &schema)?;
         let ids = distinct_ids(&rows)?;
@@ -165,22 +172,20 @@ impl LocalBackend {
     }
 }
 
-/// Adds to each column of lists of numbers the length of its first list.
-fn with_found_dims(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<SchemaRef> {
-    let mut fields = schema.fields().to_vec();
-    for field in fields.iter_mut().filter(|field| may_hold_vectors(field)) {
-        for column in batches.iter().filter_map(|batch| batch.column_by_name(field.name())) {
-            if let Ok(mut lengths) = lengths(column)
-                && let Some(length) = lengths.find_map(|length| length)
-            {
-                let mut metadata = field.metadata().clone();
-                metadata.insert(FOUND_DIM_KEY.to_owned(), length.to_string());
-                *field = Arc::new(field.as_ref().clone().with_metadata(metadata));
-                break;
-            }
-        }
+/// Adds to each column of lists of numbers the length of its first list, unless a vector column is declared.
+fn with_found_dims(schema: &SchemaRef, batches: &[RecordBatch]) -> SchemaRef {
+    if schema.fields().iter().any(|field| VectorType::of(field).is_some()) {
+        return Arc::clone(schema);
     }
-    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
+    let first_length = |field: &FieldRef| {
+        let mut columns = batches.iter().filter_map(|batch| batch.column_by_name(field.name()));
+        columns.find_map(|column| lengths(column).ok()?.flatten().next())
+    };
+    let marked = schema.fields().iter().map(|field| match undecided(field).and_then(|_| first_length(field)) {
+        Some(length) => with_length(field, FOUND_DIM_KEY, length),
+        None => Arc::clone(field),
+    });
+    Arc::new(Schema::new_with_metadata(marked.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
 /// The batches without the rows that have one of `ids` (sorted, distinct).

@@ -15,7 +15,7 @@ use crate::backend::parquet::{DataFile, ParquetFiles};
 use crate::contract::{ScanRequest, Snapshot};
 use crate::error::{Result, from_datafusion};
 use crate::vector_lists;
-use crate::vector_type::{Coordinate, DIM_KEY, NO_VECTORS_KEY, VectorType, coordinate_of, may_hold_vectors};
+use crate::vector_type::{Coordinate, DIM_KEY, NO_VECTORS_KEY, VectorType, undecided, with_length, with_note};
 use crate::witness::Generation;
 
 /// Rows looked at for the length of lists.
@@ -30,11 +30,11 @@ pub(super) async fn mark_vectors(
     files: &[ObjectMeta],
     footers: &[Arc<Footer>],
 ) -> Result<()> {
-    let is_float = |field: &Field| coordinate_of(field) == Some(Coordinate::Float32);
+    let is_float = |coordinate: Coordinate| coordinate == Coordinate::Float32;
     mark(store, store_url, fields, files, footers, is_float).await?;
     match fields.iter().any(|field| VectorType::of(field).is_some()) {
         true => Ok(()),
-        false => mark(store, store_url, fields, files, footers, |field| !is_float(field)).await,
+        false => mark(store, store_url, fields, files, footers, |coordinate| !is_float(coordinate)).await,
     }
 }
 
@@ -44,10 +44,10 @@ async fn mark(
     fields: &mut [Arc<Field>],
     files: &[ObjectMeta],
     footers: &[Arc<Footer>],
-    is_meant: impl Fn(&Field) -> bool,
+    is_meant: impl Fn(Coordinate) -> bool,
 ) -> Result<()> {
     for field in fields {
-        if !may_hold_vectors(field) || !is_meant(field) {
+        if !undecided(field).is_some_and(&is_meant) {
             continue;
         }
         let mut dim = None;
@@ -65,14 +65,11 @@ async fn mark(
                 }
             }
         }
-        let note = match (reason, dim) {
-            (Some(reason), _) => (NO_VECTORS_KEY, reason),
-            (None, Some(dim)) => (DIM_KEY, dim.to_string()),
+        *field = match (reason, dim) {
+            (Some(reason), _) => with_note(field, NO_VECTORS_KEY, reason),
+            (None, Some(dim)) => with_length(field, DIM_KEY, dim),
             (None, None) => continue,
         };
-        let mut metadata = field.metadata().clone();
-        metadata.insert(note.0.to_owned(), note.1);
-        *field = Arc::new(field.as_ref().clone().with_metadata(metadata));
     }
     Ok(())
 }

@@ -38,6 +38,8 @@ Rows = Union[ArrowStream, ArrowArray, "pd.DataFrame", Mapping[str, Any]]
 
 # A float32 holds every integer up to this one.
 _EXACT_INTEGER_MAX = 2**24
+# Coordinates of a vector, at most: the bound of every index.
+_DIM_MAX = 16384
 
 
 def to_reader(data: Rows, is_new_table: Callable[[], bool]) -> pa.RecordBatchReader:
@@ -139,11 +141,11 @@ def _with_vectors(table: pa.Table) -> pa.Table:
 def _vectors(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Return lists of numbers as vectors of float32, or `None` if they are not vectors.
 
-    Vectors are all equally long, have no coordinate that is NULL, and no integer that a float32 would round. A row that
-    is NULL is a vector that is NULL.
+    Vectors are all equally long, of a length that an index can hold, have no coordinate that is NULL, and no integer that a
+    float32 would round. A row that is NULL is a vector that is NULL.
     """
     lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
-    if len(lengths) != 1 or lengths[0] == 0:
+    if len(lengths) != 1 or not 1 <= lengths[0] <= _DIM_MAX:
         return None
     values = pc.list_flatten(column)
     if values.null_count:

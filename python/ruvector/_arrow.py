@@ -141,8 +141,8 @@ def _with_vectors(table: pa.Table) -> pa.Table:
 def _vectors(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Return lists of numbers as vectors of float32, or `None` if they are not vectors.
 
-    Vectors are all equally long, of a length that an index can hold, have no coordinate that is NULL, and no integer that a
-    float32 would round. A row that is NULL is a vector that is NULL.
+    Vectors are all equally long, of a length that an index can hold, have no coordinate that is NULL, and no integer
+    that a float32 would round. A row that is NULL is a vector that is NULL.
     """
     lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
     if len(lengths) != 1 or not 1 <= lengths[0] <= _DIM_MAX:
